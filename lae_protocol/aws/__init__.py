@@ -1,0 +1,1 @@
+"""How a process of ours speaks to AWS: credentials, signatures, one agent."""

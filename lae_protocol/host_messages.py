@@ -1,0 +1,126 @@
+"""What a customer's host says to the daemon, and what it is told.
+
+The identity's fields are what makes a grid *this* grid; all are byte-equal after the
+host is replaced, but for the announcement's sequence number.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from attrs import define
+
+from lae_protocol.messages import Refused
+from lae_protocol.secret import Secret
+
+#: The version of all messages of this module.
+VERSION = 1
+
+
+@define(frozen=True)
+class TubIdentity:
+    """One Foolscap Tub: certificate and key in one PEM text, and where it listens.
+
+    *location* is what stands in furls (``tcp:HOST:PORT``), *port* what is bound
+    (``tcp:PORT`` or ``tcp:PORT:interface=127.0.0.1``).
+    """
+
+    tub_id: str
+    pem: Secret
+    swissnum: Secret
+    location: str
+    port: str
+
+
+@define(frozen=True)
+class NodeIdentity:
+    """A customer's grid, whole.
+
+    *permutation_seed* is base32; *signing_key* is Tahoe's ``priv-v0-…`` text;
+    *announcement_seqnum* is generation * 2**32.
+    """
+
+    format: Literal[1]
+    signup_id: str
+    generation: int
+    grid_label: str
+    nickname: str
+    introducer: TubIdentity
+    storage: TubIdentity
+    permutation_seed: str
+    signing_key: Secret
+    announcement_seqnum: int
+    lease_secret: Secret
+
+    def introducer_furl(self) -> str:
+        """Tell the customer's furl: plain HOST:PORT, which Gridsync insists on."""
+        hint = self.introducer.location.removeprefix("tcp:")
+        return (
+            f"pb://{self.introducer.tub_id}@{hint}/{self.introducer.swissnum.reveal()}"
+        )
+
+
+@define(frozen=True)
+class StoragePlace:
+    """Where the shares lie.  *credentials* are the instance profile's, from the
+    metadata service; *endpoint* is None for AWS itself.
+    """
+
+    bucket: str
+    region: str
+    endpoint: str | None
+    quota: int
+
+
+@define(frozen=True)
+class Claim:
+    r"""A host asks for its identity.
+
+    *public_key* is an Ed25519 key (32 bytes) that the agent made on its volume;
+    *signature* signs ``b"s4 claim v1\0" + instance_id + b"\0" + launch_time``.
+    *identity_document* is the signed instance identity document, where there is one.
+    """
+
+    public_key: bytes
+    signature: bytes
+    instance_id: str
+    launch_time: str
+    identity_document: str | None
+
+
+@define(frozen=True)
+class Claimed:
+    """Yours: the identity, where to store, and the furl to report to."""
+
+    identity: NodeIdentity
+    storage: StoragePlace
+    host_furl: Secret
+
+
+@define(frozen=True)
+class Report:
+    """A host says how it is.  *phase* grows; ``ready`` means the self-test passed.
+
+    *used_bytes* is what shares take in the bucket; *problem* is a sentence for the
+    operator, without secrets.
+    """
+
+    phase: Literal["starting", "serving", "self-test-passed", "ready", "failing"]
+    at: datetime
+    used_bytes: int
+    share_count: int
+    advisories: int
+    problem: str | None
+
+
+@define(frozen=True)
+class Desired:
+    """What the host shall be: serving, read only, or about to be stopped."""
+
+    state: Literal["serving", "suspended", "stopping"]
+    quota: int
+
+
+ClaimAnswer = Claimed | Refused
+ReportAnswer = Desired | Refused

@@ -1,0 +1,300 @@
+"""What the site and the operators say to the daemon, and what it answers.
+
+Every answer is a value; a refusal is a value too, since the text of an exception
+would travel.  Times are aware UTC datetimes, prices are in the currency's smallest
+unit, sizes are bytes.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from attrs import define
+
+from lae_protocol.ids import OwnerSecret, SignupId
+
+#: The version of all messages of this module; a peer of another one is refused.
+VERSION = 1
+
+RefusalCode = Literal[
+    "version",  # the peer speaks another version of this protocol
+    "malformed",  # the message could not be read
+    "unknown-signup",  # no such signup, or not yours: the same answer for both
+    "bad-address",  # the mail address cannot be used; `message` says why
+    "unknown-plan",
+    "plan-changed",  # the site showed other terms than the daemon would agree to
+    "paused",  # an operator paused signups
+    "full",  # no capacity is left in any cell
+    "confirmed",  # the address is confirmed and cannot be corrected here
+    "not-now",  # not possible in the signup's present state
+    "try-later",  # an outside service failed; nothing is lost
+    "unknown-operator",
+]
+
+SignupState = Literal[
+    "registered",  # known; no Checkout session is open (it expired, or is being made)
+    "paying",  # a Checkout session is open
+    "paid",  # paid; the host is being built
+    "active",  # built, and proved by a write and a read
+    "refunding",  # could not be served; on its one way back
+    "refunded",
+    "expired",  # never paid
+    "cancelled",
+]
+
+
+@define(frozen=True)
+class Refused:
+    """No.  *message* is for people; *field* names the form's field it is about."""
+
+    code: RefusalCode
+    message: str
+    field: str | None = None
+
+
+@define(frozen=True)
+class Plan:
+    """What is sold: shown by the site, agreed to by the customer, kept in the row."""
+
+    plan_id: str
+    name: str
+    price: int
+    currency: str
+    interval: Literal["month", "year"]
+    quota: int
+    traffic: int
+    terms_version: str
+
+
+@define(frozen=True)
+class Register:
+    """A form was submitted.  Repeating it with the same ids is the same signup."""
+
+    signup_id: SignupId
+    owner_secret: OwnerSecret
+    email: str
+    plan: Plan
+    language: str
+
+
+@define(frozen=True)
+class Owner:
+    """Who asks, and the proof; without the secret only progress is told."""
+
+    signup_id: SignupId
+    owner_secret: OwnerSecret | None = None
+
+
+@define(frozen=True)
+class Progress:
+    """One event of a signup's log, as customers see it; *number* orders the log."""
+
+    number: int
+    kind: str
+    at: datetime
+
+
+@define(frozen=True)
+class OwnerView:
+    """What only the owner sees."""
+
+    email: str
+    email_state: Literal["unconfirmed", "confirmed", "bouncing"]
+    introducer_furl: str | None
+    nickname: str
+    checkout_url: str | None
+    mail_accepted: bool
+
+
+@define(frozen=True)
+class SignupView:
+    """A signup, now.  *progress* has the events after the number asked for.
+
+    *joinable* says whether the host has proved itself, so that joining works.
+    """
+
+    signup_id: SignupId
+    state: SignupState
+    plan: Plan
+    joinable: bool
+    last_number: int
+    progress: tuple[Progress, ...]
+    owner: OwnerView | None
+
+
+@define(frozen=True)
+class Watch:
+    """Tell me what comes after *since*; wait up to *patience* seconds for it (≤ 20)."""
+
+    owner: Owner
+    since: int
+    patience: int
+
+
+@define(frozen=True)
+class Registered:
+    """Journaled; *checkout_url* is Stripe's page for this signup."""
+
+    checkout_url: str
+    view: SignupView
+
+
+@define(frozen=True)
+class StripeEvent:
+    """The raw body of a webhook whose signature the site has checked."""
+
+    payload: bytes
+    request_id: str
+
+
+@define(frozen=True)
+class Taken:
+    """Committed to the inbox (or there already, or none of ours): answer Stripe 200."""
+
+    known: bool
+
+
+@define(frozen=True)
+class CorrectAddress:
+    """The owner typed another address; allowed while the old one is unconfirmed."""
+
+    owner: Owner
+    email: str
+
+
+@define(frozen=True)
+class Done:
+    """What was asked for is journaled and will happen."""
+
+    view: SignupView
+
+
+@define(frozen=True)
+class Doors:
+    """What the site asks first: is anything closed?"""
+
+    signups_open: bool
+    reason: str | None
+    plans: tuple[Plan, ...]
+    environment: str
+
+
+@define(frozen=True)
+class SignupRow:
+    """One line of an operator's list."""
+
+    signup_id: SignupId
+    state: str
+    email: str
+    email_state: str
+    plan_id: str
+    grid_label: str
+    instance_id: str | None
+    created_at: datetime
+    changed_at: datetime
+    problem: str | None
+
+
+@define(frozen=True)
+class ListSignups:
+    """A page of signups, newest first, after *cursor*; *text* filters (address, id,
+    label), *state* too.
+    """
+
+    state: str | None = None
+    text: str | None = None
+    cursor: str | None = None
+    limit: int = 100
+
+
+@define(frozen=True)
+class SignupPage:
+    """One page; *cursor* is None on the last."""
+
+    rows: tuple[SignupRow, ...]
+    cursor: str | None
+
+
+@define(frozen=True)
+class EffectRow:
+    """What was asked of whom, and what came of it; never with secrets."""
+
+    step: str
+    purpose: str
+    attempt: int
+    state: str
+    outcome: str | None
+    at: datetime
+
+
+@define(frozen=True)
+class EventRow:
+    """One line of the event log."""
+
+    number: int
+    signup_id: SignupId | None
+    kind: str
+    at: datetime
+    who: str
+    why: str | None
+
+
+@define(frozen=True)
+class SignupDetail:
+    """All that an operator sees of one signup."""
+
+    row: SignupRow
+    plan: Plan
+    effects: tuple[EffectRow, ...]
+    events: tuple[EventRow, ...]
+
+
+@define(frozen=True)
+class EventPage:
+    """Events after a number; *last_number* is where to go on."""
+
+    events: tuple[EventRow, ...]
+    last_number: int
+
+
+@define(frozen=True)
+class Named:
+    """Which signup an operator means."""
+
+    signup_id: SignupId
+
+
+@define(frozen=True)
+class EventsSince:
+    """The events of one signup (or of all) after *since*; waits up to *patience* s."""
+
+    signup_id: SignupId | None
+    since: int = 0
+    patience: int = 0
+
+
+@define(frozen=True)
+class Health:
+    """The daemon, now."""
+
+    environment: str
+    release: str
+    started_at: datetime
+    epoch: int
+    signups_open: bool
+    canary_opened: bool
+    oldest_unserved_seconds: int | None
+    inbox_waiting: int
+    outbox_waiting: int
+
+
+RegisterAnswer = Registered | Refused
+EventAnswer = Taken | Refused
+ViewAnswer = SignupView | Refused
+DoneAnswer = Done | Refused
+DoorsAnswer = Doors | Refused
+PageAnswer = SignupPage | Refused
+DetailAnswer = SignupDetail | Refused
+EventsAnswer = EventPage | Refused
+HealthAnswer = Health | Refused

