@@ -16,12 +16,13 @@ keeps them before the call, so that a repeat after a crash is byte-identical.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from attrs import define
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
+from lae_protocol.host_messages import NodeIdentity
 from lae_protocol.secret import Secret
 
 Tags = tuple[tuple[str, str], ...]
@@ -195,3 +196,67 @@ class IDataKeys(Interface):
         wrapped: bytes, key_id: str, context: tuple[tuple[str, str], ...]
     ) -> Deferred[Secret]:
         """The key again (base64); raises :class:`~lae_provision.errors.Refused`."""
+
+
+@define(frozen=True)
+class IdentityRequest:
+    """What a grid's identity is made for.
+
+    *host* is the name in its furls; *listen* is what the Tubs bind, None for all
+    interfaces.
+    """
+
+    signup_id: str
+    generation: int
+    grid_label: str
+    nickname: str
+    host: str
+    introducer_port: int
+    storage_port: int
+    listen: str | None
+
+
+@define(frozen=True)
+class MadeIdentity:
+    """A fresh identity and the same, sealed under :func:`identity_key`."""
+
+    identity: NodeIdentity
+    sealed: Sealed
+
+
+def identity_key(signup_id: str, generation: int) -> str:
+    """Where a sealed identity lies in the state bucket."""
+    return f"identities/{signup_id}/{generation}.sealed"
+
+
+class IIdentities(Interface):
+    """Makes identities of nodes, seals them, and opens them again."""
+
+    def make(request: IdentityRequest) -> Deferred[MadeIdentity]:
+        """Fresh keys, from a pool made ahead.
+
+        **Not** idempotent: each call is another grid.  The caller journals the sealed
+        document and puts it into the vault (If-None-Match) before anybody sees the
+        furl, and looks there before calling again.
+        """
+
+    def open(sealed: Sealed) -> Deferred[NodeIdentity]:
+        """The identity again.
+
+        Raises :class:`~lae_provision.errors.Refused` when it is not one of ours:
+        damaged, another signup's, or under a key that is gone.
+        """
+
+
+class Sealer(Protocol):
+    """Seals what the journal keeps of a request with secrets in it.
+
+    Local and quick (AES-GCM under the journal's own key; tens of microseconds), so
+    not a Deferred.  *context* names the row and is bound in.
+    """
+
+    def seal(self, plain: bytes, context: str) -> bytes:
+        """Encrypt; not deterministic."""
+
+    def unseal(self, sealed: bytes, context: str) -> bytes:
+        """Decrypt; raises :class:`~lae_provision.errors.Refused`."""

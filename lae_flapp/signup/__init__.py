@@ -1,0 +1,1 @@
+"""A signup, from paid to served: the ordered steps, the plan, and the worker."""
