@@ -1,0 +1,59 @@
+"""``lae config``: look at a process's settings before the process does."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+import click
+import yaml
+
+from lae_protocol.process.settings import SecretSource, SettingsError, load
+
+
+@click.group()
+def config() -> None:
+    """Check settings, and show examples of them."""
+
+
+def _kind(path: Path) -> type:
+    """The settings class for the file, by its key ``process:``."""
+    known = {e.name: e for e in entry_points(group="s4.settings")}
+    try:
+        top = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as e:
+        # Told again, with the line, by the reader proper.
+        top = {"process": next(iter(known))} if isinstance(e, yaml.YAMLError) else None
+        if top is None:
+            raise SettingsError(f"{path}: cannot be read: {e}") from None
+    name = top.get("process") if isinstance(top, dict) else None
+    if name not in known:
+        raise SettingsError(
+            f"{path}: the key process: must be one of {', '.join(sorted(known))}"
+        )
+    kind: type = known[name].load()
+    return kind
+
+
+def _secrets(value: object) -> list[SecretSource]:
+    """Every secret that the settings name, wherever it stands."""
+    if isinstance(value, SecretSource):
+        return [value]
+    if isinstance(value, tuple):
+        return [s for v in value for s in _secrets(v)]
+    names = getattr(type(value), "__attrs_attrs__", ())
+    return [s for a in names for s in _secrets(getattr(value, a.name))]
+
+
+@config.command()
+@click.argument("file", type=click.Path(path_type=Path))
+def check(file: Path) -> None:
+    """Check FILE: every key, every type, and that every secret can be read."""
+    try:
+        settings: object = load(file, _kind(file))
+        sources = _secrets(settings)
+        for source in sources:
+            source.read()
+    except SettingsError as e:
+        raise click.ClickException(str(e)) from None
+    click.echo(f"{file}: good ({len(sources)} secrets, all readable)")

@@ -1,0 +1,114 @@
+"""The log of every process: one JSON object a line, or text for people; redacted.
+
+``twistd``'s own ``--logfile``, ``--syslog`` and ``--logger`` go on working: what is
+put in their place is only the observer that twistd would have made itself.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, Literal, TextIO, cast
+
+from twisted.application.service import MultiService
+from twisted.logger import (
+    FileLogObserver,
+    ILogObserver,
+    LogEvent,
+    LogLevel,
+    formatEvent,
+)
+from twisted.python.components import Componentized
+from twisted.python.logfile import LogFile
+
+from lae_protocol.process.redaction import redact
+
+LogFormat = Literal["json", "text"]
+
+#: Fields of Twisted's own that say nothing to a reader of our logs.
+_NOISE = ("format", "message", "isError", "text", "why", "printed", "failure")
+
+
+def _field(value: Any) -> Any:
+    return value if isinstance(value, (int, float, bool, type(None))) else str(value)
+
+
+def _traceback(event: LogEvent) -> str | None:
+    failure = event.get("log_failure")
+    return None if failure is None else str(failure.getTraceback())
+
+
+def _when(event: LogEvent) -> str:
+    return datetime.fromtimestamp(event.get("log_time", 0), UTC).isoformat(
+        timespec="milliseconds"
+    )
+
+
+def _level(event: LogEvent) -> str:
+    return str(event.get("log_level", LogLevel.info).name)
+
+
+def as_json(event: LogEvent) -> str:
+    """One line: time, level, namespace, message, then the event's own fields."""
+    line = {
+        "at": _when(event),
+        "level": _level(event),
+        "from": event.get("log_namespace", ""),
+        "message": formatEvent(event),
+    }
+    for key, value in event.items():
+        if not key.startswith("log_") and key not in _NOISE and key not in line:
+            line[key] = _field(value)
+    traceback = _traceback(event)
+    if traceback is not None:
+        line["traceback"] = traceback
+    return redact(json.dumps(line, ensure_ascii=False)) + "\n"
+
+
+def as_text(event: LogEvent) -> str:
+    """One line for people, and the traceback below it."""
+    text = (
+        f"{_when(event)} {_level(event):8} "
+        f"[{event.get('log_namespace', '')}] {formatEvent(event)}\n"
+    )
+    return redact(text + (_traceback(event) or ""))
+
+
+def observer(out: TextIO, form: LogFormat) -> FileLogObserver:
+    """An observer that writes redacted lines to *out*."""
+    return FileLogObserver(out, as_json if form == "json" else as_text)
+
+
+def _file_of(options: Any) -> TextIO:
+    """Where twistd's own options say that the log goes."""
+    name = options.get("logfile") if options is not None else None
+    if not name or name == "-":
+        return sys.stdout
+    opened: Any = LogFile.fromFullPath(name, rotateLength=None)  # type: ignore[no-untyped-call]
+    return cast("TextIO", opened)
+
+
+class LoggedService(MultiService):
+    """A process's top service, whose log is redacted.
+
+    *options* are twistd's (the parent of the plugin's); ``--logger`` and ``--syslog``
+    win over us, as their users expect.
+    """
+
+    def __init__(self, options: Any, form: LogFormat) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._options, self._form = options, form
+
+    def setServiceParent(self, parent: Any) -> None:
+        """Give the application our observer; twistd starts its log after this."""
+        super().setServiceParent(parent)  # type: ignore[no-untyped-call]
+        chosen = self._options is not None and (
+            self._options.get("logger") or self._options.get("syslog")
+        )
+        if isinstance(parent, Componentized) and not chosen:
+            made: Callable[[LogEvent], None] = observer(
+                _file_of(self._options), self._form
+            )
+            parent.setComponent(ILogObserver, made)  # type: ignore[no-untyped-call]
