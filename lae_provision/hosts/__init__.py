@@ -1,0 +1,1 @@
+"""What a customer's host is told at its first boot."""
