@@ -1,0 +1,349 @@
+"""What every implementation of a door must do, the in-memory twin included.
+
+To run it against another implementation, subclass each contract together with
+``twisted.trial.unittest.TestCase``, and give ``bench()``, which makes a :class:`Bench`.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+import attrs
+from twisted.internet.defer import Deferred
+from zope.interface.verify import verifyObject
+
+from lae_protocol.secret import Secret
+from lae_provision.doors import (
+    BucketRequest,
+    HostKey,
+    IAddresses,
+    IBuckets,
+    IDataKeys,
+    IHosts,
+    IRoles,
+    IVault,
+    LaunchRequest,
+    RoleRequest,
+    Sealed,
+)
+from lae_provision.errors import AlreadyThere, Refused, TokenSpent, TryLater
+
+
+class Bench(Protocol):
+    """An account to try the doors in; attributes may be None where not tested."""
+
+    buckets: Any
+    roles: Any
+    hosts: Any
+    addresses: Any
+    vault: Any
+    data_keys: Any
+    #: What requests must say there.
+    region: str
+    boundary_arn: str
+    image_id: str
+    subnet_id: str
+    security_group_ids: tuple[str, ...]
+    dns_zone: str
+    tls_only: bool
+
+    def pause(self) -> Deferred[None]:
+        """Let a moment pass, on this implementation's clock."""
+
+    def store(self, bucket: str, key: str, body: bytes) -> Awaitable[None]:
+        """Put an object into a customer's bucket, behind the door's back."""
+
+
+class Contract:
+    """Shared by all contracts."""
+
+    def bench(self) -> Awaitable[Bench] | Bench:
+        """Make the bench; subclasses do."""
+        raise NotImplementedError
+
+    async def _bench(self) -> Bench:
+        made = self.bench()
+        return made if not hasattr(made, "__await__") else await made
+
+    async def eventually(self, bench: Bench, look: Callable[[], Awaitable[Any]]) -> Any:
+        """Look until something is found: what was made may not be visible at once."""
+        for _ in range(200):
+            found = await look()
+            if found is not None:
+                return found
+            await bench.pause()
+        raise AssertionError("never became visible")
+
+    async def raises(self, error: type[Exception], waiting: Awaitable[Any]) -> Any:
+        """Wait for a failure of this type."""
+        try:
+            answer = await waiting
+        except error as e:
+            return e
+        raise AssertionError(f"{error.__name__} expected, not {answer!r}")
+
+
+def word(prefix: str) -> str:
+    """A name that nothing else has."""
+    return f"{prefix}-{secrets.token_hex(5)}"
+
+
+def bucket_request(bench: Bench, name: str | None = None) -> BucketRequest:
+    """A request for a customer's bucket."""
+    tags = (("s4:deployment", "test"), ("s4:signup", "sutest"))
+    return BucketRequest(
+        name or word("s4-contract"), bench.region, tags, tls_only=bench.tls_only
+    )
+
+
+def role_request(bench: Bench, name: str | None = None) -> RoleRequest:
+    """A request for a host's role."""
+    name = name or word("s4-contract")
+    tags = (("s4:deployment", "test"),)
+    return RoleRequest(name, "/s4/test/", bench.boundary_arn, name, tags)
+
+
+def launch_request(bench: Bench, key: HostKey, profile: str) -> LaunchRequest:
+    """A request for a small host."""
+    return LaunchRequest(
+        key=key,
+        client_token=secrets.token_hex(16),
+        image_id=bench.image_id,
+        instance_type="t3.small",
+        subnet_id=bench.subnet_id,
+        security_group_ids=bench.security_group_ids,
+        instance_profile=profile,
+        volume_gib=10,
+        volume_kms_key=None,
+        user_data=Secret('{"ignition":{"version":"3.4.0"}}'),
+        tags=(("Name", word("s4")), ("s4:deployment", key.deployment)),
+    )
+
+
+class BucketsContract(Contract):
+    async def test_buckets_interface(self) -> None:
+        """The door has every method of its interface, with its arguments."""
+        assert verifyObject(IBuckets, (await self._bench()).buckets)
+
+    async def test_bucket_is_found_once_made_and_not_before(self) -> None:
+        """A bucket that was never made is not found; one that was made is."""
+        bench = await self._bench()
+        request = bucket_request(bench)
+        assert await bench.buckets.find(request.name) is None
+        await bench.buckets.make(request)
+        found = await self.eventually(bench, lambda: bench.buckets.find(request.name))
+        assert found == request.name
+
+    async def test_bucket_made_twice_is_one_bucket_with_its_objects(self) -> None:
+        """Making a bucket again is success, and touches nothing in it."""
+        bench = await self._bench()
+        request = bucket_request(bench)
+        await bench.buckets.make(request)
+        await bench.store(request.name, "v1/share", b"kept")
+        await bench.buckets.make(request)
+        assert await self.eventually(bench, lambda: bench.buckets.find(request.name))
+
+    async def test_bucket_with_objects_is_unmade_and_again(self) -> None:
+        """Unmaking takes the objects with it; unmaking what is gone is success."""
+        bench = await self._bench()
+        request = bucket_request(bench)
+        await bench.buckets.make(request)
+        await bench.store(request.name, "v1/a b?c", b"first")
+        await bench.store(request.name, "v1/a b?c", b"second version")
+        await bench.buckets.unmake(request.name)
+        assert await bench.buckets.find(request.name) is None
+        await bench.buckets.unmake(request.name)
+
+    async def test_bucket_never_made_is_unmade(self) -> None:
+        """Unmaking what never was is success."""
+        bench = await self._bench()
+        await bench.buckets.unmake(word("s4-never"))
+
+
+class RolesContract(Contract):
+    async def test_roles_interface(self) -> None:
+        """The door has every method of its interface, with its arguments."""
+        assert verifyObject(IRoles, (await self._bench()).roles)
+
+    async def test_role_is_found_once_made_and_not_before(self) -> None:
+        """The ARN that making answers is the one that finding answers."""
+        bench = await self._bench()
+        request = role_request(bench)
+        assert await bench.roles.find(request.name) is None
+        arn = await bench.roles.make(request)
+        found = await self.eventually(bench, lambda: bench.roles.find(request.name))
+        assert found == arn
+        assert arn.endswith(f":role{request.path}{request.name}")
+
+    async def test_role_made_twice_is_one_role(self) -> None:
+        """Making a role again is success, with the same ARN."""
+        bench = await self._bench()
+        request = role_request(bench)
+        first = await bench.roles.make(request)
+        assert await bench.roles.make(request) == first
+
+    async def test_role_is_unmade_and_again(self) -> None:
+        """Unmaking removes all of it; unmaking what is gone is success."""
+        bench = await self._bench()
+        request = role_request(bench)
+        await bench.roles.make(request)
+        await bench.roles.unmake(request.name)
+        assert await bench.roles.find(request.name) is None
+        await bench.roles.unmake(request.name)
+
+
+class HostsContract(Contract):
+    async def _launched(self, bench: Bench, generation: int = 1) -> Any:
+        role = role_request(bench)
+        await bench.roles.make(role)
+        key = HostKey("contract", word("su"), generation)
+        request = launch_request(bench, key, role.name)
+        return request, await self.launch(bench, request)
+
+    async def launch(self, bench: Bench, request: LaunchRequest) -> Any:
+        """Launch; a new instance profile may be unknown for some seconds."""
+        for _ in range(100):
+            try:
+                return await bench.hosts.make(request)
+            except TryLater:
+                await bench.pause()
+        raise AssertionError("never launched")
+
+    async def test_hosts_interface(self) -> None:
+        """The door has every method of its interface, with its arguments."""
+        assert verifyObject(IHosts, (await self._bench()).hosts)
+
+    async def test_host_is_found_by_its_key_alone(self) -> None:
+        """The host is found by deployment, signup and generation, and by no other."""
+        bench = await self._bench()
+        request, host = await self._launched(bench)
+        found = await self.eventually(bench, lambda: bench.hosts.find(request.key))
+        assert found.instance_id == host.instance_id
+        assert found.key == request.key
+        next_one = attrs.evolve(request.key, generation=2)
+        assert await bench.hosts.find(next_one) is None
+
+    async def test_host_gets_an_address(self) -> None:
+        """A host comes to run, with an address."""
+        bench = await self._bench()
+        request, _ = await self._launched(bench)
+
+        async def running() -> Any:
+            host = await bench.hosts.find(request.key)
+            return host if host and host.state == "running" and host.address else None
+
+        assert await self.eventually(bench, running)
+
+    async def test_same_token_same_request_is_one_host(self) -> None:
+        """After a lost reply the same request answers with the host there is."""
+        bench = await self._bench()
+        request, host = await self._launched(bench)
+        again = await bench.hosts.make(request)
+        assert again.instance_id == host.instance_id
+        await self.eventually(bench, lambda: bench.hosts.find(request.key))
+        every = await bench.hosts.list(request.key.deployment)
+        assert len([h for h in every if h.key == request.key]) == 1
+
+    async def test_same_token_other_request_is_refused(self) -> None:
+        """A token with other parameters is refused for good."""
+        bench = await self._bench()
+        request, _ = await self._launched(bench)
+        other = attrs.evolve(request, user_data=Secret('{"ignition":{}}'))
+        await self.raises(Refused, bench.hosts.make(other))
+
+    async def test_unmade_host_is_found_and_listed_no_more(self) -> None:
+        """Terminating is final, and terminating again is success."""
+        bench = await self._bench()
+        request, host = await self._launched(bench)
+        await self.eventually(bench, lambda: bench.hosts.find(request.key))
+        await bench.hosts.unmake(host.instance_id)
+
+        async def gone() -> bool | None:
+            return True if await bench.hosts.find(request.key) is None else None
+
+        assert await self.eventually(bench, gone)
+        every = await bench.hosts.list(request.key.deployment)
+        assert request.key not in [h.key for h in every]
+        await bench.hosts.unmake(host.instance_id)
+
+    async def test_token_of_an_unmade_host_is_spent(self) -> None:
+        """The token of a terminated host launches nothing."""
+        bench = await self._bench()
+        request, host = await self._launched(bench)
+        await self.eventually(bench, lambda: bench.hosts.find(request.key))
+        await bench.hosts.unmake(host.instance_id)
+        await self.raises(TokenSpent, bench.hosts.make(request))
+
+    async def test_unknown_host_is_unmade(self) -> None:
+        """Terminating what nobody knows is success."""
+        bench = await self._bench()
+        await bench.hosts.unmake("i-0123456789abcdef0")
+
+
+class AddressesContract(Contract):
+    async def test_addresses_interface(self) -> None:
+        """The door has every method of its interface, with its arguments."""
+        assert verifyObject(IAddresses, (await self._bench()).addresses)
+
+    async def test_address_is_made_changed_and_unmade(self) -> None:
+        """A name has the address it was last given, until it is unmade."""
+        bench = await self._bench()
+        name = f"{word('g')}.{bench.dns_zone}"
+        assert await bench.addresses.find(name) is None
+        await bench.addresses.make(name, "198.18.0.7")
+        await bench.addresses.make(name, "198.18.0.7")
+        assert await bench.addresses.find(name) == "198.18.0.7"
+        await bench.addresses.make(name, "198.18.0.8")
+        assert await bench.addresses.find(name) == "198.18.0.8"
+        await bench.addresses.unmake(name)
+        assert await bench.addresses.find(name) is None
+        await bench.addresses.unmake(name)
+
+    async def test_wildcard_is_not_the_names_own(self) -> None:
+        """The zone's wildcard record is not taken for the record of a name."""
+        bench = await self._bench()
+        await bench.addresses.make(f"*.{bench.dns_zone}", "198.18.0.1")
+        assert await bench.addresses.find(f"{word('g')}.{bench.dns_zone}") is None
+
+
+class VaultContract(Contract):
+    async def test_vault_interface(self) -> None:
+        """The door has every method of its interface, with its arguments."""
+        assert verifyObject(IVault, (await self._bench()).vault)
+
+    async def test_document_is_never_overwritten(self) -> None:
+        """The same bytes again are success; other bytes are refused and not kept."""
+        bench = await self._bench()
+        document = Sealed(f"identities/{word('su')}/1.sealed", b"\x00first\xff")
+        assert await bench.vault.get(document.key) is None
+        await bench.vault.put(document)
+        await bench.vault.put(document)
+        other = attrs.evolve(document, body=b"second")
+        await self.raises(AlreadyThere, bench.vault.put(other))
+        assert await bench.vault.get(document.key) == document
+
+
+class DataKeysContract(Contract):
+    async def test_data_keys_interface(self) -> None:
+        """The door has every method of its interface, with its arguments."""
+        assert verifyObject(IDataKeys, (await self._bench()).data_keys)
+
+    async def test_key_is_unwrapped_with_its_context_alone(self) -> None:
+        """A data key comes back with the context it was made for, and no other."""
+        bench = await self._bench()
+        context = (("purpose", "identity"), ("signup", "su1"))
+        key, wrapped, key_id = await bench.data_keys.generate(context)
+        assert await bench.data_keys.unwrap(wrapped, key_id, context) == key
+        other = (("purpose", "identity"), ("signup", "su2"))
+        await self.raises(Refused, bench.data_keys.unwrap(wrapped, key_id, other))
+
+    async def test_each_key_is_fresh(self) -> None:
+        """Two keys for one context are two keys, of 256 bits each."""
+        bench = await self._bench()
+        first, _, _ = await bench.data_keys.generate((("purpose", "test"),))
+        second, _, _ = await bench.data_keys.generate((("purpose", "test"),))
+        assert first != second
+        assert len(base64.b64decode(first.reveal())) == 32
