@@ -1,0 +1,218 @@
+"""What next?  Pure and total: standing and sights in, actions out.
+
+:func:`plan` answers all that is left to do as far as can be known now: printing it is
+the dry run.  The worker does the first action, looks, and asks again.
+
+Both directions walk one list, :class:`~lae_flapp.signup.sights.StepName`: forwards
+(serving), backwards (withdrawing, or replacing one host).  What is done with a step
+stands in one table per direction, :func:`forward` and :func:`backward`, over every
+kind of sight.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from attrs import define
+
+from lae_flapp.signup.goals import Goal, Replace, Rest, Serve, Withdraw
+from lae_flapp.signup.sights import (
+    Absent,
+    Asked,
+    Awaited,
+    Growing,
+    Invisible,
+    Lost,
+    Present,
+    Sight,
+    Sights,
+    Spent,
+    StepName,
+    Unlooked,
+)
+
+
+@define(frozen=True)
+class Look:
+    """Find it, by name or tag."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class Make:
+    """Journal the request whole, with a fresh token, then send it."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class Repeat:
+    """Send the journaled request again: the same bytes, the same token."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class LookAgain:
+    """It may be there and not visible yet: look again after a moment."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class Await:
+    """Somebody else's turn, until *deadline*; they are heard, or time passes."""
+
+    step: StepName
+    deadline: float
+
+
+@define(frozen=True)
+class Retire:
+    """This host is not coming: journal that it is to be replaced."""
+
+    generation: int
+
+
+@define(frozen=True)
+class NextHost:
+    """The old host is gone for certain: journal that the next one's turn has come."""
+
+    generation: int
+
+
+@define(frozen=True)
+class Unmake:
+    """Remove it."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class GiveBack:
+    """Cancel the subscription, refund the charge, and put the letter in the outbox."""
+
+
+@define(frozen=True)
+class Close:
+    """Nothing is left: journal that it is over."""
+
+
+Action = (
+    Look
+    | Make
+    | Repeat
+    | LookAgain
+    | Await
+    | Retire
+    | NextHost
+    | Unmake
+    | GiveBack
+    | Close
+)
+
+#: What stands in the cloud and can be removed; a sealed identity is kept.
+REMOVABLE = (StepName.ADDRESS, StepName.HOST, StepName.ROLE, StepName.BUCKET)
+#: What a host that is replaced takes with it.
+_OF_A_HOST = (StepName.HOST,)
+#: What is of the customer's grid, not of one host.
+_NAMED = frozenset(StepName) - {StepName.HOST, StepName.CLAIMED, StepName.SELF_TEST}
+
+
+@define(frozen=True)
+class Patience:
+    """How long (seconds) what was made, or asked for, may stay invisible."""
+
+    visibility: float = 60.0
+
+
+def plan(goal: Goal, sights: Sights, patience: Patience) -> tuple[Action, ...]:
+    """All that is left to do for *goal*, in order, as far as can be known now."""
+    match goal:
+        case Rest():
+            return ()
+        case Serve(generation):
+            return _onwards(generation, sights, patience)
+        case Replace(generation):
+            steps, done = _back(_OF_A_HOST, sights, patience)
+            return (*steps, NextHost(generation)) if done else steps
+        case Withdraw(_, money_back):
+            first: tuple[Action, ...] = () if money_back else (GiveBack(),)
+            steps, done = _back(REMOVABLE, sights, patience)
+            return (*first, *steps, *((Close(),) if done else ()))
+        case _:
+            assert_never(goal)
+
+
+def _onwards(generation: int, sights: Sights, patience: Patience) -> tuple[Action, ...]:
+    actions: list[Action] = []
+    for step in StepName:
+        action = forward(step, generation, sights, patience)
+        if action is None:
+            continue
+        actions.append(action)
+        if not isinstance(action, Make | Repeat):
+            break
+    return tuple(actions)
+
+
+def _back(
+    steps: tuple[StepName, ...], sights: Sights, patience: Patience
+) -> tuple[tuple[Action, ...], bool]:
+    """Say what is left to remove, and whether it is all that can be left."""
+    actions: list[Action] = []
+    for step in steps:
+        action = backward(step, sights, patience)
+        if action is None:
+            continue
+        actions.append(action)
+        if not isinstance(action, Unmake):
+            return tuple(actions), False
+    return tuple(actions), True
+
+
+def forward(  # noqa: PLR0911  (one line per kind of sight: the table)
+    step: StepName, generation: int, sights: Sights, patience: Patience
+) -> Action | None:
+    """Serve: what *step* needs; None where it is as it should be."""
+    sight: Sight = sights.of(step)
+    match sight:
+        case Present():
+            return None
+        case Unlooked():
+            return Look(step)
+        case Absent() | Spent():
+            return Make(step)
+        case Asked():
+            return Repeat(step)
+        case Growing():
+            return LookAgain(step)
+        case Awaited(deadline) if sights.now < deadline:
+            return Await(step, deadline)
+        case Invisible(since) if sights.now < since + patience.visibility:
+            return LookAgain(step)
+        case Awaited() | Invisible() | Lost():
+            # Under a name of its own, making it again is the same thing.
+            return Make(step) if step in _NAMED else Retire(generation)
+        case _:
+            assert_never(sight)
+
+
+def backward(step: StepName, sights: Sights, patience: Patience) -> Action | None:
+    """Withdraw: what *step* needs; None where nothing is left of it."""
+    sight: Sight = sights.of(step)
+    match sight:
+        case Absent() | Spent() | Lost() | Awaited():
+            return None
+        case Unlooked():
+            return Look(step)
+        case Asked(since) | Invisible(since):
+            # It may show up yet; what is not visible cannot be removed for certain.
+            if sights.now < since + patience.visibility:
+                return LookAgain(step)
+            return None
+        case Growing() | Present():
+            return Unmake(step)
+        case _:
+            assert_never(sight)

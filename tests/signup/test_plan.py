@@ -1,0 +1,244 @@
+"""The plan is total, never makes what may exist, and always ends."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lae_flapp.signup.goals import (
+    Building,
+    Over,
+    Replace,
+    Rest,
+    Retiring,
+    Serve,
+    Served,
+    Unpaid,
+    Withdraw,
+    Withdrawing,
+    goal_of,
+)
+from lae_flapp.signup.plan import (
+    REMOVABLE,
+    Await,
+    Close,
+    GiveBack,
+    Look,
+    LookAgain,
+    Make,
+    NextHost,
+    Patience,
+    Repeat,
+    Retire,
+    Unmake,
+    backward,
+    forward,
+    plan,
+)
+from lae_flapp.signup.sights import (
+    Absent,
+    Asked,
+    Awaited,
+    Growing,
+    Invisible,
+    Lost,
+    Present,
+    Sights,
+    Spent,
+    StepName,
+    Unlooked,
+)
+
+PATIENCE = Patience(visibility=60)
+NOW = 1000.0
+
+#: Every kind of sight, on both sides of its time where it has one.
+KINDS = (
+    Unlooked(),
+    Absent(),
+    Asked(NOW - 1),
+    Asked(NOW - 60),
+    Invisible(NOW - 1),
+    Invisible(NOW - 60),
+    Growing(),
+    Awaited(NOW + 1),
+    Awaited(NOW),
+    Spent(),
+    Lost(),
+    Present(),
+)
+
+sights = st.fixed_dictionaries({step: st.sampled_from(KINDS) for step in StepName}).map(
+    lambda seen: Sights(NOW, tuple(seen.items()))
+)
+goals = st.sampled_from(
+    [Rest(), Serve(1), Replace(1), Withdraw(1, False), Withdraw(1, True)]
+)
+
+
+def seen(**kinds):
+    """Sights in which steps not named are present."""
+    every = {step: Present() for step in StepName}
+    named = {StepName[name.upper()]: kind for name, kind in kinds.items()}
+    return Sights(NOW, tuple((every | named).items()))
+
+
+@pytest.mark.parametrize(
+    ("step", "kind"), list(itertools.product(StepName, KINDS)), ids=str
+)
+def test_every_pair_of_the_tables_is_decided(step, kind):
+    """Both tables answer for each step and each kind of sight."""
+    sights = Sights(NOW, ((step, kind),))
+    onwards = forward(step, 1, sights, PATIENCE)
+    assert (onwards is None) == isinstance(kind, Present)
+    back = backward(step, sights, PATIENCE)
+    assert isinstance(back, Look | LookAgain | Unmake | None)
+
+
+@given(goals, sights)
+def test_nothing_is_made_that_may_be_there(goal, sights):
+    """A step is made only where looking found nothing and no answer is missing."""
+    for action in plan(goal, sights, PATIENCE):
+        if isinstance(action, Make):
+            kind = sights.of(action.step)
+            assert isinstance(kind, Absent | Spent | Lost | Invisible)
+            if action.step is StepName.HOST:
+                assert isinstance(kind, Absent | Spent)
+
+
+@given(goals, sights)
+def test_only_what_is_seen_is_unmade(goal, sights):
+    """What is not visible is not removed blindly: it might survive its removal."""
+    for action in plan(goal, sights, PATIENCE):
+        if isinstance(action, Unmake):
+            assert isinstance(sights.of(action.step), Present | Growing)
+
+
+@given(sights)
+def test_withdrawing_closes_only_when_nothing_can_be_left(sights):
+    """Over is said only when every removable thing is gone or about to be."""
+    actions = plan(Withdraw(1, money_back=True), sights, PATIENCE)
+    if Close() in actions:
+        removed = {a.step for a in actions if isinstance(a, Unmake)}
+        for step in REMOVABLE:
+            kind = sights.of(step)
+            assert not isinstance(kind, Unlooked)
+            if isinstance(kind, Present | Growing):
+                assert step in removed
+            if isinstance(kind, Asked | Invisible):
+                assert kind.since + PATIENCE.visibility <= NOW
+
+
+@given(sights)
+def test_money_goes_back_first(sights):
+    """A customer's money does not wait for the cloud."""
+    actions = plan(Withdraw(1, money_back=False), sights, PATIENCE)
+    assert actions[0] == GiveBack()
+    assert GiveBack() not in plan(Withdraw(1, money_back=True), sights, PATIENCE)
+
+
+@given(sights)
+def test_the_mail_comes_last(sights):
+    """Nobody is told that it is ready before every other step is as it should be."""
+    actions = plan(Serve(1), sights, PATIENCE)
+    if Make(StepName.MAIL) in actions:
+        planned = {a.step for a in actions if isinstance(a, Make | Repeat)}
+        for step in StepName:
+            assert step in planned or isinstance(sights.of(step), Present)
+        assert actions[-1] == Make(StepName.MAIL)
+
+
+@given(sights)
+def test_the_next_host_waits_until_the_old_one_is_gone(sights):
+    """The generation grows only when no host of the old one can be left."""
+    actions = plan(Replace(1), sights, PATIENCE)
+    kind = sights.of(StepName.HOST)
+    if actions == (NextHost(1),):
+        assert not isinstance(kind, Present | Growing | Unlooked)
+    else:
+        assert actions[0] in {
+            Look(StepName.HOST),
+            LookAgain(StepName.HOST),
+            Unmake(StepName.HOST),
+        }
+
+
+@settings(max_examples=100)
+@given(sights, st.booleans())
+def test_a_cloud_that_obeys_is_brought_to_the_goal(  # noqa: C901, PLR0912  (a model)
+    sights, withdrawing
+):
+    """Doing the first action again and again ends, in a bounded number of actions."""
+    goal = Withdraw(1, money_back=False) if withdrawing else Serve(1)
+    state, now = dict(sights.seen), sights.now
+    for _ in range(60):
+        actions = plan(goal, Sights(now, tuple(state.items())), PATIENCE)
+        if not actions:
+            break
+        match actions[0]:
+            case Make(step) | Repeat(step) | Await(step, _):
+                state[step] = Present()
+            case Look(step) | Unmake(step):
+                state[step] = Absent()
+            case LookAgain(step) if isinstance(state[step], Growing):
+                state[step] = Present()
+            case LookAgain():
+                now += 30
+            case GiveBack():
+                goal = Withdraw(1, money_back=True)
+            case Retire(generation):
+                goal = Replace(generation)
+            case NextHost(generation):
+                goal = Serve(generation + 1)
+                for step in (StepName.HOST, StepName.CLAIMED, StepName.SELF_TEST):
+                    state[step] = Absent()
+            case Close():
+                break
+    else:
+        raise AssertionError("no end")
+    if withdrawing:
+        assert not any(isinstance(state[s], Present | Growing) for s in REMOVABLE)
+    else:
+        assert all(isinstance(kind, Present) for kind in state.values())
+
+
+def test_dry_run_of_a_fresh_signup():
+    """What a signup that was just paid will need, from the first step to the mail."""
+    nothing = Sights(NOW, tuple((step, Absent()) for step in StepName))
+    assert plan(Serve(1), nothing, PATIENCE) == tuple(Make(s) for s in StepName)
+
+
+def test_a_lost_reply_is_answered_with_the_same_request():
+    """A launch without an outcome is repeated, not made anew."""
+    actions = plan(Serve(1), seen(host=Asked(0.0)), PATIENCE)
+    assert actions == (Repeat(StepName.HOST),)
+
+
+def test_a_host_that_claimed_too_late_is_replaced():
+    """The deadline of a claim passes: the host is retired."""
+    actions = plan(Serve(3), seen(claimed=Awaited(NOW)), PATIENCE)
+    assert actions == (Retire(3),)
+
+
+def test_a_host_that_stays_invisible_is_replaced_and_not_made_again():
+    """A host that was made and never showed makes room for the next generation."""
+    assert plan(Serve(1), seen(host=Invisible(NOW - 60)), PATIENCE) == (Retire(1),)
+
+
+@pytest.mark.parametrize(
+    ("standing", "goal"),
+    [
+        (Unpaid(), Rest()),
+        (Building(2), Serve(2)),
+        (Retiring(2), Replace(2)),
+        (Served(2), Rest()),
+        (Withdrawing(2, money_back=False), Withdraw(2, money_back=False)),
+        (Over(), Rest()),
+    ],
+)
+def test_each_standing_has_its_goal(standing, goal):
+    """Only a paid signup is built, and only one that is going is removed."""
+    assert goal_of(standing) == goal
