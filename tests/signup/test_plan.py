@@ -104,7 +104,7 @@ def test_nothing_is_made_that_may_be_there(goal, sights):
     for action in plan(goal, sights, PATIENCE):
         if isinstance(action, Make):
             kind = sights.of(action.step)
-            assert isinstance(kind, Absent | Spent | Lost | Invisible)
+            assert isinstance(kind, Absent | Spent | Lost | Invisible | Awaited)
             if action.step is StepName.HOST:
                 assert isinstance(kind, Absent | Spent)
 
