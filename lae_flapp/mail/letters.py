@@ -1,0 +1,190 @@
+"""What the mails say: a kind, what it is about, and one message of text and HTML.
+
+A mail is rendered when it is sent, so that no copy of anybody's data lies waiting.
+A template that asks for something it was not given fails loudly.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from email.headerregistry import Address as HeaderAddress
+from email.message import EmailMessage
+from email.policy import SMTP
+from functools import cache
+from typing import Any
+
+from attrs import asdict, define
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
+
+from lae_flapp.mail import words
+from lae_protocol.address import Address
+from lae_protocol.furl import Furl
+from lae_protocol.messages import Plan
+from lae_protocol.process.resources import template_folder
+
+#: RFC 5321, 4.5.3.1.6, without the CRLF.
+LONGEST_LINE = 998
+
+
+@define(frozen=True)
+class Sender:
+    """Who writes: what stands in the headers, and where bounces go.
+
+    *bounce_local* and *bounce_domain* make the VERP envelope sender
+    ``LOCAL+SIGNUP@DOMAIN``, so that a bounce names its signup whatever it quotes.
+    """
+
+    name: str
+    address: Address
+    support: Address
+    bounce_local: str
+    bounce_domain: str
+    site_url: str
+    environment: str
+
+
+@define(frozen=True)
+class Active:
+    """The storage is ready: the furl, and how to join."""
+
+    kind = "active"
+    signup_id: str
+    plan: Plan
+    nickname: str
+    furl: Furl
+    status_url: str | None
+
+
+@define(frozen=True)
+class Refunded:
+    """We could not serve; the money goes back."""
+
+    kind = "refunded"
+    signup_id: str
+    plan: Plan
+
+
+@define(frozen=True)
+class Troubled:
+    """To an operator: a signup needs a person.  *problem* holds no secret."""
+
+    kind = "troubled"
+    signup_id: str
+    state: str
+    problem: str
+
+
+Letter = Active | Refunded | Troubled
+
+
+@define(frozen=True)
+class Envelope:
+    """A rendered mail.  *message* is bytes with CRLF, ASCII alone."""
+
+    sender: str
+    recipient: str
+    message: bytes
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=FileSystemLoader(template_folder() / "mail"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+
+
+def grid_file(letter: Active) -> bytes:
+    """What Gridsync restores a grid from; the shares must be integers, all three."""
+    grid = {
+        "version": 1,
+        "nickname": letter.nickname,
+        "introducer": letter.furl.reveal(),
+        "shares-needed": 1,
+        "shares-happy": 1,
+        "shares-total": 1,
+    }
+    return json.dumps(grid, indent=2).encode() + b"\n"
+
+
+def _attachment(letter: Active) -> str:
+    return letter.nickname.replace(" ", "-") + ".json"
+
+
+def join_commands(furl: Furl) -> list[str]:
+    """What a person types, a line each, to join with the tahoe of PyPI."""
+    tahoe, shares = (
+        "tahoe/bin/tahoe",
+        "--shares-needed 1 --shares-happy 1 --shares-total 1",
+    )
+    return [
+        "python3 -m venv tahoe && tahoe/bin/pip install tahoe-lafs",
+        f"{tahoe} create-client {shares} --introducer {furl.reveal()} my-client",
+        f"{tahoe} run my-client",
+    ]
+
+
+def _given(letter: Letter, sender: Sender) -> dict[str, Any]:
+    given = asdict(letter, recurse=False) | {
+        "site_url": sender.site_url,
+        "support": sender.support.as_typed,
+        "environment": sender.environment,
+    }
+    if not isinstance(letter, Troubled):
+        given["price"] = words.price(letter.plan)
+        given["quota"] = words.size(letter.plan.quota)
+    if isinstance(letter, Active):
+        given["furl"] = letter.furl.reveal()
+        given["attachment"] = _attachment(letter)
+        given["join_commands"] = join_commands(letter.furl)
+    return given
+
+
+def render(
+    letter: Letter, sender: Sender, to: Address, message_id: str, now: datetime
+) -> Envelope:
+    """The letter as one message; *message_id* is fixed in the outbox's row."""
+    given = _given(letter, sender)
+    templates = _templates()
+
+    def text(part: str, **more: str) -> str:
+        return templates.get_template(f"{letter.kind}.{part}").render(given | more)
+
+    subject = text("subject").strip()
+    message = EmailMessage(policy=SMTP)
+    message["Message-ID"] = message_id
+    message["Date"] = now
+    message["From"] = _header(sender.address, sender.name)
+    message["To"] = _header(to)
+    message["Reply-To"] = _header(sender.support)
+    message["Subject"] = subject
+    message["Auto-Submitted"] = "auto-generated"
+    message["Content-Language"] = "en"
+    plain, html = text("txt"), text("html", subject=subject)
+    message.set_content(plain, cte=_encoding(plain))
+    message.add_alternative(html, subtype="html", cte=_encoding(html))
+    if isinstance(letter, Active):
+        message.add_attachment(
+            grid_file(letter),
+            maintype="application",
+            subtype="json",
+            filename=_attachment(letter),
+        )
+    envelope_sender = f"{sender.bounce_local}+{letter.signup_id}@{sender.bounce_domain}"
+    return Envelope(envelope_sender, to.for_smtp, message.as_bytes())
+
+
+def _encoding(text: str) -> str:
+    """Leave ASCII as it is, so that a furl is on one line even in the raw message."""
+    longest = max(map(len, text.splitlines()))
+    return "7bit" if text.isascii() and longest <= LONGEST_LINE else "quoted-printable"
+
+
+def _header(address: Address, name: str = "") -> HeaderAddress:
+    """In a header too, the domain is the A-label: not every server has SMTPUTF8."""
+    return HeaderAddress(name, address.local, address.domain_a_label)

@@ -1,0 +1,146 @@
+"""The mails hold what a customer needs, and are correct messages."""
+
+from __future__ import annotations
+
+import email
+import json
+import re
+from datetime import UTC, datetime
+from email import policy
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jinja2 import UndefinedError
+
+from lae_flapp.mail import letters, words
+from lae_flapp.mail.letters import Active, Refunded, Sender, Troubled, render
+from lae_protocol.address import parse_address
+from lae_protocol.furl import PLAIN, Furl
+from lae_protocol.messages import Plan
+
+SIGNUP = "su" + "a" * 20
+FURL = "pb://" + "a2b3" * 8 + "@localhost:20001/" + "abcd" * 8
+PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
+SENDER = Sender(
+    "S4",
+    parse_address("hello@s4.example"),
+    parse_address("support@s4.example"),
+    "bounces",
+    "bounce.s4.example",
+    "https://s4.example",
+    "test",
+)
+ACTIVE = Active(SIGNUP, PLAN, "S4 gabcdef", Furl.parse(FURL), None)
+NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
+
+
+def rendered(letter: letters.Letter, to: str = "o'neil+x&co@exämple.org"):
+    envelope = render(letter, SENDER, parse_address(to), "<1@s4.example>", NOW)
+    return envelope, email.message_from_bytes(envelope.message, policy=policy.SMTP)
+
+
+def test_headers() -> None:
+    """The address is byte-exact with an A-label domain, and the sender is VERP."""
+    envelope, message = rendered(ACTIVE)
+    assert envelope.recipient == "o'neil+x&co@xn--exmple-cua.org"
+    assert message["To"] == "o'neil+x&co@xn--exmple-cua.org"
+    assert envelope.sender == f"bounces+{SIGNUP}@bounce.s4.example"
+    assert message["Message-ID"] == "<1@s4.example>"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Date"].datetime == NOW
+    assert envelope.message.isascii()
+    assert all(len(line) <= 998 for line in envelope.message.split(b"\r\n"))
+
+
+def test_furl_on_one_line() -> None:
+    """The furl stands alone on one line of the text, and in the [client] section."""
+    _, message = rendered(ACTIVE)
+    text = message.get_body(("plain",)).get_content()
+    lines = text.splitlines()
+    assert FURL in lines
+    assert lines[lines.index("[client]") + 1] == f"introducer.furl = {FURL}"
+    assert PLAIN.match(FURL)
+    assert FURL in message.get_body(("html",)).get_content()
+
+
+def test_what_must_be_said() -> None:
+    """Text and HTML both say what the furl is not, the price, and how to cancel."""
+    _, message = rendered(ACTIVE)
+    for kind in ("plain", "html"):
+        text = message.get_body((kind,)).get_content()
+        text = " ".join(re.sub(r"<[^>]+>", "", text).split())
+        for said in (
+            "This address is not your files.",
+            "Make a Recovery Key (with tahoe: keep your rootcap and your aliases)",
+            "Nobody, we included, can recover files without it.",
+            "9.00 USD a month",
+            "To cancel,",
+            "250 GB",
+            "Gridsync",
+        ):
+            assert said in text, (kind, said)
+
+
+def test_grid_file() -> None:
+    """The attached JSON is what Gridsync restores from, with integer shares."""
+    _, message = rendered(ACTIVE)
+    (attached,) = message.iter_attachments()
+    assert attached.get_filename() == "S4-gabcdef.json"
+    assert json.loads(attached.get_content()) == {
+        "version": 1,
+        "nickname": "S4 gabcdef",
+        "introducer": FURL,
+        "shares-needed": 1,
+        "shares-happy": 1,
+        "shares-total": 1,
+    }
+
+
+def test_other_letters() -> None:
+    """A refund and an operator's alert name the signup and what happens next."""
+    _, refund = rendered(Refunded(SIGNUP, PLAN))
+    assert "is being\r\nrefunded" in refund.get_body(("plain",)).get_content()
+    _, alert = rendered(Troubled(SIGNUP, "paid", "no capacity"))
+    text = alert.get_body(("plain",)).get_content()
+    assert f"lae subscriptions retry {SIGNUP}" in text
+    assert alert["Subject"] == f"[test] {SIGNUP} needs you"
+
+
+def test_html_is_escaped() -> None:
+    """What comes from outside cannot bring markup into a mail."""
+    _, alert = rendered(Troubled(SIGNUP, "paid", "<script>x</script>"))
+    assert "<script>" not in alert.get_body(("html",)).get_content()
+
+
+def test_no_header_injection() -> None:
+    """A line break in a nickname cannot make a header of its own."""
+    letter = Active(SIGNUP, PLAN, "S4\r\nBcc: all@example.org", Furl.parse(FURL), None)
+    with pytest.raises(ValueError, match=r"linefeed|newline"):
+        rendered(letter)
+
+
+def test_missing_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A template that asks for what it was not given fails loudly."""
+    given = letters._given
+    monkeypatch.setattr(
+        letters,
+        "_given",
+        lambda *a: {k: v for k, v in given(*a).items() if k != "price"},
+    )
+    with pytest.raises(UndefinedError, match="price"):
+        rendered(ACTIVE)
+
+
+@given(st.integers(0, 10**15))
+def test_sizes(count: int) -> None:
+    """A size is told with at most four digits and the unit that fits."""
+    number, unit = words.size(count).split()
+    assert float(number) <= 1000
+    assert abs(float(number) * 1000 ** words._UNITS.index(unit) - count) <= count * 0.1
+
+
+def test_amounts() -> None:
+    """Amounts are told in the currency's own unit."""
+    assert words.amount(905, "usd") == "9.05 USD"
+    assert words.amount(905, "jpy") == "905 JPY"
