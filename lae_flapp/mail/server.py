@@ -123,6 +123,6 @@ class SmtpServer:
             await with_deadline(self._clock, self._seconds, "mail server", accepted)
         except Exception as e:  # noqa: BLE001  (twisted.mail raises many kinds)
             # Over for us: the factory need not report the connection that we end.
-            factory.sendFinished = 1
+            factory.sendFinished = True
             connector.disconnect()
             raise sort_failure(e) from None
