@@ -20,9 +20,9 @@ from lae_flapp.signup.sights import (
     Absent,
     Asked,
     Awaited,
+    Broken,
     Growing,
     Invisible,
-    Lost,
     Present,
     Sight,
     Sights,
@@ -126,6 +126,10 @@ class Patience:
 
     visibility: float = 60.0
 
+    def passed(self, since: float, looked: float) -> bool:
+        """Whether what was not to be seen at *looked* is not there for certain."""
+        return looked >= since + self.visibility
+
 
 def plan(goal: Goal, sights: Sights, patience: Patience) -> tuple[Action, ...]:
     """All that is left to do for *goal*, in order, as far as can be known now."""
@@ -177,24 +181,27 @@ def forward(  # noqa: PLR0911  (one line per kind of sight: the table)
 ) -> Action | None:
     """Serve: what *step* needs; None where it is as it should be."""
     sight: Sight = sights.of(step)
+    # Under a name of its own, making it again is the same thing.
+    anew = Make(step) if step in _NAMED else Retire(generation)
     match sight:
         case Present():
             return None
         case Unlooked():
             return Look(step)
-        case Absent() | Spent():
+        case Absent():
             return Make(step)
         case Asked():
             return Repeat(step)
         case Growing():
             return LookAgain(step)
-        case Awaited(deadline) if sights.now < deadline:
-            return Await(step, deadline)
-        case Invisible(since) if sights.now < since + patience.visibility:
-            return LookAgain(step)
-        case Awaited() | Invisible() | Lost():
-            # Under a name of its own, making it again is the same thing.
-            return Make(step) if step in _NAMED else Retire(generation)
+        case Broken():
+            return anew
+        case Awaited(deadline):
+            return Await(step, deadline) if sights.now < deadline else anew
+        case Spent(since, looked):
+            return Make(step) if patience.passed(since, looked) else LookAgain(step)
+        case Invisible(since, looked):
+            return anew if patience.passed(since, looked) else LookAgain(step)
         case _:
             assert_never(sight)
 
@@ -203,16 +210,14 @@ def backward(step: StepName, sights: Sights, patience: Patience) -> Action | Non
     """Withdraw: what *step* needs; None where nothing is left of it."""
     sight: Sight = sights.of(step)
     match sight:
-        case Absent() | Spent() | Lost() | Awaited():
+        case Absent() | Awaited():
             return None
         case Unlooked():
             return Look(step)
-        case Asked(since) | Invisible(since):
+        case Asked(since, looked) | Invisible(since, looked) | Spent(since, looked):
             # It may show up yet; what is not visible cannot be removed for certain.
-            if sights.now < since + patience.visibility:
-                return LookAgain(step)
-            return None
-        case Growing() | Present():
+            return None if patience.passed(since, looked) else LookAgain(step)
+        case Growing() | Broken() | Present():
             return Unmake(step)
         case _:
             assert_never(sight)

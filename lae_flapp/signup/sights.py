@@ -37,21 +37,40 @@ class Absent:
 
 @define(frozen=True)
 class Asked:
-    """The journal has an effect without an outcome, and looking finds nothing."""
+    """Asked for at *since* (last), never answered; at *looked* it was not there."""
 
     since: float
+    looked: float
 
 
 @define(frozen=True)
 class Invisible:
-    """Made, as its outcome says; looking does not find it (yet)."""
+    """Made at *since*, as its outcome says; at *looked* it was not to be seen."""
 
     since: float
+    looked: float
+
+
+@define(frozen=True)
+class Spent:
+    """The last attempt, of *since*, failed so that the next one needs a new token.
+
+    An earlier copy of the same request may still be on its way, so the next attempt
+    waits as long as anything may stay invisible.
+    """
+
+    since: float
+    looked: float
 
 
 @define(frozen=True)
 class Growing:
-    """There, but of no use yet: a host without an address."""
+    """There, but of no use yet."""
+
+
+@define(frozen=True)
+class Broken:
+    """There, and not as it should be: a stopped host, a record of another address."""
 
 
 @define(frozen=True)
@@ -62,22 +81,12 @@ class Awaited:
 
 
 @define(frozen=True)
-class Spent:
-    """The last attempt ended so that the next one needs a new token."""
-
-
-@define(frozen=True)
-class Lost:
-    """It was there and is gone."""
-
-
-@define(frozen=True)
 class Present:
     """There, and as it should be."""
 
 
 Sight = (
-    Unlooked | Absent | Asked | Invisible | Growing | Awaited | Spent | Lost | Present
+    Unlooked | Absent | Asked | Invisible | Spent | Growing | Broken | Awaited | Present
 )
 
 
