@@ -1,0 +1,1 @@
+"""A Tahoe-LAFS storage server that keeps everything in a bucket."""
