@@ -1,0 +1,46 @@
+"""Which daemon may write: the one that took the epoch last."""
+
+from __future__ import annotations
+
+from sqlalchemy import Integer, String, Table, insert, select, update
+
+from lae_flapp.journal.columns import METADATA, Kept, Moment, column
+from lae_flapp.journal.errors import StaleEpoch
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+
+EPOCH = Table(
+    "epoch",
+    METADATA,
+    column(
+        "row",
+        Integer,
+        purpose="there is one row, numbered 1",
+        kept=Kept.JOURNAL,
+        primary_key=True,
+        autoincrement=False,
+    ),
+    column("number", Integer, purpose="grows by one a start", kept=Kept.JOURNAL),
+    column("holder", String(200), purpose="host and process", kept=Kept.JOURNAL),
+    column("taken_at", Moment, purpose="when it started", kept=Kept.JOURNAL),
+)
+
+
+def current(tx: ReadTx) -> int:
+    """Tell the present epoch; 0 in a journal never used."""
+    return int(tx.scalar(select(EPOCH.c.number)) or 0)
+
+
+def take(tx: WriteTx, holder: str) -> int:
+    """Begin the next epoch; from here on writes of the one before are refused."""
+    number = current(tx) + 1
+    values = {"number": number, "holder": holder, "taken_at": tx.now}
+    statement = insert(EPOCH).values(row=1, **values)
+    tx.run(statement if number == 1 else update(EPOCH).values(**values))
+    return number
+
+
+def check(tx: ReadTx, mine: int) -> None:
+    """Raise :class:`StaleEpoch` unless *mine* is the present one."""
+    actual = current(tx)
+    if actual != mine:
+        raise StaleEpoch(f"this daemon's epoch is {mine}, the journal's is {actual}")

@@ -1,0 +1,144 @@
+"""The inbox: Stripe's events, committed raw before Stripe is answered 200."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from attrs import define, field
+from sqlalchemy import (
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from lae_flapp.journal.columns import METADATA, Kept, Moment, Word, column
+from lae_flapp.journal.errors import Unknown
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+
+InboxState = Literal["waiting", "done", "ignored"]
+
+INBOX = Table(
+    "inbox",
+    METADATA,
+    column(
+        "event_id",
+        String(255),
+        purpose="Stripe's; a second delivery is known by it",
+        kept=Kept.JOURNAL,
+        primary_key=True,
+    ),
+    column("kind", String(100), purpose="Stripe's type", kept=Kept.JOURNAL),
+    column(
+        "payload",
+        LargeBinary,
+        purpose="raw; only its names are used, facts are fetched from Stripe",
+        kept=Kept.SETTLED,
+        nullable=True,
+    ),
+    column("request_id", String(40), purpose="of the call", kept=Kept.JOURNAL),
+    column("received_at", Moment, purpose="when it came first", kept=Kept.JOURNAL),
+    column("state", Word(InboxState), purpose="is it worked off", kept=Kept.JOURNAL),
+    column("attempts", Integer, purpose="how often it failed", kept=Kept.JOURNAL),
+    column("next_try_at", Moment, purpose="not before", kept=Kept.JOURNAL),
+    column("outcome", Text, purpose="last failure", kept=Kept.JOURNAL, nullable=True),
+    column("settled_at", Moment, purpose="when done", kept=Kept.JOURNAL, nullable=True),
+    Index("ix_inbox_state_next_try_at", "state", "next_try_at"),
+)
+
+
+@define(frozen=True)
+class InboxEvent:
+    """A row; *payload* is None when it was forgotten after its time."""
+
+    event_id: str
+    kind: str
+    payload: bytes | None = field(repr=False)
+    request_id: str
+    received_at: datetime
+    state: InboxState
+    attempts: int
+    next_try_at: datetime
+    outcome: str | None
+    settled_at: datetime | None
+
+
+def take(
+    tx: WriteTx, event_id: str, kind: str, payload: bytes, request_id: str
+) -> bool:
+    """Commit an event; False if it was there (the first delivery's bytes stay)."""
+    if find(tx, event_id) is not None:
+        return False
+    tx.run(
+        insert(INBOX).values(
+            event_id=event_id,
+            kind=kind,
+            payload=payload,
+            request_id=request_id,
+            received_at=tx.now,
+            state="waiting",
+            attempts=0,
+            next_try_at=tx.now,
+        )
+    )
+    return True
+
+
+def find(tx: ReadTx, event_id: str) -> InboxEvent | None:
+    """The row, if there is one."""
+    row = tx.first(select(INBOX).where(INBOX.c.event_id == event_id))
+    return None if row is None else InboxEvent(*row)
+
+
+def due(tx: ReadTx, limit: int = 100) -> tuple[InboxEvent, ...]:
+    """Events to work off now, longest due first."""
+    ripe = (INBOX.c.state == "waiting", INBOX.c.next_try_at <= tx.now)
+    query = select(INBOX).where(*ripe).order_by(INBOX.c.next_try_at, INBOX.c.event_id)
+    return tuple(InboxEvent(*row) for row in tx.all(query.limit(limit)))
+
+
+def next_due_at(tx: ReadTx) -> datetime | None:
+    """When the next one is due (perhaps in the past); None when nothing waits."""
+    query = select(INBOX.c.next_try_at).where(INBOX.c.state == "waiting")
+    row = tx.first(query.order_by(INBOX.c.next_try_at))
+    return None if row is None else row.next_try_at
+
+
+def done(tx: WriteTx, event_id: str) -> None:
+    """It is worked off."""
+    _settle(tx, event_id, "done", None)
+
+
+def ignore(tx: WriteTx, event_id: str, why: str) -> None:
+    """It is none of ours."""
+    _settle(tx, event_id, "ignored", why)
+
+
+def put_off(tx: WriteTx, event_id: str, why: str, until: datetime) -> None:
+    """It failed; try again then."""
+    values = {"next_try_at": until, "outcome": why, "attempts": INBOX.c.attempts + 1}
+    _change(tx, event_id, values)
+
+
+def waiting(tx: ReadTx) -> int:
+    """How many wait."""
+    query = select(func.count()).select_from(INBOX).where(INBOX.c.state == "waiting")
+    return int(tx.scalar(query))
+
+
+def _settle(tx: WriteTx, event_id: str, state: InboxState, why: str | None) -> None:
+    _change(tx, event_id, {"state": state, "outcome": why, "settled_at": tx.now})
+
+
+def _change(tx: WriteTx, event_id: str, values: dict[str, Any]) -> None:
+    here = (INBOX.c.event_id == event_id, INBOX.c.state == "waiting")
+    changed = tx.run(update(INBOX).where(*here).values(**values))
+    if not changed and find(tx, event_id) is None:
+        raise Unknown(f"no event {event_id}")

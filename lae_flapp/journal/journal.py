@@ -1,0 +1,187 @@
+"""The journal as the daemon sees it: open, read, write, watch, close.
+
+One daemon writes.  Three things see to it: the lock beside the file (a second daemon
+does not start), the epoch (a daemon that was taken over can write nothing, whenever
+it wakes), and SQLite's own lock within a transaction.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Concatenate, ParamSpec, TypeVar
+
+from sqlalchemy import Engine
+from twisted.internet.defer import Deferred, fail
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lae_flapp.journal import epoch, events, meta, opening, schema, sqlite
+from lae_flapp.journal.errors import JournalClosed, StaleEpoch
+from lae_flapp.journal.lock import JournalLock
+from lae_flapp.journal.meta import Home
+from lae_flapp.journal.threads import IThreads
+from lae_flapp.journal.transaction import ReadTx, Recorded, WriteTx
+from lae_flapp.journal.watchers import Watchers
+from lae_protocol.ids import SignupId
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = Logger()
+
+
+def _nothing() -> None:
+    """Ask nothing of a daemon that is superseded."""
+
+
+class Journal:
+    """See the module.  Nothing happens before :meth:`open`.
+
+    *superseded* is called once, on the reactor's thread, when a write finds that
+    another daemon took over: the process should then end.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        home: Home,
+        clock: IReactorTime,
+        threads: IThreads,
+        superseded: Callable[[], None] = _nothing,
+    ) -> None:
+        assert schema.METADATA.tables, "every table is declared by now"
+        self._path, self._home, self._clock = path, home, clock
+        self._threads, self._superseded = threads, superseded
+        self._lock = JournalLock(path.with_name(path.name + ".lock"))
+        self._writer: Engine | None = None
+        self._reader: Engine | None = None
+        self._watchers = Watchers()
+        self.epoch = 0
+
+    async def open(self, *, by_force: bool = False) -> None:
+        """1. lock, 2. back up and upgrade, 3. check the home, 4. take the epoch.
+
+        *by_force* takes over from a daemon that holds the lock but cannot be
+        stopped; it will write nothing more.  Raises what :mod:`.errors` lists for
+        opening, and then holds nothing.
+        """
+        self._threads.start()
+        try:
+            await self._threads.write(lambda: self._open(by_force=by_force))
+        except BaseException:
+            await self.close()
+            raise
+        _log.info(
+            "journal open: {path}, epoch {epoch}", path=self._path, epoch=self.epoch
+        )
+
+    async def close(self) -> None:
+        """End: watchers are told, running transactions finish, the lock is free."""
+        self._watchers.close()
+        # Behind the writes that wait already.
+        await self._threads.write(self._close)
+        self._threads.stop()
+
+    def read(
+        self,
+        work: Callable[Concatenate[ReadTx, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        """Run *work* on one consistent view; it must not change anything."""
+        return self._threads.read(lambda: self._read(work, *args, **kwargs))
+
+    def write(
+        self,
+        work: Callable[Concatenate[WriteTx, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> Deferred[T]:
+        """Run *work* in one transaction; it is on the disk when the answer comes.
+
+        Whatever *work* raises rolls all of it back.  Raises :class:`StaleEpoch`
+        where another daemon took over.  Cancelling the answer undoes nothing.
+        """
+        done = self._threads.write(lambda: self._write(work, *args, **kwargs))
+        return done.addCallbacks(self._committed, self._failed)
+
+    def watch(
+        self, signup_id: SignupId | None, since: int, *, public: bool = False
+    ) -> Deferred[int]:
+        """Wait for an event after *since* (of any signup, for None); its number.
+
+        *public* looks only at what customers see.  The wait has no end of its own:
+        cancel it.  Raises :class:`JournalClosed` when the journal closes.
+        """
+        if self._writer is None:
+            return fail(JournalClosed("the journal is not open"))
+        waiting = self._watchers.add(signup_id, since, public=public)
+        # Registered first, looked second: an event in between is not missed.
+        last = self.read(events.last_number, signup_id, public=public)
+        last.addCallbacks(waiting.offer, waiting.fail)
+        return waiting.answer
+
+    def _open(self, *, by_force: bool) -> None:
+        opening.prepare_folder(self._path)
+        holder = f"{socket.gethostname()} process {os.getpid()}"
+        self._lock.take(holder, by_force=by_force)
+        writer = sqlite.engine(self._path, writes=True, connections=1)
+        with sqlite.meanings():
+            opening.upgrade(self._path, writer, self._now())
+            with writer.begin() as connection:
+                tx = WriteTx(connection, self._now())
+                meta.settle(tx, self._home)
+                self.epoch = epoch.take(tx, holder)
+        self._writer = writer
+        self._reader = sqlite.engine(self._path, writes=False, connections=4)
+
+    def _close(self) -> None:
+        for engine in (self._reader, self._writer):
+            if engine is not None:
+                engine.dispose()
+        self._reader = self._writer = None
+        self._lock.release()
+
+    def _read(
+        self,
+        work: Callable[Concatenate[ReadTx, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        if self._reader is None:
+            raise JournalClosed("the journal is not open")
+        with sqlite.meanings(), self._reader.begin() as connection:
+            return work(ReadTx(connection, self._now()), *args, **kwargs)
+
+    def _write(
+        self,
+        work: Callable[Concatenate[WriteTx, P], T],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> tuple[T, list[Recorded]]:
+        if self._writer is None:
+            raise JournalClosed("the journal is not open")
+        with sqlite.meanings(), self._writer.begin() as connection:
+            tx = WriteTx(connection, self._now())
+            epoch.check(tx, self.epoch)
+            return work(tx, *args, **kwargs), tx.recorded
+
+    def _committed(self, result: tuple[T, list[Recorded]]) -> T:
+        answer, recorded = result
+        for event in recorded:
+            self._watchers.tell(event)
+        return answer
+
+    def _failed(self, failure: Failure) -> Failure:
+        if isinstance(failure.value, StaleEpoch):
+            superseded, self._superseded = self._superseded, _nothing
+            superseded()
+        return failure
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self._clock.seconds(), UTC)

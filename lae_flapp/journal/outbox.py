@@ -1,0 +1,168 @@
+"""The outbox: mails to be sent, by kind.  They are rendered when they are sent; the
+Message-ID is fixed here, so that a repeat is the same mail.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from attrs import define
+from sqlalchemy import (
+    ForeignKey,
+    Index,
+    Integer,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    insert,
+    select,
+    update,
+)
+
+from lae_flapp.journal.columns import METADATA, Moment, Word, column, signup_column
+from lae_flapp.journal.errors import StateChanged, Unknown
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_protocol.ids import SignupId
+
+MailState = Literal[
+    "waiting",
+    "accepted",  # a mail server took it
+    "refused",  # for good; an operator was told
+]
+
+OUTBOX = Table(
+    "outbox",
+    METADATA,
+    column("number", Integer, purpose="order; VERP names it", primary_key=True),
+    signup_column(),
+    column("kind", String(40), purpose="which template"),
+    column("occasion", String(40), purpose="one mail of a kind per occasion"),
+    column("message_id", String(255), purpose="the same at each try", unique=True),
+    column("queued_at", Moment, purpose="when it was decided"),
+    column("state", Word(MailState), purpose="was it sent"),
+    column("attempts", Integer, purpose="how often it failed"),
+    column("next_try_at", Moment, purpose="not before"),
+    column("outcome", Text, purpose="last failure", nullable=True),
+    column(
+        "contact",
+        Integer,
+        ForeignKey("contacts.number"),
+        purpose="which address it went to",
+        nullable=True,
+    ),
+    column("settled_at", Moment, purpose="when taken or refused", nullable=True),
+    UniqueConstraint("signup_id", "kind", "occasion"),
+    Index("ix_outbox_state_next_try_at", "state", "next_try_at"),
+    # A bounce names the number: it must never be another mail's.
+    sqlite_autoincrement=True,
+)
+
+
+@define(frozen=True)
+class Mail:
+    """A row; *contact* is the number of the address that it went to."""
+
+    number: int
+    signup_id: SignupId
+    kind: str
+    occasion: str
+    message_id: str
+    queued_at: datetime
+    state: MailState
+    attempts: int
+    next_try_at: datetime
+    outcome: str | None
+    contact: int | None
+    settled_at: datetime | None
+
+
+def put(
+    tx: WriteTx, signup_id: SignupId, kind: str, message_id: str, occasion: str = ""
+) -> Mail:
+    """Queue one mail of this kind and occasion; the one that is there stays."""
+    here = (
+        OUTBOX.c.signup_id == signup_id,
+        OUTBOX.c.kind == kind,
+        OUTBOX.c.occasion == occasion,
+    )
+    row = tx.first(select(OUTBOX).where(*here))
+    if row is not None:
+        return Mail(*row)
+    number = tx.insert(
+        insert(OUTBOX).values(
+            signup_id=signup_id,
+            kind=kind,
+            occasion=occasion,
+            message_id=message_id,
+            queued_at=tx.now,
+            state="waiting",
+            attempts=0,
+            next_try_at=tx.now,
+        )
+    )
+    return get(tx, number)
+
+
+def get(tx: ReadTx, number: int) -> Mail:
+    """The row; raises :class:`Unknown`."""
+    row = tx.first(select(OUTBOX).where(OUTBOX.c.number == number))
+    if row is None:
+        raise Unknown(f"no mail {number}")
+    return Mail(*row)
+
+
+def of(tx: ReadTx, signup_id: SignupId) -> tuple[Mail, ...]:
+    """All mails of a signup, oldest first."""
+    query = select(OUTBOX).where(OUTBOX.c.signup_id == signup_id)
+    return tuple(Mail(*row) for row in tx.all(query.order_by(OUTBOX.c.number)))
+
+
+def due(tx: ReadTx, limit: int = 100) -> tuple[Mail, ...]:
+    """Mails to send now, longest due first."""
+    ripe = (OUTBOX.c.state == "waiting", OUTBOX.c.next_try_at <= tx.now)
+    query = select(OUTBOX).where(*ripe).order_by(OUTBOX.c.next_try_at, OUTBOX.c.number)
+    return tuple(Mail(*row) for row in tx.all(query.limit(limit)))
+
+
+def next_due_at(tx: ReadTx) -> datetime | None:
+    """When the next one is due (perhaps in the past); None when nothing waits."""
+    query = select(OUTBOX.c.next_try_at).where(OUTBOX.c.state == "waiting")
+    row = tx.first(query.order_by(OUTBOX.c.next_try_at))
+    return None if row is None else row.next_try_at
+
+
+def accepted(tx: WriteTx, number: int, contact: int) -> bool:
+    """A server took it for this address; False if that was known."""
+    values = {"state": "accepted", "contact": contact, "settled_at": tx.now}
+    return _change(tx, number, "accepted", values)
+
+
+def refused(tx: WriteTx, number: int, contact: int, why: str) -> bool:
+    """It will never be taken for this address; False if that was known."""
+    values = {"state": "refused", "contact": contact, "settled_at": tx.now}
+    return _change(tx, number, "refused", values | {"outcome": why})
+
+
+def put_off(tx: WriteTx, number: int, why: str, until: datetime) -> None:
+    """It failed; try again then."""
+    values = {"next_try_at": until, "outcome": why, "attempts": OUTBOX.c.attempts + 1}
+    _change(tx, number, "waiting", values)
+
+
+def waiting(tx: ReadTx) -> int:
+    """How many wait."""
+    query = select(func.count()).select_from(OUTBOX).where(OUTBOX.c.state == "waiting")
+    return int(tx.scalar(query))
+
+
+def _change(tx: WriteTx, number: int, to: MailState, values: dict[str, Any]) -> bool:
+    here = (OUTBOX.c.number == number, OUTBOX.c.state == "waiting")
+    if tx.run(update(OUTBOX).where(*here).values(**values)):
+        return True
+    actual = get(tx, number).state
+    if actual != to:
+        raise StateChanged(f"mail {number}", actual)
+    return False

@@ -1,0 +1,48 @@
+"""All tables: importing this declares every one of them."""
+
+from __future__ import annotations
+
+from lae_flapp.journal import (
+    bootstraps,
+    capacity,
+    cells,
+    contacts,
+    effects,
+    epoch,
+    events,
+    host_furls,
+    hosts,
+    identities,
+    inbox,
+    meta,
+    operators,
+    outbox,
+    ports,
+    sessions,
+    signups,
+    switches,
+)
+from lae_flapp.journal.columns import METADATA
+
+TABLES = (
+    meta.META,
+    epoch.EPOCH,
+    cells.CELLS,
+    signups.SIGNUPS,
+    contacts.CONTACTS,
+    sessions.SESSIONS,
+    identities.IDENTITIES,
+    hosts.HOSTS,
+    bootstraps.BOOTSTRAPS,
+    host_furls.HOST_FURLS,
+    ports.PORTS,
+    capacity.HOLDINGS,
+    effects.EFFECTS,
+    events.EVENTS,
+    inbox.INBOX,
+    outbox.OUTBOX,
+    operators.OPERATORS,
+    switches.SWITCHES,
+)
+
+__all__ = ["METADATA", "TABLES"]

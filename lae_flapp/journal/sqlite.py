@@ -1,0 +1,116 @@
+"""SQLite, as the journal uses it: the only module that knows the database's kind."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+
+from lae_flapp.journal.errors import (
+    JournalBusy,
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+)
+
+#: How long one process waits for another's transaction, in milliseconds.
+BUSY_MS = 5000
+
+_ALWAYS = (
+    "PRAGMA foreign_keys=ON",
+    f"PRAGMA busy_timeout={BUSY_MS}",
+    # An acknowledged payment is on the disk, not in the system's cache.
+    "PRAGMA synchronous=FULL",
+    # What was erased is not to be found in free pages.
+    "PRAGMA secure_delete=ON",
+    "PRAGMA trusted_schema=OFF",
+)
+
+#: SQLite's primary result codes (the low byte of an extended one).
+_MEANING: dict[int, type[JournalError]] = {
+    sqlite3.SQLITE_FULL: JournalFull,
+    sqlite3.SQLITE_BUSY: JournalBusy,
+    sqlite3.SQLITE_LOCKED: JournalBusy,
+    sqlite3.SQLITE_CORRUPT: JournalDamaged,
+    sqlite3.SQLITE_NOTADB: JournalDamaged,
+    sqlite3.SQLITE_IOERR: JournalDamaged,
+    sqlite3.SQLITE_CANTOPEN: JournalDamaged,
+    sqlite3.SQLITE_READONLY: JournalDamaged,
+}
+
+
+def engine(path: Path, *, writes: bool, connections: int) -> Engine:
+    """Make the pool of connections of the writer, or of the readers."""
+    made = create_engine(
+        f"sqlite:///{path}",
+        pool_size=connections,
+        max_overflow=0,
+        # Values are customers' data: they stand in no exception's text.
+        hide_parameters=True,
+        connect_args={"check_same_thread": False},
+    )
+
+    @event.listens_for(made, "connect")
+    def prepare(raw: sqlite3.Connection, _: Any) -> None:
+        # Python's own transactions begin too late, and not at all for reads.
+        raw.isolation_level = None
+        for pragma in _ALWAYS:
+            raw.execute(pragma)
+        if writes:
+            raw.execute("PRAGMA journal_mode=WAL")
+        else:
+            raw.execute("PRAGMA query_only=ON")
+
+    @event.listens_for(made, "begin")
+    def begin(connection: Connection) -> None:
+        # A writer locks before it looks, so that what it has seen stays true.
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return made
+
+
+@contextmanager
+def meanings() -> Iterator[None]:
+    """Turn SQLite's errors that an operator can mend into ours."""
+    try:
+        yield
+    except DBAPIError as error:
+        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+        meaning = _MEANING.get(code)
+        if meaning is None:
+            raise
+        raise meaning(str(error.orig)) from None
+
+
+def touch(path: Path) -> bool:
+    """Make the file, readable by its owner alone; False if it was there."""
+    try:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+    except FileExistsError:
+        return False
+    return True
+
+
+def copy(source: Path, target: Path) -> None:
+    """Copy a journal, consistent whatever its WAL holds, and durable on return."""
+    partial = target.with_name(target.name + ".partial")
+    partial.unlink(missing_ok=True)
+    touch(partial)
+    with (
+        closing(sqlite3.connect(source)) as live,
+        closing(sqlite3.connect(partial)) as kept,
+    ):
+        live.backup(kept)
+    for place in (partial, partial.parent):
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    partial.replace(target)
