@@ -1,0 +1,1 @@
+"""The agent: gets the host its identity, keeps it, and says how the host is."""

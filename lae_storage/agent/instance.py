@@ -1,0 +1,59 @@
+"""Who this host is, by the word of the cloud it runs in."""
+
+from __future__ import annotations
+
+import json
+from typing import Protocol
+
+from attrs import define
+from twisted.internet.defer import Deferred, gatherResults
+
+from lae_protocol.aws.metadata import MetadataUnavailable
+
+DOCUMENT = "/latest/dynamic/instance-identity/document"
+#: The same document in a PKCS#7 envelope that AWS signed.
+SIGNED_DOCUMENT = "/latest/dynamic/instance-identity/rsa2048"
+INSTANCE_ID = "/latest/meta-data/instance-id"
+
+
+class Metadata(Protocol):
+    """The part of the metadata service that is needed here."""
+
+    def get(self, path: str) -> Deferred[bytes | None]:
+        """The document at *path*; None where there is none."""
+
+
+@define(frozen=True)
+class Instance:
+    """*launch_time* is the document's ``pendingTime``, as it stands there; empty in a
+    cloud without documents.  *signed_document* is PEM without its first and last line.
+    """
+
+    instance_id: str
+    launch_time: str
+    signed_document: str | None
+
+
+async def this_instance(metadata: Metadata) -> Instance:
+    """Ask; raises :class:`~lae_protocol.aws.metadata.MetadataUnavailable`."""
+    # The first read fetches the session token, which the other two then share.
+    name = await metadata.get(INSTANCE_ID)
+    if not name:
+        raise MetadataUnavailable("the instance has no id")
+    document, signed = await gatherResults(
+        [metadata.get(DOCUMENT), metadata.get(SIGNED_DOCUMENT)], consumeErrors=True
+    )
+    return Instance(
+        name.decode("ascii", "replace").strip(),
+        _launch_time(document),
+        signed.decode("ascii", "replace").strip() if signed else None,
+    )
+
+
+def _launch_time(document: bytes | None) -> str:
+    if document is None:
+        return ""
+    try:
+        return str(json.loads(document)["pendingTime"])
+    except (ValueError, KeyError, TypeError):
+        raise MetadataUnavailable("the identity document cannot be read") from None

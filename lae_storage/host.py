@@ -1,0 +1,247 @@
+"""One customer's host, from power-on to ready.
+
+1. make or find the agent's key, and read what was claimed before
+2. at the first boot: ask the cloud who we are, and claim the identity
+3. write Tahoe-LAFS' folders, build introducer and storage node, and serve
+4. prove it by a real write and read, again and again until it holds
+5. report each phase, then how the host is, and obey what is desired
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from importlib import import_module
+from random import Random
+from typing import Any, Protocol
+
+from attrs import define, evolve
+from twisted.application.service import MultiService
+from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThread
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lae_protocol import host_messages
+from lae_protocol.furl import Furl
+from lae_protocol.host_messages import Claimed, Desired, StoragePlace
+from lae_protocol.process.call import Facet
+from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.process.readiness import notify
+from lae_protocol.process.retry import pause
+from lae_protocol.secret import Secret
+from lae_storage.agent.claiming import Claiming, make_claim
+from lae_storage.agent.instance import Metadata, this_instance
+from lae_storage.agent.reporting import Phase, Reporting, Usage
+from lae_storage.agent.volume import Volume
+from lae_storage.folders import write_folders
+
+#: Seconds in which the node ends, whatever its clients, the daemon and S3 do.
+STOP_WITHIN = 8.0
+#: Seconds between two self-tests, first and at most.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+#: Seconds for the daemon to hear why the process ends.
+LAST_WORDS = 3.0
+
+_log = Logger()
+
+
+class Shares(Protocol):
+    """A storage server under upstream's node.
+
+    *client_class* is a subclass of ``allmydata.client._Client`` whose
+    ``get_anonymous_storage_server`` and ``init_storage`` use it.
+    """
+
+    client_class: Any
+
+    def usage(self) -> Usage:
+        """What the shares take now; asks nobody."""
+
+    def obey(self, desired: Desired) -> None:
+        """Become read-only or writable, with this quota."""
+
+    def close(self) -> Deferred[None]:
+        """Finish what was acknowledged (nothing is left to do) and let go."""
+
+
+@define(frozen=True)
+class Surroundings:
+    """What the host finds around itself.
+
+    *open_shares* opens the storage server for a place in S3, with a folder for its
+    cache; it is called in the reactor's thread, once upstream is imported.
+    """
+
+    reactor: Any
+    rng: Random
+    metadata: Metadata
+    make_tub: Callable[[], Any]
+    open_shares: Callable[[StoragePlace, Volume], Awaitable[Shares]]
+
+
+class Host(MultiService):
+    """The process's one service; *furl* reads the bootstrap furl, when it is needed."""
+
+    name = "host"
+
+    def __init__(
+        self,
+        around: Surroundings,
+        volume: Volume,
+        furl: Callable[[], Secret],
+        s3_endpoint: str | None,
+        report_seconds: int,
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._around, self._volume, self._furl = around, volume, furl
+        self._s3_endpoint, self._report_seconds = s3_endpoint, report_seconds
+        self._tub: Any = None
+        self._reporting: Reporting | None = None
+        self._shares: Shares | None = None
+        self._running: Deferred[None] | None = None
+        self._began = 0.0
+
+    def startService(self) -> None:
+        """Begin; everything else happens by itself."""
+        super().startService()  # type: ignore[no-untyped-call]
+        # What Tahoe-LAFS makes by itself is nobody else's to read either.
+        os.umask(0o077)
+        self._began = self._around.reactor.seconds()
+        self._running = Deferred.fromCoroutine(self._run())
+        self._running.addErrback(self._failed)
+
+    def stopService(self) -> Deferred[Any]:
+        """End within :data:`STOP_WITHIN` seconds, even with a frozen client."""
+        notify("STOPPING=1")
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._running is not None:
+            self._running.cancel()
+        ending: Deferred[Any] = Deferred.fromCoroutine(self._close())
+        try:
+            await with_deadline(self._around.reactor, STOP_WITHIN, "stop", ending)
+        except DeadlinePassed:
+            _log.warn("not everything ended in time")
+
+    async def _close(self) -> None:
+        stopped = super().stopService()  # type: ignore[no-untyped-call]
+        if stopped is not None:
+            await stopped
+        if self._shares is not None:
+            await self._shares.close()
+
+    async def _run(self) -> None:
+        key = self._volume.agent_key()
+        # The claim waits for other processes; meanwhile upstream is imported.
+        importing = deferToThread(_import_upstream)
+        self._tub = self._around.make_tub()
+        self._tub.setServiceParent(self)
+        claimed = self._volume.claimed() or await self._claim(key)
+        self._reporting = self._report_to(claimed.host_furl)
+        self._reach("starting")
+        await importing
+        nurls = await self._serve(claimed)
+        self._reach("serving")
+        notify("READY=1")
+        await self._prove(claimed, nurls)
+        self._reach("self-test-passed")
+        self._reach("ready")
+
+    async def _claim(self, key: Any) -> Claimed:
+        around = self._around
+        facet = self._facet(self._furl())
+        instance = await self._instance()
+        claimed = await Claiming(around.reactor, around.rng, facet).claim(
+            make_claim(key, instance)
+        )
+        self._volume.keep(claimed)
+        _log.info("claimed, generation {n}", n=claimed.identity.generation)
+        facet.disownServiceParent()  # type: ignore[no-untyped-call]
+        return claimed
+
+    async def _instance(self) -> Any:
+        attempt = 0
+        while True:
+            try:
+                return await this_instance(self._around.metadata)
+            except CancelledError:
+                raise
+            except Exception as e:  # noqa: BLE001  (there is no start without it)
+                _log.warn("no word of the metadata service: {why}", why=repr(e))
+            await self._pause(attempt)
+            attempt += 1
+
+    async def _serve(self, claimed: Claimed) -> set[Any]:
+        node = import_module("lae_storage.node")
+        place = claimed.storage
+        if place.endpoint is None:
+            place = evolve(place, endpoint=self._s3_endpoint)
+        self._shares = await self._around.open_shares(place, self._volume)
+        folders = write_folders(
+            self._volume, claimed.identity, self._volume.count_start()
+        )
+        nodes = await node.build_nodes(
+            self._around.reactor, folders, self._shares.client_class
+        )
+        nodes.start(self)
+        assert self._reporting is not None
+        self._reporting.about(self._shares)
+        nurls: set[Any] = nodes.storage.storage_nurls
+        return nurls
+
+    async def _prove(self, claimed: Claimed, nurls: set[Any]) -> None:
+        prove = import_module("lae_storage.self_test").prove
+        attempt = 0
+        while True:
+            try:
+                await prove(self._around.reactor, self._tub, claimed.identity, nurls)
+            except CancelledError:
+                raise
+            except Exception as e:  # noqa: BLE001  (whatever it was, try again)
+                _log.failure("the self-test failed")
+                self._reach("failing", f"self-test: {type(e).__name__}")
+            else:
+                return
+            await self._pause(attempt)
+            attempt += 1
+
+    async def _pause(self, attempt: int) -> None:
+        around = self._around
+        seconds = pause(attempt, around.rng, FIRST_PAUSE, LONGEST_PAUSE)
+        await deferLater(around.reactor, seconds)
+
+    def _facet(self, furl: Secret) -> Facet:
+        parsed = Furl.parse(furl.reveal())
+        facet = Facet(self._around.reactor, self._tub, parsed, host_messages.VERSION)
+        facet.setServiceParent(self)  # type: ignore[no-untyped-call]
+        return facet
+
+    def _report_to(self, furl: Secret) -> Reporting:
+        reporting = Reporting(
+            self._around.reactor, self._facet(furl), self._report_seconds
+        )
+        reporting.setServiceParent(self)  # type: ignore[no-untyped-call]
+        return reporting
+
+    def _reach(self, phase: Phase, problem: str | None = None) -> None:
+        after = round(self._around.reactor.seconds() - self._began, 3)
+        _log.info("{phase} after {after} s", phase=phase, after=after)
+        assert self._reporting is not None
+        self._reporting.phase(phase, problem)
+
+    def _failed(self, failure: Failure) -> None:
+        if isinstance(failure.value, CancelledError) and not self.running:
+            return
+        _log.failure("the host cannot serve; its supervisor starts it again", failure)
+        if self._reporting is not None:
+            self._reach("failing", type(failure.value).__name__)
+        self._around.reactor.callLater(LAST_WORDS, self._around.reactor.stop)
+
+
+def _import_upstream() -> None:
+    """Import what needs Tahoe-LAFS (half a second), in a thread."""
+    for module in ("lae_storage.node", "lae_storage.self_test"):
+        import_module(module)

@@ -1,0 +1,159 @@
+"""The node proves itself: as an ordinary client would, over both of its protocols.
+
+What is written over one protocol is read over the other.  A mutable slot is made,
+changed and emptied, so that nothing of it remains.  Immutable shares cannot be taken
+back: there are two of 64 bytes in each grid, one written over each protocol, made at
+the first start and read again at each later one, by whatever host it is then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import Any
+
+from allmydata.storage.http_client import StorageClientFactory
+from allmydata.storage_client import _HTTPStorageServer, _StorageServer
+from attrs import define
+from foolscap.api import Referenceable
+from twisted.internet.defer import Deferred
+from twisted.web.client import HTTPConnectionPool
+
+from lae_protocol.host_messages import NodeIdentity, TubIdentity
+from lae_protocol.process.deadline import with_deadline
+
+#: Seconds for the whole test.
+PATIENCE = 60.0
+SHARE = 0
+LENGTH = 64
+
+
+class SelfTestFailed(Exception):
+    """What was read is not what was written; the text names the step."""
+
+
+@define(frozen=True)
+class Protocols:
+    """The node as its clients see it: upstream's own two clients of a server."""
+
+    foolscap: Any
+    gbs: Any
+
+
+async def prove(
+    reactor: Any, tub: Any, identity: NodeIdentity, nurls: set[Any]
+) -> None:
+    """Write and read; *tub* is a running Tub, *nurls* are the GBS addresses.
+
+    Raises :class:`SelfTestFailed`, ``DeadlinePassed`` or what upstream's clients
+    raise.
+    """
+    pool = HTTPConnectionPool(reactor)  # type: ignore[no-untyped-call]
+    testing = Deferred.fromCoroutine(
+        _connect_and_test(reactor, tub, pool, identity, nurls)
+    )
+    try:
+        await with_deadline(reactor, PATIENCE, "the self-test", testing)
+    finally:
+        await pool.closeCachedConnections()  # type: ignore[no-untyped-call]
+
+
+async def _connect_and_test(
+    reactor: Any, tub: Any, pool: Any, identity: NodeIdentity, nurls: set[Any]
+) -> None:
+    host, port = loopback(identity.storage)
+    swissnum = identity.storage.swissnum.reveal()
+    furl = f"pb://{identity.storage.tub_id}@tcp:{host}:{port}/{swissnum}"
+    reference = await tub.getReference(furl)
+    nurl = next(iter(nurls)).replace(host=host, port=port)
+    factory = StorageClientFactory({"tcp": "tcp"}, None)
+    client = await factory.create_storage_client(nurl, reactor, pool)
+    protocols = Protocols(
+        _StorageServer(lambda: reference), _HTTPStorageServer.from_http_client(client)
+    )
+    await prove_slot(protocols)
+    await prove_shares(protocols, identity)
+
+
+async def prove_slot(protocols: Protocols) -> None:
+    """Make a mutable slot, change it, empty it: each step seen over the other way."""
+    slot = _Slot(os.urandom(16), (os.urandom(32), os.urandom(32), os.urandom(32)))
+    first, second = os.urandom(LENGTH), os.urandom(LENGTH)
+    await slot.write(protocols.foolscap, b"", first, "a slot is made over Foolscap")
+    await slot.expect(protocols.gbs, first, "a slot is read over GBS")
+    await slot.write(protocols.gbs, first, second, "a slot is changed over GBS")
+    await slot.expect(protocols.foolscap, second, "a slot is read over Foolscap")
+    await slot.write(protocols.foolscap, second, b"", "a slot is emptied over Foolscap")
+    await slot.expect(protocols.gbs, b"", "an empty slot is read over GBS")
+
+
+async def prove_shares(protocols: Protocols, identity: NodeIdentity) -> None:
+    """Write, or find from an earlier start, an immutable share over each protocol."""
+    ways = {"Foolscap": protocols.foolscap, "GBS": protocols.gbs}
+    for way, server in ways.items():
+        (other,) = (s for s in ways.values() if s is not server)
+        seed = f"s4 self-test\0{way}\0{identity.lease_secret.reveal()}".encode()
+        share = _Share(
+            hashlib.sha256(seed).digest()[:16], hashlib.sha512(seed).digest()
+        )
+        await share.write(server, f"a share is written over {way}")
+        await share.expect(other, f"a share written over {way} is read the other way")
+
+
+@define(frozen=True)
+class _Slot:
+    storage_index: bytes
+    secrets: tuple[bytes, bytes, bytes]
+
+    async def write(self, server: Any, old: bytes, new: bytes, step: str) -> None:
+        """Replace *old* by *new*, where empty means that there is no share."""
+        # A test of one byte of a share that is not there reads nothing.
+        tests = [(0, len(old) or 1, old)]
+        writes = [(0, new)] if new else []
+        done, _ = await server.slot_testv_and_readv_and_writev(
+            self.storage_index, self.secrets, {SHARE: (tests, writes, len(new))}, []
+        )
+        _demand(done, step)
+
+    async def expect(self, server: Any, data: bytes, step: str) -> None:
+        found = await server.slot_readv(self.storage_index, [], [(0, LENGTH)])
+        _demand(found == ({SHARE: [data]} if data else {}), step)
+
+
+@define(frozen=True)
+class _Share:
+    storage_index: bytes
+    data: bytes
+
+    async def write(self, server: Any, step: str) -> None:
+        there, writers = await server.allocate_buckets(
+            self.storage_index,
+            os.urandom(32),
+            os.urandom(32),
+            {SHARE},
+            len(self.data),
+            Referenceable(),
+        )
+        if SHARE in there:
+            return
+        _demand(SHARE in writers, step)
+        await writers[SHARE].callRemote("write", 0, self.data)
+        await writers[SHARE].callRemote("close")
+
+    async def expect(self, server: Any, step: str) -> None:
+        readers = await server.get_buckets(self.storage_index)
+        _demand(SHARE in readers, step)
+        found = await readers[SHARE].callRemote("read", 0, len(self.data))
+        _demand(found == self.data, step)
+
+
+def loopback(tub: TubIdentity) -> tuple[str, int]:
+    """Where this process reaches its own Tub: never by its public name."""
+    _, port, *options = tub.port.split(":")
+    interfaces = [o.removeprefix("interface=") for o in options]
+    return (interfaces[0] if interfaces else "127.0.0.1", int(port))
+
+
+def _demand(held: object, step: str) -> None:
+    if not held:
+        raise SelfTestFailed(f"it failed that {step}")

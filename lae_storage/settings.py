@@ -1,0 +1,29 @@
+"""The settings of ``lae-node``: what the Ignition user-data wrote at launch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from attrs import define, field, validators
+
+from lae_protocol.process.settings import SecretSource
+
+
+@define(frozen=True)
+class NodeSettings:
+    """One customer's host.  Nothing here is secret; the furl is in a file beside.
+
+    *metadata_url* is the instance metadata service; the standard variable
+    ``AWS_EC2_METADATA_SERVICE_ENDPOINT`` overrides it.  *s3_endpoint* is None for AWS
+    itself.  *report_seconds* is the pause between two reports.
+    """
+
+    process: Literal["node"]
+    bootstrap_furl: SecretSource
+    state_folder: Path
+    metadata_url: str
+    aws_region: str
+    s3_endpoint: str | None = None
+    log_format: Literal["json", "text"] = "json"
+    report_seconds: int = field(default=60, validator=validators.ge(1))

@@ -1,0 +1,215 @@
+"""A daemon, a metadata service and a client for what runs on a customer's host."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import socket
+from typing import Any
+
+import pytest
+from attrs import define, field
+from foolscap.api import Referenceable
+from twisted.application.service import MultiService
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.web.resource import Resource
+from twisted.web.server import Site
+from zope.interface import implementer
+
+from lae_protocol.host_messages import (
+    VERSION,
+    Claim,
+    ClaimAnswer,
+    Claimed,
+    Desired,
+    NodeIdentity,
+    Report,
+    ReportAnswer,
+    StoragePlace,
+)
+from lae_protocol.messages import Refused
+from lae_protocol.process.answer import answers
+from lae_protocol.process.tub import make_tub
+from lae_protocol.remote import RIBootstrap, RIHost
+from lae_protocol.secret import Secret
+from lae_provision.doors import IdentityRequest
+from lae_provision.identity.keys import make_tub_key, new_identity
+
+INSTANCE = "i-0123456789abcdef0"
+LAUNCHED = "2026-11-23T17:00:00Z"
+
+
+def free_ports(number: int) -> list[int]:
+    """Ports that nobody listens on now."""
+    open_ports = [socket.socket() for _ in range(number)]
+    for s in open_ports:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in open_ports]
+    for s in open_ports:
+        s.close()
+    return ports
+
+
+def an_identity(generation: int = 1) -> NodeIdentity:
+    """An identity on this machine, with ports that are free."""
+    introducer, storage = free_ports(2)
+    request = IdentityRequest(
+        signup_id="su" + "a" * 20,
+        generation=generation,
+        grid_label="g" + "b" * 15,
+        nickname="S4 of a test",
+        host="localhost",
+        introducer_port=introducer,
+        storage_port=storage,
+        listen="127.0.0.1",
+    )
+    return new_identity(request, make_tub_key(), make_tub_key())
+
+
+@implementer(RIBootstrap)
+class Bootstrap(Referenceable):
+    """Binds the first claim's key, as the daemon does."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self.daemon = daemon
+
+    @answers(VERSION, Claim, ClaimAnswer)
+    async def remote_claim(self, claim: Claim, _: str) -> Claimed | Refused:
+        return self.daemon.claim(claim)
+
+
+@implementer(RIHost)
+class HostFacet(Referenceable):
+    """Hears reports."""
+
+    def __init__(self, daemon: FakeDaemon) -> None:
+        self.daemon = daemon
+
+    @answers(VERSION, Report, ReportAnswer)
+    async def remote_report(self, report: Report, _: str) -> Desired | Refused:
+        return self.daemon.report(report)
+
+
+@define(eq=False)
+class FakeDaemon:
+    """The part of the daemon that hosts see.
+
+    *refusals* are answered to the first claims; *lost* claims are answered never.
+    """
+
+    identity: NodeIdentity
+    place: StoragePlace
+    refusals: list[Refused] = field(factory=list)
+    lost: int = 0
+    claims: list[Claim] = field(factory=list)
+    reports: list[Report] = field(factory=list)
+    desired: Desired = Desired("serving", 10**9)
+    service: Any = field(factory=MultiService)
+    bootstrap_furl: str = ""
+    host_furl: str = ""
+    _bound: bytes | None = None
+    _waiting: list[tuple[str, Deferred[Report]]] = field(factory=list)
+
+    def start(self) -> FakeDaemon:
+        (port,) = free_ports(1)
+        tub = make_tub()
+        tub.listenOn(f"tcp:{port}:interface=127.0.0.1")
+        tub.setLocation(f"127.0.0.1:{port}")
+        tub.setServiceParent(self.service)
+        self.service.startService()
+        self.bootstrap_furl = tub.registerReference(Bootstrap(self))
+        self.host_furl = tub.registerReference(HostFacet(self))
+        return self
+
+    def claim(self, claim: Claim) -> Any:
+        self.claims.append(claim)
+        if self.refusals:
+            return self.refusals.pop(0)
+        if self._bound is None:
+            self._bound = claim.public_key
+        if self._bound != claim.public_key:
+            return Refused("not-now", "claimed by another")
+        if self.lost:
+            self.lost -= 1
+            return Refused("try-later", "as if the answer were lost")
+        return Claimed(self.identity, self.place, Secret(self.host_furl))
+
+    def report(self, report: Report) -> Desired:
+        self.reports.append(report)
+        for phase, waiter in list(self._waiting):
+            if phase == report.phase:
+                self._waiting.remove((phase, waiter))
+                waiter.callback(report)
+        return self.desired
+
+    def phases(self) -> list[str]:
+        return [report.phase for report in self.reports]
+
+    def hears(self, phase: str) -> Deferred[Report]:
+        """The next report of *phase*."""
+        waiter: Deferred[Report] = Deferred()
+        self._waiting.append((phase, waiter))
+        return waiter
+
+
+@define(eq=False)
+class FakeMetadata(Resource):
+    """An instance's metadata service, with tokens, a role and a document."""
+
+    isLeaf = True
+    signed: str | None = "UEtDUzc="
+    keys: dict[str, str] = field(factory=lambda: {"id": "test", "secret": "test"})
+    token: bytes = field(factory=lambda: secrets.token_hex(16).encode())
+    asked: list[str] = field(factory=list)
+    url: str = ""
+    port: Any = None
+
+    def __attrs_post_init__(self) -> None:
+        Resource.__init__(self)
+
+    def start(self) -> FakeMetadata:
+        self.port = reactor.listenTCP(0, Site(self), interface="127.0.0.1")  # type: ignore[attr-defined]
+        self.url = f"http://127.0.0.1:{self.port.getHost().port}"
+        return self
+
+    def render_PUT(self, request: Any) -> bytes:
+        return self.token
+
+    def render_GET(self, request: Any) -> bytes:
+        path = request.path.decode()
+        self.asked.append(path)
+        if request.getHeader("X-aws-ec2-metadata-token") != self.token.decode():
+            request.setResponseCode(401)
+            return b""
+        role = "/latest/meta-data/iam/security-credentials/"
+        found = {
+            "/latest/meta-data/instance-id": INSTANCE,
+            "/latest/dynamic/instance-identity/document": json.dumps(
+                {"instanceId": INSTANCE, "pendingTime": LAUNCHED}
+            ),
+            "/latest/dynamic/instance-identity/rsa2048": self.signed,
+            role: "role",
+            role + "role": json.dumps(
+                {
+                    "Code": "Success",
+                    "AccessKeyId": self.keys["id"],
+                    "SecretAccessKey": self.keys["secret"],
+                    "Token": "token",
+                    "Expiration": "2099-01-01T00:00:00Z",
+                }
+            ),
+        }.get(path)
+        if found is None:
+            request.setResponseCode(404)
+            return b""
+        return found.encode()
+
+
+@pytest.fixture(scope="class")
+def host_doubles(request: pytest.FixtureRequest) -> None:
+    """Give a test class the doubles of what a host talks to."""
+    request.cls.FakeDaemon, request.cls.FakeMetadata = FakeDaemon, FakeMetadata
+    request.cls.an_identity = staticmethod(an_identity)
+    request.cls.instance, request.cls.launched = INSTANCE, LAUNCHED
+    request.cls.free_ports = staticmethod(free_ports)
