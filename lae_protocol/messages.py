@@ -171,6 +171,11 @@ class Done:
 
 
 @define(frozen=True)
+class AskDoors:
+    """The question to which :class:`Doors` is the answer."""
+
+
+@define(frozen=True)
 class Doors:
     """What the site asks first: is anything closed?"""
 

@@ -1,0 +1,34 @@
+"""What a plan costs and gives, in words: pages and mails say it alike."""
+
+from __future__ import annotations
+
+from lae_protocol.messages import Plan
+
+#: Stripe counts these in whole units.  https://docs.stripe.com/currencies
+_WITHOUT_CENTS = (
+    *("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga"),
+    *("pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"),
+)
+_SIGNS = {"eur": "€", "usd": "$", "gbp": "£"}
+_UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"))
+
+
+def amount_in_words(price: int, currency: str) -> str:
+    """``€5.00``, ``CHF 5.00``, ``JPY 500``; *price* is in the smallest unit."""
+    cents = currency not in _WITHOUT_CENTS
+    number = f"{price // 100:,}.{price % 100:02}" if cents else f"{price:,}"
+    sign = _SIGNS.get(currency)
+    return f"{sign}{number}" if sign else f"{currency.upper()} {number}"
+
+
+def price_in_words(plan: Plan) -> str:
+    """``€5.00 a month``."""
+    return f"{amount_in_words(plan.price, plan.currency)} a {plan.interval}"
+
+
+def size_in_words(size: int) -> str:
+    """``250 GB``, ``1.5 TB``; decimal units, as disks and S3's bill count."""
+    for unit, name in _UNITS:
+        if size >= unit:
+            return f"{size / unit:.2f}".rstrip("0").rstrip(".") + f" {name}"
+    return f"{size:,} bytes"

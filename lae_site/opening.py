@@ -1,0 +1,51 @@
+"""Is anything closed?  Asked of the daemon now and then, not for every page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from attrs import define, field
+from twisted.internet.defer import DeferredLock
+
+from lae_protocol.messages import Doors
+from lae_site.front_desk import DeskAway, FrontDesk
+
+#: Seconds for which an answer, or that there was none, is taken for the present.
+_FRESH = 3.0
+
+
+@define
+class Opening:
+    """What the daemon last said of its doors, and when."""
+
+    desk: FrontDesk
+    seconds: Callable[[], float]
+    _doors: Doors | None = None
+    _asked_at: float = float("-inf")
+    _answered_at: float | None = None
+    _asking: DeferredLock = field(factory=DeferredLock)
+
+    async def now(self) -> Doors | None:
+        """The doors, or None when the daemon does not answer."""
+        await self._asking.acquire()
+        try:
+            if self.seconds() - self._asked_at > _FRESH:
+                await self._ask()
+            return self._doors
+        finally:
+            self._asking.release()
+
+    async def _ask(self) -> None:
+        try:
+            answer = await self.desk.doors()
+        except DeskAway:
+            self._doors = None
+        else:
+            self._answered_at = self.seconds()
+            self._doors = answer if isinstance(answer, Doors) else None
+        self._asked_at = self.seconds()
+
+    @property
+    def age(self) -> float | None:
+        """Seconds since the daemon last answered; None when it never has."""
+        return None if self._answered_at is None else self.seconds() - self._answered_at

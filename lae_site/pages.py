@@ -1,0 +1,85 @@
+"""The pages: Jinja2 templates, which fail loudly when a value is missing."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from attrs import define
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from lae_protocol.plan_words import price_in_words, size_in_words
+from lae_protocol.process.resources import template_folder
+from lae_site.settings import SiteSettings
+
+STATIC_FOLDER = Path(__file__).parent / "static"
+MEDIA_TYPES = {
+    ".css": b"text/css; charset=utf-8",
+    ".js": b"text/javascript; charset=utf-8",
+    ".svg": b"image/svg+xml",
+}
+
+
+@define(frozen=True)
+class StaticFile:
+    """A file of the site: its bytes, what they are, and a name of this version."""
+
+    data: bytes
+    media_type: bytes
+    version: str
+
+
+def static_files(folder: Path = STATIC_FOLDER) -> dict[str, StaticFile]:
+    """Every file that browsers may ask for, by name; read once, at start."""
+    files = {}
+    for path in folder.iterdir():
+        if path.suffix in MEDIA_TYPES:
+            data = path.read_bytes()
+            version = hashlib.sha256(data).hexdigest()[:12]
+            files[path.name] = StaticFile(data, MEDIA_TYPES[path.suffix], version)
+    return files
+
+
+def _clock_time(moment: datetime) -> str:
+    return moment.strftime("%H:%M:%S")
+
+
+@define(frozen=True)
+class Pages:
+    """Renders a template of ``templates/pages/`` with what all pages need."""
+
+    environment: Environment
+
+    def render(self, name: str, **values: Any) -> bytes:
+        """The page as bytes; raises jinja2's UndefinedError for a value not given."""
+        return self.environment.get_template(name).render(**values).encode()
+
+    def render_text(self, name: str, **values: Any) -> str:
+        """A part of a page, for browsers that put it in place themselves."""
+        return self.environment.get_template(name).render(**values).strip()
+
+
+def make_pages(settings: SiteSettings, files: dict[str, StaticFile]) -> Pages:
+    """Load the templates; what they all know is set here."""
+    environment = Environment(
+        loader=FileSystemLoader(template_folder() / "pages"),
+        undefined=StrictUndefined,
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals |= {
+        "environment": settings.environment,
+        "operator_name": settings.operator_name,
+        "operator_address": settings.operator_address,
+        "support_email": settings.support_email,
+        "static": lambda name: f"/static/{name}?v={files[name].version}",
+    }
+    environment.filters |= {
+        "price": price_in_words,
+        "size": size_in_words,
+        "clock": _clock_time,
+    }
+    return Pages(environment)

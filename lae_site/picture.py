@@ -1,0 +1,176 @@
+"""What a customer is told of a signup: pure functions of what the daemon told us."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal, assert_never
+
+from attrs import define
+
+from lae_protocol.messages import Progress, SignupState, SignupView
+
+#: The way of a signup when all goes well, in the order in which it happens.
+STEPS = {
+    "registered": "Your order is written down",
+    "checkout-opened": "The payment page is open",
+    "paid": "Your payment arrived",
+    "identity-sealed": "Your grid's address exists, and its keys are sealed away",
+    "bucket-ready": "Your own storage bucket is made, encrypted",
+    "role-ready": "Access is limited to that bucket",
+    "instance-launched": "Your own server is starting",
+    "address-ready": "Its network address is set",
+    "claimed": "The server took over its keys",
+    "self-test-passed": "A test file was stored and read back",
+    "ready": "Your grid is ready",
+    "mail-accepted": "The mail with your grid's address is sent",
+}
+#: What else may happen.
+NOTES = {
+    "checkout-expired": "The payment page expired; nothing was charged.",
+    "delayed": "A service that we depend on makes us wait. We go on by ourselves.",
+    "troubled": "Something went wrong. One of us has been told and is looking at it.",
+    "refunding": "We could not serve you; your money is on its way back.",
+    "refunded": "Your money was sent back.",
+    "address-corrected": "Your email address was corrected.",
+    "mail-resent": "The mail was sent once more.",
+    "cancelled": "The subscription was cancelled.",
+}
+_FINAL = ("refunded", "cancelled")
+
+
+@define(frozen=True)
+class Step:
+    """One line of the list; *at* is when it was done."""
+
+    title: str
+    phase: Literal["done", "current", "waiting"]
+    at: datetime | None
+
+
+@define(frozen=True)
+class Note:
+    """Something beside the usual way; *pressing* ones stand at the top."""
+
+    text: str
+    at: datetime
+
+
+@define(frozen=True)
+class Picture:
+    """All that the status page says but for the grid's address.
+
+    *moving* says whether more is to come without the customer doing anything;
+    *over* that nothing will come at all.
+    """
+
+    title: str
+    headline: str
+    steps: tuple[Step, ...]
+    notes: tuple[Note, ...]
+    moving: bool
+    over: bool
+
+
+@define(frozen=True)
+class Offers:
+    """What the owner can do now."""
+
+    checkout_url: str | None
+    pay_again: bool
+    resend: bool
+    correct_address: bool
+    cancel: bool
+
+    def __bool__(self) -> bool:
+        return bool(
+            self.checkout_url
+            or self.pay_again
+            or self.resend
+            or self.correct_address
+            or self.cancel
+        )
+
+
+def picture(view: SignupView, events: Sequence[Progress]) -> Picture:
+    """What to show of *view*; *events* are all of the signup's, in order."""
+    happened: dict[str, datetime] = {}
+    for event in events:
+        happened.setdefault(event.kind, event.at)
+    title, headline = _words(view, mailed="mail-accepted" in happened)
+    underway = view.state in ("paying", "paid", "active")
+    return Picture(
+        title=title,
+        headline=headline,
+        steps=_steps(happened, still_to_come=underway),
+        notes=tuple(Note(NOTES[e.kind], e.at) for e in events if e.kind in NOTES),
+        moving=view.state in ("paying", "paid", "refunding")
+        or (view.state == "active" and "mail-accepted" not in happened),
+        over=view.state in _FINAL
+        or (view.state == "active" and "mail-accepted" in happened),
+    )
+
+
+def _steps(happened: dict[str, datetime], *, still_to_come: bool) -> tuple[Step, ...]:
+    """What was done, and, while there is hope of it, what is next and after that."""
+    done = [Step(STEPS[k], "done", at) for k, at in happened.items() if k in STEPS]
+    open_steps = [w for k, w in STEPS.items() if k not in happened]
+    if not still_to_come or not open_steps:
+        return tuple(done)
+    current, *waiting = open_steps
+    return (
+        *done,
+        Step(current, "current", None),
+        *(Step(words, "waiting", None) for words in waiting),
+    )
+
+
+def _words(  # noqa: C901, PLR0911  (one branch for each state)
+    view: SignupView, *, mailed: bool
+) -> tuple[str, str]:
+    """The page's title and the sentence under it: one for each state."""
+    state: SignupState = view.state
+    match state:
+        case "registered":
+            return "Not paid yet", "Your order is written down, but not paid."
+        case "paying":
+            return (
+                "Waiting for your payment",
+                "As soon as your payment arrives, we build your grid.",
+            )
+        case "paid":
+            return "Building your grid", "Paid, thank you. We are building your grid."
+        case "active" if view.joinable and mailed:
+            return "Your grid is ready", "Your grid is ready, and the mail is sent."
+        case "active" if view.joinable:
+            return "Your grid is ready", "Your grid is ready. The mail is on its way."
+        case "active":
+            return "Your grid is being looked after", "Your grid is not reachable now."
+        case "refunding":
+            return (
+                "Your money is on its way back",
+                "We could not build your grid. You will not be charged.",
+            )
+        case "refunded":
+            return "Refunded", "We could not build your grid; your money was sent back."
+        case "expired":
+            return "Never paid", "This order was never paid, and nothing was charged."
+        case "cancelled":
+            return "Cancelled", "This subscription is cancelled."
+        case _:  # pragma: no cover
+            assert_never(state)
+
+
+def offers(view: SignupView) -> Offers:
+    """What the owner of *view* can do now; nothing for anybody else."""
+    owner, state = view.owner, view.state
+    if owner is None:
+        return Offers(None, False, False, False, False)  # noqa: FBT003
+    return Offers(
+        checkout_url=owner.checkout_url if state == "paying" else None,
+        pay_again=state in ("registered", "expired"),
+        resend=state == "active" and owner.mail_accepted,
+        correct_address=owner.email_state != "confirmed"
+        and state in ("registered", "paying", "paid", "active"),
+        cancel=state in ("registered", "paying", "paid", "active"),
+    )

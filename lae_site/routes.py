@@ -1,0 +1,122 @@
+"""Every address of the site, in the order in which a visitor meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from klein import Klein
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from twisted.web.resource import IResource
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+
+from lae_site import answer
+from lae_site.door import FrontDoor, WebServer
+from lae_site.front_desk import DeskAway
+from lae_site.parts import Parts
+from lae_site.public import WORDS, PublicPages
+from lae_site.signup import SignupForm
+from lae_site.status import Declined, NoSuchSignup, NotTheOwner, StatusPages
+from lae_site.stream import ProgressStream
+from lae_site.webhook import Webhook
+
+_log = Logger()
+_OWN_PAGES = (400, 404, 405, 413)
+
+
+def routes(parts: Parts) -> Klein:
+    """The table of routes; nothing is reachable that does not stand here."""
+    app = Klein()
+    # Werkzeug's redirects to tidier paths would be absolute, and are not needed.
+    app.url_map.strict_slashes = True
+    app.url_map.merge_slashes = False
+
+    def get(path: str, shown: Callable[..., Any]) -> None:
+        app.route(path, methods=["GET"], endpoint=f"GET {path}")(shown)
+
+    def post(path: str, taken: Callable[..., Any]) -> None:
+        app.route(path, methods=["POST"], endpoint=f"POST {path}")(taken)
+
+    public, form = PublicPages(parts), SignupForm(parts)
+    status, stream = StatusPages(parts), ProgressStream(parts)
+
+    get("/", public.landing)
+    for path, template in WORDS.items():
+        get(path, _words(public, template))
+    get("/static/<string:name>", public.file)
+
+    get("/signup", form.show)
+    post("/signup", form.take)
+    post("/webhook/stripe", Webhook(parts).take)
+
+    get("/signup/<string:signup_id>", status.show)
+    get("/signup/<string:signup_id>/events", stream.stream)
+    get("/signup/<string:signup_id>/grid.json", status.grid_file)
+    post("/signup/<string:signup_id>/pay", status.pay)
+    post("/signup/<string:signup_id>/resend", status.resend)
+    get("/signup/<string:signup_id>/address", status.address_form)
+    post("/signup/<string:signup_id>/address", status.correct_address)
+    get("/signup/<string:signup_id>/cancel", status.cancel_form)
+    post("/signup/<string:signup_id>/cancel", status.cancel)
+
+    get("/health", public.health)
+    _errors(app, parts)
+    return app
+
+
+def _words(public: PublicPages, template: str) -> Callable[[Any], bytes]:
+    def words(request: Any) -> bytes:
+        return public.words(request, template)
+
+    return words
+
+
+def _errors(app: Klein, parts: Parts) -> None:
+    """A page for everything that can go wrong; none of them tells how we work."""
+
+    def shown(
+        request: Any, status: int, template: str | None = None, **values: Any
+    ) -> bytes:
+        html = parts.pages.render(template or f"{status}.html", **values)
+        return answer.page(request, html, status)
+
+    def missing(request: Any, _: Failure) -> bytes:
+        return shown(request, 404)
+
+    def not_the_owner(request: Any, _: Failure) -> bytes:
+        return shown(request, 403)
+
+    def declined(request: Any, failure: Failure) -> bytes:
+        return shown(request, 409, sentence=str(failure.value))
+
+    def away(request: Any, _: Failure) -> bytes:
+        request.setHeader(b"retry-after", b"5")
+        return shown(request, 503)
+
+    def http(request: Any, failure: Failure) -> bytes:
+        error = failure.value
+        assert isinstance(error, HTTPException)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            allowed = ", ".join(sorted(error.valid_methods))
+            request.setHeader(b"allow", allowed.encode("ascii"))
+        code = error.code if error.code in _OWN_PAGES else 404
+        return shown(request, code)
+
+    def broken(request: Any, failure: Failure) -> bytes:
+        _log.failure("a page failed", failure=failure)
+        return shown(request, 500)
+
+    app.handle_errors(NoSuchSignup)(missing)
+    app.handle_errors(NotTheOwner)(not_the_owner)
+    app.handle_errors(Declined)(declined)
+    app.handle_errors(DeskAway)(away)
+    app.handle_errors(HTTPException)(http)
+    app.handle_errors(Exception)(broken)
+
+
+def web_server(parts: Parts, reactor: IReactorTime) -> WebServer:
+    """The site as a factory for connections."""
+    inside: IResource = routes(parts).resource()
+    return WebServer(FrontDoor(parts.settings, parts.pages, inside), reactor)

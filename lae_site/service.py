@@ -1,0 +1,124 @@
+"""The site's process, on one screen."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import MultiService, Service
+from twisted.application.strports import service as listening
+from twisted.python.usage import Options, UsageError
+
+from lae_protocol.furl import Furl, NotAFurl
+from lae_protocol.messages import VERSION, Plan
+from lae_protocol.process import readiness
+from lae_protocol.process.call import Facet
+from lae_protocol.process.log import LoggedService
+from lae_protocol.process.plans import load_plans
+from lae_protocol.process.settings import SecretSource, SettingsError, load
+from lae_protocol.process.tub import make_tub
+from lae_protocol.secret import Secret
+from lae_site.front_desk import RemoteDesk
+from lae_site.parts import make_parts
+from lae_site.routes import web_server
+from lae_site.settings import SiteSettings
+
+#: Characters of a key that signs forms and makes owners' secrets.
+_SHORTEST_KEY = 32
+
+
+class SiteOptions(Options):
+    """``twistd lae-site --config FILE``."""
+
+    synopsis = "[options]"
+    longdesc = "The web site of S4: pages, payment taken, live progress."
+    optParameters = [  # noqa: RUF012  (Twisted's way to declare options)
+        ["config", "c", None, "The site's settings (see config/site.example.yaml)."]
+    ]
+
+    settings: SiteSettings
+    plans: tuple[Plan, ...]
+    furl: Furl
+    cookie_keys: list[Secret]
+    webhook_secrets: list[Secret]
+
+    def postOptions(self) -> None:
+        """Read all that can be wrong before twistd goes into the background."""
+        if self["config"] is None:
+            raise UsageError("--config FILE is needed")
+        try:
+            self.settings = load(Path(self["config"]), SiteSettings)
+            self.plans = load_plans(self.settings.plans_file)
+            self.furl = _furl(self.settings.front_desk_furl)
+            self.cookie_keys = [_key(s) for s in self.settings.cookie_keys]
+            self.webhook_secrets = [s.read() for s in self.settings.webhook_secrets]
+        except SettingsError as e:
+            raise UsageError(str(e)) from None
+
+
+def _furl(source: SecretSource) -> Furl:
+    try:
+        return Furl.parse(source.read().reveal())
+    except NotAFurl as e:
+        raise SettingsError(f"front_desk_furl: {e}") from None
+
+
+def _key(source: SecretSource) -> Secret:
+    key = source.read()
+    if len(key.reveal()) < _SHORTEST_KEY:
+        raise SettingsError(
+            f"cookie_keys: {source.file or source.env}: at least"
+            f" {_SHORTEST_KEY} characters are expected"
+        )
+    return key
+
+
+class WebSite(MultiService):
+    """Makes what needs a reactor when it is started, which is after twistd's fork."""
+
+    def __init__(self, options: SiteOptions, reactor: Any) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._options, self._reactor = options, reactor
+
+    def startService(self) -> None:
+        """The Tub, the front desk behind it, the pages, the port."""
+        options, reactor = self._options, self._reactor
+        tub = make_tub()
+        desk = Facet(reactor, tub, options.furl, VERSION)
+        parts = make_parts(
+            options.settings,
+            RemoteDesk(desk),
+            plans=options.plans,
+            cookie_keys=options.cookie_keys,
+            webhook_secrets=options.webhook_secrets,
+            reactor=reactor,
+            randomness=secrets.token_bytes,
+        )
+        port = listening(options.settings.listen, web_server(parts, reactor), reactor)
+        for service in (tub, desk, port, Ready()):
+            service.setServiceParent(self)
+        super().startService()  # type: ignore[no-untyped-call]
+
+
+class Ready(Service):
+    """Tells the supervisor; started last, stopped first."""
+
+    def startService(self) -> None:
+        """The port is bound."""
+        super().startService()  # type: ignore[no-untyped-call]
+        readiness.notify("READY=1")
+
+    def stopService(self) -> None:
+        """About to end."""
+        readiness.notify("STOPPING=1")
+        super().stopService()  # type: ignore[no-untyped-call]
+
+
+def makeService(options: SiteOptions) -> LoggedService:
+    """What twistd asks for."""
+    from twisted.internet import reactor  # noqa: PLC0415  (twistd chooses it first)
+
+    top = LoggedService(options.parent, options.settings.log_format)
+    WebSite(options, reactor).setServiceParent(top)  # type: ignore[no-untyped-call]
+    return top

@@ -1,0 +1,231 @@
+"""A signup's own page, and what its owner can do there."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import Any
+
+from attrs import define
+
+from lae_protocol.address import AddressRefused, parse_address
+from lae_protocol.furl import Furl
+from lae_protocol.grid_file import grid_json
+from lae_protocol.ids import MalformedId, OwnerSecret, SignupId, parse_signup_id
+from lae_protocol.messages import (
+    CorrectAddress,
+    DoneAnswer,
+    Owner,
+    OwnerView,
+    Refused,
+    Registered,
+    SignupView,
+)
+from lae_site import answer
+from lae_site.form_token import action_token, is_action_token
+from lae_site.front_desk import DeskAway
+from lae_site.looking import Sight, look, owner_of
+from lae_site.parts import Parts
+
+#: What a page says after something was done; the URL names it.
+NOTICES = {
+    "resent": "The mail is on its way once more.",
+    "corrected": "Your address is corrected.",
+    "cancelled": "Your subscription is cancelled.",
+    "stopped": "You left the payment page. Nothing was charged.",
+}
+
+
+class NotTheOwner(Exception):
+    """The browser brought no cookie, or the form was not sent from our page."""
+
+
+class NoSuchSignup(Exception):
+    """No such signup, for whoever asks."""
+
+
+class Declined(Exception):
+    """The daemon said no; the text is for people."""
+
+
+@define(frozen=True)
+class StatusPages:
+    """The routes below ``/signup/ID``.  What goes wrong is raised, and
+    :mod:`lae_site.routes` has a page for each of these.
+    """
+
+    parts: Parts
+
+    async def show(self, request: Any, signup_id: str) -> bytes:
+        """How far it is; the grid's address as soon as there is one."""
+        owner = self._owner(request, signup_id)
+        if answer.query(request, "returned"):
+            await self._returned(owner)
+            return answer.see_other(request, f"/signup/{signup_id}")
+        notice = answer.query(request, "notice") or (
+            "stopped" if answer.query(request, "stopped") else ""
+        )
+        sight = await self._sight(owner)
+        html = self.parts.pages.render(
+            "status.html",
+            **sight.values(self.parts, self._token(owner)),
+            notice=NOTICES.get(notice),
+        )
+        return answer.page(request, html)
+
+    async def grid_file(self, request: Any, signup_id: str) -> bytes:
+        """The grid as a file that Gridsync reads."""
+        sight = await self._sight(self._owner(request, signup_id))
+        owner, furl = sight.view.owner, sight.furl()
+        if owner is None or furl is None:
+            raise NotTheOwner
+        request.setHeader(
+            b"content-disposition", b'attachment; filename="s4-grid.json"'
+        )
+        file = grid_json(owner.nickname, Furl.parse(furl))
+        return answer.body(request, file.encode(), b"application/json")
+
+    async def pay(self, request: Any, signup_id: str) -> bytes:
+        """Another payment page; the old session is expired first."""
+        owner, _ = self._acting(request, signup_id)
+        paying = await self.parts.desk.pay_again(owner)
+        if isinstance(paying, Registered):
+            if not self.parts.may_pay_at(paying.checkout_url):
+                raise Declined("The payment page cannot be reached now.")
+            return answer.see_other(request, paying.checkout_url)
+        raise _declined(paying)
+
+    async def resend(self, request: Any, signup_id: str) -> bytes:
+        """Mail the grid's address once more."""
+        owner, _ = self._acting(request, signup_id)
+        return await self._do(
+            request, owner, self.parts.desk.resend_mail(owner), "resent"
+        )
+
+    async def address_form(self, request: Any, signup_id: str) -> bytes:
+        """A page of its own: a page that refreshes itself would lose what is typed."""
+        owner = self._owner(request, signup_id)
+        return await self._address_page(request, owner, None, None, 200)
+
+    async def correct_address(self, request: Any, signup_id: str) -> bytes:
+        """Take another address."""
+        owner, fields = self._acting(request, signup_id)
+        typed = fields.get("email", "")
+        try:
+            email = parse_address(typed).as_typed
+        except AddressRefused as e:
+            return await self._address_page(request, owner, typed, str(e), 400)
+        done = await self.parts.desk.correct_address(CorrectAddress(owner, email))
+        if isinstance(done, Refused) and done.code in ("bad-address", "confirmed"):
+            return await self._address_page(request, owner, typed, done.message, 409)
+        if isinstance(done, Refused):
+            raise _declined(done)
+        return answer.see_other(request, f"/signup/{signup_id}?notice=corrected")
+
+    async def cancel_form(self, request: Any, signup_id: str) -> bytes:
+        """Ask whether it is meant."""
+        owner = self._owner(request, signup_id)
+        view, _ = await self._owned(owner)
+        html = self.parts.pages.render(
+            "cancel.html", view=view, action=self._token(owner)
+        )
+        return answer.page(request, html)
+
+    async def cancel(self, request: Any, signup_id: str) -> bytes:
+        """End it."""
+        owner, _ = self._acting(request, signup_id)
+        return await self._do(
+            request, owner, self.parts.desk.cancel(owner), "cancelled"
+        )
+
+    async def _do(
+        self,
+        request: Any,
+        owner: Owner,
+        doing: Awaitable[DoneAnswer],
+        notice: str,
+    ) -> bytes:
+        done = await doing
+        if isinstance(done, Refused):
+            raise _declined(done)
+        return answer.see_other(request, f"/signup/{owner.signup_id}?notice={notice}")
+
+    async def _returned(self, owner: Owner) -> None:
+        """A payment may be known before the webhook comes; if not, it comes later."""
+        if owner.owner_secret is None:
+            return
+        try:
+            await self.parts.desk.returned_from_checkout(owner)
+        except DeskAway:
+            return
+
+    async def _address_page(
+        self,
+        request: Any,
+        owner: Owner,
+        typed: str | None,
+        problem: str | None,
+        status: int,
+    ) -> bytes:
+        view, owned = await self._owned(owner)
+        html = self.parts.pages.render(
+            "address.html",
+            view=view,
+            email=owned.email if typed is None else typed,
+            problem=problem,
+            action=self._token(owner),
+        )
+        return answer.page(request, html, status)
+
+    async def _sight(self, owner: Owner) -> Sight:
+        seen = await look(self.parts, owner, 0, 0)
+        if isinstance(seen, Refused):
+            raise _declined(seen)
+        return Sight(seen)
+
+    async def _owned(self, owner: Owner) -> tuple[SignupView, OwnerView]:
+        view = (await self._sight(owner)).view
+        if view.owner is None:
+            raise NotTheOwner
+        return view, view.owner
+
+    def _owner(self, request: Any, signup_id: str) -> Owner:
+        return owner_of(self.parts, request, parsed_id(signup_id))
+
+    def _acting(self, request: Any, signup_id: str) -> tuple[Owner, dict[str, str]]:
+        """The owner, and the fields of a form that stood on the owner's own page."""
+        owner = self._owner(request, signup_id)
+        try:
+            fields = answer.form_fields(request)
+        except answer.FormMalformed:
+            raise NotTheOwner from None
+        secret: OwnerSecret | None = owner.owner_secret
+        if secret is None or not is_action_token(
+            self.parts.cookie_keys, owner.signup_id, secret, fields.get("token", "")
+        ):
+            raise NotTheOwner
+        return owner, fields
+
+    def _token(self, owner: Owner) -> str:
+        if owner.owner_secret is None:
+            return ""
+        return action_token(
+            self.parts.cookie_keys[0], owner.signup_id, owner.owner_secret
+        )
+
+
+def parsed_id(signup_id: str) -> SignupId:
+    """What stands in the URL; raises :class:`NoSuchSignup`."""
+    try:
+        return parse_signup_id(signup_id)
+    except MalformedId:
+        raise NoSuchSignup from None
+
+
+def _declined(refused: Refused) -> Exception:
+    match refused.code:
+        case "unknown-signup":
+            return NoSuchSignup()
+        case "try-later" | "version" | "malformed":
+            return DeskAway(refused.code)
+        case _:
+            return Declined(refused.message)

@@ -1,0 +1,60 @@
+"""What Stripe tells us: checked, handed to the daemon, and only then acknowledged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import define
+from twisted.logger import Logger
+
+from lae_protocol.ids import new_request_id
+from lae_protocol.messages import StripeEvent, Taken
+from lae_site import answer
+from lae_site.front_desk import DeskAway
+from lae_site.parts import Parts
+from lae_site.stripe_signature import SignatureRefused, check_signature
+
+
+@define(frozen=True)
+class Webhook:
+    """200 means that the daemon has committed the event.  Anything else makes Stripe
+    send it again, for three days.
+    """
+
+    parts: Parts
+    _log = Logger()
+
+    async def take(self, request: Any) -> bytes:
+        """POST /webhook/stripe."""
+        payload = request.content.read()
+        try:
+            check_signature(
+                self.parts.webhook_secrets,
+                request.getHeader("stripe-signature"),
+                payload,
+                self.parts.reactor.seconds(),
+            )
+        except SignatureRefused as e:
+            self._log.warn("webhook refused: {reason}", reason=str(e))
+            return answer.text(request, str(e), 400)
+        request_id = new_request_id()
+        try:
+            taken = await self.parts.desk.take_stripe_event(
+                StripeEvent(payload, request_id)
+            )
+        except DeskAway as e:
+            self._log.warn(
+                "webhook {request_id} not taken: {reason}",
+                request_id=request_id,
+                reason=str(e),
+            )
+            return answer.text(request, "not taken; send it again", 503)
+        if not isinstance(taken, Taken):
+            self._log.warn(
+                "webhook {request_id} refused by the daemon: {code}",
+                request_id=request_id,
+                code=taken.code,
+            )
+            return answer.text(request, "not taken; send it again", 503)
+        self._log.info("webhook {request_id} taken", request_id=request_id)
+        return answer.text(request, "taken")
