@@ -1,0 +1,46 @@
+"""All that we use of txAWS; no other module imports it.
+
+Never imported: ``txaws.reactor`` (installs a reactor), ``txaws.server``,
+``txaws.wsdl`` and ``txaws.client.ssl``'s agent (ignores subjectAltName).
+"""
+
+from __future__ import annotations
+
+from lae_provision.txaws3.hook import install
+
+install()
+
+from txaws.client.base import query  # noqa: E402  (the hook comes first)
+from txaws.ec2.client import EC2Client, Parser  # noqa: E402
+from txaws.ec2.model import Instance  # noqa: E402
+from txaws.exception import AWSError  # noqa: E402
+from txaws.route53.client import _Route53Client as Route53Client  # noqa: E402
+from txaws.route53.model import (  # noqa: E402
+    A,
+    Name,
+    RRSet,
+    RRSetKey,
+    delete_rrset,
+    upsert_rrset,
+)
+from txaws.s3.client import S3Client  # noqa: E402
+from txaws.service import AWSServiceEndpoint  # noqa: E402
+from txaws.util import XML  # noqa: E402
+
+__all__ = [
+    "XML",
+    "A",
+    "AWSError",
+    "AWSServiceEndpoint",
+    "EC2Client",
+    "Instance",
+    "Name",
+    "Parser",
+    "RRSet",
+    "RRSetKey",
+    "Route53Client",
+    "S3Client",
+    "delete_rrset",
+    "query",
+    "upsert_rrset",
+]
