@@ -104,7 +104,7 @@ class FakeDaemon:
     lost: int = 0
     claims: list[Claim] = field(factory=list)
     reports: list[Report] = field(factory=list)
-    desired: Desired = Desired("serving", 10**9)
+    desired: Desired = field(factory=lambda: Desired("serving", 10**9))
     service: Any = field(factory=MultiService)
     bootstrap_furl: str = ""
     host_furl: str = ""
