@@ -280,6 +280,11 @@ class EventsSince:
 
 
 @define(frozen=True)
+class AskHealth:
+    """The question to which :class:`Health` is the answer."""
+
+
+@define(frozen=True)
 class Health:
     """The daemon, now."""
 

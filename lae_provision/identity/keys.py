@@ -60,11 +60,15 @@ def new_identity(
 
 
 def next_generation(identity: NodeIdentity) -> NodeIdentity:
-    """The same grid for the host that replaces this one.
+    """The same grid for the host that replaces this one."""
+    return at_generation(identity, identity.generation + 1)
+
+
+def at_generation(identity: NodeIdentity, generation: int) -> NodeIdentity:
+    """The same grid for the host of this generation.
 
     Only the announcement's number grows: running clients believe the highest.
     """
-    generation = identity.generation + 1
     return evolve(
         identity,
         generation=generation,

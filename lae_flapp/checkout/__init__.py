@@ -1,0 +1,1 @@
+"""From a submitted form to a settled payment."""

@@ -1,0 +1,45 @@
+"""The furls that customers are shown, opened from their sealed identities."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+
+from lae_flapp.journal import identities
+from lae_flapp.journal.identities import Identity
+from lae_flapp.journal.journal import Journal
+from lae_protocol.furl import Furl
+from lae_protocol.host_messages import NodeIdentity
+from lae_protocol.ids import SignupId
+from lae_provision.doors import IIdentities, Sealed
+
+#: Furls kept in memory; a furl never changes, so none grows stale.
+KEPT = 1000
+
+
+class CustomerFurls:
+    """Opens a signup's identity once, and remembers its introducer furl."""
+
+    def __init__(self, journal: Journal, doors: IIdentities) -> None:
+        self._journal, self._doors = journal, doors
+        self._known: OrderedDict[SignupId, Furl] = OrderedDict()
+
+    async def of(self, signup_id: SignupId) -> Furl | None:
+        """The furl; None before the identity is safe in the state bucket.
+
+        Raises what :meth:`IIdentities.open` raises.
+        """
+        if signup_id in self._known:
+            self._known.move_to_end(signup_id)
+            return self._known[signup_id]
+        row = await self._journal.read(identities.latest, signup_id)
+        if row is None or row.vaulted_at is None:
+            return None
+        furl = Furl.parse((await self.open(row)).introducer_furl())
+        self._known[signup_id] = furl
+        if len(self._known) > KEPT:
+            self._known.popitem(last=False)
+        return furl
+
+    async def open(self, row: Identity) -> NodeIdentity:
+        """The whole identity, for the host that has just claimed it."""
+        return await self._doors.open(Sealed(row.vault_key, row.sealed))

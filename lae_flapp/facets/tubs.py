@@ -1,0 +1,59 @@
+"""The daemon's two Tubs, on ports that are kept for life: their furls are mailed,
+configured and baked into hosts.
+
+The private Tub serves the front desk and operators, the other one hosts.  Names of
+operators and hosts are looked up when they are used, since the journal keeps hashes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from lae_flapp.facets.hosts import BootstrapFacet, HostDesk, HostFacet
+from lae_flapp.settings import TubSettings
+from lae_protocol.process.tub import make_tub
+from lae_protocol.secret import Secret
+
+#: 256 random bits in base32, after one letter that says of what kind: bootstrap,
+#: host, operator.
+_NAME = re.compile(r"^(?P<kind>[bho])[a-z2-7]{52}$")
+
+
+def serving_tub(settings: TubSettings, certificate: Path) -> Any:
+    """Make a Tub with its kept certificate, on its kept port; not started yet."""
+    tub = make_tub(certificate)
+    tub.listenOn(settings.listen)
+    tub.setLocation(settings.location)
+    return tub
+
+
+def furl_of(tub: Any, location: str, swissnum: str) -> str:
+    """Compose the furl of a name at this Tub, with a plain HOST:PORT hint."""
+    return f"pb://{tub.getTubID()}@{location}/{swissnum}"
+
+
+def serve_hosts(tub: Any, desk: HostDesk) -> None:
+    """Answer every name of the right shape; the facets know who holds it."""
+
+    def look_up(name: str) -> Any:
+        match = _NAME.match(name)
+        if match is None:
+            return None
+        if match["kind"] == "b":
+            return BootstrapFacet(desk, Secret(name))
+        return HostFacet(desk, Secret(name)) if match["kind"] == "h" else None
+
+    tub.registerNameLookupHandler(look_up)
+
+
+def serve_operators(tub: Any, facet: Callable[[Secret], Any]) -> None:
+    """Answer the names of operators."""
+
+    def look_up(name: str) -> Any:
+        match = _NAME.match(name)
+        return facet(Secret(name)) if match and match["kind"] == "o" else None
+
+    tub.registerNameLookupHandler(look_up)

@@ -1,0 +1,118 @@
+"""What a customer may wish, beside paying: another mail, another address, an end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from twisted.logger import Logger
+
+from lae_flapp.journal import capacity, contacts, events, outbox, signups, switches
+from lae_flapp.journal.errors import AddressConfirmed
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_protocol.address import Address, AddressRefused, parse_address
+from lae_protocol.ids import SignupId
+from lae_protocol.messages import Doors, Plan, Refused
+from lae_protocol.process.answer import Refusal
+
+#: A mail is sent again at most so often: the address may be somebody else's.
+BETWEEN_MAILS = timedelta(minutes=2)
+
+
+class Wishes:
+    """Journals wishes; the outbox and the worker carry them out.
+
+    *ready_for_business* says why no registrations can be taken, or None.
+    *mail_waits* wakes the outbox.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        journal: Journal,
+        *,
+        plans: tuple[Plan, ...],
+        environment: str,
+        ready_for_business: Callable[[], str | None],
+        new_message_id: Callable[[], str],
+        mail_waits: Callable[[], object],
+    ) -> None:
+        self._journal, self._plans, self._environment = journal, plans, environment
+        self._ready_for_business = ready_for_business
+        self._new_message_id, self._mail_waits = new_message_id, mail_waits
+
+    async def doors(self) -> Doors:
+        """What the site asks before it shows a form."""
+        pause = await self._journal.read(switches.paused, "signups")
+        reason = self._ready_for_business()
+        if pause is not None:
+            reason = "We take no new signups at the moment."
+        return Doors(reason is None, reason, self._plans, self._environment)
+
+    async def resend(self, signup_id: SignupId, request_id: str) -> None:
+        """Queue one more mail with the furl, if the last is some minutes old."""
+        await self._journal.write(self._resent, signup_id, request_id)
+        self._mail_waits()
+
+    async def correct_address(
+        self, signup_id: SignupId, text: str, request_id: str
+    ) -> None:
+        """Use another address, and send it what the old one was sent."""
+        try:
+            address = parse_address(text)
+        except AddressRefused as e:
+            raise Refusal(Refused("bad-address", str(e), "email")) from None
+        try:
+            await self._journal.write(self._corrected, signup_id, address, request_id)
+        except AddressConfirmed:
+            raise Refusal(
+                Refused("confirmed", "This address is confirmed; please write to us.")
+            ) from None
+        self._mail_waits()
+
+    async def cancel(self, signup_id: SignupId) -> None:
+        """Give up a signup that nobody paid for."""
+        await self._journal.write(self._cancelled, signup_id)
+
+    def _resent(self, tx: WriteTx, signup_id: SignupId, request_id: str) -> None:
+        self._may_mail(tx, signup_id)
+        outbox.put(tx, signup_id, "active", self._new_message_id(), request_id)
+        events.tell(tx, signup_id, "mail-resent", "owner")
+
+    def _corrected(
+        self, tx: WriteTx, signup_id: SignupId, address: Address, request_id: str
+    ) -> None:
+        contacts.correct(tx, signup_id, address.as_typed, address.for_smtp)
+        events.tell(tx, signup_id, "address-corrected", "owner")
+        if signups.get(tx, signup_id).state == "active":
+            outbox.put(tx, signup_id, "active", self._new_message_id(), request_id)
+
+    @staticmethod
+    def _may_mail(tx: ReadTx, signup_id: SignupId) -> None:
+        if signups.get(tx, signup_id).state != "active":
+            raise Refusal(
+                Refused("not-now", "The mail is sent when your storage is ready.")
+            )
+        latest = max(m.queued_at for m in outbox.of(tx, signup_id))
+        if tx.now < latest + BETWEEN_MAILS:
+            raise Refusal(
+                Refused(
+                    "not-now", "A mail was sent a moment ago. Please wait a little."
+                )
+            )
+
+    @staticmethod
+    def _cancelled(tx: WriteTx, signup_id: SignupId) -> None:
+        state = signups.get(tx, signup_id).state
+        if state not in {"registered", "expired"}:
+            raise Refusal(
+                Refused(
+                    "not-now",
+                    "To end a subscription, please answer the mail with your address,"
+                    " or write to our support.",
+                )
+            )
+        signups.move(tx, signup_id, {state}, "cancelled", kind="cancelled", who="owner")
+        capacity.release(tx, signup_id)

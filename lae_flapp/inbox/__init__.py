@@ -1,0 +1,1 @@
+"""Stripe's events: committed first, answered, then worked off."""

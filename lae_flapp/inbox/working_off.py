@@ -1,0 +1,89 @@
+"""What follows from an event: fetch what it is about, and settle that.
+
+What the event itself says is never believed: it may be old, repeated or out of order.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from random import Random
+
+from twisted.logger import Logger
+
+from lae_flapp.checkout.settlement import Settlement
+from lae_flapp.journal import inbox
+from lae_flapp.journal.inbox import InboxEvent
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.transaction import WriteTx
+from lae_protocol.process.retry import pause
+from lae_provision.errors import ProvisionError, TryLater
+
+#: The events of a Checkout session; each says only: look at it.
+SESSION_EVENTS = frozenset(
+    {
+        "checkout.session.completed",
+        "checkout.session.async_payment_succeeded",
+        "checkout.session.async_payment_failed",
+        "checkout.session.expired",
+    }
+)
+#: Seconds between tries: the first, and the longest.
+FIRST, LONGEST = 1.0, 300.0
+#: A session of ours whose signup we do not know waits for a person.
+UNKNOWN_AGAIN = timedelta(hours=1)
+
+
+def session_of(kind: str, payload: bytes) -> str | None:
+    """The Checkout session that an event is about; None for other events.  Pure."""
+    if kind not in SESSION_EVENTS:
+        return None
+    try:
+        session_id = json.loads(payload)["data"]["object"]["id"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return session_id if isinstance(session_id, str) else None
+
+
+class InboxWork:
+    """Works off one event."""
+
+    _log = Logger()
+
+    def __init__(self, journal: Journal, settlement: Settlement, rng: Random) -> None:
+        self._journal, self._settlement, self._rng = journal, settlement, rng
+
+    async def __call__(self, event: InboxEvent) -> None:
+        """Settle what it is about; put it off where that is not possible now."""
+        assert event.payload is not None, "a waiting event keeps its bytes"
+        session_id = session_of(event.kind, event.payload)
+        if session_id is None:
+            await self._journal.write(
+                inbox.ignore, event.event_id, f"nothing follows from {event.kind}"
+            )
+            return
+        try:
+            outcome = await self._settlement.settle(session_id, "webhook")
+        except ProvisionError as e:
+            if not isinstance(e, TryLater):
+                self._log.error("{event}: {why}", event=event.event_id, why=str(e))
+            await self._journal.write(self._put_off, event, str(e))
+            return
+        match outcome:
+            case "foreign":
+                await self._journal.write(
+                    inbox.ignore, event.event_id, "of another deployment"
+                )
+            case "unknown":
+                await self._journal.write(self._unknown, event)
+            case "paid" | "unpaid" | "expired" | "surplus":
+                await self._journal.write(inbox.done, event.event_id)
+
+    def _put_off(self, tx: WriteTx, event: InboxEvent, why: str) -> None:
+        seconds = pause(event.attempts, self._rng, FIRST, LONGEST)
+        inbox.put_off(tx, event.event_id, why, tx.now + timedelta(seconds=seconds))
+
+    @staticmethod
+    def _unknown(tx: WriteTx, event: InboxEvent) -> None:
+        why = "of a signup that the journal does not know"
+        inbox.put_off(tx, event.event_id, why, tx.now + UNKNOWN_AGAIN)

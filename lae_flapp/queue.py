@@ -1,0 +1,140 @@
+"""Working off rows of the journal that become due: the inbox and the outbox alike."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
+from typing import Any, Generic, TypeVar
+
+from twisted.application.service import Service
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+from twisted.logger import Logger
+
+from lae_flapp.journal.errors import JournalClosed, JournalError
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.transaction import ReadTx
+
+Row = TypeVar("Row")
+
+#: Seconds: look again at least so often, and so long after the journal failed.
+AT_LEAST, AFTER_FAILURE = 60.0, 5.0
+
+
+class Queue(Service, Generic[Row]):
+    """Takes due rows, a few at once, and goes on when woken or when more are due.
+
+    *work* settles or puts off its row itself; what it raises is logged, and the row is
+    taken again later.  One row is never in work twice.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        name: str,
+        clock: IReactorTime,
+        journal: Journal,
+        *,
+        due: Callable[[ReadTx], Sequence[Row]],
+        next_due_at: Callable[[ReadTx], datetime | None],
+        number_of: Callable[[Row], object],
+        work: Callable[[Row], Awaitable[object]],
+        at_once: int,
+    ) -> None:
+        self.setName(name)  # type: ignore[no-untyped-call]
+        self._clock, self._journal = clock, journal
+        self._due, self._next_due_at = due, next_due_at
+        self._number_of, self._work, self._at_once = number_of, work, at_once
+        self._in_work: dict[object, Deferred[Any]] = {}
+        self._looking = False
+        self._look_again = False
+        self._timer: IDelayedCall | None = None
+
+    def startService(self) -> None:
+        """Begin with what was left."""
+        super().startService()  # type: ignore[no-untyped-call]
+        self.wake()
+
+    def stopService(self) -> Deferred[Any]:
+        """Take nothing more; fires when what is in work has ended or was cancelled."""
+        super().stopService()  # type: ignore[no-untyped-call]
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        for running in list(self._in_work.values()):
+            running.cancel()
+        return DeferredList(list(self._in_work.values()), consumeErrors=True)
+
+    def wake(self) -> None:
+        """Something may be due: look now."""
+        if not self.running:
+            return
+        if self._looking:
+            self._look_again = True
+            return
+        self._looking = True
+        looked = Deferred.fromCoroutine(self._look())
+        looked.addErrback(self._could_not_look)
+
+    async def _look(self) -> None:
+        try:
+            for row in await self._journal.read(self._due):
+                if len(self._in_work) >= self._at_once:
+                    break
+                if self._number_of(row) not in self._in_work and self.running:
+                    self._begin(row)
+            at = await self._journal.read(self._next_due_at)
+        finally:
+            self._looking = False
+        if self._look_again:
+            self._look_again = False
+            self.wake()
+        else:
+            self._set_timer(self._pause(at))
+
+    def _pause(self, at: datetime | None) -> float:
+        if at is None or self._in_work:
+            # What is in work wakes us when it ends.
+            return AT_LEAST
+        return min(AT_LEAST, max(0.0, at.timestamp() - self._clock.seconds()))
+
+    def _begin(self, row: Row) -> None:
+        number = self._number_of(row)
+
+        async def working() -> None:
+            await self._work(row)
+
+        def failed(failure: Any) -> None:
+            if self.running and not failure.check(JournalClosed):
+                self._log.failure(
+                    "{queue}: {number} failed", failure, queue=self.name, number=number
+                )
+                self._set_timer(AFTER_FAILURE)
+
+        def ended(result: object) -> object:
+            del self._in_work[number]
+            return result
+
+        running = Deferred.fromCoroutine(working())
+        self._in_work[number] = running
+        running.addBoth(ended)
+        running.addCallbacks(lambda _: self.wake(), failed)
+
+    def _set_timer(self, seconds: float) -> None:
+        if not self.running:
+            return
+        if self._timer is not None and self._timer.active():
+            self._timer.cancel()
+        self._timer = self._clock.callLater(seconds, self.wake)
+
+    def _could_not_look(self, failure: Any) -> None:
+        self._looking = False
+        if failure.check(JournalClosed) or not self.running:
+            return
+        if failure.check(JournalError):
+            self._log.error(
+                "{queue}: {problem}", queue=self.name, problem=failure.getErrorMessage()
+            )
+        else:
+            self._log.failure("{queue}: cannot look", failure, queue=self.name)
+        self._set_timer(AFTER_FAILURE)
