@@ -78,7 +78,16 @@ setup(
     ],
     package_dir={"lae_templates": "templates", "lae_config": "config"},
     package_data={
-        "": ["py.typed", "static/*", "pages/*", "*.mako", "*.json", "*.pem", "*.css", "*.html"],
+        "": [
+            "py.typed",
+            "static/*",
+            "pages/*",
+            "*.mako",
+            "*.json",
+            "*.pem",
+            "*.css",
+            "*.html",
+        ],
         "lae_templates": ["**/*"],
         "lae_config": ["**/*"],
     },
