@@ -79,6 +79,9 @@ def _errors(app: Klein, parts: Parts) -> None:
     def shown(
         request: Any, status: int, template: str | None = None, **values: Any
     ) -> bytes:
+        if request.startedWriting:
+            # A stream that broke in the middle just ends; the browser asks again.
+            return b""
         html = parts.pages.render(template or f"{status}.html", **values)
         return answer.page(request, html, status)
 
@@ -93,7 +96,8 @@ def _errors(app: Klein, parts: Parts) -> None:
 
     def away(request: Any, _: Failure) -> bytes:
         request.setHeader(b"retry-after", b"5")
-        return shown(request, 503)
+        # To load this address again is not what somebody who sent a form wants.
+        return shown(request, 503, again=request.method != b"POST")
 
     def http(request: Any, failure: Failure) -> bytes:
         error = failure.value

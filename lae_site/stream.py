@@ -54,41 +54,46 @@ class ProgressStream:
         if len(self.parts.streams) >= self.parts.settings.streams_at_most:
             request.setHeader(b"retry-after", b"5")
             return answer.text(request, "too many are watching; reload", 503)
-        request.setHeader(b"content-type", b"text/event-stream; charset=utf-8")
-        request.setHeader(b"cache-control", b"no-store")
-        # nginx would keep events back until a page's worth of them has come.
-        request.setHeader(b"x-accel-buffering", b"no")
-        if request.method == b"HEAD":
-            return b""
         self.parts.streams.add(request)
         try:
-            await self._write(request, owner, _last_seen(request))
+            first = await self._try_next(owner, None)
+            request.setHeader(b"content-type", b"text/event-stream; charset=utf-8")
+            request.setHeader(b"cache-control", b"no-store")
+            # nginx would keep events back until a page's worth of them has come.
+            request.setHeader(b"x-accel-buffering", b"no")
+            if request.method != b"HEAD":
+                request.write(f"retry: {_BROWSER_RETRIES_AFTER_MS}\n\n".encode())
+                await self._write(request, owner, first)
         finally:
             self.parts.streams.discard(request)
         return None
 
-    async def _write(self, request: Any, owner: Owner, told: int) -> None:
-        request.write(f"retry: {_BROWSER_RETRIES_AFTER_MS}\n\n".encode())
+    async def _write(self, request: Any, owner: Owner, seen: Sight | None) -> None:
+        told, known, away = _last_seen(request), seen, False
         until = self.parts.reactor.seconds() + LIFETIME
-        sight: Sight | None = None
-        away = False
         while self.parts.reactor.seconds() < until:
-            try:
-                sight = await self._next(owner, sight)
-            except DeskAway:
+            if seen is None:
                 request.write(b": away\n\n" if away else sse("away", {}))
                 away = True
                 await deferLater(self.parts.reactor, AGAIN)
-                continue
-            news = [e for e in sight.events if e.number > told]
-            if news or away:
-                request.write(self._told(owner, sight, news))
             else:
-                request.write(b": still here\n\n")
-            told, away = max(told, sight.view.last_number), False
-            if sight.picture().over:
+                news = [e for e in seen.events if e.number > told]
+                changed = bool(news) or away
+                request.write(
+                    self._told(owner, seen, news) if changed else b": still here\n\n"
+                )
+                told, known, away = max(told, seen.view.last_number), seen, False
+            if known is not None and known.picture().over:
                 request.write(sse("over", {}))
                 return
+            seen = await self._try_next(owner, known)
+
+    async def _try_next(self, owner: Owner, sight: Sight | None) -> Sight | None:
+        """What there is now; None when the daemon is away."""
+        try:
+            return await self._next(owner, sight)
+        except DeskAway:
+            return None
 
     async def _next(self, owner: Owner, sight: Sight | None) -> Sight:
         """The whole of it first, then whatever is new."""

@@ -1,0 +1,81 @@
+// The status page, live.  Without this script the page refreshes itself instead.
+"use strict";
+(() => {
+  const byId = (id) => document.getElementById(id);
+
+  // Times are sent in UTC and shown as the visitor's own clock has them.
+  const localTimes = (inside) => {
+    for (const time of inside.querySelectorAll("time[datetime]")) {
+      const moment = new Date(time.dateTime);
+      if (!Number.isNaN(moment.getTime())) {
+        time.textContent = moment.toLocaleTimeString();
+      }
+    }
+  };
+
+  const showCopyButtons = (inside) => {
+    if (!navigator.clipboard) return;
+    for (const button of inside.querySelectorAll("[data-copy]")) {
+      button.hidden = false;
+    }
+  };
+
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest("[data-copy]");
+    if (!button) return;
+    try {
+      await navigator.clipboard.writeText(byId(button.dataset.copy).textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Select it and copy it by hand";
+    }
+  });
+
+  const dress = (inside) => {
+    localTimes(inside);
+    showCopyButtons(inside);
+  };
+
+  const say = (id, text) => {
+    // Only what changed is announced to who cannot see the page.
+    if (byId(id).textContent !== text) byId(id).textContent = text;
+  };
+
+  const shown = new Map();
+  const put = (name, html) => {
+    const region = document.querySelector(`[data-region="${name}"]`);
+    // What is selected or focused stays so, as long as nothing changed.
+    if (!region || shown.get(name) === html) return;
+    shown.set(name, html);
+    const opened = [...region.querySelectorAll("details")].map((d) => d.open);
+    region.innerHTML = html;
+    region.querySelectorAll("details").forEach((details, i) => {
+      if (i in opened) details.open = opened[i];
+    });
+    dress(region);
+  };
+
+  dress(document);
+  const live = byId("live");
+  if (!live || !live.dataset.events) return;
+
+  const events = new EventSource(live.dataset.events);
+  events.addEventListener("view", (event) => {
+    const view = JSON.parse(event.data);
+    byId("away").hidden = true;
+    say("title", view.title);
+    say("headline", view.headline);
+    document.title = `${view.title} · S4`;
+    for (const [name, html] of Object.entries(view.regions)) put(name, html);
+  });
+  events.addEventListener("away", () => {
+    byId("away").hidden = false;
+  });
+  events.addEventListener("over", () => events.close());
+  events.addEventListener("error", () => {
+    // A browser tries again by itself unless it was told a plain no.
+    if (events.readyState === EventSource.CLOSED) {
+      setTimeout(() => location.reload(), 5000);
+    }
+  });
+})();

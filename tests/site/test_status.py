@@ -1,0 +1,206 @@
+"""A signup's page: who sees what, and what its owner can do."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from lae_site.memory_desk import BUILT
+
+
+def test_the_owner_sees_the_furl_once_it_exists(world, keys) -> None:
+    """The furl is on the owner's page from the moment it exists, and not before."""
+    signup_id = world.signed_up()
+    page = f"/signup/{signup_id}"
+    world.desk.happen(signup_id, "paid")
+    assert keys.furl not in world.visitor.get(page).text
+    world.desk.happen(signup_id, "identity-sealed")
+    text = world.visitor.get(page).text
+    assert keys.furl in text
+    assert "Joining will work in about 3 minutes" in text
+    assert "This address is not your files" in text
+    assert "--shares-needed 1" in text
+    world.desk.happen(signup_id, *BUILT)
+    assert "Joining works now" in world.visitor.get(page).text
+
+
+def test_without_the_cookie_there_is_progress_and_no_furl(world, keys) -> None:
+    """Another browser sees how far it is, and neither the furl nor the address."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "identity-sealed", *BUILT, "mail-accepted")
+    text = world.stranger().get(f"/signup/{signup_id}").text
+    assert "We mailed you" in text
+    assert "Your grid is ready" in text
+    for private in ("pb://", "ann@example.org", "/cancel", "/resend", "/address"):
+        assert private not in text
+    assert world.stranger().get(f"/signup/{signup_id}/grid.json").status == 403
+
+
+def test_a_wrong_cookie_is_no_cookie(world) -> None:
+    """A cookie of another signup shows what anybody sees."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "identity-sealed")
+    stranger = world.stranger()
+    stranger.jar[f"__Host-s4-{signup_id}"] = "a" * 52
+    answer = stranger.get(f"/signup/{signup_id}")
+    assert answer.status == 200
+    assert "pb://" not in answer.text
+
+
+@pytest.mark.parametrize("path", ["su" + "a" * 20, "su", "..%2fetc", "x" * 500])
+def test_unknown_signups_are_not_found(world, path) -> None:
+    """An id that is not, or is no id, is not found."""
+    assert world.visitor.get(f"/signup/{path}").status == 404
+
+
+def test_returning_from_stripe_overtakes_the_webhook(world, keys) -> None:
+    """The return makes the daemon look, then leads to the clean address."""
+    signup_id = world.signed_up()
+    world.desk.paid_unseen.add(signup_id)
+    answer = world.visitor.get(f"/signup/{signup_id}?returned=1")
+    assert (answer.status, answer.headers["location"]) == (303, f"/signup/{signup_id}")
+    assert keys.furl in world.visitor.get(f"/signup/{signup_id}").text
+
+
+def test_returning_with_the_daemon_down_loses_nothing(world) -> None:
+    """The return is a redirect even when the daemon is down, and the page is honest."""
+    signup_id = world.signed_up()
+    world.desk.down = True
+    assert world.visitor.get(f"/signup/{signup_id}?returned=1").status == 303
+    answer = world.visitor.get(f"/signup/{signup_id}")
+    assert answer.status == 503
+    assert "Nothing is lost" in answer.text
+    assert 'http-equiv="refresh"' in answer.text
+
+
+def test_leaving_the_payment_page_offers_it_again(world) -> None:
+    """Who comes back without paying is told so and finds the way to pay."""
+    signup_id = world.signed_up()
+    text = world.visitor.get(f"/signup/{signup_id}?stopped=1").text
+    assert "Nothing was charged" in text
+    assert f'href="https://checkout.stripe.com/c/pay/{signup_id}-0"' in text
+
+
+def test_an_expired_payment_page_can_be_opened_again(world) -> None:
+    """After the session expired the owner gets another."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "checkout-expired")
+    page = world.visitor.get(f"/signup/{signup_id}")
+    assert "Open a new payment page" in page.text
+    answer = world.visitor.post(
+        f"/signup/{signup_id}/pay", {"token": page.field("token")}
+    )
+    assert answer.status == 303
+    assert answer.headers["location"].endswith(f"{signup_id}-1")
+
+
+def test_the_mail_can_be_sent_again(world) -> None:
+    """The owner of a ready grid has the mail sent again, and is told."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "identity-sealed", *BUILT, "mail-accepted")
+    token = world.visitor.get(f"/signup/{signup_id}").field("token")
+    answer = world.visitor.post(f"/signup/{signup_id}/resend", {"token": token})
+    assert answer.status == 303
+    text = world.visitor.get(answer.headers["location"]).text
+    assert "on its way once more" in text
+
+
+def test_an_address_can_be_corrected_until_it_is_confirmed(world) -> None:
+    """A bad correction is told beside the field, a good one is taken, a late one not."""
+    signup_id = world.signed_up()
+    path = f"/signup/{signup_id}/address"
+    page = world.visitor.get(path)
+    assert 'value="ann@example.org"' in page.text
+    token = page.field("token")
+    bad = world.visitor.post(path, {"token": token, "email": "bob@"})
+    assert bad.status == 400
+    assert 'value="bob@"' in bad.text
+    good = world.visitor.post(path, {"token": token, "email": "b&b@exämple.org"})
+    assert good.status == 303
+    assert world.desk.email(signup_id) == "b&b@exämple.org"
+    assert "b&amp;b@exämple.org" in world.visitor.get(good.headers["location"]).text
+    world.desk.confirm(signup_id)
+    late = world.visitor.post(path, {"token": token, "email": "eve@example.org"})
+    assert late.status == 409
+    assert "is confirmed" in late.text
+    assert "Correct the address" not in world.visitor.get(f"/signup/{signup_id}").text
+
+
+def test_cancelling_asks_first(world) -> None:
+    """Cancelling takes a page that asks, then a form."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid")
+    path = f"/signup/{signup_id}/cancel"
+    page = world.visitor.get(path)
+    assert "all files in it" in page.text
+    assert world.visitor.post(path, {"token": page.field("token")}).status == 303
+    assert "is cancelled" in world.visitor.get(f"/signup/{signup_id}").text
+    again = world.visitor.post(path, {"token": page.field("token")})
+    assert again.status == 409
+    assert "ended already" in again.text
+
+
+@pytest.mark.parametrize("action", ["pay", "resend", "address", "cancel"])
+def test_only_the_owners_own_page_can_act(world, action) -> None:
+    """Without the cookie, or from another site's form, nothing is done."""
+    signup_id = world.signed_up()
+    token = world.visitor.get(f"/signup/{signup_id}/cancel").field("token")
+    fields = {"token": token, "email": "eve@example.org"}
+    path = f"/signup/{signup_id}/{action}"
+    before = world.visitor.get(f"/signup/{signup_id}").text
+    assert world.stranger().post(path, fields).status == 403
+    assert world.visitor.post(path, fields | {"token": ""}).status == 403
+    assert world.visitor.post(path, fields | {"token": token[:-2]}).status == 403
+    assert world.visitor.get(path).status in (200, 405)
+    assert world.visitor.get(f"/signup/{signup_id}").text == before
+
+
+def test_an_action_with_the_daemon_down_is_honest(world) -> None:
+    """With the daemon down an action says so and does not reload itself."""
+    signup_id = world.signed_up()
+    token = world.visitor.get(f"/signup/{signup_id}/cancel").field("token")
+    world.desk.down = True
+    answer = world.visitor.post(f"/signup/{signup_id}/cancel", {"token": token})
+    assert answer.status == 503
+    assert "http-equiv" not in answer.text
+
+
+def test_the_grids_file_is_what_gridsync_reads(world, keys) -> None:
+    """The file has the furl and three whole numbers."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "identity-sealed")
+    answer = world.visitor.get(f"/signup/{signup_id}/grid.json")
+    grid = json.loads(answer.text)
+    assert grid["introducer"] == keys.furl
+    assert [grid[f"shares-{n}"] for n in ("needed", "happy", "total")] == [1, 1, 1]
+    assert "attachment" in answer.headers["content-disposition"]
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_without_javascript_the_page_refreshes_while_it_moves(world) -> None:
+    """The page refreshes itself as long as something is to come, and then stops."""
+    signup_id = world.signed_up()
+    page = f"/signup/{signup_id}"
+    refresh = '<noscript><meta http-equiv="refresh"'
+    assert refresh in world.visitor.get(page).text
+    world.desk.happen(signup_id, "paid", "identity-sealed", *BUILT, "mail-accepted")
+    assert refresh not in world.visitor.get(page).text
+
+
+@pytest.mark.parametrize(
+    ("kinds", "says"),
+    [
+        (["paid", "delayed"], "makes us wait"),
+        (["paid", "troubled"], "One of us has been told"),
+        (["paid", "refunding"], "money is on its way back"),
+        (["paid", "refunding", "refunded"], "money was sent back"),
+    ],
+)
+def test_trouble_is_told(world, kinds, says) -> None:
+    """What does not go well is said in plain words, and a dead address is not shown."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "identity-sealed", *kinds)
+    text = world.visitor.get(f"/signup/{signup_id}").text
+    assert says in text
+    assert ("pb://" in text) == ("refunding" not in kinds)

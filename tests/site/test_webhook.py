@@ -1,0 +1,119 @@
+"""Stripe's webhooks: only Stripe's, only fresh, acknowledged only when taken."""
+
+from __future__ import annotations
+
+import pytest
+import stripe
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lae_protocol.messages import Refused
+from lae_protocol.secret import Secret
+from lae_site.stripe_signature import (
+    SignatureRefused,
+    check_signature,
+    expected_signature,
+)
+
+BODY = '{"id": "evt_1", "type": "checkout.session.completed", "ä": 1}'.encode()
+
+
+def signed(world, secret: str = "whsec_test", body: bytes = BODY, age: int = 0):
+    """Send a webhook as Stripe does."""
+    time = str(int(world.clock.seconds()) - age)
+    signature = expected_signature(Secret(secret), time, body)
+    headers = {"Stripe-Signature": f"t={time},v0=ignored,v1={signature}"}
+    headers["Content-Type"] = "application/json; charset=utf-8"
+    return world.visitor.ask("POST", "/webhook/stripe", body, headers)
+
+
+@pytest.mark.parametrize("secret", ["whsec_test", "whsec_previous"])
+def test_a_signed_event_is_handed_over_byte_for_byte(world, secret) -> None:
+    """An event signed with the current or the previous secret is taken, then 200."""
+    assert signed(world, secret).status == 200
+    (event,) = world.desk.events_taken
+    assert event.payload == BODY
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (None, "no signature"),
+        ("", "malformed"),
+        ("nonsense", "malformed"),
+        ("t=1800000000", "wrong"),
+        ("t=1800000000,v1=" + "0" * 64, "wrong"),
+        ("t=1800000000,t=1800000000,v1=" + "0" * 64, "malformed"),
+        ("t=x,v1=" + "0" * 64, "malformed"),
+        ("t=1800000000,v1=" + "ä" * 64, "wrong"),
+        ("t=1800000000," + "v1=0," * 2000, "malformed"),
+    ],
+)
+def test_what_stripe_did_not_sign_is_refused(world, header, says) -> None:
+    """Unsigned or wrongly signed requests are answered 400 and go nowhere."""
+    headers = {} if header is None else {"Stripe-Signature": header}
+    answer = world.visitor.ask("POST", "/webhook/stripe", BODY, headers)
+    assert answer.status == 400
+    assert says in answer.text
+    assert not world.desk.events_taken
+
+
+def test_foreign_old_and_altered_events_are_refused(world) -> None:
+    """Another account's signature, a replay after five minutes, another body: 400."""
+    assert signed(world, "whsec_of_somebody_else").status == 400
+    assert signed(world, age=301).status == 400
+    assert signed(world, age=-301).status == 400
+    assert signed(world, age=299).status == 200
+    time = str(int(world.clock.seconds()))
+    signature = expected_signature(Secret("whsec_test"), time, BODY)
+    header = {"Stripe-Signature": f"t={time},v1={signature}"}
+    changed = world.visitor.ask("POST", "/webhook/stripe", BODY + b" ", header)
+    assert changed.status == 400
+    assert len(world.desk.events_taken) == 1
+
+
+def test_with_the_daemon_away_stripe_sends_it_again(world, monkeypatch) -> None:
+    """A daemon that is away, or will not take it, makes the answer 503."""
+    world.desk.down = True
+    assert signed(world).status == 503
+    world.desk.down = False
+
+    async def later(desk: object, event: object) -> Refused:
+        return Refused("try-later", "")
+
+    monkeypatch.setattr(type(world.desk), "take_stripe_event", later)
+    assert signed(world).status == 503
+
+
+def test_a_body_too_large_is_refused(world) -> None:
+    """Half a megabyte is taken, more is not, and much more is hung up on."""
+    largest = b"x" * 512 * 1024
+    assert signed(world, body=largest).status == 200
+    assert signed(world, body=largest + b"x").status == 413
+    assert len(world.desk.events_taken) == 1
+
+
+def test_get_is_no_webhook(world) -> None:
+    """Only POST is routed there."""
+    answer = world.visitor.get("/webhook/stripe")
+    assert (answer.status, answer.headers["allow"]) == (405, "POST")
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.binary(max_size=300), st.text(min_size=1, max_size=40), st.integers(0, 2**33))
+def test_it_agrees_with_stripes_own_library(body, secret, time) -> None:
+    """What we compute is what Stripe's own library computes."""
+    try:
+        text = body.decode()
+    except UnicodeDecodeError:
+        return
+    theirs = stripe.WebhookSignature._compute_signature(f"{time}.{text}", secret)
+    assert expected_signature(Secret(secret), str(time), body) == theirs
+
+
+@settings(max_examples=100)
+@given(st.text(max_size=200))
+def test_no_header_passes_by_luck(header) -> None:
+    """Any header that we did not make is refused, and none breaks the check."""
+    with pytest.raises(SignatureRefused):
+        check_signature([Secret("whsec_test")], header, BODY, 1_800_000_000)
