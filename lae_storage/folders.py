@@ -88,4 +88,5 @@ def _introducers_yaml(furl: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    """Safe in a file that ``configparser`` reads, with its interpolation."""
+    return " ".join(text.split()).replace("%", "%%")

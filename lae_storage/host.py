@@ -38,7 +38,7 @@ from lae_storage.agent.volume import Volume
 from lae_storage.folders import write_folders
 
 #: Seconds in which the node ends, whatever its clients, the daemon and S3 do.
-STOP_WITHIN = 8.0
+STOP_WITHIN = 4.0
 #: Seconds between two self-tests, first and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 #: Seconds for the daemon to hear why the process ends.
@@ -71,7 +71,8 @@ class Surroundings:
     """What the host finds around itself.
 
     *open_shares* opens the storage server for a place in S3, with a folder for its
-    cache; it is called in the reactor's thread, once upstream is imported.
+    cache; it is called in the reactor's thread, once upstream is imported.  *give_up*
+    ends the process.
     """
 
     reactor: Any
@@ -79,6 +80,7 @@ class Surroundings:
     metadata: Metadata
     make_tub: Callable[[], Any]
     open_shares: Callable[[StoragePlace, Volume], Awaitable[Shares]]
+    give_up: Callable[[], object]
 
 
 class Host(MultiService):
@@ -102,6 +104,7 @@ class Host(MultiService):
         self._shares: Shares | None = None
         self._running: Deferred[None] | None = None
         self._began = 0.0
+        self._stopping = False
 
     def startService(self) -> None:
         """Begin; everything else happens by itself."""
@@ -115,6 +118,7 @@ class Host(MultiService):
     def stopService(self) -> Deferred[Any]:
         """End within :data:`STOP_WITHIN` seconds, even with a frozen client."""
         notify("STOPPING=1")
+        self._stopping = True
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -233,12 +237,12 @@ class Host(MultiService):
         self._reporting.phase(phase, problem)
 
     def _failed(self, failure: Failure) -> None:
-        if isinstance(failure.value, CancelledError) and not self.running:
+        if self._stopping:
             return
         _log.failure("the host cannot serve; its supervisor starts it again", failure)
         if self._reporting is not None:
             self._reach("failing", type(failure.value).__name__)
-        self._around.reactor.callLater(LAST_WORDS, self._around.reactor.stop)
+        self._around.reactor.callLater(LAST_WORDS, self._around.give_up)
 
 
 def _import_upstream() -> None:

@@ -69,4 +69,6 @@ def _surroundings(reactor: Any, settings: NodeSettings) -> Surroundings:
         )
         return opened
 
-    return Surroundings(reactor, SystemRandom(), metadata, agent_tub, open_shares)
+    return Surroundings(
+        reactor, SystemRandom(), metadata, agent_tub, open_shares, reactor.stop
+    )

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import secrets
 import socket
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 from attrs import define, field
 from foolscap.api import Referenceable
@@ -135,6 +139,10 @@ class FakeDaemon:
             return Refused("try-later", "as if the answer were lost")
         return Claimed(self.identity, self.place, Secret(self.host_furl))
 
+    def replace(self, identity: NodeIdentity) -> None:
+        """The host is lost: the next claim is another host's."""
+        self.identity, self._bound = identity, None
+
     def report(self, report: Report) -> Desired:
         self.reports.append(report)
         for phase, waiter in list(self._waiting):
@@ -213,3 +221,57 @@ def host_doubles(request: pytest.FixtureRequest) -> None:
     request.cls.an_identity = staticmethod(an_identity)
     request.cls.instance, request.cls.launched = INSTANCE, LAUNCHED
     request.cls.free_ports = staticmethod(free_ports)
+
+
+def _storage_tests() -> Any:
+    """The S3 servers of the storage server's tests."""
+    path = Path(__file__).parents[1] / "storage" / "conftest.py"
+    spec = importlib.util.spec_from_file_location("s4_tests_storage_conftest", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+_storage = _storage_tests()
+
+
+@define(frozen=True)
+class RealS3:
+    """SeaweedFS, looked at with boto3."""
+
+    endpoint: str
+
+    def client(self) -> Any:
+        return boto3.client(
+            "s3",
+            endpoint_url=self.endpoint,
+            aws_access_key_id=_storage.ACCESS_KEY,
+            aws_secret_access_key=_storage.SECRET_KEY,
+            region_name=_storage.REGION,
+        )
+
+    def make_bucket(self, name: str) -> None:
+        self.client().create_bucket(Bucket=name)
+
+    def count_objects(self, name: str) -> int:
+        return int(self.client().list_objects_v2(Bucket=name).get("KeyCount", 0))
+
+
+@pytest.fixture(scope="session")
+def real_s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RealS3]:
+    """A real S3 server."""
+    process, endpoint = _storage.start_weed(tmp_path_factory.mktemp("weed"))
+    yield RealS3(endpoint)
+    # SIGTERM takes it more than ten seconds.
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="class")
+def on_s3(request: pytest.FixtureRequest, real_s3: RealS3) -> None:
+    """Give a test class a real S3 server."""
+    request.cls.s3_server = real_s3
+    request.cls.access_key = _storage.ACCESS_KEY
+    request.cls.secret_key = _storage.SECRET_KEY

@@ -1,0 +1,246 @@
+"""The way from power-on to ready, in this process."""
+
+from __future__ import annotations
+
+import gc
+import random
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from allmydata.client import _Client
+from allmydata.storage.server import StorageServer
+from foolscap.eventual import flushEventualQueue
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, succeed
+from twisted.internet.error import CannotListenError
+from twisted.internet.task import deferLater
+from twisted.python.usage import UsageError
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from lae_protocol.aws.agent import pooled_agent
+from lae_protocol.aws.metadata import MetadataService
+from lae_protocol.host_messages import Desired, StoragePlace
+from lae_protocol.messages import Refused
+from lae_protocol.secret import Secret
+from lae_provision.hosts.user_data import HostSettings, node_yaml
+from lae_storage import host as host_module
+from lae_storage.agent.reporting import Usage
+from lae_storage.agent.tub import agent_tub
+from lae_storage.agent.volume import Volume
+from lae_storage.host import Host, Surroundings
+from lae_storage.node import NotListening
+from lae_storage.self_test import SelfTestFailed
+from lae_storage.service import Options
+
+PLACE = StoragePlace("bucket", "us-east-1", None, 10**9)
+
+
+class Forgetful(StorageServer):
+    """Tells something else of a slot as often as it is told to."""
+
+    forgets = 0
+
+    def slot_readv(self, *arguments: Any) -> Any:
+        if Forgetful.forgets:
+            Forgetful.forgets -= 1
+            return {0: [b"something else"]}
+        return super().slot_readv(*arguments)
+
+
+class ForgetfulNode(_Client):
+    """Upstream's node on a forgetful server."""
+
+    def get_anonymous_storage_server(self) -> Any:
+        if not hasattr(self, "forgetful"):
+            folder = self.config.get_config_path("shares")
+            self.forgetful = Forgetful(folder, self.nodeid)
+            self.forgetful.setServiceParent(self)
+        return self.forgetful
+
+
+class DiskShares:
+    """Shares on this disk, and what was desired of them."""
+
+    client_class = ForgetfulNode
+
+    def __init__(self) -> None:
+        self.obeyed: list[Desired] = []
+        self.closed = False
+
+    def usage(self) -> Usage:
+        return Usage(7, 1, 0)
+
+    def obey(self, desired: Desired) -> None:
+        self.obeyed.append(desired)
+
+    def close(self) -> Deferred[None]:
+        self.closed = True
+        return succeed(None)
+
+
+@pytest.mark.usefixtures("host_doubles")
+class HostTests(TestCase):
+    def setUp(self) -> None:
+        Forgetful.forgets = 0
+        self.patch(host_module, "FIRST_PAUSE", 0.01)
+        self.patch(host_module, "LAST_WORDS", 0.2)
+        self.daemon = self.FakeDaemon(self.an_identity(), PLACE).start()
+        self.metadata = self.FakeMetadata().start()
+        self.addCleanup(self.end)
+        self.gave_up: Deferred[None] = Deferred()
+        self.shares = DiskShares()
+        self.volume = Volume(Path(self.mktemp()).resolve() / "s4")
+        self.agent = pooled_agent(reactor)
+
+    async def end(self) -> None:
+        await self.daemon.service.stopService()
+        await self.agent._pool.closeCachedConnections()
+        await self.metadata.port.stopListening()
+        await flushEventualQueue()
+        # Foolscap's connections end a turn after their Tubs.
+        await deferLater(reactor, 0.1)
+
+    async def open_shares(self, place: StoragePlace, _: Volume) -> DiskShares:
+        self.place = place
+        return self.shares
+
+    def host(self) -> Host:
+        around = Surroundings(
+            reactor,
+            random.Random(1),
+            MetadataService(reactor, self.agent, self.metadata.url),
+            agent_tub,
+            self.open_shares,
+            lambda: self.gave_up.callback(None),
+        )
+        furl = Secret(self.daemon.bootstrap_furl)
+        return Host(around, self.volume, lambda: furl, "http://s3.example", 60)
+
+    def running(self) -> Host:
+        host = self.host()
+        host.startService()
+        self.addCleanup(lambda: host.running and host.stopService())
+        return host
+
+    async def test_phases_in_order(self) -> None:
+        """A new host claims once, with who it is, and reports each phase in order."""
+        ready = self.daemon.hears("ready")
+        self.running()
+        report = await ready
+        self.assertEqual(
+            self.daemon.phases(), ["starting", "serving", "self-test-passed", "ready"]
+        )
+        self.assertEqual(report.used_bytes, 7)
+        (claim,) = self.daemon.claims
+        self.assertEqual(claim.instance_id, self.instance)
+        self.assertEqual(claim.launch_time, self.launched)
+        self.assertEqual(self.place.endpoint, "http://s3.example")
+
+    async def test_obeys(self) -> None:
+        """What the daemon answers to a report reaches the shares."""
+        self.daemon.desired = Desired("suspended", 5)
+        ready = self.daemon.hears("ready")
+        self.running()
+        await ready
+        self.assertIn(Desired("suspended", 5), self.shares.obeyed)
+
+    async def test_lost_answer(self) -> None:
+        """A claim whose answer is lost is claimed again by the same key, and is one."""
+        self.daemon.lost = 2
+        ready = self.daemon.hears("ready")
+        self.running()
+        await ready
+        self.assertEqual(len({c.public_key for c in self.daemon.claims}), 1)
+        self.assertEqual(len(self.daemon.claims), 3)
+
+    async def test_reboot(self) -> None:
+        """A reboot asks neither the metadata service nor the bootstrap furl."""
+        ready = self.daemon.hears("ready")
+        first = self.running()
+        await ready
+        await first.stopService()
+        self.assertTrue(self.shares.closed)
+        self.daemon.refusals = [Refused("not-now", "dead")]
+        self.metadata.asked.clear()
+        ready = self.daemon.hears("ready")
+        self.running()
+        await ready
+        self.assertEqual((self.metadata.asked, len(self.daemon.claims)), ([], 1))
+
+    async def test_failing_then_ready(self) -> None:
+        """A node that fails its test says so, serves on, and is ready when it holds."""
+        Forgetful.forgets = 1
+        failing, ready = self.daemon.hears("failing"), self.daemon.hears("ready")
+        self.running()
+        report = await failing
+        self.assertEqual(report.problem, "self-test: SelfTestFailed")
+        await ready
+        (failure,) = self.flushLoggedErrors(SelfTestFailed)
+        self.assertIn("a slot is read over GBS", str(failure.value))
+
+    async def test_port_in_use(self) -> None:
+        """A port that another process holds ends this one, and the operator is told."""
+        port = int(self.daemon.identity.storage.port.split(":")[1])
+        with socket.create_server(("127.0.0.1", port)):
+            failing = self.daemon.hears("failing")
+            self.running()
+            report = await failing
+            await self.gave_up
+        self.assertEqual(report.problem, "NotListening")
+        self.assertEqual(len(self.flushLoggedErrors(NotListening)), 1)
+        # Foolscap drops this one, and Twisted tells when it is collected.
+        gc.collect()
+        self.flushLoggedErrors(CannotListenError)
+
+    async def test_stopped_while_claiming(self) -> None:
+        """A host that is stopped before it has its identity ends at once, silently."""
+        self.daemon.lost = 10**6
+        host = self.running()
+        while not self.daemon.claims:
+            await deferLater(reactor, 0.01)
+        await host.stopService()
+        self.assertEqual(self.flushLoggedErrors(), [])
+        self.assertIsNone(self.volume.claimed())
+
+
+class OptionsTests(SynchronousTestCase):
+    def settings_file(self, text: str) -> str:
+        folder = Path(self.mktemp())
+        folder.mkdir(parents=True)
+        (folder / "node.yaml").write_text(text)
+        return str(folder / "node.yaml")
+
+    def test_what_user_data_writes(self) -> None:
+        """The node reads what the user-data of its launch wrote."""
+        written = HostSettings(
+            metadata_url="http://169.254.169.254",
+            aws_region="eu-central-1",
+            s3_endpoint=None,
+            log_format="json",
+        )
+        path = self.settings_file(node_yaml(written))
+        options = Options()
+        options.parseOptions(["--config", path])
+        folder = Path(path).resolve().parent
+        self.assertEqual(
+            options.settings.state_folder.resolve(),
+            (folder / "../../var/lib/s4").resolve(),
+        )
+        self.assertEqual(
+            options.settings.bootstrap_furl.file, folder / "bootstrap.furl"
+        )
+
+    def test_typo(self) -> None:
+        """A misspelt key ends twistd with the line and a suggestion."""
+        path = self.settings_file("process: node\nstate_foldr: x\n")
+        error = self.assertRaises(
+            UsageError, Options().parseOptions, ["--config", path]
+        )
+        self.assertIn("node.yaml:2", str(error))
+        self.assertIn("state_folder", str(error))
+
+    def test_no_config(self) -> None:
+        """Without settings there is no node."""
+        self.assertRaises(UsageError, Options().parseOptions, [])
