@@ -1,0 +1,130 @@
+"""The line from a command to the daemon: one furl, some questions, then the end."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from foolscap.api import Tub, Violation
+from twisted.internet.defer import Deferred
+from twisted.internet.task import react
+
+from lae_protocol.furl import Furl, NotAFurl
+from lae_protocol.messages import VERSION, Refused
+from lae_protocol.process.call import FacetAway, FacetError, FacetRefused, call
+from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.process.settings import SecretSource, SettingsError
+from lae_protocol.process.tub import make_tub
+
+T = TypeVar("T")
+
+#: Seconds for the connection, and for an answer.
+CONNECT, ANSWER = 4.0, 10.0
+VARIABLE = "S4_OPERATOR_FURL_FILE"
+
+#: How a command ends, for scripts.
+REFUSED, AWAY = 1, 3
+
+
+class Away(click.ClickException):
+    """The daemon does not answer; exit code 3."""
+
+    exit_code = AWAY
+
+
+def furl_file() -> Path:
+    """Where the furl is, unless an option says otherwise."""
+    if VARIABLE in os.environ:
+        return Path(os.environ[VARIABLE])
+    folder = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
+    return Path(folder) / "s4" / "operator.furl"
+
+
+def read_furl(path: Path) -> Furl:
+    """Read a private file that holds one furl; raises a ClickException in one line."""
+    try:
+        return Furl.parse(SecretSource(file=path).read().reveal())
+    except (SettingsError, NotAFurl) as e:
+        raise click.ClickException(
+            f"no operator furl: {e}\nName its file with --furl-file or {VARIABLE}."
+        ) from None
+
+
+class Line:
+    """A connection to the daemon as this operator."""
+
+    def __init__(self, reactor: Any, reference: Any) -> None:
+        self._reactor, self._reference = reactor, reference
+
+    async def ask(
+        self, method: str, message: Any, answer: Any, patience: float = 0.0
+    ) -> Any:
+        """Ask; a refusal, and a daemon that goes away, end the command in one line."""
+        try:
+            told = await call(
+                self._reactor,
+                self._reference,
+                method,
+                VERSION,
+                message,
+                answer,
+                ANSWER + patience,
+            )
+        except FacetAway as e:
+            raise Away(f"the daemon does not answer: {e}") from None
+        except FacetRefused as e:
+            raise click.ClickException(
+                f"this furl is not an operator's, or of another release: {e}"
+            ) from None
+        if isinstance(told, Refused):
+            raise click.ClickException(told.message)
+        return told
+
+
+def run(path: Path, work: Callable[[Line], Awaitable[T]]) -> T:
+    """Connect with the furl in *path*, do *work*, and end the reactor."""
+    furl = read_furl(path)
+    outcome: list[T] = []
+    problems: list[click.ClickException] = []
+
+    async def main(reactor: Any) -> None:
+        tub = make_tub()
+        tub.startService()
+        try:
+            outcome.append(
+                await work(Line(reactor, await _connect(reactor, tub, furl)))
+            )
+        except click.ClickException as e:
+            problems.append(e)
+        finally:
+            await tub.stopService()
+
+    try:
+        react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
+    except SystemExit as e:
+        if e.code not in {0, None}:
+            raise
+    if problems:
+        raise problems[0]
+    return outcome[0]
+
+
+async def _connect(reactor: Any, tub: Tub, furl: Furl) -> Any:
+    where = ",".join(furl.hints)
+    try:
+        return await with_deadline(
+            reactor, CONNECT, "the daemon", tub.getReference(furl.reveal())
+        )
+    except (DeadlinePassed, FacetError):
+        raise Away(f"the daemon at {where} does not answer") from None
+    except Violation:
+        raise click.ClickException("this furl is of another kind") from None
+    except Exception as e:  # noqa: BLE001  (foolscap raises what the peer raised)
+        if "KeyError" in type(e).__name__ or "KeyError" in str(e):
+            raise click.ClickException(
+                f"the daemon at {where} does not know this furl"
+            ) from None
+        raise Away(f"the daemon at {where} cannot be reached") from None
