@@ -47,7 +47,7 @@ EffectState = Literal[
 ]
 
 #: Purposes are short, so that a token stays within EC2's 64 characters.
-PURPOSE = re.compile(r"^[a-z][a-z0-9-]{0,25}$")
+PURPOSE = re.compile(r"[a-z][a-z0-9-]{0,25}")
 
 #: The generation of effects that concern no host.
 NO_HOST = Generation(0)
@@ -82,7 +82,7 @@ EFFECTS = Table(
 
 
 def _short(_: object, attribute: Any, value: str) -> None:
-    if not PURPOSE.match(value):
+    if not PURPOSE.fullmatch(value):
         raise ValueError(f"{attribute.name} must match {PURPOSE.pattern}")
 
 

@@ -61,6 +61,7 @@ class Journal:
         self._writer: Engine | None = None
         self._reader: Engine | None = None
         self._watchers = Watchers()
+        self._running = False
         self.epoch = 0
 
     async def open(self, *, by_force: bool = False) -> None:
@@ -71,6 +72,7 @@ class Journal:
         opening, and then holds nothing.
         """
         self._threads.start()
+        self._running = True
         try:
             await self._threads.write(lambda: self._open(by_force=by_force))
         except BaseException:
@@ -81,7 +83,13 @@ class Journal:
         )
 
     async def close(self) -> None:
-        """End: watchers are told, running transactions finish, the lock is free."""
+        """End: watchers are told, running transactions finish, the lock is free.
+
+        Closing what is closed does nothing.
+        """
+        if not self._running:
+            return
+        self._running = False
         self._watchers.close()
         # Behind the writes that wait already.
         await self._threads.write(self._close)
@@ -94,6 +102,8 @@ class Journal:
         **kwargs: P.kwargs,
     ) -> Deferred[T]:
         """Run *work* on one consistent view; it must not change anything."""
+        if not self._running:
+            return fail(JournalClosed("the journal is not open"))
         return self._threads.read(lambda: self._read(work, *args, **kwargs))
 
     def write(
@@ -107,6 +117,8 @@ class Journal:
         Whatever *work* raises rolls all of it back.  Raises :class:`StaleEpoch`
         where another daemon took over.  Cancelling the answer undoes nothing.
         """
+        if not self._running:
+            return fail(JournalClosed("the journal is not open"))
         done = self._threads.write(lambda: self._write(work, *args, **kwargs))
         return done.addCallbacks(self._committed, self._failed)
 
@@ -118,7 +130,7 @@ class Journal:
         *public* looks only at what customers see.  The wait has no end of its own:
         cancel it.  Raises :class:`JournalClosed` when the journal closes.
         """
-        if self._writer is None:
+        if not self._running:
             return fail(JournalClosed("the journal is not open"))
         waiting = self._watchers.add(signup_id, since, public=public)
         # Registered first, looked second: an event in between is not missed.
@@ -131,14 +143,21 @@ class Journal:
         holder = f"{socket.gethostname()} process {os.getpid()}"
         self._lock.take(holder, by_force=by_force)
         writer = sqlite.engine(self._path, writes=True, connections=1)
+        try:
+            self.epoch = self._take(writer, holder)
+        except BaseException:
+            writer.dispose()
+            raise
+        self._writer = writer
+        self._reader = sqlite.engine(self._path, writes=False, connections=4)
+
+    def _take(self, writer: Engine, holder: str) -> int:
         with sqlite.meanings():
             opening.upgrade(self._path, writer, self._now())
             with writer.begin() as connection:
                 tx = WriteTx(connection, self._now())
                 meta.settle(tx, self._home)
-                self.epoch = epoch.take(tx, holder)
-        self._writer = writer
-        self._reader = sqlite.engine(self._path, writes=False, connections=4)
+                return epoch.take(tx, holder)
 
     def _close(self) -> None:
         for engine in (self._reader, self._writer):

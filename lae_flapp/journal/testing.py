@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import atexit
 import shutil
 import tempfile
 from functools import cache
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -15,6 +17,8 @@ from twisted.python.failure import Failure
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import SameThread
+
+T = TypeVar("T")
 
 HOME = Home("test", "s4test", "000000000000", "test")
 
@@ -29,23 +33,28 @@ def open_journal(folder: Path, clock: IReactorTime) -> Journal:
     if not path.exists():
         shutil.copyfile(_template(), path)
     journal = Journal(path, HOME, clock, SameThread())
-    _now(Deferred.fromCoroutine(journal.open()))
+    answer(Deferred.fromCoroutine(journal.open()))
     return journal
 
 
 @cache
 def _template() -> Path:
     """An empty journal; migrating takes longer than most tests do."""
-    path = Path(tempfile.mkdtemp(prefix="s4-journal-")) / "journal.sqlite"
+    folder = Path(tempfile.mkdtemp(prefix="s4-journal-"))
+    atexit.register(shutil.rmtree, folder)
+    path = folder / "journal.sqlite"
     journal = Journal(path, HOME, Clock(), SameThread())
-    _now(Deferred.fromCoroutine(journal.open()))
-    _now(Deferred.fromCoroutine(journal.close()))
+    answer(Deferred.fromCoroutine(journal.open()))
+    answer(Deferred.fromCoroutine(journal.close()))
     return path
 
 
-def _now(opened: Deferred[None]) -> None:
-    result = opened.result
+def answer(deferred: Deferred[T]) -> T:
+    """Tell what a journal in the same thread answered, or raise what it raised."""
+    assert deferred.called, "only what runs in the same thread is answered by now"
+    result: Any = deferred.result
     if isinstance(result, Failure):
-        opened.addErrback(lambda _: None)
+        deferred.addErrback(lambda _: None)
         assert isinstance(result.value, Exception)
         raise result.value
+    return cast("T", result)

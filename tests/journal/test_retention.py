@@ -1,0 +1,131 @@
+"""What goes, and when; and what must stay."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from lae_flapp.journal import (
+    capacity,
+    contacts,
+    effects,
+    events,
+    hosts,
+    inbox,
+    outbox,
+    ports,
+    retention,
+    schema,
+    sessions,
+    signups,
+)
+from lae_flapp.journal.effects import EffectKey
+from lae_flapp.journal.signups import Payment
+
+DAY = 86_400
+
+
+def now(desk) -> datetime:
+    return datetime.fromtimestamp(desk.clock.seconds(), UTC)
+
+
+def full(desk, name="a"):
+    """A signup that was never paid, with something in many tables."""
+    a = desk.register(name, f"private-{name}@example.org").signup_id
+    desk.write(contacts.correct, a, f"private2-{name}@example.org", "private2@x")
+    desk.write(sessions.opened, a, f"cs_{name}", "https://pay/", now(desk))
+    desk.write(sessions.expired, f"cs_{name}")
+    key = EffectKey(a, "payment", "checkout")
+    ticket = desk.read(effects.upcoming, key)
+    made = desk.write(effects.begin, ticket, b"private rendered request")
+    desk.write(effects.finish, made.number, f"cs_{name}")
+    desk.write(outbox.put, a, "reminder", f"<{name}@x>")
+    desk.write(capacity.hold, a, "one", limits={}, until=now(desk))
+    desk.write(ports.allot, a, "one", range(1, 99), ["storage"])
+    desk.write(hosts.begin, a)
+    desk.write(hosts.move, a, 1, {"wanted"}, "gone")
+    return a
+
+
+def test_unpaid_registrations_go_after_thirty_days(desk) -> None:
+    """After 30 days, and not a second earlier, nothing of an unpaid registration is
+    left but the event log, which names nobody.
+    """
+    a = full(desk)
+    desk.clock.advance(30 * DAY - 1)
+    assert desk.write(retention.purge_unpaid) == ()
+    desk.clock.advance(1)
+    assert desk.write(retention.purge_unpaid) == (a,)
+    left = {one.name for one in schema.TABLES if desk.rows(one.name)}
+    assert left == {"meta", "epoch", "cells", "events"}
+    assert desk.read(events.since, a, 0)[-1].kind == "purged"
+    desk.close()
+    text = b"".join(one.read_bytes() for one in desk.folder.iterdir())
+    assert b"private" not in text, "not in free pages either"
+
+
+@pytest.mark.parametrize("state", ["paying", "paid", "active", "refunding", "refunded"])
+def test_who_may_have_paid_stays(desk, state) -> None:
+    """A signup in a state where money may have moved is never purged."""
+    desk.put_in("a", state)
+    desk.clock.advance(400 * DAY)
+    assert desk.write(retention.purge_unpaid) == ()
+
+
+def test_what_is_behind_a_registration_keeps_it(desk) -> None:
+    """An open or surplus session, a live host or an unfinished effect forbids the
+    purge; its neighbour is purged all the same.
+    """
+    for name in ("open", "surplus", "host", "effect", "nothing"):
+        full(desk, name)
+    desk.write(sessions.opened, desk.id("open"), "cs_x", "https://pay/", now(desk))
+    desk.put_in("surplus", "cancelled")
+    paid = Payment("cs_surplus", None, None, None, None, now(desk))
+    assert desk.write(sessions.paid, desk.id("surplus"), paid) == "surplus"
+    desk.write(hosts.begin, desk.id("host"))
+    key = EffectKey(desk.id("effect"), "payment", "expire")
+    desk.write(effects.begin, desk.read(effects.upcoming, key), b"x")
+    desk.clock.advance(31 * DAY)
+    assert desk.write(retention.purge_unpaid) == (desk.id("nothing"),)
+
+
+def test_raw_events_and_requests_go_a_month_after_they_were_settled(desk) -> None:
+    """Payloads and requests are dropped when they are old and settled; that they
+    were, and what came of them, stays; what is open stays whole.
+    """
+    a = desk.put_in("a", "active")
+    for event_id in ("evt_done", "evt_waiting"):
+        desk.write(inbox.take, event_id, "kind", b"raw", "rq")
+    desk.write(inbox.done, "evt_done")
+    numbers = []
+    for purpose in ("launch", "record"):
+        ticket = desk.read(effects.upcoming, EffectKey(a, "host", purpose))
+        numbers.append(desk.write(effects.begin, ticket, b"request").number)
+    desk.write(effects.finish, numbers[0], "i-1")
+    desk.clock.advance(30 * DAY - 1)
+    assert desk.write(retention.forget_settled) == 0
+    desk.clock.advance(1)
+    assert desk.write(retention.forget_settled) == 2
+    assert desk.write(retention.forget_settled) == 0
+    assert desk.read(inbox.find, "evt_done").payload is None
+    assert desk.read(inbox.find, "evt_waiting").payload == b"raw"
+    finished, begun = desk.read(effects.of, a)
+    assert (finished.request, finished.outcome) == (None, "i-1")
+    assert begun.request == b"request"
+    assert desk.write(inbox.take, "evt_done", "kind", b"again", "rq") is False
+
+
+def test_a_sweep_does_all_of_it(desk) -> None:
+    """One sweep purges, forgets, and removes lapsed holdings."""
+    a = full(desk)
+    desk.put_in("b", "paid")
+    half_an_hour = now(desk) + timedelta(minutes=30)
+    desk.write(capacity.hold, desk.id("b"), "one", limits={}, until=half_an_hour)
+    desk.write(inbox.take, "evt", "kind", b"raw", "rq")
+    desk.write(inbox.done, "evt")
+    desk.clock.advance(30 * DAY)
+    desk.write(retention.sweep)
+    assert desk.read(signups.find, a) is None
+    assert desk.read(inbox.find, "evt").payload is None
+    assert desk.rows("holdings") == 0
