@@ -79,7 +79,9 @@ class Claim:
 
     *public_key* is an Ed25519 key (32 bytes) that the agent made on its volume;
     *signature* signs ``b"s4 claim v1\0" + instance_id + b"\0" + launch_time``.
-    *identity_document* is the signed instance identity document, where there is one.
+    *identity_document* is, where the cloud has one, JSON with two texts: ``document``
+    as the metadata service gave it, and ``signature`` (base64, RSA PKCS #1 v1.5 with
+    SHA-256 over the document).
     """
 
     public_key: bytes

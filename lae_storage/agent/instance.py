@@ -11,8 +11,8 @@ from twisted.internet.defer import Deferred, gatherResults
 from lae_protocol.aws.metadata import MetadataUnavailable
 
 DOCUMENT = "/latest/dynamic/instance-identity/document"
-#: The same document in a PKCS#7 envelope that AWS signed.
-SIGNED_DOCUMENT = "/latest/dynamic/instance-identity/rsa2048"
+#: Base64 of RSA PKCS #1 v1.5 with SHA-256 over the document's very bytes.
+SIGNATURE = "/latest/dynamic/instance-identity/signature"
 INSTANCE_ID = "/latest/meta-data/instance-id"
 
 
@@ -26,7 +26,8 @@ class Metadata(Protocol):
 @define(frozen=True)
 class Instance:
     """*launch_time* is the document's ``pendingTime``, as it stands there; empty in a
-    cloud without documents.  *signed_document* is PEM without its first and last line.
+    cloud without documents.  *signed_document* is JSON with two texts: ``document``,
+    letter by letter as the service gave it, and ``signature``.
     """
 
     instance_id: str
@@ -41,13 +42,21 @@ async def this_instance(metadata: Metadata) -> Instance:
     if not name:
         raise MetadataUnavailable("the instance has no id")
     document, signed = await gatherResults(
-        [metadata.get(DOCUMENT), metadata.get(SIGNED_DOCUMENT)], consumeErrors=True
+        [metadata.get(DOCUMENT), metadata.get(SIGNATURE)], consumeErrors=True
     )
     return Instance(
         name.decode("ascii", "replace").strip(),
         _launch_time(document),
-        signed.decode("ascii", "replace").strip() if signed else None,
+        _signed(document, signed) if document and signed else None,
     )
+
+
+def _signed(document: bytes, signature: bytes) -> str:
+    texts = {
+        "document": document.decode("utf-8", "replace"),
+        "signature": "".join(signature.decode("ascii", "replace").split()),
+    }
+    return json.dumps(texts)
 
 
 def _launch_time(document: bytes | None) -> str:

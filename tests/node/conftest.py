@@ -166,7 +166,7 @@ class FakeMetadata(Resource):
     """An instance's metadata service, with tokens, a role and a document."""
 
     isLeaf = True
-    signed: str | None = "UEtDUzc="
+    signed: str | None = "c2lnbmVk"
     keys: dict[str, str] = field(factory=lambda: {"id": "test", "secret": "test"})
     token: bytes = field(factory=lambda: secrets.token_hex(16).encode())
     asked: list[str] = field(factory=list)
@@ -196,7 +196,7 @@ class FakeMetadata(Resource):
             "/latest/dynamic/instance-identity/document": json.dumps(
                 {"instanceId": INSTANCE, "pendingTime": LAUNCHED}
             ),
-            "/latest/dynamic/instance-identity/rsa2048": self.signed,
+            "/latest/dynamic/instance-identity/signature": self.signed,
             role: "role",
             role + "role": json.dumps(
                 {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import Any
 
@@ -30,7 +31,9 @@ from lae_storage.agent.instance import Instance, this_instance
 from lae_storage.agent.reporting import Reporting, Usage
 from lae_storage.agent.tub import agent_tub
 
-INSTANCE = Instance("i-1", "2026-11-23T17:00:00Z", "UEtDUzc=")
+DOCUMENT = '{"pendingTime": "2026-11-23T17:00:00Z"}'
+SIGNED = json.dumps({"document": DOCUMENT, "signature": "c2lnbmVk"})
+INSTANCE = Instance("i-1", "2026-11-23T17:00:00Z", SIGNED)
 
 
 class Metadata:
@@ -48,7 +51,7 @@ class InstanceTests(SynchronousTestCase):
         names = {
             "name": "meta-data/instance-id",
             "document": "dynamic/instance-identity/document",
-            "signed": "dynamic/instance-identity/rsa2048",
+            "signed": "dynamic/instance-identity/signature",
         }
         metadata = Metadata({names[k]: v for k, v in found.items()})
         return Deferred.fromCoroutine(this_instance(metadata))
@@ -58,8 +61,8 @@ class InstanceTests(SynchronousTestCase):
         found = self.successResultOf(
             self.instance(
                 name=b"i-1\n",
-                document=b'{"pendingTime":"2026-11-23T17:00:00Z"}',
-                signed=b"UEtDUzc=\n",
+                document=DOCUMENT.encode(),
+                signed=b"c2ln\nbmVk\n",
             )
         )
         self.assertEqual(found, INSTANCE)
@@ -117,7 +120,7 @@ class ClaimTests(SynchronousTestCase):
         Ed25519PublicKey.from_public_bytes(self.claim.public_key).verify(
             self.claim.signature, b"s4 claim v1\0i-1\x002026-11-23T17:00:00Z"
         )
-        self.assertEqual(self.claim.identity_document, "UEtDUzc=")
+        self.assertEqual(self.claim.identity_document, SIGNED)
 
     def test_lost_answer(self) -> None:
         """A claim whose answer was lost is made again, the same, until it is heard."""
