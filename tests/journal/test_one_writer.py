@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
@@ -146,3 +147,26 @@ def test_the_superseded_daemon_is_told_once(path: Path) -> None:
     with pytest.raises(JournalInUse):
         open_(at(path))
     close(new)
+
+
+@pytest.mark.parametrize("left", [True, False])
+def test_a_lock_file_that_is_replaced_meanwhile_is_not_trusted(
+    path: Path, monkeypatch: pytest.MonkeyPatch, *, left: bool
+) -> None:
+    """Between opening the lock file and locking it another may take over by force:
+    the lock that counts is the one on the file that stands at the path.
+    """
+    real, lock_file = fcntl.flock, path.with_name(path.name + ".lock")
+
+    def replaced_first(descriptor: int, how: int) -> None:
+        monkeypatch.setattr(fcntl, "flock", real)
+        lock_file.unlink()
+        if left:
+            lock_file.touch()
+        real(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", replaced_first)
+    mine = open_(at(path))
+    with pytest.raises(JournalInUse):
+        open_(at(path))
+    close(mine)

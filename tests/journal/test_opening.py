@@ -14,7 +14,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from lae_flapp.journal import events, meta, opening, signups
+from lae_flapp.journal import events, meta, opening, revision, signups
 from lae_flapp.journal.errors import (
     ForeignJournal,
     JournalClosed,
@@ -203,3 +203,15 @@ def test_a_journal_that_is_not_open_says_so(path: Path) -> None:
         answer(Deferred.fromCoroutine(journal.open()))
         closed(journal)
         closed(journal)
+
+
+def test_a_new_migration_is_the_difference(next_release: Path) -> None:
+    """The migration that a developer has written holds what the tables declare and
+    the newest one does not make: today nothing, in terms of plain types alone.
+    """
+    revision.write("0002", "next")
+    text = next_release.read_text()
+    assert 'revision = "0002"' in text.replace("'", '"')
+    assert "op." not in text
+    first = (next_release.parent / "0001_the_first_schema.py").read_text()
+    assert "lae_flapp" not in first, "a migration does not change with our code"
