@@ -109,7 +109,8 @@ class FrontDesk(Referenceable):
         """The browser is back: fetch the session now, whatever the webhook does."""
         del request_id
         view = await self._view(owner, 0)
-        if view.state in {"registered", "paying", "expired"}:
+        asked_by_owner = owner.owner_secret is not None
+        if asked_by_owner and view.state in {"registered", "paying", "expired"}:
             await self._settlement.settle_open_ones(owner.signup_id, "return")
         return await self._view(owner, 0)
 

@@ -1,0 +1,157 @@
+"""A daemon's edge on a real journal, with the payment service in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from attrs import Factory, define
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from lae_flapp.checkout.desk import CheckoutDesk, Selling
+from lae_flapp.checkout.settlement import Settlement
+from lae_flapp.facets.front_desk import FrontDesk
+from lae_flapp.facets.furls import CustomerFurls
+from lae_flapp.facets.wishes import Wishes
+from lae_flapp.inbox.intake import Intake
+from lae_flapp.inbox.working_off import InboxWork
+from lae_flapp.journal import inbox
+from lae_flapp.journal.cells import Cell
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.testing import answer, open_journal
+from lae_flapp.queue import Queue
+from lae_flapp.signup.memory import Account, MemoryPayments
+from lae_protocol import wire
+from lae_protocol.ids import OwnerSecret, signup_id_of_form
+from lae_protocol.messages import VERSION, Owner, Plan, Register
+from lae_provision.memory.cloud import Cloud
+from lae_provision.memory.doors import Line
+from lae_provision.memory.identities import MemoryIdentities, MemorySealer
+from lae_provision.memory.weather import Fault
+
+PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
+CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "grids.example")
+START = 1_795_000_000.0
+
+
+def now(waiting: Any) -> Any:
+    """What has happened by now: in the same thread everything answers at once."""
+    return answer(Deferred.fromCoroutine(waiting))
+
+
+@define(slots=False)
+class Desk:
+    """Everything a test asks or looks at; *faults* strike the calls named, in turn."""
+
+    folder: Path
+    clock: Clock
+    account: Account = Factory(Account)
+    faults: dict[str, list[Fault]] = Factory(dict)
+    nudged: list[str] = Factory(list)
+    closed: str | None = None
+    quota: int = 1000
+    journal: Journal = None
+    queue: Queue = None
+    messages: int = 0
+
+    def start(self) -> None:
+        self.journal = open_journal(self.folder, self.clock)
+        payments = MemoryPayments(self.account, self.clock, self._weather)
+        self.settlement = Settlement(
+            self.journal, payments, "s4test", False, self.nudged.append
+        )
+        selling = Selling(
+            (PLAN,), CELL, {"instances": self.quota}, "https://s4.example"
+        )
+        self.checkout = CheckoutDesk(
+            self.journal, payments, MemorySealer(), self.settlement, selling
+        )
+        work = InboxWork(self.journal, self.settlement, Random(1))
+        self.queue = Queue(
+            "inbox",
+            self.clock,
+            self.journal,
+            due=inbox.due,
+            next_due_at=inbox.next_due_at,
+            number_of=lambda e: e.event_id,
+            work=work,
+            at_once=4,
+        )
+        self.queue.startService()
+        self.wishes = Wishes(
+            self.journal,
+            plans=(PLAN,),
+            environment="local",
+            ready_for_business=lambda: self.closed,
+            new_message_id=self._message_id,
+            mail_waits=lambda: None,
+        )
+        furls = CustomerFurls(self.journal, MemoryIdentities(Line(Cloud(), self.clock)))
+        self.front = FrontDesk(
+            self.clock,
+            self.journal,
+            checkout=self.checkout,
+            settlement=self.settlement,
+            intake=Intake(self.journal, self.queue.wake),
+            wishes=self.wishes,
+            furls=furls,
+        )
+
+    def stop(self) -> None:
+        self.queue.stopService()
+        now(self.journal.close())
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def _weather(self, call: str) -> Fault:
+        waiting = self.faults.get(call, [])
+        return waiting.pop(0) if waiting else Fault.NONE
+
+    def _message_id(self) -> str:
+        self.messages += 1
+        return f"<{self.messages}@s4.example>"
+
+    def ask(self, method: str, message: Any, union: Any, version: int = VERSION) -> Any:
+        """Ask the front desk as the site does, by bytes."""
+        data = wire.encode(message) if not isinstance(message, bytes) else message
+        told = getattr(self.front, f"remote_{method}")(version, b"rq1", data)
+        return wire.decode(union, answer(told))
+
+    def write(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        return answer(self.journal.write(work, *args, **kwargs))
+
+    def read(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        return answer(self.journal.read(work, *args, **kwargs))
+
+
+def form(number: int = 1, email: str = "o'neil+x&co@exämple.org", plan: Plan = PLAN):
+    """The registration that form *number* makes, and its owner."""
+    signup_id = signup_id_of_form(str(number).encode())
+    secret = OwnerSecret(f"secret of {number}" + "x" * 30)
+    return Register(signup_id, secret, email, plan, "en"), Owner(signup_id, secret)
+
+
+@pytest.fixture
+def desk(tmp_path: Path):
+    """A running edge."""
+    clock = Clock()
+    clock.advance(START)
+    made = Desk(tmp_path / "journal", clock)
+    made.start()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def a_form():
+    return form
+
+
+@pytest.fixture
+def plan():
+    return PLAN

@@ -1,0 +1,438 @@
+"""What a site may ask of the daemon, asked as a site does: by bytes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from attrs import evolve
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+
+from lae_flapp.inbox.intake import name_of
+from lae_flapp.journal import (
+    contacts,
+    effects,
+    events,
+    inbox,
+    sessions,
+    signups,
+    switches,
+)
+from lae_flapp.journal.testing import answer
+from lae_protocol import wire
+from lae_protocol.ids import OwnerSecret
+from lae_protocol.messages import (
+    VERSION,
+    AskDoors,
+    CorrectAddress,
+    Done,
+    DoneAnswer,
+    DoorsAnswer,
+    EventAnswer,
+    Owner,
+    Refused,
+    RegisterAnswer,
+    Registered,
+    SignupView,
+    StripeEvent,
+    Taken,
+    ViewAnswer,
+    Watch,
+)
+from lae_provision.memory.weather import Fault
+
+
+def event(session_id: str, number: int = 1, kind: str = "checkout.session.completed"):
+    """A raw event of Stripe about a session."""
+    body = {
+        "id": f"evt_{number}",
+        "object": "event",
+        "type": kind,
+        "data": {"object": {"id": session_id, "payment_status": "paid"}},
+    }
+    return StripeEvent(json.dumps(body).encode(), "rq")
+
+
+def kinds(desk, signup_id):
+    return [e.kind for e in desk.read(events.since, signup_id, 0)]
+
+
+def test_registration(desk, a_form):
+    """A form is journaled, and its session opened with what was agreed."""
+    register, owner = a_form()
+    told = desk.ask("register", register, RegisterAnswer)
+    assert isinstance(told, Registered)
+    assert told.checkout_url == "https://pay.invalid/cs_1"
+    assert told.view.state == "paying"
+    assert told.view.owner.email == "o'neil+x&co@exämple.org"
+    assert kinds(desk, owner.signup_id) == ["registered", "checkout-opened"]
+    contact = desk.read(contacts.current, owner.signup_id)
+    assert contact.smtp == "o'neil+x&co@xn--exmple-cua.org"
+
+
+def test_doubled_submit(desk, a_form):
+    """The same form sent again is the same signup and the same session."""
+    register, _ = a_form()
+    first = desk.ask("register", register, RegisterAnswer)
+    second = desk.ask("register", register, RegisterAnswer)
+    assert first.checkout_url == second.checkout_url
+    assert len(desk.account.sessions) == 1
+
+
+def test_somebody_elses_form(desk, a_form):
+    """A known id with another secret is refused like an unknown one."""
+    register, _ = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    thief = evolve(register, owner_secret=OwnerSecret("another" * 8))
+    told = desk.ask("register", thief, RegisterAnswer)
+    assert told.code == "unknown-signup"
+    assert len(desk.account.sessions) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"email": "nobody"}, "bad-address"),
+        ({"email": "jörg@example.org"}, "bad-address"),
+        ({"email": "a@example.org\r\nBcc: b@example.org"}, "bad-address"),
+        ({"signup_id": "su1"}, "malformed"),
+        ({"signup_id": "../../etc/passwd"}, "malformed"),
+    ],
+)
+def test_bad_forms(desk, a_form, change, code):
+    """A form that cannot be taken is refused, and nothing is journaled or opened."""
+    register, owner = a_form()
+    told = desk.ask("register", evolve(register, **change), RegisterAnswer)
+    assert told.code == code
+    assert told.message
+    assert desk.account.sessions == {}
+    assert desk.read(signups.find, owner.signup_id) is None
+
+
+def test_other_terms(desk, a_form, plan):
+    """What the site showed must be what is sold."""
+    register, _ = a_form()
+    cheaper = evolve(register, plan=evolve(plan, price=1))
+    assert desk.ask("register", cheaper, RegisterAnswer).code == "plan-changed"
+    unknown = evolve(register, plan=evolve(plan, plan_id="gold"))
+    assert desk.ask("register", unknown, RegisterAnswer).code == "unknown-plan"
+
+
+def test_paused(desk, a_form):
+    """While signups are paused, new forms are refused and known ones go on."""
+    known, _ = a_form(1)
+    desk.ask("register", known, RegisterAnswer)
+    desk.write(switches.pause, "signups", "ann", "maintenance")
+    assert not desk.ask("doors", AskDoors(), DoorsAnswer).signups_open
+    told = desk.ask("register", a_form(2)[0], RegisterAnswer)
+    assert told.code == "paused"
+    assert len(desk.account.sessions) == 1
+
+
+def test_no_canary(desk, a_form):
+    """A daemon that could not seal an identity takes no registrations, and says so."""
+    desk.closed = "We cannot take signups at the moment."
+    doors = desk.ask("doors", AskDoors(), DoorsAnswer)
+    assert (doors.signups_open, doors.reason) == (False, desk.closed)
+    assert desk.ask("register", a_form()[0], RegisterAnswer).code == "paused"
+    assert desk.account.sessions == {}
+
+
+def test_full(desk, a_form):
+    """When every place is held, nobody is charged for one more."""
+    desk.stop()
+    desk.quota = 1
+    desk.start()
+    desk.ask("register", a_form(1)[0], RegisterAnswer)
+    told = desk.ask("register", a_form(2)[0], RegisterAnswer)
+    assert told.code == "full"
+    assert len(desk.account.sessions) == 1
+
+
+def test_lost_reply_of_the_session(desk, a_form):
+    """A session whose reply was lost is found by the same request, even after a restart."""
+    register, owner = a_form()
+    desk.faults["payments.open_checkout"] = [Fault.REPLY_LOST]
+    assert desk.ask("register", register, RegisterAnswer).code == "try-later"
+    desk.restart()
+    told = desk.ask("register", register, RegisterAnswer)
+    assert told.checkout_url == "https://pay.invalid/cs_1"
+    assert len(desk.account.sessions) == 1
+    (effect,) = desk.read(effects.of, owner.signup_id)
+    assert (effect.state, effect.sealed) == ("done", True)
+    assert b"neil" not in effect.request
+
+
+def test_refused_session(desk, a_form):
+    """When the payment service refuses, the visitor is told, and may try again."""
+    register, _ = a_form()
+    desk.faults["payments.open_checkout"] = [Fault.REFUSED]
+    assert desk.ask("register", register, RegisterAnswer).code == "try-later"
+    assert isinstance(desk.ask("register", register, RegisterAnswer), Registered)
+    assert len(desk.account.sessions) == 1
+
+
+def test_webhook(desk, a_form):
+    """A payment is taken from Stripe's own answer, once, however often the event comes."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    desk.account.pay("cs_1")
+    for _ in range(2):
+        assert isinstance(
+            desk.ask("take_stripe_event", event("cs_1"), EventAnswer), Taken
+        )
+    desk.ask("take_stripe_event", event("cs_1", 2), EventAnswer)
+    view = desk.ask("watch", Watch(owner, 0, 0), ViewAnswer)
+    assert view.state == "paid"
+    assert [p.kind for p in view.progress] == ["registered", "checkout-opened", "paid"]
+    assert set(desk.nudged) == {owner.signup_id}
+    assert desk.read(inbox.waiting) == 0
+
+
+def test_event_that_lies(desk, a_form):
+    """An event that says paid builds nothing while Stripe says unpaid."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    desk.ask("take_stripe_event", event("cs_1"), EventAnswer)
+    assert desk.ask("watch", Watch(owner, 0, 0), ViewAnswer).state == "paying"
+    assert desk.nudged == []
+
+
+@pytest.mark.parametrize(
+    "payload", [b"", b"[]", b"{", b'{"object":"event"}', b'{"id":1,"object":"event"}']
+)
+def test_no_event(desk, payload):
+    """What is no event of Stripe is refused and not kept."""
+    told = desk.ask("take_stripe_event", StripeEvent(payload, "rq"), EventAnswer)
+    assert told.code == "malformed"
+    assert desk.read(inbox.waiting) == 0
+
+
+def test_foreign_event(desk, a_form):
+    """An event of another deployment is answered 200 and ignored."""
+    register, _ = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    paid = desk.account.pay("cs_1")
+    desk.account.sessions["cs_9"] = evolve(paid, session_id="cs_9", deployment="other")
+    assert isinstance(desk.ask("take_stripe_event", event("cs_9"), EventAnswer), Taken)
+    assert desk.read(inbox.find, "evt_1").state == "ignored"
+    assert desk.nudged == []
+
+
+def test_unknown_signup_of_ours(desk, a_form):
+    """Ours but unknown (a restored journal): kept waiting, and told to an operator."""
+    register, _ = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    paid = desk.account.pay("cs_1")
+    stranger = a_form(7)[1].signup_id
+    desk.account.sessions["cs_9"] = evolve(paid, session_id="cs_9", signup_id=stranger)
+    desk.ask("take_stripe_event", event("cs_9"), EventAnswer)
+    assert desk.read(inbox.find, "evt_1").state == "waiting"
+    assert "unknown-session" in [e.kind for e in desk.read(events.since, None, 0)]
+
+
+def test_stripe_away_at_the_webhook(desk, a_form):
+    """An event waits while Stripe is away, over a restart, and is then worked off."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    desk.account.pay("cs_1")
+    desk.faults["payments.fetch_session"] = [Fault.THROTTLED]
+    desk.ask("take_stripe_event", event("cs_1"), EventAnswer)
+    assert desk.read(signups.get, owner.signup_id).state == "paying"
+    desk.restart()
+    desk.clock.advance(2)
+    assert desk.read(signups.get, owner.signup_id).state == "paid"
+
+
+def test_return_overtakes_the_webhook(desk, a_form):
+    """The browser's return settles the payment; the webhook then changes nothing."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    desk.account.pay("cs_1")
+    assert desk.ask("returned_from_checkout", owner, ViewAnswer).state == "paid"
+    desk.ask("take_stripe_event", event("cs_1"), EventAnswer)
+    assert kinds(desk, owner.signup_id).count("paid") == 1
+
+
+def test_webhook_that_never_comes(desk, a_form):
+    """Reading Stripe finds a payment of which no webhook told."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    desk.account.pay("cs_1")
+    answer(Deferred.fromCoroutine(desk.settlement.reconcile()))
+    assert desk.read(signups.get, owner.signup_id).state == "paid"
+
+
+def test_paying_again(desk, a_form):
+    """The old session is expired before another is opened."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    told = desk.ask("pay_again", owner, RegisterAnswer)
+    assert told.checkout_url == "https://pay.invalid/cs_2"
+    states = [s.status for s in desk.account.sessions.values()]
+    assert states == ["expired", "open"]
+
+
+def test_paying_again_after_paying(desk, a_form):
+    """Who paid a moment ago in another tab is led to the status page, not to pay."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    desk.account.pay("cs_1")
+    told = desk.ask("pay_again", owner, RegisterAnswer)
+    assert told.checkout_url == f"https://s4.example/signup/{owner.signup_id}"
+    assert told.view.state == "paid"
+    assert len(desk.account.sessions) == 1
+
+
+def test_two_paid_sessions(desk, a_form):
+    """Of two paid sessions one is kept; the other is marked for its refund."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    # Stripe's reply to the expiry was late: both sessions were open for a moment.
+    desk.account.sessions["cs_2"] = evolve(
+        desk.account.sessions["cs_1"], session_id="cs_2", url="https://pay.invalid/cs_2"
+    )
+    desk.account.prices["cs_2"] = 900
+    for number, session in enumerate(("cs_1", "cs_2")):
+        desk.account.pay(session)
+        desk.ask("take_stripe_event", event(session, number), EventAnswer)
+    assert [s.session_id for s in desk.read(sessions.surplus)] == ["cs_2"]
+    assert kinds(desk, owner.signup_id).count("paid") == 1
+
+
+def test_expired_session(desk, a_form):
+    """An expired session frees the place, and paying again opens another."""
+    desk.stop()
+    desk.quota = 1
+    desk.start()
+    register, owner = a_form(1)
+    desk.ask("register", register, RegisterAnswer)
+    desk.account.sessions["cs_1"] = evolve(
+        desk.account.sessions["cs_1"], status="expired", url=None
+    )
+    desk.ask(
+        "take_stripe_event", event("cs_1", 1, "checkout.session.expired"), EventAnswer
+    )
+    assert desk.read(signups.get, owner.signup_id).state == "expired"
+    assert isinstance(desk.ask("register", a_form(2)[0], RegisterAnswer), Registered)
+    assert desk.ask("pay_again", owner, RegisterAnswer).code == "full"
+
+
+def test_progress_without_the_secret(desk, a_form):
+    """Anybody with the id sees progress, and nothing of the owner."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    view = desk.ask("watch", Watch(Owner(owner.signup_id), 0, 0), ViewAnswer)
+    assert isinstance(view, SignupView)
+    assert view.owner is None
+    assert len(view.progress) == 2
+
+
+@pytest.mark.parametrize(
+    ("method", "union"),
+    [
+        ("returned_from_checkout", ViewAnswer),
+        ("pay_again", RegisterAnswer),
+        ("resend_mail", DoneAnswer),
+        ("cancel", DoneAnswer),
+    ],
+)
+def test_nobody_without_the_secret(desk, a_form, method, union):
+    """A site without a customer's secret can do nothing for that customer."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    for secret in (None, OwnerSecret("guess" * 8)):
+        told = desk.ask(method, Owner(owner.signup_id, secret), union)
+        if method == "returned_from_checkout" and secret is None:
+            # Progress alone, and no call to Stripe.
+            assert told.owner is None
+            continue
+        assert isinstance(told, Refused)
+        assert told.code == "unknown-signup"
+
+
+def test_unknown_id_and_wrong_secret_are_told_the_same(desk, a_form):
+    """An unknown id and a wrong secret cannot be told apart."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    unknown = desk.ask("watch", Watch(a_form(9)[1], 0, 0), ViewAnswer)
+    wrong = desk.ask(
+        "watch",
+        Watch(Owner(owner.signup_id, OwnerSecret("guess" * 8)), 0, 0),
+        ViewAnswer,
+    )
+    assert unknown == wrong
+
+
+def test_watch_waits_for_news(desk, a_form):
+    """A watch answers as soon as something happens, and at its end if nothing does."""
+    register, owner = a_form()
+    told = desk.ask("register", register, RegisterAnswer)
+    last = told.view.last_number
+    asked = wire.encode(Watch(owner, last, 20))
+    waiting = desk.front.remote_watch(VERSION, b"rq", asked)
+    assert not waiting.called
+    desk.account.pay("cs_1")
+    desk.ask("take_stripe_event", event("cs_1"), EventAnswer)
+    assert waiting.called
+    view = wire.decode(ViewAnswer, waiting.result)
+    assert [p.kind for p in view.progress] == ["paid"]
+
+    asked = wire.encode(Watch(owner, view.last_number, 20))
+    waiting = desk.front.remote_watch(VERSION, b"rq", asked)
+    desk.clock.advance(19)
+    assert not waiting.called
+    desk.clock.advance(2)
+    assert wire.decode(ViewAnswer, waiting.result).progress == ()
+
+
+def test_correcting_the_address(desk, a_form):
+    """The owner corrects a wrong address; a bad one is refused and changes nothing."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    bad = desk.ask("correct_address", CorrectAddress(owner, "nobody"), DoneAnswer)
+    assert (bad.code, bad.field) == ("bad-address", "email")
+    good = desk.ask(
+        "correct_address", CorrectAddress(owner, "ann@example.org"), DoneAnswer
+    )
+    assert isinstance(good, Done)
+    assert good.view.owner.email == "ann@example.org"
+    contact = desk.read(contacts.current, owner.signup_id)
+    desk.write(contacts.mark, contact.number, "confirmed")
+    late = desk.ask(
+        "correct_address", CorrectAddress(owner, "b@example.org"), DoneAnswer
+    )
+    assert late.code == "confirmed"
+
+
+def test_resending_too_early(desk, a_form):
+    """No mail is sent again before there was one."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    assert desk.ask("resend_mail", owner, DoneAnswer).code == "not-now"
+
+
+@pytest.mark.parametrize("data", [b"", b"{}", b"[]", b"\xff", b'{"signup_id": 3}'])
+def test_malformed_messages(desk, data):
+    """Bytes that are no message are refused without telling what was in them."""
+    for method, union in (
+        ("register", RegisterAnswer),
+        ("watch", ViewAnswer),
+        ("cancel", DoneAnswer),
+    ):
+        assert desk.ask(method, data, union).code == "malformed"
+
+
+def test_other_version(desk):
+    """A site of another release is told so."""
+    assert desk.ask("doors", AskDoors(), DoorsAnswer, version=99).code == "version"
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.binary(max_size=300))
+def test_intake_never_fails(payload):
+    """Whatever bytes come, they are an event or they are not."""
+    named = name_of(payload)
+    assert named is None or all(named)
