@@ -10,7 +10,11 @@ from lae_provision.txaws3.hook import install
 
 install()
 
-from txaws.client.base import query  # noqa: E402  (the hook comes first)
+from txaws.client.base import (  # noqa: E402  (the hook comes first)
+    RequestDetails,
+    query,
+    url_context,
+)
 from txaws.ec2.client import EC2Client, Parser  # noqa: E402
 from txaws.ec2.model import Instance  # noqa: E402
 from txaws.exception import AWSError  # noqa: E402
@@ -38,9 +42,11 @@ __all__ = [
     "Parser",
     "RRSet",
     "RRSetKey",
+    "RequestDetails",
     "Route53Client",
     "S3Client",
     "delete_rrset",
     "query",
     "upsert_rrset",
+    "url_context",
 ]

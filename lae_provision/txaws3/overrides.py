@@ -108,6 +108,8 @@ OVERRIDES: Table = {
             '%(query)s" % {to_bytes(k): v for k, v in params.items()}',
             times=2,
         ),
+        # One line for each request, with all of its headers: not at info level.
+        Override("self._log.info(", "self._log.debug(", times=2),
         # An agent takes bytes, whoever built the request.
         Override(
             "d = agent.request(method, url, self",

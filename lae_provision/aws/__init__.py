@@ -1,0 +1,1 @@
+"""The doors on AWS, through txAWS and one signing agent."""

@@ -1,0 +1,112 @@
+"""Names of hosts on Route 53, through txaws' client."""
+
+from __future__ import annotations
+
+from ipaddress import AddressValueError, IPv4Address
+
+from attrs import define, field
+from twisted.internet import task
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from lae_provision.aws.channel import LIMIT, Channel
+from lae_provision.aws.whole import WholeAnswerAgent
+from lae_provision.doors import IAddresses
+from lae_provision.errors import AlreadyThere, Refused
+from lae_provision.txaws3.clients import (
+    A,
+    AWSServiceEndpoint,
+    Name,
+    Route53Client,
+    RRSet,
+    RRSetKey,
+    delete_rrset,
+    upsert_rrset,
+)
+
+#: Seconds that others may remember an address: a host may be replaced.
+TTL = 60
+
+
+@implementer(IAddresses)
+@define(frozen=True)
+class Route53Addresses:
+    """See :class:`~lae_provision.doors.IAddresses`; A records of one hosted zone."""
+
+    channel: Channel
+    zone_id: str
+    _client: Route53Client = field(init=False)
+
+    @_client.default
+    def _make_client(self) -> Route53Client:
+        channel = self.channel
+        return Route53Client(
+            agent=WholeAnswerAgent(
+                channel.reactor,
+                channel.agent("route53"),
+                channel.patience.seconds,
+                LIMIT,
+            ),
+            # The agent signs.
+            creds=None,
+            region=channel.endpoints.signed_region("route53"),
+            endpoint=AWSServiceEndpoint(channel.endpoints.url("route53") + "/"),
+            cooperator=task,
+        )
+
+    def find(self, name: str) -> Deferred[str | None]:
+        """The address of the name's own A record."""
+        return Deferred.fromCoroutine(self._find(name))
+
+    def make(self, name: str, address: str) -> Deferred[None]:
+        """Create or change it; Refused for what is no IPv4 address."""
+        return Deferred.fromCoroutine(self._make(name, address))
+
+    def unmake(self, name: str) -> Deferred[None]:
+        """Delete it, as it is now."""
+        return Deferred.fromCoroutine(self._unmake(name))
+
+    async def _record(self, name: str) -> RRSet | None:
+        label = Name(name)
+        # By name and type: a listing of the zone loses what comes after its first
+        # page, and records that txaws cannot read.  It begins *at* the name, so
+        # another's record may come first.
+        found = await self.channel.attempt(
+            lambda: self._client.list_resource_record_sets(
+                self.zone_id, maxitems=1, name=label, type="A"
+            )
+        )
+        record = found.get(RRSetKey(label, "A"))
+        if record is not None and not isinstance(record, RRSet):
+            raise AlreadyThere(
+                "InvalidChangeBatch", f"{name} is an alias, none of ours"
+            )
+        return record
+
+    async def _find(self, name: str) -> str | None:
+        record = await self._record(name)
+        return None if record is None else min(str(a.address) for a in record.records)
+
+    async def _make(self, name: str, address: str) -> None:
+        try:
+            records = {A(IPv4Address(address))}
+        except AddressValueError:
+            raise Refused("InvalidAddress", "not an IPv4 address") from None
+        wanted = RRSet(label=Name(name), type="A", ttl=TTL, records=records)
+        await self._change(upsert_rrset(wanted))
+
+    async def _unmake(self, name: str) -> None:
+        record = await self._record(name)
+        if record is None:
+            return
+        try:
+            await self._change(delete_rrset(record))
+        except Refused:
+            # Deleted, or changed, since it was read: by an answer that was lost.
+            if await self._record(name) is not None:
+                raise
+
+    async def _change(self, change: object) -> None:
+        await self.channel.attempt(
+            lambda: self._client.change_resource_record_sets(self.zone_id, [change])
+        )

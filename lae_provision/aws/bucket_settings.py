@@ -1,0 +1,128 @@
+"""What is set on a customer's bucket: each setting's document, and its check. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from xml.etree.ElementTree import Element, ParseError
+from xml.sax.saxutils import escape
+
+from attrs import define
+
+from lae_provision.aws.policies import bucket_policy, same
+from lae_provision.doors import BucketRequest
+from lae_provision.txaws3.clients import XML
+
+NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+
+PUBLIC_ACCESS = (
+    "<PublicAccessBlockConfiguration>"
+    "<BlockPublicAcls>true</BlockPublicAcls>"
+    "<IgnorePublicAcls>true</IgnorePublicAcls>"
+    "<BlockPublicPolicy>true</BlockPublicPolicy>"
+    "<RestrictPublicBuckets>true</RestrictPublicBuckets>"
+    "</PublicAccessBlockConfiguration>"
+)
+ENCRYPTION = (
+    "<ServerSideEncryptionConfiguration><Rule><ApplyServerSideEncryptionByDefault>"
+    "<SSEAlgorithm>AES256</SSEAlgorithm>"
+    "</ApplyServerSideEncryptionByDefault></Rule></ServerSideEncryptionConfiguration>"
+)
+VERSIONING = (
+    "<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>"
+)
+
+
+@define(frozen=True)
+class Setting:
+    """One subresource of a bucket: the document put there, and whether what is read
+    back says the same.
+    """
+
+    subresource: str
+    document: bytes
+    agrees: Callable[[bytes], bool]
+
+
+def settings_of(request: BucketRequest) -> tuple[Setting, ...]:
+    """All settings but the tags: those are put last, so a bucket with tags is whole."""
+    documents = [
+        ("publicAccessBlock", PUBLIC_ACCESS),
+        ("encryption", ENCRYPTION),
+        ("versioning", VERSIONING),
+        ("lifecycle", lifecycle(request)),
+    ]
+    made = [_xml_setting(name, text) for name, text in documents]
+    if request.tls_only:
+        policy = bucket_policy(request.name)
+        made.append(
+            Setting("policy", policy.encode(), lambda b: same(b.decode(), policy))
+        )
+    return tuple(made)
+
+
+def location(region: str) -> bytes:
+    """The body of CreateBucket; us-east-1 must not be named."""
+    if region == "us-east-1":
+        return b""
+    return _root(
+        "<CreateBucketConfiguration>"
+        f"<LocationConstraint>{escape(region)}</LocationConstraint>"
+        "</CreateBucketConfiguration>"
+    )
+
+
+def lifecycle(request: BucketRequest) -> str:
+    """Old versions, markers with nothing under them, and unfinished uploads go."""
+    return (
+        "<LifecycleConfiguration><Rule><ID>s4</ID><Filter><Prefix></Prefix></Filter>"
+        "<Status>Enabled</Status>"
+        "<Expiration><ExpiredObjectDeleteMarker>true</ExpiredObjectDeleteMarker>"
+        "</Expiration><NoncurrentVersionExpiration>"
+        f"<NoncurrentDays>{request.noncurrent_days}</NoncurrentDays>"
+        "</NoncurrentVersionExpiration><AbortIncompleteMultipartUpload>"
+        f"<DaysAfterInitiation>{request.unfinished_upload_days}</DaysAfterInitiation>"
+        "</AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>"
+    )
+
+
+def tagging(request: BucketRequest) -> bytes:
+    """The tags, as S3 takes them."""
+    tags = "".join(
+        f"<Tag><Key>{escape(key)}</Key><Value>{escape(value)}</Value></Tag>"
+        for key, value in request.tags
+    )
+    return _root(f"<Tagging><TagSet>{tags}</TagSet></Tagging>")
+
+
+def tags_in(body: bytes) -> frozenset[tuple[str, str]]:
+    """The tags that S3 tells."""
+    return frozenset(
+        (tag.findtext("Key") or "", tag.findtext("Value") or "")
+        for tag in XML(body).iter("Tag")
+    )
+
+
+def says(actual: Element, expected: Element) -> bool:
+    """Whether *actual* has all that *expected* has; S3 adds elements of its own."""
+    if actual.tag != expected.tag:
+        return False
+    if (actual.text or "").strip() != (expected.text or "").strip():
+        return False
+    return all(any(says(a, e) for a in actual) for e in expected)
+
+
+def _xml_setting(subresource: str, text: str) -> Setting:
+    document = _root(text)
+
+    def agrees(body: bytes) -> bool:
+        try:
+            return says(XML(body), XML(document))
+        except ParseError:
+            return False
+
+    return Setting(subresource, document, agrees)
+
+
+def _root(text: str) -> bytes:
+    head, _, rest = text.partition(">")
+    return f'{head} xmlns="{NAMESPACE}">{rest}'.encode()

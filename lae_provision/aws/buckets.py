@@ -1,0 +1,198 @@
+"""Customers' buckets on S3."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from xml.etree.ElementTree import Element
+from xml.sax.saxutils import escape
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.web.http import NO_CONTENT, OK
+from zope.interface import implementer
+
+from lae_protocol.aws.agent import Answer
+from lae_provision.aws.bucket_settings import (
+    NAMESPACE,
+    Setting,
+    location,
+    settings_of,
+    tagging,
+    tags_in,
+)
+from lae_provision.aws.channel import Channel, parsed, unless
+from lae_provision.aws.faults import fault_of_answer
+from lae_provision.aws.s3 import BucketClient, Subresource
+from lae_provision.doors import BucketRequest, IBuckets
+from lae_provision.errors import AlreadyThere, TryLater
+
+NOT_OURS = frozenset({"NoSuchBucket", "NoSuchTagSet", "AccessDenied", "HTTP403"})
+GONE = frozenset({"NoSuchBucket"})
+OURS = frozenset({"BucketAlreadyOwnedByYou"})
+NO_TAGS = frozenset({"NoSuchTagSet"})
+NOT_SET = frozenset(
+    {
+        "NoSuchBucketPolicy",
+        "NoSuchLifecycleConfiguration",
+        "NoSuchPublicAccessBlockConfiguration",
+        "ServerSideEncryptionConfigurationNotFoundError",
+    }
+)
+#: As many as one DeleteObjects takes.
+PAGE = 1000
+
+
+@implementer(IBuckets)
+@define(frozen=True)
+class S3Buckets:
+    """See :class:`~lae_provision.doors.IBuckets`.
+
+    Tags are put last and looked for first: a bucket that a crash left half made has
+    none, is not found, and is made whole by the next ``make``.
+    """
+
+    channel: Channel
+    _client: BucketClient = field(init=False)
+
+    @_client.default
+    def _make_client(self) -> BucketClient:
+        return BucketClient(self.channel)
+
+    def find(self, name: str) -> Deferred[str | None]:
+        """The name, where the bucket has our tags."""
+        return Deferred.fromCoroutine(self._find(name))
+
+    def make(self, request: BucketRequest) -> Deferred[None]:
+        """All of it, read back.
+
+        AlreadyThere where the name is another account's, or another customer's.
+        """
+        return Deferred.fromCoroutine(self._make(request))
+
+    def unmake(self, name: str) -> Deferred[None]:
+        """Every version, marker and unfinished upload, then the bucket.
+
+        TryLater where somebody still writes to it.
+        """
+        return Deferred.fromCoroutine(self._unmake(name))
+
+    async def _tags(self, name: str) -> frozenset[tuple[str, str]]:
+        answer = await self._client.call("GET", name, subresource=[("tagging",)])
+        return tags_in(answer.body)
+
+    async def _find(self, name: str) -> str | None:
+        tags = await unless(NOT_OURS, self._tags(name))
+        return name if any(key.startswith("s4:") for key, _ in tags or ()) else None
+
+    async def _make(self, request: BucketRequest) -> None:
+        name = request.name
+        await unless(
+            OURS,
+            self._client.call("PUT", name, body=location(request.region) or None),
+        )
+        there = await unless(NO_TAGS, self._tags(name))
+        if there and there != frozenset(request.tags):
+            raise AlreadyThere("BucketAlreadyOwnedByYou", f"{name} has other tags")
+        for setting in settings_of(request):
+            await self._set(name, setting.subresource, setting.document)
+        for setting in settings_of(request):
+            await self._check(name, setting)
+        await self._set(name, "tagging", tagging(request))
+
+    async def _set(self, name: str, subresource: str, document: bytes) -> None:
+        await self._client.call(
+            "PUT",
+            name,
+            subresource=[(subresource,)],
+            body=document,
+            headers={"content-md5": _md5(document)},
+            ok=(OK, NO_CONTENT),
+        )
+
+    async def _check(self, name: str, setting: Setting) -> None:
+        async def look() -> None:
+            answer = await unless(
+                NOT_SET,
+                self._client.call("GET", name, subresource=[(setting.subresource,)]),
+            )
+            if answer is None or not setting.agrees(answer.body):
+                # S3 may show a setting a little later than it took it.
+                raise TryLater("NotSetYet", f"{name}: {setting.subresource}")
+
+        await self.channel.attempt(look)
+
+    async def _unmake(self, name: str) -> None:
+        emptied = await unless(GONE, self._empty(name))
+        if emptied is not None:
+            await unless(GONE, self._delete_bucket(name))
+
+    async def _empty(self, name: str) -> bool:
+        # What is deleted is listed no more, so the first page is always the next.
+        while versions := await self._page(
+            name, [("versions",), ("max-keys", str(PAGE))], "Version", "DeleteMarker"
+        ):
+            await self._delete(name, versions)
+        while uploads := await self._page(
+            name, [("uploads",), ("max-uploads", str(PAGE))], "Upload"
+        ):
+            for upload in uploads:
+                await self._abort(name, upload)
+        return True
+
+    async def _page(
+        self, name: str, subresource: Subresource, *tags: str
+    ) -> list[Element]:
+        answer = await self._client.call("GET", name, subresource=subresource)
+        return [item for item in parsed(answer.body) if item.tag in tags]
+
+    async def _delete(self, name: str, versions: list[Element]) -> None:
+        objects = "".join(
+            f"<Object><Key>{escape(v.findtext('Key') or '')}</Key>"
+            f"<VersionId>{escape(v.findtext('VersionId') or '')}</VersionId></Object>"
+            for v in versions
+        )
+        body = f'<Delete xmlns="{NAMESPACE}"><Quiet>true</Quiet>{objects}</Delete>'
+        answer = await self._client.call(
+            "POST",
+            name,
+            subresource=[("delete",)],
+            body=body.encode(),
+            headers={"content-md5": _md5(body.encode())},
+        )
+        _check_deleted(answer)
+
+    async def _abort(self, name: str, upload: Element) -> None:
+        await unless(
+            frozenset({"NoSuchUpload"}),
+            self._client.call(
+                "DELETE",
+                name,
+                key=upload.findtext("Key") or "",
+                subresource=[("uploadId", upload.findtext("UploadId") or "")],
+                ok=(NO_CONTENT,),
+            ),
+        )
+
+    async def _delete_bucket(self, name: str) -> None:
+        still = await unless(
+            frozenset({"BucketNotEmpty"}),
+            self._client.call("DELETE", name, ok=(NO_CONTENT,)),
+        )
+        if still is None:
+            raise TryLater("BucketNotEmpty", f"{name}: somebody still writes")
+
+
+def _check_deleted(answer: Answer) -> None:
+    """A DeleteObjects of status 200 tells in its body what was not deleted."""
+    error = parsed(answer.body).find("Error")
+    if error is not None:
+        code = escape(error.findtext("Code") or "")
+        text = escape(error.findtext("Message") or "")
+        body = f"<Error><Code>{code}</Code><Message>{text}</Message></Error>"
+        raise fault_of_answer(400, body.encode())
+
+
+def _md5(body: bytes) -> str:
+    hashed = hashlib.md5(body, usedforsecurity=False).digest()
+    return base64.b64encode(hashed).decode("ascii")

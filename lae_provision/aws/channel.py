@@ -1,0 +1,197 @@
+"""The way to AWS that all doors share: endpoints, signatures, deadlines, retries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from random import Random
+from typing import Any, TypeVar
+from urllib.parse import quote, urlencode
+from xml.etree.ElementTree import Element, ParseError
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+from twisted.web.http import OK
+from twisted.web.iweb import IAgent
+
+from lae_protocol.aws.agent import Answer, SigningAgent, fetch
+from lae_protocol.aws.credentials import CredentialsSource
+from lae_protocol.aws.sigv4 import Scope
+from lae_protocol.process.retry import retrying
+from lae_provision.aws.faults import fault_of, fault_of_answer
+from lae_provision.aws.parameters import flatten
+from lae_provision.errors import ProvisionError, TryLater
+from lae_provision.txaws3.clients import XML
+
+T = TypeVar("T")
+Parameters = Mapping[str, Any]
+
+FORM = "application/x-www-form-urlencoded; charset=utf-8"
+#: Services with one endpoint for the world; their signatures say us-east-1.
+GLOBAL = frozenset({"iam", "route53"})
+GLOBAL_REGION = "us-east-1"
+#: The query protocol's API versions.
+VERSIONS = {"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
+#: An answer with more than this is no answer to what we ask.
+LIMIT = 16 << 20
+
+
+@define(frozen=True)
+class Patience:
+    """How long a call may take (seconds, for headers and for the body each), and how
+    often and how it is tried again.
+    """
+
+    seconds: float = 30.0
+    attempts: int = 4
+    base: float = 0.2
+    cap: float = 5.0
+
+
+@define(frozen=True)
+class Endpoints:
+    """Where the services are.
+
+    *endpoint* stands for all of them and *s3_endpoint* for S3 (``http://host:port``);
+    None on AWS itself.
+    """
+
+    region: str
+    endpoint: str | None = None
+    s3_endpoint: str | None = None
+
+    def url(self, service: str) -> str:
+        """The service's URL, without a slash at its end."""
+        if service == "s3" and self.s3_endpoint is not None:
+            return self.s3_endpoint.rstrip("/")
+        if self.endpoint is not None:
+            return self.endpoint.rstrip("/")
+        if service in GLOBAL:
+            return f"https://{service}.amazonaws.com"
+        return f"https://{service}.{self.region}.amazonaws.com"
+
+    def signed_region(self, service: str) -> str:
+        """What a signature says."""
+        return GLOBAL_REGION if service in GLOBAL else self.region
+
+    @property
+    def path_style(self) -> bool:
+        """Whether a bucket stands in the path: on endpoints of one's own."""
+        return self.s3_endpoint is not None or self.endpoint is not None
+
+
+@define(frozen=True)
+class Channel:
+    """Signs, sends, reads whole answers, and tries again what is safe to repeat."""
+
+    reactor: IReactorTime
+    rng: Random
+    plain_agent: IAgent
+    credentials: CredentialsSource
+    endpoints: Endpoints
+    patience: Patience = field(factory=Patience)
+
+    def agent(self, service: str) -> SigningAgent:
+        """What signs for this service."""
+        return SigningAgent(
+            self.reactor,
+            self.plain_agent,
+            self.credentials,
+            Scope(self.endpoints.signed_region(service), service),
+            patience=self.patience.seconds,
+        )
+
+    async def attempt(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Call until it succeeds, a few times; *call* must be safe to repeat.
+
+        Raises :class:`ProvisionError`, whatever the service or the network did.
+        """
+
+        async def once() -> T:
+            try:
+                return await call()
+            except Exception as e:
+                fault = fault_of(e)
+                if fault is None or fault is e:
+                    raise
+                raise fault from None
+
+        return await retrying(
+            self.reactor,
+            self.rng,
+            once,
+            attempts=self.patience.attempts,
+            base=self.patience.base,
+            cap=self.patience.cap,
+            is_retryable=lambda e: isinstance(e, TryLater),
+        )
+
+    async def query(self, service: str, action: str, parameters: Parameters) -> Element:
+        """One call of the query protocol (EC2, IAM, STS), tried again; its XML."""
+
+        async def once() -> Element:
+            return parsed(await self.post(service, action, flatten(parameters)))
+
+        return await self.attempt(once)
+
+    async def post(
+        self, service: str, action: str, parameters: Mapping[str, str]
+    ) -> bytes:
+        """One call of the query protocol, once; the answer's bytes."""
+        form = {"Action": action, "Version": VERSIONS[service], **parameters}
+        answer = await self._fetch(
+            service, urlencode(form, quote_via=quote).encode(), {"content-type": FORM}
+        )
+        return answer.body
+
+    async def json(
+        self, service: str, target: str, fields: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """One call of the JSON protocol (KMS), tried again."""
+        headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": target}
+
+        async def once() -> dict[str, Any]:
+            answer = await self._fetch(service, json.dumps(fields).encode(), headers)
+            try:
+                found: dict[str, Any] = json.loads(answer.body)
+            except ValueError:
+                raise TryLater("NotJson", "an answer that is no JSON") from None
+            return found
+
+        return await self.attempt(once)
+
+    async def _fetch(
+        self, service: str, body: bytes, headers: dict[str, str]
+    ) -> Answer:
+        answer = await fetch(
+            self.reactor,
+            self.agent(service),
+            "POST",
+            self.endpoints.url(service) + "/",
+            headers=headers,
+            body=body,
+            seconds=self.patience.seconds,
+            limit=LIMIT,
+        )
+        if answer.status != OK:
+            raise fault_of_answer(answer.status, answer.body)
+        return answer
+
+
+def parsed(body: bytes) -> Element:
+    """The XML of an answer; one that cannot be read may have taken effect."""
+    try:
+        root: Element = XML(body)
+    except ParseError:
+        raise TryLater("NotXml", "an answer that is no XML") from None
+    return root
+
+
+async def unless(codes: frozenset[str], waiting: Awaitable[T]) -> T | None:
+    """The answer, or None where it is an error of one of these codes."""
+    try:
+        return await waiting
+    except ProvisionError as e:
+        if e.code in codes:
+            return None
+        raise

@@ -1,0 +1,230 @@
+"""Customers' hosts as EC2 instances."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Literal, cast
+from xml.etree.ElementTree import Element
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from lae_provision.aws.channel import Channel, parsed, unless
+from lae_provision.aws.parameters import flatten
+from lae_provision.aws.query import QueryFactory
+from lae_provision.aws.s3 import NO_CREDENTIALS
+from lae_provision.doors import Host, HostKey, IHosts, LaunchRequest
+from lae_provision.errors import ProvisionError, Refused, TryLater
+from lae_provision.txaws3.clients import EC2Client, Instance, Parser
+
+#: EC2's limit, before base64.
+MOST_USER_DATA = 16_384
+LONGEST_TOKEN = 64
+PAGE = 500
+#: Of Fedora CoreOS' and Flatcar's images alike.
+ROOT_DEVICE = "/dev/xvda"
+LIVE = ("pending", "running", "stopping", "stopped")
+UNKNOWN = frozenset({"InvalidInstanceID.NotFound"})
+
+State = Literal["pending", "running", "stopping", "stopped", "terminated"]
+
+
+class TaggedParser(Parser):
+    """txaws' parser, which drops an instance's tags: they say whose it is."""
+
+    def instance(self, instance_data: Element, reservation: object) -> Instance:
+        """An instance, with ``tags``."""
+        made = super().instance(instance_data, reservation)
+        made.tags = {
+            item.findtext("key"): item.findtext("value") or ""
+            for item in instance_data.findall("tagSet/item")
+        }
+        return made
+
+
+@implementer(IHosts)
+@define(frozen=True)
+class Ec2Hosts:
+    """See :class:`~lae_provision.doors.IHosts`."""
+
+    channel: Channel
+    _parser: TaggedParser = field(factory=TaggedParser, init=False)
+
+    _log = Logger()
+
+    def find(self, key: HostKey) -> Deferred[Host | None]:
+        """The live instance with this key in its tags."""
+        return Deferred.fromCoroutine(self._find(key))
+
+    def make(self, request: LaunchRequest) -> Deferred[Host]:
+        """Launch, under the request's token.
+
+        TryLater where EC2 does not know the instance profile yet.
+        """
+        return Deferred.fromCoroutine(self._make(request))
+
+    def unmake(self, instance_id: str) -> Deferred[None]:
+        """Terminate; success where EC2 does not know the instance."""
+        return Deferred.fromCoroutine(self._unmake(instance_id))
+
+    def list(self, deployment: str) -> Deferred[tuple[Host, ...]]:
+        """All live instances with the deployment's tag."""
+        return Deferred.fromCoroutine(self._described({"s4:deployment": deployment}))
+
+    async def _find(self, key: HostKey) -> Host | None:
+        found = await self._described(key_tags(key))
+        if len(found) > 1:
+            ids = [host.instance_id for host in found]
+            self._log.error("more than one host of {key}: {ids}", key=key, ids=ids)
+        # Always the same one of several: the first.
+        return min(found, key=lambda h: (h.launch_time, h.instance_id), default=None)
+
+    async def _described(self, tags: Mapping[str, str]) -> tuple[Host, ...]:
+        filters: list[Mapping[str, Any]] = [
+            {"Name": f"tag:{name}", "Value": [value]} for name, value in tags.items()
+        ]
+        filters.append({"Name": "instance-state-name", "Value": LIVE})
+        hosts: list[Host] = []
+        token: str | None = None
+        while True:
+            asked = {"Filter": filters, "MaxResults": PAGE, "NextToken": token}
+            body = await self._submit("DescribeInstances", asked)
+            instances = self._parser.describe_instances(body)
+            hosts += [host for i in instances if (host := host_of(i)) is not None]
+            token = parsed(body).findtext("nextToken")
+            if not token:
+                return tuple(hosts)
+
+    async def _make(self, request: LaunchRequest) -> Host:
+        parameters = launch_parameters(request)
+        try:
+            body = await self._submit("RunInstances", parameters)
+        except ProvisionError as e:
+            if is_profile_unknown(e):
+                raise TryLater("InvalidIamInstanceProfile", e.message) from None
+            raise
+        instances = self._parser.run_instances(body)
+        if len(instances) != 1:
+            raise Refused("UnknownAnswer", f"{len(instances)} instances of one launch")
+        shown = instances[0]
+        # The answer's own tags may lag behind; what was asked for is known.
+        return Host(
+            key=request.key,
+            instance_id=shown.instance_id,
+            state=_state(shown),
+            address=_address(shown),
+            launch_time=datetime.fromisoformat(shown.launch_time),
+        )
+
+    async def _unmake(self, instance_id: str) -> None:
+        client = EC2Client(
+            creds=NO_CREDENTIALS, query_factory=QueryFactory(self.channel)
+        )
+        await unless(UNKNOWN, client.terminate_instances(instance_id))
+
+    async def _submit(self, action: str, parameters: Mapping[str, Any]) -> bytes:
+        query = QueryFactory(self.channel)(action, other_params=flatten(parameters))
+        return await query.submit()
+
+
+def key_tags(key: HostKey) -> dict[str, str]:
+    """The tags by which a host is found again."""
+    return {
+        "s4:deployment": key.deployment,
+        "s4:signup": key.signup_id,
+        "s4:generation": str(key.generation),
+    }
+
+
+def launch_parameters(request: LaunchRequest) -> dict[str, Any]:
+    """RunInstances, from the request alone: a repeat is the same to the byte.
+
+    Raises Refused for what EC2 would refuse, with no call made.
+    """
+    user_data = request.user_data.reveal().encode()
+    if len(user_data) > MOST_USER_DATA:
+        raise Refused(
+            "UserDataTooLarge", f"{len(user_data)} bytes, {MOST_USER_DATA} are allowed"
+        )
+    token = request.client_token
+    if not (token.isascii() and 0 < len(token) <= LONGEST_TOKEN):
+        raise Refused(
+            "InvalidToken", f"a token has 1 to {LONGEST_TOKEN} ASCII characters"
+        )
+    every_tag = dict(request.tags) | key_tags(request.key)
+    tags = [{"Key": name, "Value": every_tag[name]} for name in sorted(every_tag)]
+    return {
+        "ClientToken": token,
+        "ImageId": request.image_id,
+        "InstanceType": request.instance_type,
+        "MinCount": 1,
+        "MaxCount": 1,
+        "SubnetId": request.subnet_id,
+        "SecurityGroupId": request.security_group_ids,
+        "IamInstanceProfile": {"Name": request.instance_profile},
+        "UserData": base64.b64encode(user_data).decode("ascii"),
+        "InstanceInitiatedShutdownBehavior": "stop",
+        "MetadataOptions": {
+            "HttpEndpoint": "enabled",
+            "HttpTokens": "required",
+            "HttpPutResponseHopLimit": 1,
+        },
+        "BlockDeviceMapping": [
+            {
+                "DeviceName": ROOT_DEVICE,
+                "Ebs": {
+                    "VolumeSize": request.volume_gib,
+                    "VolumeType": "gp3",
+                    "Encrypted": True,
+                    "KmsKeyId": request.volume_kms_key,
+                    "DeleteOnTermination": True,
+                },
+            }
+        ],
+        "TagSpecification": [
+            {"ResourceType": kind, "Tag": tags} for kind in ("instance", "volume")
+        ],
+    }
+
+
+def is_profile_unknown(error: ProvisionError) -> bool:
+    """Whether EC2 has not heard of the instance profile, or of the role in it.
+
+    IAM tells the regions within some seconds; until then this is what they say.
+    """
+    text = error.message.lower()
+    return error.code in ("InvalidParameterValue", "NoSuchEntity") and (
+        "instance profile" in text or "instanceprofile" in text
+    )
+
+
+def host_of(instance: Instance) -> Host | None:
+    """An instance as the doors show it; None where its tags are not of a host."""
+    tags = instance.tags
+    try:
+        key = HostKey(
+            tags["s4:deployment"], tags["s4:signup"], int(tags["s4:generation"])
+        )
+    except (KeyError, ValueError):
+        return None
+    return Host(
+        key=key,
+        instance_id=instance.instance_id,
+        state=_state(instance),
+        address=_address(instance),
+        launch_time=datetime.fromisoformat(instance.launch_time),
+    )
+
+
+def _state(instance: Instance) -> State:
+    state = instance.instance_state
+    return "terminated" if state == "shutting-down" else cast("State", state)
+
+
+def _address(instance: Instance) -> str | None:
+    """The public address where there is one."""
+    return instance.ip_address or instance.private_ip_address or None

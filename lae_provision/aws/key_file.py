@@ -1,0 +1,89 @@
+"""Data keys under keys of our own, from files: for deployments without KMS."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import json
+import secrets
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from twisted.internet.defer import Deferred, execute
+from zope.interface import implementer
+
+from lae_protocol.secret import Secret
+from lae_provision.doors import IDataKeys
+from lae_provision.errors import Refused
+
+Context = tuple[tuple[str, str], ...]
+KEY_BYTES = 32
+NONCE_BYTES = 12
+
+
+def key_name(key: bytes) -> str:
+    """The id of a wrapping key: ``file:`` and a part of its hash."""
+    return "file:" + hashlib.sha256(b"s4 wrapping key\0" + key).hexdigest()[:16]
+
+
+@implementer(IDataKeys)
+class FileDataKeys:
+    """See :class:`~lae_provision.doors.IDataKeys`.
+
+    AES-256-GCM under the first of a list of keys (32 bytes in base64 each), opened
+    with any of them; the context is authenticated.  One random nonce for each data
+    key: good for 2**32 of them.
+    """
+
+    def __init__(self, keys: tuple[Secret, ...]) -> None:
+        if not keys:
+            raise ValueError("at least one wrapping key is needed")
+        raw = [_key_bytes(key) for key in keys]
+        self._current = key_name(raw[0])
+        self._ciphers = {key_name(key): AESGCM(key) for key in raw}
+
+    def generate(self, context: Context) -> Deferred[tuple[Secret, bytes, str]]:
+        """A fresh key, wrapped under the newest."""
+        return execute(self._generate, context)
+
+    def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Deferred[Secret]:
+        """The key again; Refused for another context, or a key not configured."""
+        return execute(self._unwrap, wrapped, key_id, context)
+
+    def _generate(self, context: Context) -> tuple[Secret, bytes, str]:
+        key = secrets.token_bytes(KEY_BYTES)
+        nonce = secrets.token_bytes(NONCE_BYTES)
+        sealed = self._ciphers[self._current].encrypt(nonce, key, _bound(context))
+        text = base64.b64encode(key).decode("ascii")
+        return Secret(text), nonce + sealed, self._current
+
+    def _unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
+        cipher = self._ciphers.get(key_id)
+        if cipher is None:
+            raise Refused(
+                "NotFoundException", f"no wrapping key {key_id} is configured"
+            )
+        nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
+        try:
+            key = cipher.decrypt(nonce, sealed, _bound(context))
+        except (InvalidTag, ValueError):
+            raise Refused(
+                "InvalidCiphertext", "damaged, or of another context"
+            ) from None
+        return Secret(base64.b64encode(key).decode("ascii"))
+
+
+def _bound(context: Context) -> bytes:
+    """The context as one text; its order means nothing, as in KMS."""
+    return json.dumps(sorted(dict(context).items())).encode()
+
+
+def _key_bytes(key: Secret) -> bytes:
+    try:
+        raw = base64.b64decode(key.reveal(), validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if len(raw) != KEY_BYTES:
+        raise ValueError("a wrapping key must be 32 bytes in base64")
+    return raw

@@ -1,0 +1,152 @@
+"""Hosts' roles on IAM: role, inline policy and instance profile, of one name."""
+
+from __future__ import annotations
+
+from urllib.parse import unquote
+from xml.etree.ElementTree import Element
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from lae_provision.aws.channel import Channel, unless
+from lae_provision.aws.parameters import members
+from lae_provision.aws.policies import INLINE, host_policy, same, trust_policy
+from lae_provision.doors import IRoles, RoleRequest
+from lae_provision.errors import AlreadyThere, Refused, TryLater
+
+MISSING = frozenset({"NoSuchEntity"})
+EXISTS = frozenset({"EntityAlreadyExists"})
+#: An instance profile holds one role at most; a second one is this.
+FULL = frozenset({"LimitExceeded"})
+
+
+@implementer(IRoles)
+@define(frozen=True)
+class IamRoles:
+    """See :class:`~lae_provision.doors.IRoles`.
+
+    A new instance profile may be unknown to EC2 for some seconds; that is the
+    launch's business (:class:`~lae_provision.aws.hosts.Ec2Hosts`).
+    """
+
+    channel: Channel
+
+    def find(self, name: str) -> Deferred[str | None]:
+        """The role's ARN, where all three parts exist."""
+        return Deferred.fromCoroutine(self._find(name))
+
+    def make(self, request: RoleRequest) -> Deferred[str]:
+        """Whatever is missing of the three; AlreadyThere where a part is different."""
+        return Deferred.fromCoroutine(self._make(request))
+
+    def unmake(self, name: str) -> Deferred[None]:
+        """All three, in the order that IAM wants."""
+        return Deferred.fromCoroutine(self._unmake(name))
+
+    async def _ask(self, action: str, **parameters: object) -> Element:
+        return await self.channel.query("iam", action, members(parameters))
+
+    async def _find(self, name: str) -> str | None:
+        profile = await unless(
+            MISSING, self._ask("GetInstanceProfile", InstanceProfileName=name)
+        )
+        if profile is None:
+            return None
+        arn = _role_in(profile, name)
+        policy = await unless(
+            MISSING, self._ask("GetRolePolicy", RoleName=name, PolicyName=INLINE)
+        )
+        return None if policy is None else arn
+
+    async def _make(self, request: RoleRequest) -> str:
+        tags = [{"Key": key, "Value": value} for key, value in request.tags]
+        created = await unless(
+            EXISTS,
+            self._ask(
+                "CreateRole",
+                RoleName=request.name,
+                Path=request.path,
+                AssumeRolePolicyDocument=trust_policy(),
+                PermissionsBoundary=request.boundary_arn,
+                Tags=tags,
+            ),
+        )
+        role = created if created is not None else await self._checked_role(request)
+        # This one replaces itself.
+        await self._ask(
+            "PutRolePolicy",
+            RoleName=request.name,
+            PolicyName=INLINE,
+            PolicyDocument=host_policy(request.bucket),
+        )
+        await self._make_profile(request, tags)
+        return _text(role, "Arn")
+
+    async def _checked_role(self, request: RoleRequest) -> Element:
+        role = await self._ask("GetRole", RoleName=request.name)
+        boundary = role.findtext(".//PermissionsBoundary/PermissionsBoundaryArn")
+        trust = unquote(_text(role, "AssumeRolePolicyDocument"))
+        if (
+            _text(role, "Path") != request.path
+            or boundary != request.boundary_arn
+            or not same(trust, trust_policy())
+        ):
+            raise AlreadyThere("EntityAlreadyExists", f"another role {request.name}")
+        return role
+
+    async def _make_profile(
+        self, request: RoleRequest, tags: list[dict[str, str]]
+    ) -> None:
+        name = request.name
+        await unless(
+            EXISTS,
+            self._ask(
+                "CreateInstanceProfile",
+                InstanceProfileName=name,
+                Path=request.path,
+                Tags=tags,
+            ),
+        )
+        profile = await self._ask("GetInstanceProfile", InstanceProfileName=name)
+        if _role_in(profile, name) is not None:
+            return
+        added = await unless(
+            FULL,
+            self._ask(
+                "AddRoleToInstanceProfile", InstanceProfileName=name, RoleName=name
+            ),
+        )
+        if added is None:
+            # Full already: by a request of ours that was thought lost, or not yet seen.
+            profile = await self._ask("GetInstanceProfile", InstanceProfileName=name)
+            if _role_in(profile, name) is None:
+                raise TryLater("LimitExceeded", f"profile {name} is full, and empty")
+
+    async def _unmake(self, name: str) -> None:
+        profile = {"InstanceProfileName": name}
+        role = {"RoleName": name}
+        for action, parameters in (
+            ("RemoveRoleFromInstanceProfile", profile | role),
+            ("DeleteInstanceProfile", profile),
+            ("DeleteRolePolicy", role | {"PolicyName": INLINE}),
+            ("DeleteRole", role),
+        ):
+            await unless(MISSING, self._ask(action, **parameters))
+
+
+def _role_in(profile: Element, name: str) -> str | None:
+    """The ARN of the role in an instance profile; AlreadyThere for another role."""
+    role = profile.find(".//Roles/member")
+    if role is None:
+        return None
+    if role.findtext("RoleName") != name:
+        raise AlreadyThere("EntityAlreadyExists", f"profile {name} has another role")
+    return role.findtext("Arn")
+
+
+def _text(root: Element, tag: str) -> str:
+    found = root.findtext(f".//Role/{tag}")
+    if found is None:
+        raise Refused("UnknownAnswer", f"an answer about a role without {tag}")
+    return found

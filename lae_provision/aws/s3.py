@@ -1,0 +1,113 @@
+"""txaws' S3Client, asked for what it has no methods for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from twisted.web.http import OK
+from twisted.web.http_headers import Headers
+
+from lae_protocol.aws.agent import Answer
+from lae_provision.aws.channel import LIMIT, Channel
+from lae_provision.aws.whole import WholeAnswerAgent
+from lae_provision.errors import Refused
+from lae_provision.txaws3.clients import (
+    AWSServiceEndpoint,
+    RequestDetails,
+    S3Client,
+    query,
+    url_context,
+)
+
+Subresource = Sequence[tuple[str, ...]]
+
+#: txaws looks into the environment for credentials where it is given none.
+NO_CREDENTIALS = object()
+LONGEST_KEY = 1024
+_PRINTABLE = re.compile(r"[\x20-\x7e]+\Z")
+
+
+def checked_key(key: str) -> str:
+    """A key that every client means alike; raises Refused.
+
+    txaws stores ``a?b`` as ``a`` and ``/x`` as ``x``, other clients tidy dots away.
+    """
+    segments = key.split("/")
+    if (
+        not _PRINTABLE.match(key)
+        or "?" in key
+        or "#" in key
+        or len(key) > LONGEST_KEY
+        or any(segment in ("", ".", "..") for segment in segments)
+    ):
+        raise Refused("InvalidKey", f"not a key that is safe to store: {key[:80]!r}")
+    return key
+
+
+def _unsigned(credentials: object, details: RequestDetails, **more: object) -> object:
+    # The agent signs: txaws would for us-east-1, leave x-amz-* out, and log it.
+    del credentials
+    return query(credentials=None, details=details, **more)
+
+
+class BucketClient(S3Client):
+    """S3Client that signs through the channel and gives whole, bounded answers.
+
+    Its inherited methods take a ``?`` in a key for a query; :meth:`call` does not.
+    """
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+        self._virtual = not channel.endpoints.path_style
+        super().__init__(
+            creds=NO_CREDENTIALS,
+            endpoint=AWSServiceEndpoint(channel.endpoints.url("s3") + "/"),
+            query_factory=_unsigned,
+            agent=WholeAnswerAgent(
+                channel.reactor, channel.agent("s3"), channel.patience.seconds, LIMIT
+            ),
+        )
+
+    async def call(
+        self,
+        method: str,
+        bucket: str,
+        *,
+        key: str | None = None,
+        subresource: Subresource = (),
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        ok: tuple[int, ...] = (OK,),
+    ) -> Answer:
+        """One request, tried again where that helps; its status is one of *ok*.
+
+        *subresource* is the query: ``[("policy",)]``, ``[("prefix", "a/")]``.  Raises
+        :class:`~lae_provision.errors.ProvisionError`.
+        """
+
+        async def once() -> Answer:
+            details = self._details(
+                method=method.encode("ascii"),
+                url_context=self._context(bucket, key, subresource),
+                headers=Headers({n: [v] for n, v in (headers or {}).items()}),
+                body=body,
+            )
+            response, data = await self._submit(
+                self._query_factory(details, ok_status=ok)
+            )
+            return Answer(response.code, response.headers, data)
+
+        return await self._channel.attempt(once)
+
+    def _context(self, bucket: str, key: str | None, query: Subresource) -> object:
+        host, path = self.endpoint.host, [bucket]
+        if self._virtual:
+            host, path = f"{bucket}.{host}", []
+        return url_context(
+            scheme=self.endpoint.scheme,
+            host=host,
+            port=self.endpoint.port,
+            path=path + ([""] if key is None else key.split("/")),
+            query=list(query),
+        )

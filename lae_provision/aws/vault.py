@@ -1,0 +1,62 @@
+"""Sealed documents in the deployment's state bucket."""
+
+from __future__ import annotations
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from lae_provision.aws.channel import Channel, unless
+from lae_provision.aws.s3 import BucketClient, checked_key
+from lae_provision.doors import IVault, Sealed
+from lae_provision.errors import AlreadyThere
+
+TAKEN = frozenset({"PreconditionFailed"})
+MISSING = frozenset({"NoSuchKey"})
+
+
+@implementer(IVault)
+@define(frozen=True)
+class S3Vault:
+    """See :class:`~lae_provision.doors.IVault`; keys with ``?``, ``//`` or a leading
+    slash are refused.
+    """
+
+    channel: Channel
+    bucket: str
+    _client: BucketClient = field(init=False)
+
+    @_client.default
+    def _make_client(self) -> BucketClient:
+        return BucketClient(self.channel)
+
+    def put(self, document: Sealed) -> Deferred[None]:
+        """Write it where nothing is; the same bytes there already are success."""
+        return Deferred.fromCoroutine(self._put(document))
+
+    def get(self, key: str) -> Deferred[Sealed | None]:
+        """The document, None where there is none."""
+        return Deferred.fromCoroutine(self._get(key))
+
+    async def _put(self, document: Sealed) -> None:
+        written = await unless(
+            TAKEN,
+            self._client.call(
+                "PUT",
+                self.bucket,
+                key=checked_key(document.key),
+                body=document.body,
+                headers={
+                    "content-type": "application/octet-stream",
+                    "if-none-match": "*",
+                },
+            ),
+        )
+        if written is None and await self._get(document.key) != document:
+            raise AlreadyThere("PreconditionFailed", f"{document.key} has other bytes")
+
+    async def _get(self, key: str) -> Sealed | None:
+        answer = await unless(
+            MISSING, self._client.call("GET", self.bucket, key=checked_key(key))
+        )
+        return None if answer is None else Sealed(key, answer.body)
