@@ -1,0 +1,99 @@
+"""One call to Stripe: on a thread, with a deadline, retried where that is safe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from random import Random
+from typing import Any, TypeVar
+
+import stripe
+from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+
+from lae_flapp.payments.errors import FailsAgain, sorted_out
+from lae_flapp.payments.threads import StripeThreads
+from lae_flapp.payments.version import API_VERSION
+from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.process.retry import retrying
+from lae_protocol.secret import Secret
+from lae_provision.errors import TryLater
+
+T = TypeVar("T")
+
+#: Seconds to connect, and between two bytes of an answer (the library waits 80).
+CONNECT, READ = 3.05, 8.0
+#: Seconds for one call with its retries; a person may wait for it.
+DEADLINE = 20.0
+ATTEMPTS, BASE, CAP = 3, 0.5, 4.0
+
+
+def connect(api_key: Secret, endpoint: str | None) -> stripe.StripeClient:
+    """A client of its own, with no global state; *endpoint* is None for Stripe."""
+    where: Any = {} if endpoint is None else {"api": endpoint}
+    return stripe.StripeClient(
+        api_key.reveal(),
+        stripe_version=API_VERSION,
+        base_addresses=where,
+        # The library's own retries sleep on the thread, do not know 429 and cannot be
+        # stopped: so none of them, and ours on the reactor's clock.
+        max_network_retries=0,
+        http_client=stripe.RequestsClient(timeout=(CONNECT, READ)),
+    )
+
+
+@define(eq=False)
+class StripeCalls:
+    """Calls with the first of *clients* whose key Stripe knows (current, previous)."""
+
+    reactor: IReactorTime
+    threads: StripeThreads
+    clients: Sequence[stripe.StripeClient]
+    rng: Random
+
+    async def ask(self, what: str, call: Callable[[stripe.StripeClient], T]) -> T:
+        """Do one call; it must be safe to repeat.  Raises TryLater and Refused."""
+        waiting = Deferred.fromCoroutine(self._patiently(call))
+        try:
+            return await with_deadline(self.reactor, DEADLINE, what, waiting)
+        except DeadlinePassed as e:
+            raise TryLater("too-slow", str(e)) from None
+
+    async def _patiently(self, call: Callable[[stripe.StripeClient], T]) -> T:
+        return await retrying(
+            self.reactor,
+            self.rng,
+            lambda: self.threads.run(lambda: self._once(call)),
+            attempts=ATTEMPTS,
+            base=BASE,
+            cap=CAP,
+            is_retryable=_retryable,
+        )
+
+    def _once(self, call: Callable[[stripe.StripeClient], T]) -> T:
+        """On a thread."""
+        for client in self.clients[:-1]:
+            try:
+                return self._sorted(lambda c=client: call(c))  # type: ignore[misc]
+            except _KeyUnknown:
+                continue
+        return self._sorted(lambda: call(self.clients[-1]), last=True)
+
+    def _sorted(self, call: Callable[[], T], *, last: bool = False) -> T:
+        try:
+            return call()
+        except stripe.AuthenticationError as e:
+            # Nothing happened: so the key before it may be tried.
+            if not last:
+                raise _KeyUnknown from None
+            raise sorted_out(e) from None
+        except stripe.StripeError as e:
+            raise sorted_out(e) from None
+
+
+class _KeyUnknown(Exception):
+    """Stripe does not know this key (any more)."""
+
+
+def _retryable(error: Exception) -> bool:
+    return isinstance(error, TryLater) and not isinstance(error, FailsAgain)

@@ -1,0 +1,74 @@
+"""Stripe's errors, sorted by what the caller should do; without what is private.
+
+Stripe's own messages quote addresses and parts of keys, so they stay here: what goes
+on is the code, the parameter's name and the request id, by which Stripe's dashboard
+shows the rest.
+"""
+
+from __future__ import annotations
+
+import stripe
+
+from lae_provision.errors import ProvisionError, Refused, TryLater
+
+_CONFLICT = 409
+_REPLAYED = "idempotent-replayed"
+
+
+class CardRefused(Refused):
+    """The customer's bank says no.  Only the customer can do something."""
+
+
+class FailsAgain(TryLater):
+    """Stripe failed on its side, and keeps that answer for this idempotency key.
+
+    The same request with the same key will fail for 24 hours: look whether it had its
+    effect, then use another key.
+    """
+
+
+def sorted_out(error: stripe.StripeError) -> ProvisionError:
+    """What the door raises in its place."""
+    code, message = _code(error), _message(error)
+    found: ProvisionError
+    match error:
+        case stripe.CardError():
+            found = CardRefused(code, message)
+        case stripe.RateLimitError():
+            found = TryLater("rate-limited", message)
+        case stripe.APIConnectionError():
+            # Its text names the host and may hold a proxy's password.
+            found = TryLater("unreachable", "no answer from the payment service")
+        case stripe.IdempotencyError():
+            # A conflict: the same request still runs, from before our restart.
+            in_use = error.http_status == _CONFLICT
+            found = (TryLater if in_use else Refused)("idempotency_error", message)
+        case stripe.AuthenticationError() | stripe.PermissionError():
+            found = Refused("not-authorised", message)
+        case stripe.InvalidRequestError():
+            found = Refused(code, message)
+        case stripe.APIError():
+            replayed = _headers(error).get(_REPLAYED) == "true"
+            found = (FailsAgain if replayed else TryLater)("stripe-failing", message)
+        case _:
+            found = Refused("unexpected", message)
+    return found
+
+
+def _headers(error: stripe.StripeError) -> dict[str, str]:
+    return {k.lower(): v for k, v in dict(error.headers or {}).items()}
+
+
+def _code(error: stripe.StripeError) -> str:
+    return error.code or {400: "bad-request", 404: "resource_missing"}.get(
+        error.http_status or 0, "refused"
+    )
+
+
+def _message(error: stripe.StripeError) -> str:
+    known = {
+        "status": error.http_status,
+        "param": getattr(error, "param", None),
+        "request": error.request_id,
+    }
+    return ", ".join(f"{k} {v}" for k, v in known.items() if v is not None) or "none"
