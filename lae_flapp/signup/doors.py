@@ -25,7 +25,7 @@ from twisted.internet.defer import Deferred
 from zope.interface import Interface
 
 from lae_protocol.furl import Furl
-from lae_protocol.ids import Generation, SignupId
+from lae_protocol.ids import SignupId
 from lae_protocol.secret import Secret
 from lae_provision.doors import HostKey
 
@@ -65,7 +65,8 @@ class CheckoutSession:
 
     *signup_id* and *deployment* come from its metadata and are None on a session
     that is none of ours.  *url* is None once it is not open.  *subscription* and
-    *customer* are ids, None until it is complete.
+    *customer* are ids, None until it is complete; *invoice* and
+    *payment_intent* where they are known.
     """
 
     session_id: str
@@ -78,6 +79,8 @@ class CheckoutSession:
     customer: str | None
     livemode: bool
     expires_at: datetime
+    invoice: str | None = None
+    payment_intent: str | None = None
 
     @property
     def paid(self) -> bool:
@@ -144,14 +147,13 @@ class IPayments(Interface):
 
 
 class NewBootstrap(Protocol):
-    """Make the furl of one launch, and journal its hash before answering.
+    """Make the furl of one launch: a fresh swissnum on the hosts' Tub; no effect.
 
-    It is good for one host key and dies at *expires_at* or when the host is ready.
+    The routine journals the swissnum's hash (``bootstraps.issue``) together with the
+    launch's effect, so that no launch has a furl that nobody knows.
     """
 
-    def __call__(
-        self, signup_id: SignupId, generation: Generation, expires_at: datetime
-    ) -> Deferred[Furl]:
+    def __call__(self) -> Furl:
         """The furl, which only the user-data of this launch will hold."""
 
 

@@ -21,7 +21,6 @@ from lae_flapp.signup.sights import (
     Asked,
     Awaited,
     Broken,
-    Growing,
     Invisible,
     Present,
     Sight,
@@ -29,6 +28,7 @@ from lae_flapp.signup.sights import (
     Spent,
     StepName,
     Unlooked,
+    Unsettled,
 )
 
 
@@ -90,8 +90,15 @@ class Unmake:
 
 
 @define(frozen=True)
+class PayBack:
+    """Cancel and refund a payment that is not kept: a second one, or a late one."""
+
+    session_id: str
+
+
+@define(frozen=True)
 class GiveBack:
-    """Cancel the subscription, refund the charge, and put the letter in the outbox."""
+    """Cancel and refund the kept payment, and put the letter in the outbox."""
 
 
 @define(frozen=True)
@@ -108,6 +115,7 @@ Action = (
     | Retire
     | NextHost
     | Unmake
+    | PayBack
     | GiveBack
     | Close
 )
@@ -132,7 +140,15 @@ class Patience:
 
 
 def plan(goal: Goal, sights: Sights, patience: Patience) -> tuple[Action, ...]:
-    """All that is left to do for *goal*, in order, as far as can be known now."""
+    """All that is left to do for *goal*, in order, as far as can be known now.
+
+    What is owed to the customer goes first, whatever the goal.
+    """
+    owed = tuple(PayBack(session_id) for session_id in sights.owed)
+    return owed + _towards(goal, sights, patience)
+
+
+def _towards(goal: Goal, sights: Sights, patience: Patience) -> tuple[Action, ...]:
     match goal:
         case Rest():
             return ()
@@ -190,17 +206,15 @@ def forward(  # noqa: PLR0911  (one line per kind of sight: the table)
             return Look(step)
         case Absent():
             return Make(step)
-        case Asked():
+        case Asked() | Unsettled():
             return Repeat(step)
-        case Growing():
-            return LookAgain(step)
         case Broken():
             return anew
         case Awaited(deadline):
             return Await(step, deadline) if sights.now < deadline else anew
-        case Spent(since, looked):
-            return Make(step) if patience.passed(since, looked) else LookAgain(step)
-        case Invisible(since, looked):
+        case Spent() if step in _NAMED:
+            return anew
+        case Spent(since, looked) | Invisible(since, looked):
             return anew if patience.passed(since, looked) else LookAgain(step)
         case _:
             assert_never(sight)
@@ -217,7 +231,7 @@ def backward(step: StepName, sights: Sights, patience: Patience) -> Action | Non
         case Asked(since, looked) | Invisible(since, looked) | Spent(since, looked):
             # It may show up yet; what is not visible cannot be removed for certain.
             return None if patience.passed(since, looked) else LookAgain(step)
-        case Growing() | Broken() | Present():
+        case Unsettled() | Broken() | Present():
             return Unmake(step)
         case _:
             assert_never(sight)

@@ -8,6 +8,7 @@ the caller's clock.
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any, assert_never
 
 from attrs import define
 
@@ -64,8 +65,8 @@ class Spent:
 
 
 @define(frozen=True)
-class Growing:
-    """There, but of no use yet."""
+class Unsettled:
+    """There, perhaps half made: what was asked for was never answered."""
 
 
 @define(frozen=True)
@@ -86,16 +87,106 @@ class Present:
 
 
 Sight = (
-    Unlooked | Absent | Asked | Invisible | Spent | Growing | Broken | Awaited | Present
+    Unlooked
+    | Absent
+    | Asked
+    | Invisible
+    | Spent
+    | Unsettled
+    | Broken
+    | Awaited
+    | Present
 )
 
 
 @define(frozen=True)
+class NotAsked:
+    """The journal knows of nothing that was asked for, or it was removed again."""
+
+
+@define(frozen=True)
+class Open:
+    """The journal has the effect of *at* without an outcome."""
+
+    at: float
+
+
+@define(frozen=True)
+class Made:
+    """The journal has an outcome of *at*."""
+
+    at: float
+
+
+@define(frozen=True)
+class Failed:
+    """The last attempt failed for good at *at*."""
+
+    at: float
+
+
+Written = NotAsked | Open | Made | Failed
+
+
+class There(Enum):
+    """What looking showed."""
+
+    NO = "no"
+    YES = "yes"
+    BROKEN = "broken"
+
+
+@define(frozen=True)
+class Glance:
+    """A look at the cloud, at *at*; *what* is what the door answered."""
+
+    at: float
+    there: There
+    what: Any = None
+
+
+def sight_of(written: Written, glance: Glance | None, sent: float) -> Sight:
+    """Take journal and cloud together.
+
+    *sent* is when this process, or one before it, may last have sent the request.
+    """
+    if glance is None:
+        return Unlooked()
+    if glance.there is There.NO:
+        return _missing(written, glance.at, sent)
+    match written:
+        case Made() if glance.there is There.YES:
+            return Present()
+        case Open():
+            return Unsettled()
+        case _:
+            return Broken()
+
+
+def _missing(written: Written, looked: float, sent: float) -> Sight:
+    match written:
+        case NotAsked():
+            return Absent()
+        case Open(at):
+            return Asked(max(at, sent), looked)
+        case Made(at):
+            return Invisible(at, looked)
+        case Failed(at):
+            return Spent(at, looked)
+        case _:
+            assert_never(written)
+
+
+@define(frozen=True)
 class Sights:
-    """All steps as seen at *now*; what is not listed is not looked at yet."""
+    """All steps as seen at *now*; what is not listed is not looked at yet.
+
+    *owed* are payments of this signup that are not kept and not given back yet.
+    """
 
     now: float
     seen: tuple[tuple[StepName, Sight], ...] = ()
+    owed: tuple[str, ...] = ()
 
     def of(self, step: StepName) -> Sight:
         """What was seen of *step*."""

@@ -28,6 +28,8 @@ def with_deadline(
     answer: Deferred[T] = Deferred(lambda _: waiting.cancel())
 
     def passed() -> None:
+        if answer.called:  # cancelled, and *waiting* took no notice
+            return
         answer.errback(DeadlinePassed(what, seconds))
         waiting.cancel()
 

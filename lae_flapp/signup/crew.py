@@ -1,0 +1,97 @@
+"""All workers: one for each signup that has something to do, many at once.
+
+The daemon's ``service.py`` makes the crew with its workshop, calls :meth:`Crew.start`
+when the journal is open and :meth:`Crew.stop` before it closes.  The facets and the
+inbox journal what they learn and then :meth:`Crew.nudge`.
+"""
+
+from __future__ import annotations
+
+from attrs import Factory, define
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lae_flapp.journal import sessions, signups
+from lae_flapp.journal.transaction import ReadTx
+from lae_flapp.signup import turns
+from lae_flapp.signup.worker import Worker
+from lae_flapp.signup.workshop import Workshop
+from lae_protocol.ids import SignupId
+
+_log = Logger()
+
+
+@define(eq=False)
+class Crew:
+    """See the module."""
+
+    shop: Workshop
+    _workers: dict[SignupId, Worker] = Factory(dict)
+    _running: dict[SignupId, Deferred[None]] = Factory(dict)
+    _stopped: bool = False
+
+    async def start(self) -> None:
+        """Take up everything that a daemon before this one left undone."""
+        for signup_id in await self.shop.journal.read(_undone):
+            self.nudge(signup_id)
+
+    async def stop(self) -> None:
+        """End all workers where they are; what is undone is in the journal."""
+        self._stopped = True
+        for worker in self._workers.values():
+            worker.stopped = True
+        running = list(self._running.values())
+        for one in running:
+            one.cancel()
+        await DeferredList(running)
+
+    def nudge(self, signup_id: SignupId) -> None:
+        """Something was journaled for this signup: look at once."""
+        worker = self._workers.get(signup_id)
+        if worker is None:
+            self._begin(signup_id)
+        else:
+            worker.nudge()
+
+    def retry(self, signup_id: SignupId) -> None:
+        """An operator asks: go on at once, with whatever was refused."""
+        worker = self._workers.get(signup_id)
+        if worker is None:
+            self._begin(signup_id)
+        else:
+            worker.retry()
+
+    async def give_up(self, signup_id: SignupId, who: str, why: str) -> None:
+        """Refund a signup that is paid and not served (cancelled, or decided so).
+
+        Raises :class:`~lae_flapp.journal.errors.StateChanged` in any other state.
+        """
+        await self.shop.journal.write(turns.give_up, signup_id, who, why)
+        self.nudge(signup_id)
+
+    def busy(self) -> frozenset[SignupId]:
+        """Tell which signups have a worker now."""
+        return frozenset(self._workers)
+
+    def _begin(self, signup_id: SignupId) -> None:
+        if self._stopped:
+            return
+        worker = self._workers[signup_id] = Worker(signup_id, self.shop)
+        running = Deferred.fromCoroutine(worker.run())
+        self._running[signup_id] = running
+        running.addBoth(self._ended, worker)
+
+    def _ended(self, result: Failure | None, worker: Worker) -> None:
+        del self._workers[worker.signup_id], self._running[worker.signup_id]
+        if isinstance(result, Failure):
+            _log.failure("worker of {id} died", result, id=worker.signup_id)
+        elif worker.nudged():
+            # Somebody journaled something after the worker's last look.
+            self._begin(worker.signup_id)
+
+
+def _undone(tx: ReadTx) -> tuple[SignupId, ...]:
+    rows = signups.in_states(tx, {"paid", "refunding"})
+    owed = [session.signup_id for session in sessions.surplus(tx)]
+    return tuple(dict.fromkeys([*(row.signup_id for row in rows), *owed]))

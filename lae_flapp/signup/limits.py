@@ -1,0 +1,45 @@
+"""How patient the routine is.  All in seconds, but for counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from attrs import define
+
+HOUR = 3600.0
+
+
+@define(frozen=True)
+class Limits:
+    """The defaults are for production."""
+
+    #: One outside call, retries within the door included.
+    call: float = 60.0
+    #: Outside calls at the same time, over all signups.
+    together: int = 16
+    #: After a failure: exponential with jitter, between these.
+    retry_base: float = 1.0
+    retry_cap: float = 60.0
+    #: While something is not visible, or has no address yet.
+    look_again: float = 0.5
+    look_again_cap: float = 5.0
+    #: A failure that lasts so long is shown to the customer, and told to an operator.
+    delayed_after: float = 10.0
+    troubled_after: float = 600.0
+    #: What is refused for good is tried again so seldom, unless an operator asks.
+    refused_again: float = HOUR
+    #: How long what was made, or asked for, may stay invisible.
+    visibility: float = 60.0
+    #: A bootstrap furl's life, so the time until a host must have claimed.
+    claim: float = 1800.0
+    #: From the claim to the self-test's report.
+    self_test: float = 600.0
+    #: Hosts launched for one signup before an operator must look.
+    hosts: int = 3
+    #: A signup that is not served so long after its payment is refunded.
+    serve_within: float = 24 * HOUR
+
+    @property
+    def claim_span(self) -> timedelta:
+        """A bootstrap furl's life."""
+        return timedelta(seconds=self.claim)
