@@ -1,0 +1,1 @@
+"""Instances as directories and process groups, each with its metadata service."""

@@ -1,0 +1,1 @@
+"""S3: a real server (SeaweedFS) that stores, behind a front that checks."""

@@ -1,0 +1,155 @@
+"""The S3 endpoint: who asks, may they, is anything to go wrong; then the store.
+
+An upload is read whole before anything of it is passed on: its hash is checked first,
+as S3 does before it keeps an object, and a client that vanishes in the middle leaves
+nothing behind.  Downloads stream.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from attrs import define
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from lae_provision.localcloud.account.principals import Principal, authenticate
+from lae_provision.localcloud.account.signature import Authorization
+from lae_provision.localcloud.control import CONTROL_PATH, Control
+from lae_provision.localcloud.exchange import (
+    ApiError,
+    ApiRequest,
+    ApiResponse,
+    error_response,
+)
+from lae_provision.localcloud.faults import Struck
+from lae_provision.localcloud.front.gate import in_its_words
+from lae_provision.localcloud.front.trouble import Trouble
+from lae_provision.localcloud.front.web import (
+    cut,
+    gone,
+    read_request,
+    spawn,
+    write_head,
+    write_response,
+)
+from lae_provision.localcloud.s3.body import Relay
+from lae_provision.localcloud.s3.configuration import Configuration
+from lae_provision.localcloud.s3.forward import Store, Stored
+from lae_provision.localcloud.s3.operations import Operation, operation_of
+from lae_provision.localcloud.s3.permission import Permissions
+
+_NOT_FOUND = 404
+
+
+@define(frozen=True)
+class _Asked:
+    said: Authorization
+    operation: Operation
+    request: ApiRequest
+
+
+class S3Front(Resource):
+    """Answers every path."""
+
+    isLeaf = True
+
+    def __init__(
+        self,
+        permissions: Permissions,
+        configuration: Configuration,
+        store: Store,
+        *,
+        trouble: Trouble,
+        control: Control,
+        now: Callable[[], datetime],
+    ) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._permissions, self._configuration = permissions, configuration
+        self._store, self._trouble, self._control = store, trouble, control
+        self._now = now
+
+    def render(self, request: Any) -> int:
+        """One request."""
+        if request.path.startswith(CONTROL_PATH):
+            return self._control.render(request)
+        try:
+            read = read_request(request)
+            asked = _Asked(Authorization.of(read.headers), operation_of(read), read)
+        except ApiError as e:
+            write_response(request, error_response("s3", in_its_words("s3", e)))
+            return NOT_DONE_YET
+        return spawn(request, "s3", self._serve(request, asked))
+
+    async def _serve(self, request: Any, asked: _Asked) -> None:
+        """The whole way of one request.
+
+        1. whose key is it, and was the request signed with it;
+        2. do the policies of the holder and of the bucket allow it;
+        3. the account's model or the store answers, as the faults want it;
+        4. the answer goes out.
+        """
+        principal = await self._permissions.principal(asked.said.access_key)
+        authenticate(principal, asked.said, asked.request, self._now())
+        operation = asked.operation
+        asks = operation.asks(asked.request)
+        await self._permissions.require(principal, operation.bucket, asks)
+        limit: int | None = None
+
+        async def do(struck: Struck | None) -> ApiResponse | Stored:
+            nonlocal limit
+            if struck is not None and struck.fault.kind == "cut-body":
+                limit = struck.fault.bytes
+            return await self._do(operation, asked.request)
+
+        answer = await self._trouble.around(operation, do, _discard)
+        if isinstance(answer, Stored):
+            await _relay(request, answer, limit)
+        else:
+            write_response(request, self._hidden(principal, operation, answer))
+
+    async def _do(
+        self, operation: Operation, request: ApiRequest
+    ) -> ApiResponse | Stored:
+        if operation.by == "store":
+            return await self._store.answer(operation, request)
+        try:
+            return await self._configuration.answer(operation, request)
+        finally:
+            if request.method in ("PUT", "DELETE"):
+                self._permissions.forget()
+
+    def _hidden(
+        self, principal: Principal, operation: Operation, answer: ApiResponse
+    ) -> ApiResponse:
+        """Who may not list a bucket is not told that a key is not there."""
+        missing = answer.status == _NOT_FOUND and operation.key
+        reads = operation.action in ("GetObject", "HeadObject")
+        if not (missing and reads) or self._permissions.may(
+            principal, "s3:ListBucket", operation.bucket
+        ):
+            return answer
+        return error_response("s3", ApiError(403, "AccessDenied", "Access Denied"))
+
+
+def _discard(answer: ApiResponse | Stored) -> None:
+    if isinstance(answer, Stored):
+        answer.discard()
+
+
+async def _relay(request: Any, answer: Stored, limit: int | None) -> None:
+    if gone(request):
+        answer.discard()
+        return
+    write_head(request, answer.status, answer.headers)
+    relay = Relay(request, limit)
+    answer.response.deliverBody(relay)  # type: ignore[no-untyped-call]
+    whole = await relay.finished
+    if gone(request):
+        return
+    if whole:
+        request.finish()
+    else:
+        cut(request)

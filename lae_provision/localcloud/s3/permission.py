@@ -1,0 +1,87 @@
+"""Who holds a key and what a bucket's own policy says, remembered until it changes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from lae_provision.localcloud.account.moto import ACCOUNT_ID, Moto
+from lae_provision.localcloud.account.policy import Ask, Policy, is_allowed
+from lae_provision.localcloud.account.principals import Principal, find_principal
+from lae_provision.localcloud.exchange import ApiError
+
+
+class Permissions:
+    """Asks the account only after something changed there: objects come quickly."""
+
+    def __init__(self, moto: Moto) -> None:
+        self._moto = moto
+        self._principals: dict[str, Principal] = {}
+        self._policies: dict[str, Policy | None] = {}
+
+    def forget(self) -> None:
+        """Something changed."""
+        self._principals.clear()
+        self._policies.clear()
+
+    async def principal(self, access_key: str) -> Principal:
+        """The holder of a key; raises :class:`ApiError`."""
+        held = self._principals.get(access_key)
+        if held is None:
+            held = await self._moto.run(find_principal, self._moto, access_key)
+            self._principals[access_key] = held
+        return held
+
+    async def require(
+        self, principal: Principal, bucket: str, asks: Sequence[Ask]
+    ) -> None:
+        """Raise :class:`ApiError` unless all is allowed, by role and by bucket."""
+        if bucket and bucket not in self._policies:
+            found = await self._moto.run(_bucket_policy, self._moto, bucket)
+            self._policies[bucket] = found
+        policy = self._policies.get(bucket)
+        own = () if policy is None else (_as_seen_by(principal, policy),)
+        for ask in asks:
+            # In one account a bucket's policy can allow as well as deny.
+            principal.require([ask], also=own)
+
+    def may(self, principal: Principal, action: str, bucket: str) -> bool:
+        """Tell whether the principal's own policies allow it on the bucket."""
+        ask = Ask(action, f"arn:aws:s3:::{bucket}", {"s3:prefix": ("",)})
+        return is_allowed(ask, principal.policies, principal.boundary)
+
+
+def _bucket_policy(moto: Moto, bucket: str) -> Policy | None:
+    held = moto.backend("s3").buckets.get(bucket)
+    if held is None or not held.policy:
+        return None
+    text = held.policy
+    policy: Policy = json.loads(text)
+    return policy
+
+
+def _as_seen_by(principal: Principal, policy: Policy) -> Policy:
+    """The statements that are about this principal, without saying so."""
+    statements = policy.get("Statement", ())
+    return {
+        "Statement": [
+            {k: v for k, v in statement.items() if k != "Principal"}
+            for statement in (
+                [statements] if isinstance(statements, dict) else statements
+            )
+            if _is_about(principal, statement.get("Principal"))
+        ]
+    }
+
+
+def _is_about(principal: Principal, named: Any) -> bool:
+    if named == "*":
+        return True
+    if not isinstance(named, dict) or "AWS" not in named:
+        raise ApiError(
+            500, "UnjudgeablePolicy", "a bucket policy for something but AWS accounts"
+        )
+    names = named["AWS"] if isinstance(named["AWS"], list) else [named["AWS"]]
+    all_of_us = {"*", ACCOUNT_ID, f"arn:aws:iam::{ACCOUNT_ID}:root"}
+    return bool(all_of_us & set(names)) or principal.arn in names

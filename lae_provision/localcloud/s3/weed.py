@@ -1,0 +1,213 @@
+"""SeaweedFS as a child process: a real S3 server, on loopback, with a fresh folder.
+
+Why not moto's S3: see ``docs/decisions``.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import signal
+import socket
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.error import ConnectError
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+from twisted.web.client import (
+    Agent,
+    HTTPConnectionPool,
+    ResponseFailed,
+    ResponseNeverReceived,
+    _HTTP11ClientFactory,
+)
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IBodyProducer, IResponse
+
+from lae_protocol.aws.body import read_body
+from lae_protocol.aws.sigv4 import UNSIGNED_PAYLOAD, Credentials, Scope, sign
+from lae_protocol.secret import Secret
+from lae_provision.localcloud.child import Child, Program
+
+#: Seconds until the server answers, on a machine that is busy.
+_PATIENCE = 60.0
+_BETWEEN_LOOKS = 0.05
+_CONNECTIONS = 64
+#: Less than the server's own 120 s, so that it never closes under a request of ours.
+_IDLE = 60
+_FORBIDDEN = 403
+_SMALL = 1 << 20
+
+
+class _QuietFactory(_HTTP11ClientFactory):
+    """Twisted's own logs two lines a connection."""
+
+    noisy = False
+
+
+class WeedFailed(Exception):
+    """The server did not come up; its log says why."""
+
+
+class Weed:
+    """The server, and signed requests to it."""
+
+    _log = Logger()
+
+    def __init__(self, reactor: Any, folder: Path, region: str) -> None:
+        self._reactor, self._folder, self._region = reactor, folder, region
+        self._keys = Credentials("localcloud", Secret(secrets.token_hex(20)))
+        self._pool = HTTPConnectionPool(reactor)  # type: ignore[no-untyped-call]
+        self._pool._factory = _QuietFactory  # noqa: SLF001  (there is no other way)
+        self._pool.maxPersistentPerHost = _CONNECTIONS
+        self._pool.cachedConnectionTimeout = _IDLE
+        self._agent = Agent(reactor, pool=self._pool)  # type: ignore[no-untyped-call]
+        self._child: Child | None = None
+        self._stopping = False
+        self._exit: str | None = None
+        self._base = ""
+
+    async def start(self) -> None:
+        """Run it, and wait until it answers; raises :class:`WeedFailed`."""
+        data = self._folder / "data"
+        data.mkdir(parents=True)
+        ports = free_ports(8)
+        self._base = f"http://127.0.0.1:{ports[6]}"
+        program = Program(
+            argv=_argv(self._folder, ports),
+            env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder)},
+            cwd=self._folder,
+            log=self._folder / "weed.log",
+            death_signal=signal.SIGKILL,
+        )
+        _write_secret(self._folder / "s3.json", _identities(self._keys))
+        self._child = Child(self._reactor, program, self._ended)
+        self._child.start()
+        give_up = self._reactor.seconds() + _PATIENCE
+        while not await self._answers():
+            if self._exit is not None or self._reactor.seconds() > give_up:
+                raise WeedFailed(self._exit or "no answer", str(program.log))
+            await deferLater(self._reactor, _BETWEEN_LOOKS)
+
+    async def stop(self) -> None:
+        """Kill it: it takes over ten seconds to end by itself, and what it keeps is
+        forgotten anyway.
+        """
+        self._stopping = True
+        closing = self._pool.closeCachedConnections()  # type: ignore[no-untyped-call]
+        await closing
+        if self._child is not None:
+            await self._child.stop(0)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        query: str,
+        headers: dict[str, str],
+        body: IBodyProducer | None,
+    ) -> Deferred[IResponse]:
+        """One request, signed; *path* and *query* are quoted already."""
+        url = self._base + path + (f"?{query}" if query else "")
+        signed = sign(
+            self._keys,
+            Scope(self._region, "s3"),
+            datetime.now(UTC),
+            method=method,
+            url=url,
+            headers=headers,
+            payload=UNSIGNED_PAYLOAD,
+        )
+        sent = Headers({n: [v] for n, v in signed.items() if n != "content-length"})
+        return self._agent.request(method.encode(), url.encode(), sent, body)
+
+    async def small(
+        self, method: str, path: str, query: str = "", body: IBodyProducer | None = None
+    ) -> tuple[int, bytes]:
+        """One request whose answer is small: status and body."""
+        response = await self.request(method, path, query, {}, body)
+        if method == "HEAD":
+            return response.code, b""
+        text = await read_body(self._reactor, response, seconds=30, limit=_SMALL)
+        return response.code, text
+
+    async def _answers(self) -> bool:
+        try:
+            code, _ = await self.small("GET", "/")
+        except (ConnectError, ResponseFailed, ResponseNeverReceived):
+            return False
+        # The gateway listens before it knows its keys, and before it has volumes.
+        return code not in (_FORBIDDEN, 500, 503)
+
+    def _ended(self, how: str) -> None:
+        self._exit = how
+        if not self._stopping:
+            self._log.error("the S3 server {how}", how=how)
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of loopback that were free a moment ago, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+def _identities(keys: Credentials) -> str:
+    key = {"accessKey": keys.access_key, "secretKey": keys.secret_key.reveal()}
+    actions = ["Admin", "Read", "Write", "List", "Tagging"]
+    who = {"name": "front", "credentials": [key], "actions": actions}
+    return json.dumps({"identities": [who]})
+
+
+def _write_secret(path: Path, text: str) -> None:
+    path.touch(0o600)
+    path.write_text(text)
+
+
+def _argv(folder: Path, ports: list[int]) -> list[str]:
+    master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = ports
+    options: dict[str, object] = {
+        "dir": folder / "data",
+        "ip": "127.0.0.1",
+        "ip.bind": "127.0.0.1",
+        "master.port": master,
+        "master.port.grpc": master_grpc,
+        "master.volumeSizeLimitMB": 256,
+        "master.telemetry": "false",
+        "volume.port": volume,
+        "volume.port.grpc": volume_grpc,
+        "volume.max": 0,
+        "volume.minFreeSpacePercent": 0,
+        "volume.preStopSeconds": 0,
+        "filer": "true",
+        "filer.port": filer,
+        "filer.port.grpc": filer_grpc,
+        "filer.localSocket": f"@s4-filer-{filer}",
+        "s3": "true",
+        "s3.port": s3,
+        "s3.port.grpc": s3_grpc,
+        "s3.config": folder / "s3.json",
+        "s3.localSocket": f"@s4-s3-{s3}",
+        "s3.port.iceberg": 0,
+        "s3.port.lance": 0,
+        "s3.iam": "false",
+        "s3.autoCreateBucket": "false",
+        "s3.allowDeleteBucketNotEmpty": "false",
+    }
+    weed = Path(sys.executable).with_name("weed")
+    return [
+        str(weed),
+        "-logtostderr",
+        "server",
+        *(f"-{name}={value}" for name, value in options.items()),
+    ]

@@ -1,0 +1,1 @@
+"""A mail server: STARTTLS and AUTH required, delivery into a Maildir."""
