@@ -54,6 +54,9 @@ EXTRAS = {
         "pytest",
         "pytest-timeout",
         "ruff",
+        # What upstream's own tests import, which ours run.
+        "fixtures",
+        "testtools",
         "treq",
         "types-PyYAML",
         "types-docutils",

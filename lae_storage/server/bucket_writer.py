@@ -1,0 +1,109 @@
+"""What a client writes a new immutable share to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from allmydata.interfaces import ConflictingWriteError, DataTooLargeError
+from attrs import define, field
+from twisted.internet.interfaces import IDelayedCall, IReactorTime
+
+from lae_storage.server.keys import ShareName
+from lae_storage.server.outcome import Outcome
+from lae_storage.server.spool import Conflict, Spool
+from lae_storage.server.upload import Upload
+
+#: Seconds without a write after which an upload is thrown away, as upstream's are.
+IDLE = 30 * 60
+
+
+class UploadOver(Exception):
+    """The upload was closed, aborted, or timed out.  Begin a new one."""
+
+
+@define(eq=False)
+class BucketWriter:
+    """One share's upload.  *closed_as* is told once: the share's length, or None
+    when nothing was stored.
+    """
+
+    name: ShareName
+    spool: Spool
+    upload: Upload
+    clock: IReactorTime
+    closed_as: Callable[[BucketWriter, int | None], None]
+    _closing: Outcome[None] | None = None
+    _over: bool = False
+    _timeout: IDelayedCall = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._timeout = self.clock.callLater(IDLE, self.abort)
+
+    def allocated_size(self) -> int:
+        """The share's length."""
+        return self.spool.length
+
+    def required_ranges(self) -> Any:
+        """What is yet to be written, as a RangeMap."""
+        return self.spool.required()
+
+    async def write(self, offset: int, data: bytes) -> bool:
+        """Take some bytes; whether all are there now.
+
+        Raises ConflictingWriteError, DataTooLargeError, :class:`UploadOver`, and
+        what makes sending fail.
+        """
+        if self._over or self._closing is not None:
+            raise UploadOver
+        self._timeout.reset(IDLE)
+        if offset < 0 or offset + len(data) > self.spool.length:
+            raise DataTooLargeError(self.spool.length, offset, len(data))
+        try:
+            self.spool.write(offset, data)
+        except Conflict:
+            raise ConflictingWriteError(f"at {offset}") from None
+        complete = self.spool.complete()
+        await self.upload.advance()
+        return complete
+
+    async def close(self) -> None:
+        """Store the share; when this is done it is in S3, and others see it.
+
+        Closing a second time answers as the first.
+        """
+        if self._closing is None:
+            if self._over:
+                raise UploadOver
+            self._closing = Outcome()
+            await self._close(self._closing)
+        await self._closing.wait()
+
+    async def _close(self, closing: Outcome[None]) -> None:
+        self._timeout.cancel()
+        try:
+            await self.upload.finish()
+        except Exception as e:  # noqa: BLE001  (raised to whoever waits)
+            self._end(None)
+            closing.fail(e)
+        else:
+            self._end(self.spool.length)
+            closing.succeed(None)
+
+    def disconnected(self) -> None:
+        """The client is gone; a share that is being stored is stored all the same."""
+        self.abort()
+
+    def abort(self) -> None:
+        """Throw away what was written, unless it is being stored already."""
+        if self._over or self._closing is not None:
+            return
+        if self._timeout.active():
+            self._timeout.cancel()
+        self.upload.stop()
+        self._end(None)
+
+    def _end(self, stored: int | None) -> None:
+        self._over = True
+        self.closed_as(self, stored)
+        self.spool.close()

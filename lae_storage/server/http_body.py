@@ -1,0 +1,85 @@
+"""Long answers, written as fast as the client takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IPushProducer
+from zope.interface import implementer
+
+from lae_storage.server.http_answers import AnyRequest
+
+#: Bytes of a share asked for at once.
+PIECE = 1024 * 1024
+
+
+class ClientGone(Exception):
+    """The connection ended before the answer did."""
+
+
+@implementer(IPushProducer)
+@define(eq=False)
+class Faucet:
+    """Tells a coroutine when it may write on."""
+
+    _open: bool = True
+    _gone: bool = False
+    _waiting: Deferred[None] | None = None
+
+    def pauseProducing(self) -> None:
+        """The connection's buffer is full."""
+        self._open = False
+
+    def resumeProducing(self) -> None:
+        """There is room again."""
+        self._open = True
+        self._go_on()
+
+    def stopProducing(self) -> None:
+        """The client is gone."""
+        self._gone = True
+        self._go_on()
+
+    def _go_on(self) -> None:
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.callback(None)
+
+    async def ready(self) -> None:
+        """Wait for room; raises :class:`ClientGone`."""
+        if not self._open and not self._gone:
+            self._waiting = Deferred()
+            await self._waiting
+        if self._gone:
+            raise ClientGone
+
+
+async def pour(
+    request: AnyRequest,
+    read: Callable[[int, int], Awaitable[bytes]],
+    start: int,
+    stop: int,
+) -> None:
+    """Write the bytes from *start* to *stop* as the answer's body.
+
+    Raises what *read* raises; what was written until then cannot be taken back.
+    """
+    if request._disconnected:  # noqa: SLF001  (Twisted tells nowhere else)
+        raise ClientGone
+    faucet = Faucet()
+    request.registerProducer(faucet, True)  # noqa: FBT003  (Twisted's signature)
+    try:
+        at = start
+        while at < stop:
+            await faucet.ready()
+            data = await read(at, min(PIECE, stop - at))
+            if not data:
+                raise ClientGone
+            await faucet.ready()
+            request.write(data)
+            at += len(data)
+    finally:
+        if not request._disconnected:  # noqa: SLF001
+            request.unregisterProducer()

@@ -1,0 +1,84 @@
+"""The edge of the HTTP front: who may ask, and how much a request may bring.
+
+Everything is checked when the headers are here, before a byte of the body is kept:
+without the swissnum a request costs one comparison, and its body goes nowhere.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+from allmydata.storage.http_common import swissnum_auth_header
+from allmydata.util.hashutil import timing_safe_compare
+from twisted.web import http
+from twisted.web.resource import IResource
+from twisted.web.server import Request, Site
+
+#: Bodies up to this size are kept in memory, as every PATCH of upstream's client is.
+IN_MEMORY = 2 * 1024 * 1024
+#: The longest body of an authenticated request: one change of a mutable file.
+LONGEST_BODY = 1024 * 1024 * 1024
+#: Seconds in which a connection must send something.
+IDLE = 15 * 60
+
+
+class Sink(BytesIO):
+    """Keeps nothing."""
+
+    def write(self, data: Any) -> int:
+        """Drop it."""
+        return len(data)
+
+
+class GuardedRequest(Request):
+    """Refused before its body, where it is nobody's or too long.
+
+    *refusal* is the status to answer with, None for a request to be served.
+    """
+
+    refusal: int | None = None
+
+    def gotLength(self, length: int | None) -> None:
+        """The headers are here: decide where the body goes."""
+        site: GuardedSite = self.channel.site  # type: ignore[attr-defined]
+        self.refusal = site.judge(self, length)
+        if self.refusal is not None:
+            self.content = Sink()
+        elif length is not None and length <= IN_MEMORY:
+            self.content = BytesIO()
+        else:
+            self.content = tempfile.TemporaryFile(dir=site.folder)  # noqa: SIM115
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """A piece of the body; one without a length may grow too long."""
+        assert self.content is not None
+        if self.refusal is None and self.content.tell() + len(data) > LONGEST_BODY:
+            self.refusal = http.REQUEST_ENTITY_TOO_LARGE
+            self.content = Sink()
+        self.content.write(data)
+
+
+class GuardedSite(Site):
+    """Serves *resource* to those who know *swissnum*; *folder* is for long bodies."""
+
+    def __init__(self, resource: IResource, swissnum: bytes, folder: Path) -> None:
+        super().__init__(  # type: ignore[no-untyped-call]
+            resource, requestFactory=GuardedRequest, timeout=IDLE
+        )
+        self._expected = swissnum_auth_header(swissnum)
+        self.folder = folder
+
+    def log(self, _: Any) -> None:
+        """No access log: a storage index in it would tell who reads what."""
+
+    def judge(self, request: Request, length: int | None) -> int | None:
+        """The status to refuse with, or None."""
+        authorization = request.getHeader(b"authorization") or b""
+        if not timing_safe_compare(authorization, self._expected):
+            return http.UNAUTHORIZED
+        if length is not None and length > LONGEST_BODY:
+            return http.REQUEST_ENTITY_TOO_LARGE
+        return None

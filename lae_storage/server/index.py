@@ -1,0 +1,151 @@
+"""What exists, in memory: read from a listing at start, kept true by each write.
+
+The read path asks this and never lists the bucket.  A share takes about 200 bytes
+here, whence the packed rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from struct import Struct
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, gatherResults
+from twisted.logger import Logger
+
+from lae_storage.s3.interface import IObjectStore, Listed
+from lae_storage.server import keys
+from lae_storage.server.slot import LONGEST_TOMBSTONE
+
+_ROW = Struct(">QQ")
+_log = Logger()
+
+
+@define
+class Index:
+    """Shares by storage index, and how many bytes they take in the bucket."""
+
+    _immutable: dict[bytes, bytes] = field(factory=dict)
+    _slots: dict[bytes, int] = field(factory=dict)
+    _leases: set[bytes] = field(factory=set)
+    stored: int = 0
+    shares: int = 0
+    advisories: int = 0
+
+    # -- immutable shares ------------------------------------------------------
+
+    def immutable(self, storage_index: bytes) -> dict[int, int]:
+        """Share numbers and the lengths of their data."""
+        packed = self._immutable.get(storage_index, b"")
+        return dict(_ROW.iter_unpack(packed))
+
+    def add_immutable(self, storage_index: bytes, number: int, length: int) -> None:
+        """A share that is in the bucket; one that is known already is kept."""
+        packed = self._immutable.get(storage_index, b"")
+        if any(n == number for n, _ in _ROW.iter_unpack(packed)):
+            return
+        self._immutable[storage_index] = packed + _ROW.pack(number, length)
+        self.stored += length
+        self.shares += 1
+
+    # -- mutable slots ---------------------------------------------------------
+
+    def has_slot(self, storage_index: bytes) -> bool:
+        """Whether there is a slot with shares."""
+        return storage_index in self._slots
+
+    def set_slot(self, storage_index: bytes, size: int | None) -> None:
+        """The slot's bytes in the bucket; None when its last share is gone."""
+        self.stored -= self._slots.pop(storage_index, 0)
+        if size is not None:
+            self._slots[storage_index] = size
+            self.stored += size
+
+    def grow_slot(self, storage_index: bytes, size: int) -> None:
+        """Count a chunk of a slot."""
+        if storage_index in self._slots:
+            self._slots[storage_index] += size
+            self.stored += size
+
+    # -- leases ----------------------------------------------------------------
+
+    def has_leases(self, storage_index: bytes) -> bool:
+        """Whether a lease object stands beside the immutable shares."""
+        return storage_index in self._leases
+
+    def add_leases(self, storage_index: bytes) -> None:
+        """A lease object is in the bucket."""
+        self._leases.add(storage_index)
+
+    # -- all -------------------------------------------------------------------
+
+    def __bool__(self) -> bool:
+        return bool(self._immutable or self._slots)
+
+    def buckets(self) -> int:
+        """How many storage indexes have shares."""
+        return len(self._immutable) + len(self._slots)
+
+    def slots(self) -> Iterator[bytes]:
+        """The storage indexes of all slots."""
+        return iter(self._slots)
+
+
+def _take_immutable(index: Index, line: Listed) -> None:
+    name = keys.read_immutable(line.key)
+    index.add_immutable(name.storage_index, name.share_number, line.size)
+
+
+def _take_slot(index: Index, line: Listed) -> None:
+    # A tombstone is shorter than any slot, so that a listing tells them apart.
+    if line.size > LONGEST_TOMBSTONE:
+        index.set_slot(keys.read_slot(line.key), line.size)
+
+
+def _take_leases(index: Index, line: Listed) -> None:
+    index.add_leases(keys.read_leases(line.key))
+
+
+def _take_chunk(index: Index, line: Listed) -> None:
+    index.grow_slot(keys.read_chunk(line.key)[0], line.size)
+
+
+def _take_advisory(index: Index, _: Listed) -> None:
+    index.advisories += 1
+
+
+Take = Callable[[Index, Listed], None]
+
+
+async def _take_all(store: IObjectStore, index: Index, prefix: str, take: Take) -> None:
+    after: str | None = None
+    while True:
+        page = await store.list_page(prefix, after)
+        for line in page.objects:
+            try:
+                take(index, line)
+            except keys.ForeignKey:
+                _log.warn("an object that is not of our layout: {key}", key=line.key)
+        after = page.after
+        if after is None:
+            return
+
+
+async def read_index(store: IObjectStore) -> Index:
+    """List the bucket in pages; slots before their chunks."""
+    index = Index()
+    kinds: list[tuple[str, Take]] = [
+        (keys.IMMUTABLE, _take_immutable),
+        (keys.MUTABLE, _take_slot),
+        (keys.LEASES, _take_leases),
+        (keys.ADVISORIES, _take_advisory),
+    ]
+    await gatherResults(
+        [
+            Deferred.fromCoroutine(_take_all(store, index, prefix, take))
+            for prefix, take in kinds
+        ],
+        consumeErrors=True,
+    )
+    await _take_all(store, index, keys.CHUNKS, _take_chunk)
+    return index

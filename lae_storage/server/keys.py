@@ -1,0 +1,96 @@
+"""The names of objects in a customer's bucket; ``docs/storage-layout.rst`` has why.
+
+Everything that must be known at start (what exists, and how large) can be read from a
+listing: of an immutable share the object's size is the share's.
+"""
+
+from __future__ import annotations
+
+from allmydata.storage.common import si_a2b, si_b2a
+from attrs import define
+
+#: The layout's version; a bucket of a later one is refused.
+FORMAT = 1
+FORMAT_KEY = "s4/format"
+EPOCH_KEY = "s4/epoch"
+IMMUTABLE, MUTABLE, CHUNKS = "immutable/", "mutable/", "chunks/"
+LEASES, ADVISORIES = "leases/", "advisories/"
+
+
+class ForeignKey(ValueError):
+    """A key in the bucket that is none of this layout's."""
+
+
+def si_text(storage_index: bytes) -> str:
+    """Tahoe's base32 of a storage index: 26 characters."""
+    return str(si_b2a(storage_index), "ascii")
+
+
+def immutable_key(storage_index: bytes, share_number: int) -> str:
+    """The object that is one immutable share's data."""
+    return f"{IMMUTABLE}{si_text(storage_index)}/{share_number}"
+
+
+def leases_key(storage_index: bytes) -> str:
+    """The leases of all immutable shares of one storage index."""
+    return f"{LEASES}{si_text(storage_index)}"
+
+
+def slot_key(storage_index: bytes) -> str:
+    """All shares of one mutable slot."""
+    return f"{MUTABLE}{si_text(storage_index)}"
+
+
+def chunk_key(storage_index: bytes, chunk: str) -> str:
+    """One chunk of a large slot."""
+    return f"{CHUNKS}{si_text(storage_index)}/{chunk}"
+
+
+def advisory_key(when: str, storage_index: bytes, share_number: int, rest: str) -> str:
+    """One client's word that a share is corrupt."""
+    name = f"{when}--{si_text(storage_index)}-{share_number}-{rest}"
+    return ADVISORIES + name.replace(":", "")
+
+
+@define(frozen=True)
+class ShareName:
+    """Which share."""
+
+    storage_index: bytes
+    share_number: int
+
+
+def _si(text: str) -> bytes:
+    try:
+        storage_index: bytes = si_a2b(text.encode("ascii"))
+    except (AssertionError, ValueError, KeyError):
+        raise ForeignKey(text) from None
+    if si_text(storage_index) != text:
+        raise ForeignKey(text)
+    return storage_index
+
+
+def read_immutable(key: str) -> ShareName:
+    """Which share the key names; raises :class:`ForeignKey`."""
+    si, slash, number = key.removeprefix(IMMUTABLE).partition("/")
+    if not slash or not number.isdecimal() or str(int(number)) != number:
+        raise ForeignKey(key)
+    return ShareName(_si(si), int(number))
+
+
+def read_slot(key: str) -> bytes:
+    """The storage index that the slot's key names; raises :class:`ForeignKey`."""
+    return _si(key.removeprefix(MUTABLE))
+
+
+def read_leases(key: str) -> bytes:
+    """The storage index that the lease object's key names."""
+    return _si(key.removeprefix(LEASES))
+
+
+def read_chunk(key: str) -> tuple[bytes, str]:
+    """The storage index and the chunk's own name."""
+    si, slash, chunk = key.removeprefix(CHUNKS).partition("/")
+    if not slash or not chunk:
+        raise ForeignKey(key)
+    return _si(si), chunk

@@ -1,0 +1,187 @@
+"""Reading immutable shares by ranges, ahead of the client where it reads in order.
+
+A client reads a large file a segment at a time, waiting for each, with an excursion
+to the hash trees now and then.  So each share remembers where its recent reads ended;
+a read that goes on from there is part of a run, and a run is fetched in large spans,
+two ahead.  A read from elsewhere fetches little more than it asked for.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Hashable
+
+from attrs import define, field
+from twisted.internet.defer import Deferred
+
+from lae_storage.s3.interface import IObjectStore
+from lae_storage.server.outcome import Outcome
+
+#: A read from anywhere fetches at least so much; a run's spans grow to the largest.
+SMALLEST, LARGEST = 256 * 1024, 4 * 1024 * 1024
+#: So many bytes read in order make a run.
+RUN = 512 * 1024
+#: Spans fetched ahead of a run.
+AHEAD = 2
+#: Ends of recent reads that a run may go on from.
+RECENT = 8
+
+
+@define(eq=False)
+class Span:
+    """Bytes of a share from *start* to *stop*, here or on their way."""
+
+    start: int
+    stop: int
+    data: Outcome[bytes] = field(factory=Outcome)
+
+
+@define(eq=False)
+class Reads:
+    """What is remembered of one share's reads."""
+
+    spans: list[Span] = field(factory=list)
+    #: Where recent reads ended, and how many bytes in order had been read by then.
+    ends: deque[tuple[int, int]] = field(factory=lambda: deque(maxlen=RECENT))
+
+    def run_up_to(self, offset: int) -> int:
+        """How many bytes were read in order, ending at *offset*."""
+        return max((run for end, run in self.ends if end == offset), default=0)
+
+    def at(self, offset: int) -> Span | None:
+        """A span that has the byte at *offset*."""
+        for span in self.spans:
+            if span.start <= offset < span.stop and span.data.error is None:
+                return span
+        return None
+
+
+@define(eq=False)
+class Reader:
+    """Reads all shares of a bucket with at most *limit* bytes in memory."""
+
+    store: IObjectStore
+    limit: int
+    _reads: OrderedDict[Hashable, Reads] = field(factory=OrderedDict)
+    _held: int = 0
+
+    async def read(self, key: str, length: int, offset: int, size: int) -> bytes:
+        """*size* bytes from *offset* of the share of *length*, cut at its end."""
+        stop = min(offset + size, length)
+        if offset >= stop:
+            return b""
+        reads = self._of(key)
+        run = reads.run_up_to(offset)
+        wanted = self._cover(key, reads, range(offset, stop), length, run >= RUN)
+        reads.ends.append((stop, run + stop - offset))
+        if run >= RUN:
+            self._read_ahead(key, reads, length, stop)
+        pieces = []
+        for span in wanted:
+            data = await span.data.wait()
+            start = max(offset - span.start, 0)
+            pieces.append(data[start : stop - span.start])
+        if run >= RUN:
+            # A run does not come back.
+            for span in [s for s in reads.spans if s.stop <= offset]:
+                self._remove(reads, span)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def keep(self, key: str, data: bytes) -> None:
+        """A share that was just written is often read at once."""
+        if 0 < len(data) <= SMALLEST:
+            reads = self._of(key)
+            span = Span(0, len(data))
+            span.data.succeed(data)
+            self._add(reads, span)
+            self._make_room(key)
+
+    # -- fetching --------------------------------------------------------------
+
+    def _of(self, key: str) -> Reads:
+        reads = self._reads.get(key)
+        if reads is None:
+            reads = self._reads[key] = Reads()
+        self._reads.move_to_end(key)
+        return reads
+
+    def _cover(
+        self,
+        key: str,
+        reads: Reads,
+        wanted: range,
+        length: int,
+        in_run: bool,  # noqa: FBT001
+    ) -> list[Span]:
+        """Spans that cover the range, in order; what is missing is fetched."""
+        spans = []
+        at = wanted.start
+        while at < wanted.stop:
+            span = reads.at(at)
+            if span is None:
+                least = LARGEST if in_run else SMALLEST
+                end = min(max(wanted.stop, at + least), length, self._next(reads, at))
+                span = self._fetch(key, reads, at, end)
+            spans.append(span)
+            at = span.stop
+        self._make_room(key)
+        return spans
+
+    def _next(self, reads: Reads, at: int) -> int:
+        """Where the next span after *at* begins, so that nothing is fetched twice."""
+        starts = [s.start for s in reads.spans if s.start > at and s.data.error is None]
+        return min(starts, default=1 << 62)
+
+    def _read_ahead(self, key: str, reads: Reads, length: int, stop: int) -> None:
+        at, until = stop, min(stop + AHEAD * LARGEST, length)
+        while at < until and self._held + LARGEST <= self.limit:
+            span = reads.at(at)
+            if span is None:
+                end = min(at + LARGEST, length, self._next(reads, at))
+                span = self._fetch(key, reads, at, end)
+            at = span.stop
+
+    def _fetch(self, key: str, reads: Reads, start: int, stop: int) -> Span:
+        span = Span(start, stop)
+        self._add(reads, span)
+        Deferred.fromCoroutine(self._fill(key, reads, span))
+        return span
+
+    async def _fill(self, key: str, reads: Reads, span: Span) -> None:
+        size = span.stop - span.start
+        try:
+            got = await self.store.get(key, span.start, size)
+            if len(got.data) != size:
+                raise ShortShare(key)  # noqa: TRY301  (told to the waiting like others)
+        except Exception as e:  # noqa: BLE001  (raised where the bytes are awaited)
+            self._remove(reads, span)
+            span.data.fail(e)
+        else:
+            span.data.succeed(got.data)
+
+    # -- what is kept ----------------------------------------------------------
+
+    def _add(self, reads: Reads, span: Span) -> None:
+        reads.spans.append(span)
+        self._held += span.stop - span.start
+
+    def _remove(self, reads: Reads, span: Span) -> None:
+        if span in reads.spans:
+            reads.spans.remove(span)
+            self._held -= span.stop - span.start
+
+    def _make_room(self, key: str) -> None:
+        """Drop what was used longest ago, never what is on its way."""
+        while self._held > self.limit:
+            oldest = next(iter(self._reads))
+            reads = self._reads[oldest]
+            for span in list(reads.spans):
+                if span.data.known() or oldest != key:
+                    self._remove(reads, span)
+            if oldest == key:
+                return
+            del self._reads[oldest]
+
+
+class ShortShare(Exception):
+    """The object is shorter than the index says: somebody changed the bucket."""

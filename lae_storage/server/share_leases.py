@@ -1,0 +1,135 @@
+"""The leases of immutable shares, in the bucket beside them.
+
+A share's first lease is in its object's own metadata, so that storing a small file is
+one request.  Later ones are in one lease object per storage index, which then has all
+leases of the shares it names; it is written on the condition of the ETag that was
+read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from attrs import define, field
+
+from lae_storage.s3.interface import Bytes, ConditionFailed, NotThere
+from lae_storage.server import keys, leases
+from lae_storage.server.bucket import OpenBucket
+from lae_storage.server.leases import Lease, Leases
+from lae_storage.server.memory_limit import Kept
+from lae_storage.server.turns import Turns
+
+#: The metadata's name of a share's first lease.
+FIRST = "s4-lease"
+#: Bytes of leases kept in memory, and what one takes there.
+KEPT, ONE = 4 * 1024 * 1024, 400
+#: Times that a second writer may come between reading and writing.
+RACES = 4
+
+ByShare = Mapping[int, Leases]
+
+
+@define(frozen=True)
+class Known:
+    """The leases of all shares of a storage index, and the lease object's ETag."""
+
+    by_share: ByShare
+    etag: str | None
+
+
+def _weight(known: Known) -> int:
+    return ONE * (1 + sum(len(held) for held in known.by_share.values()))
+
+
+@define
+class ShareLeases:
+    """All leases of the immutable shares of a bucket."""
+
+    bucket: OpenBucket
+    _turns: Turns = field(factory=Turns)
+    _known: Kept[Known] = field(factory=lambda: Kept(KEPT, _weight))
+
+    def first(self, storage_index: bytes, number: int, lease: Lease) -> None:
+        """A share was stored with this lease in its metadata."""
+        known = self._known.get(storage_index)
+        if known is None:
+            if len(self.bucket.index.immutable(storage_index)) > 1:
+                return
+            if self.bucket.index.has_leases(storage_index):
+                return
+            known = Known({}, None)
+        by_share = {**known.by_share, number: (lease,)}
+        self._known.keep(storage_index, Known(by_share, known.etag))
+
+    def in_memory(self, storage_index: bytes) -> ByShare:
+        """What is known without asking."""
+        known = self._known.get(storage_index)
+        return {} if known is None else known.by_share
+
+    async def of(self, storage_index: bytes) -> ByShare:
+        """The leases of every share of the storage index."""
+        known = await self._turns.take(
+            storage_index, lambda: self._current(storage_index)
+        )
+        return known.by_share
+
+    async def change(
+        self, storage_index: bytes, change: Callable[[ByShare], ByShare]
+    ) -> None:
+        """Replace the leases; in S3 when this is done."""
+        await self._turns.take(
+            storage_index, lambda: self._change_in_turn(storage_index, change)
+        )
+
+    async def _change_in_turn(
+        self, storage_index: bytes, change: Callable[[ByShare], ByShare]
+    ) -> None:
+        for _ in range(RACES):
+            known = await self._current(storage_index)
+            changed = change(known.by_share)
+            if changed == known.by_share:
+                return
+            body = Bytes(leases.encode(changed, self.bucket.token()))
+            try:
+                written = await self.bucket.writer.put(
+                    keys.leases_key(storage_index), body, known.etag
+                )
+            except ConditionFailed:
+                self._known.drop(storage_index)
+                self.bucket.index.add_leases(storage_index)
+                continue
+            except BaseException:
+                self._known.drop(storage_index)
+                self.bucket.index.add_leases(storage_index)
+                raise
+            self.bucket.index.add_leases(storage_index)
+            self._known.keep(storage_index, Known(changed, written.etag))
+            return
+        raise ConditionFailed("PreconditionFailed", "other writers keep coming between")
+
+    async def _current(self, storage_index: bytes) -> Known:
+        known = self._known.get(storage_index)
+        if known is None:
+            known = await self._load(storage_index)
+            self._known.keep(storage_index, known)
+        return known
+
+    async def _load(self, storage_index: bytes) -> Known:
+        by_share: dict[int, Leases] = {}
+        etag = None
+        if self.bucket.index.has_leases(storage_index):
+            try:
+                got = await self.bucket.store.get(keys.leases_key(storage_index))
+            except NotThere:
+                pass  # a write that was not acknowledged did not happen
+            else:
+                by_share, etag = leases.decode(got.data), got.head.etag
+        for number in self.bucket.index.immutable(storage_index):
+            if number not in by_share:
+                by_share[number] = await self._first_of(storage_index, number)
+        return Known(by_share, etag)
+
+    async def _first_of(self, storage_index: bytes, number: int) -> Leases:
+        head = await self.bucket.store.head(keys.immutable_key(storage_index, number))
+        text = head.metadata.get(FIRST) if head is not None else None
+        return () if text is None else (Lease.of_metadata(text),)

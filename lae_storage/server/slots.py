@@ -1,0 +1,277 @@
+"""Mutable slots in the bucket: test-and-set on one object each.
+
+A slot's object is written on the condition of the ETag that was read, inside this
+process's turn for the storage index; so neither a second node, nor a request of a
+dead one that arrives late, can undo an acknowledged write.  What is held in memory is
+what S3 acknowledged, and is forgotten when a write fails.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
+from typing import TypeVar
+
+from attrs import define, evolve, field
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from lae_storage.s3.interface import Bytes, ConditionFailed, NotThere, StoreError
+from lae_storage.server import keys, slot_object
+from lae_storage.server.bucket import OpenBucket
+from lae_storage.server.leases import Leases
+from lae_storage.server.memory_limit import Kept
+from lae_storage.server.slot import (
+    NOTHING,
+    Block,
+    Operation,
+    Outcome,
+    Read,
+    Share,
+    Slot,
+    carry_out,
+    leased,
+    needed,
+    needed_by_reads,
+    read_all,
+)
+from lae_storage.server.together import together
+from lae_storage.server.turns import Turns
+
+T = TypeVar("T")
+#: What an operation answers, and the slot to write (None: nothing to write).
+_Decision = Awaitable[tuple[T, Slot | None]]
+_log = Logger()
+#: A slot whose shares are together at most so long is one object.
+INLINE = 1024 * 1024
+#: Bytes of slots and of chunks kept in memory.
+KEPT_SLOTS, KEPT_CHUNKS = 16 * 1024 * 1024, 16 * 1024 * 1024
+#: Chunks sent or fetched at once for one operation.
+AT_ONCE = 4
+#: Times that a second writer may come between reading and writing.
+RACES = 4
+
+
+@define(frozen=True)
+class Held:
+    """A slot as S3 has it; *size* of its object.  *etag* None: there is no object."""
+
+    slot: Slot
+    etag: str | None
+    size: int
+
+
+def _weight(held: Held) -> int:
+    return held.size + 1024
+
+
+@define
+class Slots:
+    """All slots of a bucket."""
+
+    bucket: OpenBucket
+    nodeid: bytes
+    _turns: Turns = field(factory=Turns)
+    _held: Kept[Held] = field(factory=lambda: Kept(KEPT_SLOTS, _weight))
+    _chunks: Kept[bytes] = field(factory=lambda: Kept(KEPT_CHUNKS, len))
+
+    # -- reading ---------------------------------------------------------------
+
+    async def current(self, storage_index: bytes) -> Slot:
+        """The slot as it is; without any request where there is none."""
+        held = self._held.get(storage_index)
+        if held is None:
+            if not self.bucket.index.has_slot(storage_index):
+                return NOTHING
+            held = await self._turns.take(
+                storage_index, lambda: self._load(storage_index)
+            )
+        return held.slot
+
+    def in_memory(self, storage_index: bytes) -> Slot:
+        """The slot as far as it is in memory."""
+        held = self._held.get(storage_index)
+        return NOTHING if held is None else held.slot
+
+    async def read(
+        self, storage_index: bytes, numbers: Iterable[int], reads: Iterable[Read]
+    ) -> dict[int, list[bytes]]:
+        """The ranges of these shares, or of all; shares that are not there left out."""
+        asked, ranges = set(numbers), list(reads)
+        for attempt in range(RACES):
+            slot = await self.current(storage_index)
+            found = [n for n in slot.shares if not asked or n in asked]
+            try:
+                loaded = await self._fetch(
+                    storage_index, needed_by_reads(slot, found, ranges)
+                )
+            except NotThere:
+                # A write came between: its slot names other chunks.
+                if attempt == RACES - 1:
+                    raise
+                continue
+            return read_all(slot, found, ranges, loaded)
+        raise AssertionError("unreachable")
+
+    async def _load(self, storage_index: bytes) -> Held:
+        held = self._held.get(storage_index)
+        if held is None:
+            held = await self._reload(storage_index)
+        return held
+
+    async def _reload(self, storage_index: bytes) -> Held:
+        """Read the object, whatever the index says."""
+        try:
+            got = await self.bucket.store.get(keys.slot_key(storage_index))
+        except NotThere:
+            held = Held(NOTHING, None, 0)
+        else:
+            slot = slot_object.decode(got.data)
+            held = Held(slot, got.head.etag, got.head.size)
+        self._take(storage_index, held)
+        return held
+
+    def _take(self, storage_index: bytes, held: Held) -> None:
+        self._held.keep(storage_index, held)
+        size = None
+        if held.slot.shares:
+            shares = held.slot.shares.values()
+            size = held.size + sum(
+                b.size for s in shares for b in s.blocks if b.chunk is not None
+            )
+        self.bucket.index.set_slot(storage_index, size)
+
+    # -- changing --------------------------------------------------------------
+
+    async def operate(self, storage_index: bytes, operation: Operation) -> Outcome:
+        """Test, read and write, as one; acknowledged means that S3 has it."""
+
+        async def decide(slot: Slot) -> tuple[Outcome, Slot | None]:
+            loaded = await self._fetch(storage_index, needed(slot, operation))
+            outcome = carry_out(slot, operation, loaded, self.nodeid)
+            return outcome, outcome.after
+
+        return await self._change(storage_index, decide)
+
+    async def lease(
+        self,
+        storage_index: bytes,
+        change: Callable[[Mapping[int, Leases]], Mapping[int, Leases]],
+    ) -> None:
+        """Change the leases of the slot's shares."""
+
+        async def decide(slot: Slot) -> tuple[None, Slot | None]:
+            leases = {n: share.leases for n, share in slot.shares.items()}
+            return None, leased(slot, change(leases))
+
+        await self._change(storage_index, decide)
+
+    async def _change(
+        self, storage_index: bytes, decide: Callable[[Slot], _Decision[T]]
+    ) -> T:
+        return await self._turns.take(
+            storage_index, lambda: self._change_in_turn(storage_index, decide)
+        )
+
+    async def _change_in_turn(
+        self, storage_index: bytes, decide: Callable[[Slot], _Decision[T]]
+    ) -> T:
+        held = self._held.get(storage_index)
+        if held is None and not self.bucket.index.has_slot(storage_index):
+            held = Held(NOTHING, None, 0)
+        for _ in range(RACES):
+            if held is None:
+                held = await self._reload(storage_index)
+            try:
+                answer, after = await decide(held.slot)
+                if after is None:
+                    return answer
+                await self._write(storage_index, held, after)
+            except (ConditionFailed, NotThere):
+                # Another node wrote (and swept), or a tombstone is there: decide
+                # again, on what is.
+                self._held.drop(storage_index)
+                held = None
+                continue
+            except BaseException:
+                # It may have happened: the next operation reads what is there.
+                self._held.drop(storage_index)
+                raise
+            return answer
+        raise ConditionFailed("PreconditionFailed", "other writers keep coming between")
+
+    async def _write(self, storage_index: bytes, before: Held, after: Slot) -> None:
+        stored = await self._send_chunks(storage_index, after)
+        fresh = stored.chunks() - before.slot.chunks()
+        body = slot_object.encode(stored, self.bucket.author())
+        try:
+            written = await self.bucket.writer.put(
+                keys.slot_key(storage_index), Bytes(body), before.etag
+            )
+        except ConditionFailed:
+            await self._sweep(storage_index, fresh)
+            raise
+        self._take(storage_index, Held(stored, written.etag, len(body)))
+        self._later(storage_index, before.slot.chunks() - stored.chunks())
+
+    # -- chunks ----------------------------------------------------------------
+
+    async def _fetch(self, storage_index: bytes, names: set[str]) -> dict[str, bytes]:
+        wanted = sorted(names)
+        jobs = [partial(self._get_chunk, storage_index, name) for name in wanted]
+        return dict(zip(wanted, await together(jobs, AT_ONCE), strict=True))
+
+    async def _get_chunk(self, storage_index: bytes, name: str) -> bytes:
+        data = self._chunks.get(name)
+        if data is None:
+            got = await self.bucket.store.get(keys.chunk_key(storage_index, name))
+            data = got.data
+            self._chunks.keep(name, data)
+        return data
+
+    async def _send_chunks(self, storage_index: bytes, slot: Slot) -> Slot:
+        """The slot as it is to be stored: large ones with all blocks as chunks."""
+        shares = slot.shares.values()
+        if not slot.chunks() and sum(_in_memory(s) for s in shares) <= INLINE:
+            return slot
+        sending = []
+        stored = {}
+        for number, share in slot.shares.items():
+            blocks = []
+            for block in share.blocks:
+                named = block
+                if block.data is not None and block.size > 0:
+                    data = block.data[: block.size]
+                    digest = hashlib.sha256(data).hexdigest()[:32]
+                    named = Block(block.size, None, f"{self.bucket.token()}-{digest}")
+                    sending.append(partial(self._send, storage_index, named, data))
+                blocks.append(named)
+            stored[number] = evolve(share, blocks=tuple(blocks))
+        await together(sending, AT_ONCE)
+        return evolve(slot, shares=stored)
+
+    async def _send(self, storage_index: bytes, block: Block, data: bytes) -> None:
+        assert block.chunk is not None
+        self._chunks.keep(block.chunk, data)
+        # No condition: the name is this write's own and says what it holds.
+        key = keys.chunk_key(storage_index, block.chunk)
+        await self.bucket.store.put(key, Bytes(data), {})
+
+    def _later(self, storage_index: bytes, names: set[str]) -> None:
+        """Sweep behind the acknowledgement."""
+        if names:
+            Deferred.fromCoroutine(self._sweep(storage_index, names))
+
+    async def _sweep(self, storage_index: bytes, names: set[str]) -> None:
+        """Delete chunks that no manifest names; what fails waits for the big sweep."""
+        for name in names:
+            self._chunks.drop(name)
+            try:
+                await self.bucket.store.delete(keys.chunk_key(storage_index, name))
+            except StoreError as e:
+                _log.warn("a chunk is left for the sweep: {error}", error=e.code)
+
+
+def _in_memory(share: Share) -> int:
+    return sum(block.size for block in share.blocks)

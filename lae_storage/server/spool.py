@@ -1,0 +1,148 @@
+"""The bytes of an upload on their way: any order, repeats, holes of zeros.
+
+A small share stays in memory.  A larger one goes to a file without a name in the
+cache directory: it vanishes with the process, as an unfinished upload must.  Each
+write and read is of at most one network message and goes to the page cache.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+from attrs import define, field
+from collections_extended import RangeMap
+
+from lae_storage.s3.interface import Body
+
+#: Shares up to this size are spooled in memory.
+IN_MEMORY = 256 * 1024
+#: Bytes compared at once where a write repeats another.
+PIECE = 64 * 1024
+
+
+class Conflict(Exception):
+    """A write differs from what was written at the same place before."""
+
+
+@define(eq=False)
+class Spool:
+    """*length* bytes, zero until they are written."""
+
+    length: int
+    folder: Path
+    _memory: bytearray | None = None
+    _file: int = -1
+    _written: RangeMap = field(factory=RangeMap)
+    _front: int = 0
+    _highest: int = 0
+
+    def __attrs_post_init__(self) -> None:
+        if self.length <= IN_MEMORY:
+            self._memory = bytearray(self.length)
+            return
+        self._file, name = tempfile.mkstemp(dir=self.folder, prefix="upload-")
+        Path(name).unlink()
+        os.truncate(self._file, self.length)
+
+    # -- writing ---------------------------------------------------------------
+
+    def write(self, offset: int, data: bytes) -> None:
+        """Write; raises :class:`Conflict` and leaves everything as it was."""
+        end = offset + len(data)
+        # The usual case is the next bytes of a share written in order.
+        if offset < self._highest:
+            for start, stop, _ in self._written.ranges(offset, end):
+                self._compare(max(start, offset), min(stop, end), offset, data)
+        self._store(offset, data)
+        if data:
+            self._written.set(value=True, start=offset, stop=end)
+        self._highest = max(self._highest, end)
+        if offset <= self._front < end:
+            self._front = self._contiguous()
+
+    def _compare(self, start: int, stop: int, offset: int, data: bytes) -> None:
+        for at in range(start, stop, PIECE):
+            end = min(at + PIECE, stop)
+            if self.read(at, end - at) != data[at - offset : end - offset]:
+                raise Conflict
+
+    def _store(self, offset: int, data: bytes) -> None:
+        if self._memory is not None:
+            self._memory[offset : offset + len(data)] = data
+        else:
+            view, at = memoryview(data), offset
+            while view:
+                done = os.pwrite(self._file, view, at)
+                view, at = view[done:], at + done
+
+    def _contiguous(self) -> int:
+        for start, stop, _ in self._written.ranges():
+            return int(stop) if start == 0 else 0
+        return 0
+
+    def fill(self) -> None:
+        """Count the holes as written: zeros."""
+        self._front = self.length
+
+    # -- what is there ---------------------------------------------------------
+
+    @property
+    def front(self) -> int:
+        """How many bytes from the beginning are written without a gap."""
+        return self._front
+
+    def complete(self) -> bool:
+        """Whether every byte is written."""
+        return self._front == self.length and self.length > 0
+
+    def required(self) -> RangeMap:
+        """The ranges that are yet to be written, as upstream's clients get them."""
+        missing = RangeMap()
+        if self.length:
+            missing.set(value=True, start=0, stop=self.length)
+        for start, stop, _ in self._written.ranges():
+            missing.delete(start, stop)
+        return missing
+
+    def read(self, start: int, length: int) -> bytes:
+        """Some bytes; holes are zeros."""
+        length = max(0, min(length, self.length - start))
+        if self._memory is not None:
+            return bytes(self._memory[start : start + length])
+        return os.pread(self._file, length, start)
+
+    def size(self) -> int:
+        """A spool is a Body of its whole length."""
+        return self.length
+
+    def part(self, start: int, length: int) -> Body:
+        """A range of it as a Body."""
+        return _Part(self, start, min(length, self.length - start))
+
+    def whole(self) -> bytes | None:
+        """All bytes, where they are in memory."""
+        return None if self._memory is None else bytes(self._memory)
+
+    def close(self) -> None:
+        """Give memory or disk back; closing twice is nothing."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+        self._memory = bytearray() if self._memory is not None else None
+
+
+@define(frozen=True, eq=False)
+class _Part:
+    spool: Spool
+    start: int
+    length: int
+
+    def size(self) -> int:
+        return self.length
+
+    def read(self, start: int, length: int) -> bytes:
+        return self.spool.read(
+            self.start + start, max(0, min(length, self.length - start))
+        )

@@ -1,0 +1,431 @@
+"""The storage server: upstream's operations on a bucket, asynchronously.
+
+It is upstream's class by name, since upstream finds its storage server by type and
+uses its counters; nothing of upstream's way to the disk is used.  Where upstream's
+method answers, ours answers a Deferred that fires when S3 has what was acknowledged.
+What needs no request of the bucket (version, readers, room) answers at once.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import allmydata
+from allmydata.mutable.layout import MAX_MUTABLE_SHARE_SIZE
+from allmydata.storage.common import (
+    UnknownImmutableContainerVersionError,
+    UnknownMutableContainerVersionError,
+)
+from allmydata.storage.server import StorageServer, render_corruption_report
+from attrs import define
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+
+from lae_storage.s3.interface import Bytes
+from lae_storage.server import keys
+from lae_storage.server.allowance import Allowance, Suspended
+from lae_storage.server.bucket import OpenBucket
+from lae_storage.server.bucket_reader import BucketReader
+from lae_storage.server.bucket_writer import BucketWriter
+from lae_storage.server.crawlers import BucketCount, LeaseCheck
+from lae_storage.server.keys import ShareName
+from lae_storage.server.leases import (
+    Lease,
+    added_or_renewed,
+    new_lease,
+    renewed,
+    upstreams,
+)
+from lae_storage.server.reading import Reader
+from lae_storage.server.share_leases import FIRST, ByShare, ShareLeases
+from lae_storage.server.slot import LONGEST_SHARE, Operation, Vectors
+from lae_storage.server.slots import Slots
+from lae_storage.server.spool import Spool
+from lae_storage.server.upload import Upload
+
+T = TypeVar("T")
+_log = Logger()
+#: The protocol's version, under which its limits are told.
+V1 = b"http://allmydata.org/tahoe/protocols/storage/v1"
+#: Advisories kept in the bucket; a client that sends more is only logged.
+MOST_ADVISORIES = 10_000
+#: Owner numbers as upstream writes them.
+ALLOCATED, ADDED = 0, 1
+
+
+@define(frozen=True)
+class Limits:
+    """Bytes of memory for reads, and of disk for unfinished uploads together."""
+
+    read_memory: int = 32 * 1024 * 1024
+    spool: int = 8 * 1024**3
+
+
+def clear_cache(folder: Path) -> None:
+    """Nothing that an earlier process left is of use: S3 has all that counts."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in (*folder.glob("upload-*"), folder / "shares"):
+        if left.is_dir():
+            shutil.rmtree(left, ignore_errors=True)
+        else:
+            left.unlink(missing_ok=True)
+
+
+def answering(
+    method: Callable[..., Coroutine[Deferred[Any], Any, T]],
+) -> Callable[..., Deferred[T]]:
+    """Have a coroutine method answer a Deferred, as Foolscap wants it."""
+
+    def answers(*arguments: Any, **named: Any) -> Deferred[T]:
+        return Deferred.fromCoroutine(method(*arguments, **named))
+
+    answers.__doc__, answers.__name__ = method.__doc__, method.__name__
+    return answers
+
+
+class S3StorageServer(StorageServer):
+    """All shares of one grid, in one bucket."""
+
+    LeaseCheckerClass = LeaseCheck
+
+    def __init__(
+        self,
+        bucket: OpenBucket,
+        nodeid: bytes,
+        folder: Path,
+        allowance: Allowance,
+        limits: Limits | None = None,
+        **upstreams_own: Any,
+    ) -> None:
+        """*folder* is for unfinished uploads; *upstreams_own* clock, stats_provider."""
+        self._bucket, self.index = bucket, bucket.index
+        self.allowance = allowance
+        self._limits = limits or Limits()
+        self._folder = folder
+        clear_cache(folder)
+        super().__init__(str(folder), nodeid, **upstreams_own)
+        self._slots = Slots(bucket, nodeid)
+        self._leases = ShareLeases(bucket)
+        self._reader = Reader(bucket.store, self._limits.read_memory)
+
+    # -- what upstream asks of its disk ----------------------------------------
+
+    def have_shares(self) -> bool:
+        """Whether there is any; decides a node's permutation seed if it has none."""
+        return bool(self.index)
+
+    def add_bucket_counter(self) -> None:
+        """Counting needs no crawler: the index knows."""
+        self.bucket_counter = BucketCount(self.index.buckets)
+        self.bucket_counter.setServiceParent(self)  # type: ignore[no-untyped-call]
+
+    def get_available_space(self) -> int:
+        """What the quota leaves; asks nobody."""
+        return self.allowance.room(self.index.stored)
+
+    def get_version(self) -> dict[bytes, Any]:
+        """What clients poll each second; asks nobody."""
+        room = self.get_available_space()
+        limits = {
+            b"maximum-immutable-share-size": min(room, self._limits.spool),
+            b"maximum-mutable-share-size": min(MAX_MUTABLE_SHARE_SIZE, LONGEST_SHARE),
+            b"available-space": room,
+            b"tolerates-immutable-read-overrun": True,
+            b"delete-mutable-shares-with-zero-length-writev": True,
+            b"fills-holes-with-zero-bytes": True,
+            b"prevents-read-past-end-of-share-data": True,
+        }
+        release = allmydata.__full_version__.encode("utf-8")
+        return {V1: limits, b"application-version": release}
+
+    def get_stats(self) -> dict[str, Any]:
+        """Numbers for upstream's statistics."""
+        room = self.get_available_space()
+        stats = {
+            "storage_server.allocated": self.allocated_size(),
+            "storage_server.reserved_space": 0,
+            "storage_server.disk_used": self.index.stored,
+            "storage_server.disk_total": self.allowance.quota,
+            "storage_server.disk_avail": room,
+            "storage_server.accepting_immutable_shares": int(room > 0),
+            "storage_server.total_bucket_count": self.index.buckets(),
+        }
+        for category, numbers in self.get_latencies().items():
+            for name, value in numbers.items():
+                stats[f"storage_server.latencies.{category}.{name}"] = value
+        return stats
+
+    def _timed(self, category: str, since: float) -> None:
+        self.add_latency(category, self._clock.seconds() - since)
+
+    # -- immutable shares ------------------------------------------------------
+
+    @answering
+    async def allocate_buckets(  # noqa: PLR0917  (upstream's signature)
+        self,
+        storage_index: bytes,
+        renew_secret: bytes,
+        cancel_secret: bytes,
+        sharenums: Iterable[int],
+        allocated_size: int,
+        owner_num: int = ALLOCATED,
+        renew_leases: bool = True,  # noqa: FBT001, FBT002  (upstream's signature)
+    ) -> tuple[set[int], dict[int, BucketWriter]]:
+        """The shares that are here already, and writers for those there is room for."""
+        began = self._clock.seconds()
+        self.count("allocate")
+        self._must_be_immutable(storage_index)
+        lease = new_lease(owner_num, began, renew_secret, cancel_secret)
+        if renew_leases and self.index.immutable(storage_index):
+            await self._lease_immutable(storage_index, lease)
+        here = set(self.index.immutable(storage_index))
+        writers = {}
+        for number in sorted(sharenums):
+            name = ShareName(storage_index, number)
+            if number in here or name in self._bucket_writers:
+                continue
+            if self._has_room_for(allocated_size):
+                writers[number] = self._open_writer(name, allocated_size, lease)
+        self._timed("allocate", began)
+        return here, writers
+
+    def _must_be_immutable(self, storage_index: bytes) -> None:
+        if self.index.has_slot(storage_index):
+            where = keys.slot_key(storage_index)
+            raise UnknownImmutableContainerVersionError(where, "mutable")
+
+    def _has_room_for(self, size: int) -> bool:
+        allocated = self.allocated_size()
+        return (
+            size >= 0
+            and size <= self.get_available_space() - allocated
+            and size <= self._limits.spool - allocated
+        )
+
+    def _open_writer(self, name: ShareName, size: int, lease: Lease) -> BucketWriter:
+        spool = Spool(size, self._folder)
+        key = keys.immutable_key(name.storage_index, name.share_number)
+        upload = Upload(self._bucket, key, spool, {FIRST: lease.metadata()})
+
+        def closed(writer: BucketWriter, stored: int | None) -> None:
+            if stored is not None:
+                self._stored(name, spool, lease)
+            self.bucket_writer_closed(writer, stored or 0)
+
+        writer = BucketWriter(name, spool, upload, self._clock, closed)
+        self._bucket_writers[name] = writer
+        return writer
+
+    def _stored(self, name: ShareName, spool: Spool, lease: Lease) -> None:
+        storage_index, number = name.storage_index, name.share_number
+        self.index.add_immutable(storage_index, number, spool.length)
+        self._leases.first(storage_index, number, lease)
+        whole = spool.whole()
+        if whole is not None:
+            self._reader.keep(keys.immutable_key(storage_index, number), whole)
+
+    def bucket_writer_closed(self, bw: BucketWriter, consumed_size: int) -> None:
+        """An upload ended, one way or the other."""
+        if self.stats_provider:
+            self.stats_provider.count("storage_server.bytes_added", consumed_size)
+        self._bucket_writers.pop(bw.name, None)
+        for told in self._call_on_bucket_writer_close:
+            told(bw)
+
+    def get_buckets(self, storage_index: bytes) -> dict[int, BucketReader]:
+        """Readers of all shares; asks nobody."""
+        self.count("get")
+        return {
+            number: BucketReader(self, ShareName(storage_index, number), length)
+            for number, length in self.index.immutable(storage_index).items()
+        }
+
+    async def read_immutable(
+        self, name: ShareName, length: int, offset: int, size: int
+    ) -> bytes:
+        """A range of a share of *length* bytes, cut at its end."""
+        began = self._clock.seconds()
+        key = keys.immutable_key(name.storage_index, name.share_number)
+        data = await self._reader.read(key, length, offset, size)
+        self._timed("read", began)
+        self.count("read")
+        return data
+
+    def get_shares(self, storage_index: bytes) -> Iterator[tuple[int, str]]:
+        """Numbers and keys of the immutable shares; asks nobody."""
+        for number in self.index.immutable(storage_index):
+            yield number, keys.immutable_key(storage_index, number)
+
+    def has_shares(self, storage_index: bytes) -> bool:
+        """Whether there is any share, of either kind; asks nobody."""
+        return bool(self.index.immutable(storage_index)) or self.index.has_slot(
+            storage_index
+        )
+
+    def get_immutable_share_length(
+        self, storage_index: bytes, share_number: int
+    ) -> int:
+        """The share's length; raises KeyError."""
+        return self.index.immutable(storage_index)[share_number]
+
+    # -- leases ----------------------------------------------------------------
+
+    async def _lease_immutable(self, storage_index: bytes, lease: Lease) -> None:
+        def add(by_share: ByShare) -> ByShare:
+            return {n: added_or_renewed(held, lease) for n, held in by_share.items()}
+
+        await self._leases.change(storage_index, add)
+
+    @answering
+    async def add_lease(
+        self,
+        storage_index: bytes,
+        renew_secret: bytes,
+        cancel_secret: bytes,
+        owner_num: int = ADDED,
+    ) -> None:
+        """Add or renew a lease on all shares; nothing where there are none."""
+        began = self._clock.seconds()
+        self.count("add-lease")
+        lease = new_lease(owner_num, began, renew_secret, cancel_secret)
+        if self.index.immutable(storage_index):
+            await self._lease_immutable(storage_index, lease)
+        if self.index.has_slot(storage_index):
+            await self._slots.lease(
+                storage_index,
+                lambda held: {n: added_or_renewed(h, lease) for n, h in held.items()},
+            )
+        self._timed("add-lease", began)
+
+    @answering
+    async def renew_lease(self, storage_index: bytes, renew_secret: bytes) -> None:
+        """Renew the lease with this secret; raises IndexError where a share has none.
+
+        The shares that have it are renewed all the same, as upstream does.
+        """
+        began = self._clock.seconds()
+        self.count("renew")
+        if not self.has_shares(storage_index):
+            raise IndexError("no such lease to renew")
+        lease = new_lease(ADDED, began, renew_secret, b"")
+        without: list[int] = []
+
+        def renew(by_share: ByShare) -> ByShare:
+            found = {
+                n: renewed(h, lease.renew, lease.expires) for n, h in by_share.items()
+            }
+            without[:] = [n for n, held in found.items() if held is None]
+            return {n: held or by_share[n] for n, held in found.items()}
+
+        if self.index.immutable(storage_index):
+            await self._leases.change(storage_index, renew)
+        if self.index.has_slot(storage_index):
+            await self._slots.lease(storage_index, renew)
+        self._timed("renew", began)
+        if without:
+            raise IndexError("unable to renew non-existent lease")
+
+    def get_leases(self, storage_index: bytes) -> Iterator[Any]:
+        """The leases of the first immutable share, as far as they are in memory."""
+        by_share = self._leases.in_memory(storage_index)
+        return iter(upstreams(next(iter(by_share.values()), ()), self.my_nodeid))
+
+    def get_slot_leases(self, storage_index: bytes) -> Iterator[Any]:
+        """The leases of the slot's first share, as far as they are in memory."""
+        shares = self._slots.in_memory(storage_index).shares.values()
+        leases = next((share.leases for share in shares), ())
+        return iter(upstreams(leases, self.my_nodeid))
+
+    async def all_leases(self, storage_index: bytes) -> ByShare:
+        """The leases of every share, read from the bucket where need be."""
+        if self.index.has_slot(storage_index):
+            slot = await self._slots.current(storage_index)
+            return {n: share.leases for n, share in slot.shares.items()}
+        return await self._leases.of(storage_index)
+
+    # -- mutable slots ---------------------------------------------------------
+
+    @answering
+    async def slot_testv_and_readv_and_writev(
+        self,
+        storage_index: bytes,
+        secrets: tuple[bytes, bytes, bytes],
+        test_and_write_vectors: Vectors,
+        read_vector: Iterable[tuple[int, int]],
+        renew_leases: bool = True,  # noqa: FBT001, FBT002  (upstream's signature)
+    ) -> tuple[bool, dict[int, list[bytes]]]:
+        """Test, read and write all shares of a slot as one."""
+        began = self._clock.seconds()
+        self.count("writev")
+        if self.index.immutable(storage_index):
+            where = keys.immutable_key(storage_index, 0)
+            raise UnknownMutableContainerVersionError(where, "immutable")
+        if test_and_write_vectors and self.allowance.suspended:
+            raise Suspended
+        write_enabler, renew, cancel = secrets
+        lease = new_lease(ADDED, began, renew, cancel) if renew_leases else None
+        operation = Operation(
+            test_and_write_vectors, tuple(read_vector), write_enabler, lease
+        )
+        outcome = await self._slots.operate(storage_index, operation)
+        self._timed("writev", began)
+        return outcome.passed, outcome.data
+
+    @answering
+    async def slot_readv(
+        self,
+        storage_index: bytes,
+        shares: Iterable[int],
+        readv: Iterable[tuple[int, int]],
+    ) -> dict[int, list[bytes]]:
+        """Ranges of these shares, or with none named of all."""
+        began = self._clock.seconds()
+        self.count("readv")
+        data = await self._slots.read(storage_index, shares, readv)
+        self._timed("readv", began)
+        return data
+
+    @answering
+    async def enumerate_mutable_shares(self, storage_index: bytes) -> set[int]:
+        """The numbers of the slot's shares."""
+        return set((await self._slots.current(storage_index)).shares)
+
+    @answering
+    async def get_mutable_share_length(
+        self, storage_index: bytes, share_number: int
+    ) -> int:
+        """The share's length; raises KeyError."""
+        slot = await self._slots.current(storage_index)
+        return slot.shares[share_number].length
+
+    # -- advisories ------------------------------------------------------------
+
+    @answering
+    async def advise_corrupt_share(
+        self, share_type: bytes, storage_index: bytes, shnum: int, reason: bytes
+    ) -> None:
+        """Keep a client's word that a share is corrupt, if there is such a share."""
+        if not await self._exists(storage_index, shnum):
+            _log.info("an advisory for a share that is not here is dropped")
+            return
+        where = f"{keys.si_text(storage_index)}/{shnum}"
+        _log.error("a client says that {share} is corrupt", share=where)
+        if self.index.advisories >= MOST_ADVISORIES:
+            return
+        self.index.advisories += 1
+        report = render_corruption_report(
+            share_type, keys.si_text(storage_index).encode(), shnum, reason
+        )
+        # Advisories are dated with the wall clock: people read them.
+        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        key = keys.advisory_key(when, storage_index, shnum, self._bucket.token()[:8])
+        await self._bucket.store.put(key, Bytes(report.encode()), {})
+
+    async def _exists(self, storage_index: bytes, number: int) -> bool:
+        if number in self.index.immutable(storage_index):
+            return True
+        return number in (await self._slots.current(storage_index)).shares

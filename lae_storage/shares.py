@@ -1,0 +1,68 @@
+"""The storage server of a customer's host: its shares lie in the bucket.
+
+What the host asks of it stands in :class:`lae_storage.host.Shares`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from twisted.internet.defer import Deferred, succeed
+from twisted.web.iweb import IAgent
+
+from lae_protocol.aws.credentials import InstanceProfileCredentials
+from lae_protocol.aws.metadata import MetadataService
+from lae_protocol.host_messages import Desired, StoragePlace
+from lae_storage.agent.reporting import Usage
+from lae_storage.s3.over_http import BucketPlace, HttpStore
+from lae_storage.server.allowance import Allowance
+from lae_storage.server.bucket import open_bucket
+from lae_storage.server.plug import Backing, S3Client, client_class
+
+
+@define(frozen=True)
+class S3Shares:
+    """Shares in one bucket; *client_class* is what upstream's node is built from."""
+
+    backing: Backing
+    client_class: type[S3Client] = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        # The one way to set a field of a frozen class while it is made.
+        object.__setattr__(self, "client_class", client_class(self.backing))
+
+    def usage(self) -> Usage:
+        """What the shares take now; asks nobody."""
+        index = self.backing.bucket.index
+        count = index.shares + sum(1 for _ in index.slots())
+        return Usage(index.stored, count, index.advisories)
+
+    def obey(self, desired: Desired) -> None:
+        """Take the quota, and be read-only unless all is well."""
+        self.backing.allowance.quota = desired.quota
+        self.backing.allowance.suspended = desired.state != "serving"
+
+    def close(self) -> Deferred[None]:
+        """What was acknowledged is in S3 already."""
+        return succeed(None)
+
+
+async def open_shares(
+    reactor: Any,
+    agent: IAgent,
+    metadata: MetadataService,
+    place: StoragePlace,
+    folder: Path,
+) -> S3Shares:
+    """Open the bucket: check its layout, take its epoch, read its index.
+
+    *folder* gets one for unfinished uploads, which is cleared.  Raises what S3 refuses
+    (:class:`~lae_storage.s3.interface.StoreError`); trying again is safe.
+    """
+    credentials = InstanceProfileCredentials(reactor, metadata)
+    where = BucketPlace(place.bucket, place.region, place.endpoint)
+    store = HttpStore(reactor, agent, credentials, where)
+    bucket = await open_bucket(store, reactor)
+    return S3Shares(Backing(bucket, folder / "uploads", Allowance(place.quota)))
