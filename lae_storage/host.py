@@ -41,6 +41,8 @@ from lae_storage.folders import write_folders
 STOP_WITHIN = 4.0
 #: Seconds between two self-tests, first and at most.
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+#: Times that the bucket may refuse before an operator is told.
+QUIET_ATTEMPTS = 5
 #: Seconds for the daemon to hear why the process ends.
 LAST_WORDS = 3.0
 
@@ -183,7 +185,7 @@ class Host(MultiService):
         place = claimed.storage
         if place.endpoint is None:
             place = evolve(place, endpoint=self._s3_endpoint)
-        self._shares = await self._around.open_shares(place, self._volume)
+        self._shares = await self._open(place)
         folders = write_folders(
             self._volume, claimed.identity, self._volume.count_start()
         )
@@ -195,6 +197,21 @@ class Host(MultiService):
         self._reporting.about(self._shares)
         nurls: set[Any] = nodes.storage.storage_nurls
         return nurls
+
+    async def _open(self, place: StoragePlace) -> Shares:
+        attempt = 0
+        while True:
+            try:
+                return await self._around.open_shares(place, self._volume)
+            except CancelledError:
+                raise
+            except Exception as e:  # noqa: BLE001  (whatever it was, try again)
+                # The rights of a role that was made a moment ago arrive late.
+                _log.warn("the bucket cannot be opened: {why}", why=repr(e))
+                if attempt >= QUIET_ATTEMPTS:
+                    self._reach("failing", f"opening the bucket: {type(e).__name__}")
+            await self._pause(attempt)
+            attempt += 1
 
     async def _prove(self, claimed: Claimed, nurls: set[Any]) -> None:
         prove = import_module("lae_storage.self_test").prove
@@ -247,5 +264,5 @@ class Host(MultiService):
 
 def _import_upstream() -> None:
     """Import what needs Tahoe-LAFS (half a second), in a thread."""
-    for module in ("lae_storage.node", "lae_storage.self_test"):
+    for module in ("lae_storage.node", "lae_storage.self_test", "lae_storage.shares"):
         import_module(module)

@@ -210,7 +210,7 @@ class HostTests:
         cap = (await deferToThread(client.tahoe, "put", "-", data=data)).decode()
         folder = (await deferToThread(client.tahoe, "mkdir")).decode()
         await deferToThread(client.tahoe, "put", "-", f"{folder}/one", data=b"1" * 100)
-        # self.assertGreater(self.s3_server.count_objects(self.bucket), 2)
+        self.assertGreater(self.s3_server.count_objects(self.bucket), 2)
         self.assertEqual(len(self.daemon.claims), 1)
 
         host.end(signal.SIGKILL)
