@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from string import Template
 
 from attrs import define, field
 
 from lae_protocol.process.resources import config_folder
+from lae_provision.aws.policies import render
 from lae_provision.localcloud.account.moto import ACCOUNT_ID, Moto
 from lae_provision.localcloud.account.principals import arn
 
@@ -81,15 +80,14 @@ def set_up(moto: Moto, deployment: Deployment) -> SetUp:
     zone = f"{moto.region}a"
     key = _kms_key(moto)
     names = {
-        "account": ACCOUNT_ID,
-        "account_id": ACCOUNT_ID,
-        "region": moto.region,
-        "deployment": deployment.name,
-        "role_path": deployment.role_path,
-        "state_bucket": f"{deployment.name}-state",
-        "kms_key_arn": key,
-        "hosted_zone_id": _hosted_zone(moto, deployment.dns_zone),
-        "boundary_arn": arn("policy", f"{deployment.role_path}boundary"),
+        "ACCOUNT": ACCOUNT_ID,
+        "BOUNDARY_ARN": arn("policy", f"{deployment.role_path}boundary"),
+        "DEPLOYMENT": deployment.name,
+        "KMS_KEY_ARN": key,
+        "REGION": moto.region,
+        "ROLE_PATH": deployment.role_path,
+        "STATE_BUCKET": f"{deployment.name}-state",
+        "ZONE_ID": _hosted_zone(moto, deployment.dns_zone),
     }
     _boundary(moto, deployment, names)
     vpc, subnet, group = _network(moto, zone)
@@ -101,10 +99,10 @@ def set_up(moto: Moto, deployment: Deployment) -> SetUp:
         daemon=_user(moto, "s4-daemon", _shipped("daemon", names)),
         deployment=deployment.name,
         role_path=deployment.role_path,
-        boundary_arn=names["boundary_arn"],
+        boundary_arn=names["BOUNDARY_ARN"],
         kms_key_arn=key,
-        state_bucket=names["state_bucket"],
-        hosted_zone_id=names["hosted_zone_id"],
+        state_bucket=names["STATE_BUCKET"],
+        hosted_zone_id=names["ZONE_ID"],
         dns_zone=deployment.dns_zone,
         vpc_id=vpc,
         subnet_id=subnet,
@@ -122,14 +120,8 @@ def _found(pattern: str, text: str) -> str:
 
 
 def _shipped(name: str, names: dict[str, str]) -> str:
-    """The policy as it ships, its placeholders (``${region}``) filled in."""
-    path: Path = config_folder() / "policies" / f"{name}.json"
-    if not path.exists():
-        return _EVERYTHING
-    document = json.loads(path.read_text())
-    document.pop("//", None)
-    # Policy variables of AWS's own have a colon and stay.
-    return Template(json.dumps(document)).safe_substitute(names)
+    """The policy as it ships, its placeholders filled in."""
+    return render((config_folder() / "policies" / f"{name}.json").read_text(), names)
 
 
 def _user(moto: Moto, name: str, policy: str) -> AccessKey:

@@ -196,10 +196,10 @@ def without_addresses(body: bytes) -> bytes:
 
 def without_hidden(body: bytes, hidden: set[str]) -> bytes:
     """An answer of a Describe call without the items of instances not seen yet."""
-    ET.register_namespace("", _NAMESPACE)
     root = ET.fromstring(body)  # noqa: S314  (moto's own answer)
-    names = [f"{{{_NAMESPACE}}}{n}" for n in ("instanceId", "resourceId")]
-    reservation = f"{{{_NAMESPACE}}}instancesSet"
+    ET.register_namespace("", root.tag[1:].partition("}")[0])
+    names = ["{*}instanceId", "{*}resourceId"]
+    reservation = "{*}instancesSet"
     # Innermost first: a reservation whose instances are all hidden goes as well.
     for parent in reversed(list(root.iter())):
         for item in list(parent):
