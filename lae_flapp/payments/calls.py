@@ -28,7 +28,11 @@ DEADLINE = 20.0
 ATTEMPTS, BASE, CAP = 3, 0.5, 4.0
 
 
-def connect(api_key: Secret, endpoint: str | None) -> stripe.StripeClient:
+def connect(
+    api_key: Secret,
+    endpoint: str | None,
+    timeouts: tuple[float, float] = (CONNECT, READ),
+) -> stripe.StripeClient:
     """A client of its own, with no global state; *endpoint* is None for Stripe."""
     where: Any = {} if endpoint is None else {"api": endpoint}
     return stripe.StripeClient(
@@ -38,7 +42,7 @@ def connect(api_key: Secret, endpoint: str | None) -> stripe.StripeClient:
         # The library's own retries sleep on the thread, do not know 429 and cannot be
         # stopped: so none of them, and ours on the reactor's clock.
         max_network_retries=0,
-        http_client=stripe.RequestsClient(timeout=(CONNECT, READ)),
+        http_client=stripe.RequestsClient(timeout=timeouts),
     )
 
 
@@ -50,12 +54,14 @@ class StripeCalls:
     threads: StripeThreads
     clients: Sequence[stripe.StripeClient]
     rng: Random
+    deadline: float = DEADLINE
+    base: float = BASE
 
     async def ask(self, what: str, call: Callable[[stripe.StripeClient], T]) -> T:
         """Do one call; it must be safe to repeat.  Raises TryLater and Refused."""
         waiting = Deferred.fromCoroutine(self._patiently(call))
         try:
-            return await with_deadline(self.reactor, DEADLINE, what, waiting)
+            return await with_deadline(self.reactor, self.deadline, what, waiting)
         except DeadlinePassed as e:
             raise TryLater("too-slow", str(e)) from None
 
@@ -65,7 +71,7 @@ class StripeCalls:
             self.rng,
             lambda: self.threads.run(lambda: self._once(call)),
             attempts=ATTEMPTS,
-            base=BASE,
+            base=self.base,
             cap=CAP,
             is_retryable=_retryable,
         )

@@ -11,14 +11,15 @@ from klein import Klein
 from twisted.application.service import Service
 from twisted.internet import defer
 from twisted.internet.interfaces import IReactorTime
-from twisted.internet.task import LoopingCall
+from twisted.internet.task import LoopingCall, deferLater
 from twisted.logger import Logger
+from twisted.protocols.policies import WrappingFactory
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool
 
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
-from lae_provision.localcloud.listening import Listening, listen
+from lae_provision.localcloud.listening import LoopbackSite
 from lae_provision.localcloud.stripe import catalog, checkout
 from lae_provision.localcloud.stripe.api import Api
 from lae_provision.localcloud.stripe.control import Control
@@ -48,7 +49,8 @@ class LocalStripe(Service):
     api: Api = field(init=False)
     delivery: Delivery = field(init=False)
     app: Klein = field(init=False)
-    _listening: Listening | None = field(init=False, default=None)
+    _listening: Any = field(init=False, default=None)
+    _connections: Any = field(init=False, default=None)
     _sweep: LoopingCall = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -79,7 +81,7 @@ class LocalStripe(Service):
         """Where it stands, once started."""
         if self._listening is None:
             return f"http://127.0.0.1:{self.port}"
-        return self._listening.url
+        return f"http://127.0.0.1:{self._listening.getHost().port}"
 
     def sell(self, plans: tuple[Plan, ...]) -> None:
         """Make a product and a price, with the plan's id as lookup key, for each."""
@@ -98,7 +100,11 @@ class LocalStripe(Service):
     def startService(self) -> None:
         """Listen, on loopback alone."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._listening = listen(self.reactor, self.app.resource(), self.port)
+        site: Any = LoopbackSite(self.app.resource())  # type: ignore[no-untyped-call]
+        self._connections = WrappingFactory(site)  # type: ignore[no-untyped-call]
+        self._listening = self.reactor.listenTCP(
+            self.port, self._connections, interface="127.0.0.1"
+        )
         self._sweep.start(_SWEEP_SECONDS, now=False)
 
     def stopService(self) -> Any:
@@ -110,7 +116,12 @@ class LocalStripe(Service):
         listening, self._listening = self._listening, None
         waits = [self._pool.closeCachedConnections()]  # type: ignore[no-untyped-call]
         if listening is not None:
-            waits.append(listening.close())
+            waits.append(defer.maybeDeferred(listening.stopListening))
+            for connection in list(self._connections.protocols):
+                # A client may keep its connection for ever, or wait for an answer
+                # that a fault told us never to give.
+                connection.transport.abortConnection()
+            waits.append(deferLater(self.reactor, 0))
         return defer.DeferredList(waits)
 
     def _expire(self) -> None:
