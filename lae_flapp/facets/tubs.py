@@ -8,18 +8,20 @@ operators and hosts are looked up when they are used, since the journal keeps ha
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lae_flapp.facets.hosts import BootstrapFacet, HostDesk, HostFacet
 from lae_flapp.settings import TubSettings
+from lae_protocol.ids import base32
 from lae_protocol.process.tub import make_tub
 from lae_protocol.secret import Secret
 
 #: 256 random bits in base32, after one letter that says of what kind: bootstrap,
 #: host, operator.
-_NAME = re.compile(r"^(?P<kind>[bho])[a-z2-7]{52}$")
+_NAME = re.compile(r"(?P<kind>[bho])[a-z2-7]{52}\Z")
 
 
 def serving_tub(settings: TubSettings, certificate: Path) -> Any:
@@ -33,6 +35,11 @@ def serving_tub(settings: TubSettings, certificate: Path) -> Any:
 def furl_of(tub: Any, location: str, swissnum: str) -> str:
     """Compose the furl of a name at this Tub, with a plain HOST:PORT hint."""
     return f"pb://{tub.getTubID()}@{location}/{swissnum}"
+
+
+def new_name(kind: Literal["b", "f", "h", "o"]) -> str:
+    """Make the name of one facet: bootstrap, front desk, host, operator."""
+    return kind + base32(secrets.token_bytes(32))
 
 
 def serve_hosts(tub: Any, desk: HostDesk) -> None:

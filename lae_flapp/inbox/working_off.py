@@ -16,6 +16,7 @@ from lae_flapp.journal import inbox
 from lae_flapp.journal.inbox import InboxEvent
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import WriteTx
+from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
 from lae_provision.errors import ProvisionError, TryLater
 
@@ -64,8 +65,8 @@ class InboxWork:
             return
         try:
             outcome = await self._settlement.settle(session_id, "webhook")
-        except ProvisionError as e:
-            if not isinstance(e, TryLater):
+        except (ProvisionError, DeadlinePassed) as e:
+            if not isinstance(e, (TryLater, DeadlinePassed)):
                 self._log.error("{event}: {why}", event=event.event_id, why=str(e))
             await self._journal.write(self._put_off, event, str(e))
             return
@@ -76,7 +77,7 @@ class InboxWork:
                 )
             case "unknown":
                 await self._journal.write(self._unknown, event)
-            case "paid" | "unpaid" | "expired" | "surplus":
+            case "kept" | "surplus" | "unpaid" | "expired":
                 await self._journal.write(inbox.done, event.event_id)
 
     def _put_off(self, tx: WriteTx, event: InboxEvent, why: str) -> None:

@@ -24,6 +24,7 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.queue import Queue
 from lae_flapp.signup.memory import Account, MemoryPayments
+from lae_flapp.signup.workshop import Workshop
 from lae_protocol import wire
 from lae_protocol.ids import OwnerSecret, signup_id_of_form
 from lae_protocol.messages import VERSION, Owner, Plan, Register
@@ -60,9 +61,25 @@ class Desk:
     def start(self) -> None:
         self.journal = open_journal(self.folder, self.clock)
         payments = MemoryPayments(self.account, self.clock, self._weather)
-        self.settlement = Settlement(
-            self.journal, payments, "s4test", False, self.nudged.append
+        shop = Workshop(
+            journal=self.journal,
+            clock=self.clock,
+            buckets=None,
+            roles=None,
+            hosts=None,
+            addresses=None,
+            vault=None,
+            identities=None,
+            payments=payments,
+            sealer=MemorySealer(),
+            render_user_data=None,
+            new_bootstrap=None,
+            grounds={},
+            deployment="s4test",
+            livemode=False,
+            mail_domain="s4.example",
         )
+        self.settlement = Settlement(shop, self.nudged.append)
         selling = Selling(
             (PLAN,), CELL, {"instances": self.quota}, "https://s4.example"
         )

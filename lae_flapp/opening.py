@@ -1,0 +1,77 @@
+"""May we take customers?  Asked of the outside at start, and again until it is so.
+
+A daemon that could not seal an identity, or open it again, would charge people for
+what it cannot build; so the canary sings before the first registration.
+"""
+
+from __future__ import annotations
+
+from random import Random
+
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from lae_flapp.outside import Outside
+from lae_protocol.process.deadline import DeadlinePassed
+from lae_protocol.process.retry import pause
+from lae_provision.errors import ProvisionError, Refused
+
+#: Seconds between tries: the first, and the longest.
+FIRST, LONGEST = 1.0, 30.0
+
+
+class WrongAccount(Exception):
+    """The credentials are of another account than the settings say; never go on."""
+
+
+class Opening:
+    """Knows why no registrations can be taken, or that they can."""
+
+    _log = Logger()
+
+    def __init__(
+        self, clock: IReactorTime, rng: Random, outside: Outside, account: str
+    ) -> None:
+        self._clock, self._rng = clock, rng
+        self._outside, self._account = outside, account
+        self.opened = False
+
+    def closed_because(self) -> str | None:
+        """What a visitor is told; None when all is well."""
+        if self.opened:
+            return None
+        return "We are just starting, or something we depend on is away."
+
+    async def try_once(self) -> bool:
+        """Check the account, then the canary; raises :class:`WrongAccount`."""
+        try:
+            await self._outside.cloud.caller.check_account(self._account)
+        except Refused as e:
+            if e.code == "WrongAccount":
+                raise WrongAccount(e.message) from None
+            self._log.error("AWS refuses: {problem}", problem=str(e))
+            return False
+        except (ProvisionError, DeadlinePassed) as e:
+            self._log.warn("AWS does not answer: {problem}", problem=str(e))
+            return False
+        try:
+            await self._outside.identities.check_canary(self._outside.vault)
+        except (ProvisionError, DeadlinePassed) as e:
+            self._log.critical("the canary is silent: {problem}", problem=str(e))
+            return False
+        self.opened = True
+        return True
+
+    async def until_open(self) -> None:
+        """Try, with growing pauses, until it is so."""
+        attempt = 0
+        try:
+            while not await self.try_once():
+                seconds = pause(attempt, self._rng, FIRST, LONGEST)
+                await deferLater(self._clock, seconds)
+                attempt += 1
+        except CancelledError:
+            return
+        self._log.info("open for registrations")

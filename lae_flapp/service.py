@@ -1,0 +1,69 @@
+"""``twistd lae-flapp --config FILE``: the signup daemon's process."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from twisted.application.service import IService
+from twisted.python import usage
+
+from lae_flapp.daemon import Daemon
+from lae_flapp.outside import Secrets, read_secrets
+from lae_flapp.settings import DaemonSettings
+from lae_protocol.messages import Plan
+from lae_protocol.process.log import LoggedService
+from lae_protocol.process.plans import load_plans
+from lae_protocol.process.settings import SettingsError, load
+
+
+class Options(usage.Options):
+    """The command line after ``twistd lae-flapp``."""
+
+    synopsis = "[options]"
+    longdesc = "The signup daemon of S4: journal, routine, mail."
+    optParameters = [  # noqa: RUF012  (Twisted's way to declare options)
+        ["config", "c", None, "The daemon's settings (see config/daemon.example.yaml)."]
+    ]
+    optFlags = [  # noqa: RUF012
+        [
+            "take-over",
+            None,
+            "Take the journal from a daemon that cannot be stopped.",
+        ]
+    ]
+
+    settings: DaemonSettings
+    secrets: Secrets
+    plans: tuple[Plan, ...]
+
+    def postOptions(self) -> None:
+        """Read all that can be wrong before twistd goes into the background."""
+        if self["config"] is None:
+            raise usage.UsageError("--config FILE is needed")
+        try:
+            self.settings = load(Path(self["config"]).resolve(), DaemonSettings)
+            self.secrets = read_secrets(self.settings)
+            self.plans = load_plans(self.settings.plans_file)
+        except SettingsError as e:
+            raise usage.UsageError(str(e)) from None
+
+
+def makeService(options: Options) -> IService:
+    """What twistd asks for; nothing is opened before the service starts."""
+    from twisted.internet import reactor  # noqa: PLC0415  (twistd chooses it first)
+
+    # fissix makes a folder under HOME when it translates; services may have none.
+    os.environ.setdefault("XDG_CACHE_HOME", str(options.settings.state / "cache"))
+    top = LoggedService(options.parent, options.settings.log_format)
+    loop: Any = reactor
+    daemon = Daemon(
+        loop,
+        options.settings,
+        options.secrets,
+        options.plans,
+        take_over=bool(options["take-over"]),
+    )
+    daemon.setServiceParent(top)  # type: ignore[no-untyped-call]
+    return top
