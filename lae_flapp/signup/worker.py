@@ -185,7 +185,7 @@ class Worker:
                 # A bug in one step stops one signup.
                 _log.failure(
                     "{id}: {action}",
-                    Failure(error),
+                    Failure(error),  # type: ignore[no-untyped-call]
                     id=self.signup_id,
                     action=action,
                 )
