@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import inlineCallbacks, maybeDeferred
+from twisted.internet.defer import gatherResults, inlineCallbacks, maybeDeferred
 from zope.interface.verify import verifyObject
 
 from lae_flapp.signup.doors import GiveBack, IPayments
@@ -58,9 +58,7 @@ class PaymentsContract:
                 request(email=Secret("someone@else.example"))
             )
         self.assertEqual(raised.exception.code, "idempotency_error")
-        self.assertEqual(
-            await self.bench.payments.find_sessions(signup()), (first,)
-        )
+        self.assertEqual(await self.bench.payments.find_sessions(signup()), (first,))
 
     async def test_unknown(self: Any) -> None:
         """A session that was never there is None, and cannot be expired."""
@@ -70,11 +68,10 @@ class PaymentsContract:
 
     async def test_found(self: Any) -> None:
         """A signup's sessions are found by its id, oldest first, and no others."""
-        opened = []
-        for attempt in (1, 2):
-            opened.append(
-                await self.bench.payments.open_checkout(request(attempt=attempt))
-            )
+        opened = [
+            await self.bench.payments.open_checkout(request(attempt=attempt))
+            for attempt in (1, 2)
+        ]
         await self.bench.payments.open_checkout(request(signup_id=signup(2)))
         found = await self.bench.payments.find_sessions(signup())
         self.assertEqual(list(found), opened)
@@ -122,9 +119,7 @@ class PaymentsContract:
         for attempt in (1, 2):
             opened = await self.bench.payments.open_checkout(request(attempt=attempt))
             await self.bench.pay(opened.session_id)
-            sessions.append(
-                await self.bench.payments.fetch_session(opened.session_id)
-            )
+            sessions.append(await self.bench.payments.fetch_session(opened.session_id))
         return sessions
 
     async def test_given_back(self: Any) -> None:
@@ -158,10 +153,8 @@ class PaymentsContract:
         yield self.bench.pay(opened.session_id)
         asked = GiveBack(signup(), "unserved", 1, opened.session_id, None)
         both = [self.bench.payments.cancel_and_refund(asked) for _ in range(2)]
-        amounts = []
-        for one in both:
-            amounts.append((yield one).amount)
-        self.assertEqual(amounts, [900, 900])
+        done = yield gatherResults(both)
+        self.assertEqual([one.amount for one in done], [900, 900])
         self.assertEqual(self.bench.kept(), {})
 
     async def test_given_back_by_session(self: Any) -> None:

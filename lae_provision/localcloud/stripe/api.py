@@ -87,7 +87,7 @@ class Api:
             operation, ids = self._operation(method, path)
             self._authorise(request, operation)
             body = self._body(request, method)
-            if fault is not None and not fault.after_effect:
+            if fault is not None and fault.at_the_door:
                 return _spoiled(fault), False
             asked = nested(body)
             expand = _expand(asked)
@@ -114,9 +114,12 @@ class Api:
     ) -> tuple[Answer, bool]:
         origin = {"id": name, "idempotency_key": key}
         try:
-            with self.account.requested(origin):
-                found = operation.act(self.account, ids, parameters)
-            answer = Answer(200, _json(expanded(self.account, found, expand)))
+            if fault is not None and not fault.after_effect:
+                answer = _spoiled(fault)
+            else:
+                with self.account.requested(origin):
+                    found = operation.act(self.account, ids, parameters)
+                answer = Answer(200, _json(expanded(self.account, found, expand)))
         except ApiError as e:
             # Stripe keeps no result of a request whose parameters it refused.
             if key is not None:

@@ -17,7 +17,8 @@ from lae_provision.localcloud.stripe.errors import ApiError
 FaultKind = Literal[
     "rate-limit",  # 429, no effect
     "error",  # 500, no effect
-    "error-after-effect",  # 500, and it happened
+    "error-kept",  # 500, no effect, but kept for the idempotency key
+    "error-after-effect",  # 500 (kept for the key as well), and it happened
     "silence",  # no answer ever, no effect
     "silence-after-effect",  # no answer ever, and it happened
     "reset",  # the connection is closed, no effect
@@ -35,6 +36,11 @@ class Fault:
     times: int = 1
 
     @property
+    def at_the_door(self) -> bool:
+        """Whether the request is turned away before it begins."""
+        return not self.after_effect and self.kind != "error-kept"
+
+    @property
     def after_effect(self) -> bool:
         """Whether the request does its work."""
         return self.kind.endswith("-after-effect")
@@ -42,7 +48,7 @@ class Fault:
     @property
     def outcome(self) -> str:
         """``rate-limit``, ``error``, ``silence`` or ``reset``."""
-        return self.kind.removesuffix("-after-effect")
+        return self.kind.removesuffix("-after-effect").removesuffix("-kept")
 
 
 def fault_of(given: dict[str, Any]) -> Fault:
