@@ -66,6 +66,45 @@ def s3(state_dir: Path | None, *, clean: bool, port: int, region: str) -> None:
     _run_cloud(folder, _s3_told, s3_port=port, region=region)
 
 
+@localcloud.command()
+@_state_options
+@click.option("--port", default=0, help="[default: a free one]")
+@click.option("--smtputf8", is_flag=True, help="Take addresses that are not ASCII.")
+@click.option(
+    "--maildir",
+    type=click.Path(path_type=Path),
+    help="Where mail arrives.  [default: STATE/mail]",
+)
+def smtp(
+    state_dir: Path | None,
+    *,
+    clean: bool,
+    port: int,
+    smtputf8: bool,
+    maildir: Path | None,
+) -> None:
+    """Mail: STARTTLS and AUTH, into a Maildir."""
+    from twisted.internet import reactor  # noqa: PLC0415  (installs the reactor)
+
+    from lae_provision.localcloud.running import run  # noqa: PLC0415
+    from lae_provision.localcloud.smtp.server import (  # noqa: PLC0415
+        MailOptions,
+        MailServer,
+    )
+
+    folder = _prepared(state_dir, clean=clean)
+    options = MailOptions(folder, port, smtputf8, maildir)
+
+    def started(facts: Any) -> str:
+        return (
+            f"mail: {facts.host}:{facts.port} (STARTTLS, user {facts.user})\n"
+            f"  arrives in {facts.maildir}\n"
+            f"  everything else: {folder / 'smtp.json'}"
+        )
+
+    raise SystemExit(run(reactor, MailServer(reactor, options), started))
+
+
 def _run_cloud(folder: Path, told: Callable[[Any], str], **chosen: Any) -> None:
     from twisted.internet import reactor  # noqa: PLC0415  (installs the reactor)
 

@@ -15,6 +15,7 @@ from twisted.internet.defer import Deferred
 FaultKind = Literal[
     # Any service.
     "lost-reply",  # done, then the connection is cut
+    "lost-call",  # not done; the connection is cut
     "doubled",  # done twice; the second answer is given
     "error-before",  # not done; *status* and *code*
     "error-after",  # done, then *status* and *code*
@@ -24,8 +25,6 @@ FaultKind = Literal[
     "hold",  # waits until released, then does it
     # S3 alone.
     "cut-body",  # a GET's body ends after *bytes* bytes
-    # SMTP alone.
-    "drop-after-accept",  # takes the message, then cuts before saying so
 ]
 
 

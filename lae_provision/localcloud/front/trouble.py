@@ -82,6 +82,8 @@ class Trouble:
         match fault.kind:
             case "error-before":
                 raise ApiError(fault.status, fault.code, "a fault asked for")
+            case "lost-call":
+                raise CutConnection
             case "throttle":
                 raise _TOO_FAST.get(service, _THROTTLED)
             case "delay":
