@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -77,7 +80,6 @@ class Daemon(Service):
         self._rng = SystemRandom()
         self._ends: list[tuple[str, Callable[[], Any]]] = []
         self._starting: Deferred[None] | None = None
-        self.failed = False
 
     def startService(self) -> None:
         """Begin; what cannot start ends the process, with its reason in the log."""
@@ -338,8 +340,7 @@ class Daemon(Service):
 
     def _superseded(self) -> None:
         self._log.critical("another daemon took over this journal; ending")
-        self.failed = True
-        self._reactor.stop()
+        self._end_as_failed()
 
     def _could_not_start(self, failure: Failure) -> None:
         if not self.running:
@@ -350,8 +351,20 @@ class Daemon(Service):
             problem=failure.getErrorMessage(),
         )
         self._log.failure("cannot start", failure)
-        self.failed = True
+        self._end_as_failed()
+
+    def _end_as_failed(self) -> None:
+        """End the process with a status that tells its supervisor; twistd would
+        exit with 0.  At exit, so that the pid file is gone by then.
+        """
+        atexit.register(_exit_with_failure)
         self._reactor.stop()
+
+
+def _exit_with_failure() -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(1)
 
 
 def _cell(settings: DaemonSettings, cell: CellSettings) -> Cell:

@@ -15,9 +15,11 @@ from typing import Any, Literal, TextIO, cast
 from twisted.application.service import MultiService
 from twisted.logger import (
     FileLogObserver,
+    FilteringLogObserver,
     ILogObserver,
     LogEvent,
     LogLevel,
+    LogLevelFilterPredicate,
     formatEvent,
 )
 from twisted.python.components import Componentized
@@ -29,6 +31,9 @@ LogFormat = Literal["json", "text"]
 
 #: Fields of Twisted's own that say nothing to a reader of our logs.
 _NOISE = ("format", "message", "isError", "text", "why", "printed", "failure")
+
+#: Who says at each connection that there is one.
+_CHATTER = ("twisted.web.client._HTTP11ClientFactory", "txaws.client.base")
 
 
 def _field(value: Any) -> Any:
@@ -76,9 +81,13 @@ def as_text(event: LogEvent) -> str:
     return redact(text + (_traceback(event) or ""))
 
 
-def observer(out: TextIO, form: LogFormat) -> FileLogObserver:
-    """An observer that writes redacted lines to *out*."""
-    return FileLogObserver(out, as_json if form == "json" else as_text)
+def observer(out: TextIO, form: LogFormat) -> FilteringLogObserver:
+    """Write redacted lines to *out*, without debugging and chatter."""
+    levels = LogLevelFilterPredicate(defaultLogLevel=LogLevel.info)
+    for namespace in _CHATTER:
+        levels.setLogLevelForNamespace(namespace, LogLevel.warn)
+    written = FileLogObserver(out, as_json if form == "json" else as_text)
+    return FilteringLogObserver(written, [levels])
 
 
 def _file_of(options: Any) -> TextIO:
