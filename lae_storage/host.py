@@ -27,6 +27,7 @@ from lae_protocol import host_messages
 from lae_protocol.furl import Furl
 from lae_protocol.host_messages import Claimed, Desired, StoragePlace
 from lae_protocol.process.call import Facet
+from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.readiness import notify
 from lae_protocol.process.retry import pause
@@ -45,6 +46,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
 QUIET_ATTEMPTS = 5
 #: Seconds for the daemon to hear why the process ends.
 LAST_WORDS = 3.0
+
+BOUND = declare("node-bound", "the daemon bound the claim; nothing is kept here yet")
+KEPT = declare("node-kept", "identity and host furl are on the volume")
+SERVING = declare("node-serving", "the node serves, and has not proved itself yet")
 
 _log = Logger()
 
@@ -151,6 +156,7 @@ class Host(MultiService):
         await importing
         nurls = await self._serve(claimed)
         self._reach("serving")
+        crash_point(SERVING)
         notify("READY=1")
         await self._prove(claimed, nurls)
         self._reach("self-test-passed")
@@ -163,7 +169,9 @@ class Host(MultiService):
         claimed = await Claiming(around.reactor, around.rng, facet).claim(
             make_claim(key, instance)
         )
+        crash_point(BOUND)
         self._volume.keep(claimed)
+        crash_point(KEPT)
         _log.info("claimed, generation {n}", n=claimed.identity.generation)
         facet.disownServiceParent()  # type: ignore[no-untyped-call]
         return claimed
@@ -222,8 +230,10 @@ class Host(MultiService):
             except CancelledError:
                 raise
             except Exception as e:  # noqa: BLE001  (whatever it was, try again)
-                _log.failure("the self-test failed")
-                self._reach("failing", f"self-test: {type(e).__name__}")
+                # A suspended node lets nobody write, not even itself.
+                if self._reporting is None or not self._reporting.suspended:
+                    _log.failure("the self-test failed")
+                    self._reach("failing", f"self-test: {type(e).__name__}")
             else:
                 return
             await self._pause(attempt)

@@ -61,6 +61,7 @@ class Reporting(Service):
         self._last: tuple[Phase, str | None] = ("starting", None)
         self._telling = False
         self._node: Node | None = None
+        self._desired: Desired | None = None
         self._again = LoopingCall(self._repeat)
         self._again.clock = reactor
         self._seconds = seconds
@@ -77,9 +78,16 @@ class Reporting(Service):
         if self._again.running:
             self._again.stop()
 
+    @property
+    def suspended(self) -> bool:
+        """Whether nothing may be written, by the daemon's last word."""
+        return self._desired is not None and self._desired.state != "serving"
+
     def about(self, node: Node) -> None:
         """Report this node's usage from now on, and let it obey."""
         self._node = node
+        if self._desired is not None:
+            node.obey(self._desired)
 
     def phase(self, phase: Phase, problem: str | None = None) -> None:
         """The host has come so far; *problem* is for the operator, without secrets."""
@@ -130,6 +138,8 @@ class Reporting(Service):
         match answer:
             case Refused():
                 _log.error("the daemon refuses our report: {code}", code=answer.code)
-            case Desired() if self._node is not None:
-                self._node.obey(answer)
+            case Desired():
+                self._desired = answer
+                if self._node is not None:
+                    self._node.obey(answer)
         return True

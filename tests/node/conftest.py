@@ -172,6 +172,7 @@ class FakeMetadata(Resource):
     asked: list[str] = field(factory=list)
     url: str = ""
     port: Any = None
+    down: int = 0
 
     def __attrs_post_init__(self) -> None:
         Resource.__init__(self)
@@ -182,6 +183,10 @@ class FakeMetadata(Resource):
         return self
 
     def render_PUT(self, request: Any) -> bytes:
+        if self.down:
+            self.down -= 1
+            request.setResponseCode(503)
+            return b""
         return self.token
 
     def render_GET(self, request: Any) -> bytes:

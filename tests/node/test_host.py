@@ -26,6 +26,7 @@ from lae_protocol.messages import Refused
 from lae_protocol.secret import Secret
 from lae_provision.hosts.user_data import HostSettings, node_yaml
 from lae_storage import host as host_module
+from lae_storage.agent import claiming
 from lae_storage.agent.reporting import Usage
 from lae_storage.agent.tub import agent_tub
 from lae_storage.agent.volume import Volume
@@ -41,6 +42,12 @@ class Forgetful(StorageServer):
     """Tells something else of a slot as often as it is told to."""
 
     forgets = 0
+    forbids = False
+
+    def slot_testv_and_readv_and_writev(self, *arguments: Any, **named: Any) -> Any:
+        if Forgetful.forbids:
+            raise PermissionError("suspended")
+        return super().slot_testv_and_readv_and_writev(*arguments, **named)
 
     def slot_readv(self, *arguments: Any) -> Any:
         if Forgetful.forgets:
@@ -69,6 +76,14 @@ class DiskShares:
         self.obeyed: list[Desired] = []
         self.closed = False
 
+    @property
+    def forbids(self) -> bool:
+        return Forgetful.forbids
+
+    @forbids.setter
+    def forbids(self, value: bool) -> None:
+        Forgetful.forbids = value
+
     def usage(self) -> Usage:
         return Usage(7, 1, 0)
 
@@ -83,14 +98,14 @@ class DiskShares:
 @pytest.mark.usefixtures("host_doubles")
 class HostTests(TestCase):
     def setUp(self) -> None:
-        Forgetful.forgets = 0
+        Forgetful.forgets, Forgetful.forbids = 0, False
         self.patch(host_module, "FIRST_PAUSE", 0.01)
         self.patch(host_module, "LAST_WORDS", 0.2)
         self.daemon = self.FakeDaemon(self.an_identity(), PLACE).start()
         self.metadata = self.FakeMetadata().start()
         self.addCleanup(self.end)
         self.gave_up: Deferred[None] = Deferred()
-        self.shares = DiskShares()
+        self.shares, self.refusals = DiskShares(), 0
         self.volume = Volume(Path(self.mktemp()).resolve() / "s4")
         self.agent = pooled_agent(reactor)
 
@@ -104,6 +119,9 @@ class HostTests(TestCase):
 
     async def open_shares(self, place: StoragePlace, _: Volume) -> DiskShares:
         self.place = place
+        if self.refusals:
+            self.refusals -= 1
+            raise PermissionError("no rights yet")
         return self.shares
 
     def host(self) -> Host:
@@ -193,6 +211,49 @@ class HostTests(TestCase):
         # Foolscap drops this one, and Twisted tells when it is collected.
         gc.collect()
         self.flushLoggedErrors(CannotListenError)
+
+    async def test_suspended(self) -> None:
+        """A node that may not write is neither failing nor ready until it may."""
+        self.daemon.desired = Desired("suspended", 5)
+        self.shares.forbids = True
+        host = self.running()
+        await self.daemon.hears("serving")
+        await deferLater(reactor, 0.5)
+        self.assertEqual(set(self.daemon.phases()), {"starting", "serving"})
+        self.daemon.desired, self.shares.forbids = Desired("serving", 5), False
+        ready = self.daemon.hears("ready")
+        host._reporting.phase("serving")
+        await ready
+
+    async def test_claimed_by_another(self) -> None:
+        """A host whose furl another key has claimed gets nothing and keeps asking."""
+        self.daemon.refusals = [Refused("not-now", "")]
+        self.patch(claiming, "REFUSED_PAUSE", 0.2)
+        ready = self.daemon.hears("ready")
+        self.running()
+        while not self.daemon.claims:
+            await deferLater(reactor, 0.01)
+        self.assertIsNone(self.volume.claimed())
+        await ready
+        self.assertEqual(len(self.daemon.claims), 2)
+        self.flushLoggedErrors()
+
+    async def test_metadata_comes_late(self) -> None:
+        """A metadata service that is not up yet is asked again."""
+        self.metadata.down = 2
+        ready = self.daemon.hears("ready")
+        self.running()
+        await ready
+        self.assertEqual(self.metadata.down, 0)
+
+    async def test_rights_come_late(self) -> None:
+        """A bucket that refuses at first is opened again; only then long is told."""
+        self.refusals = host_module.QUIET_ATTEMPTS + 1
+        ready = self.daemon.hears("ready")
+        self.running()
+        await ready
+        failing = [r.problem for r in self.daemon.reports if r.phase == "failing"]
+        self.assertEqual(failing, ["opening the bucket: PermissionError"])
 
     async def test_stopped_while_claiming(self) -> None:
         """A host that is stopped before it has its identity ends at once, silently."""

@@ -18,13 +18,16 @@ from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
 from lae_protocol.host_messages import StoragePlace, TubIdentity
+from lae_protocol.process import crash
 from lae_protocol.secret import Secret
 from lae_provision.hosts.user_data import HostSettings, node_yaml
 from lae_provision.identity.keys import next_generation
+from lae_storage import host as host_module
 
 CHECKOUT = Path(__file__).parents[2]
 TWISTD = CHECKOUT / ".venv" / "bin" / "twistd"
 TAHOE = CHECKOUT / ".client-venv" / "bin" / "tahoe"
+METADATA = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 PATIENCE = 60.0
 
 
@@ -51,7 +54,7 @@ class HostProcess:
         (etc / "bootstrap.furl").touch(mode=0o600)
         (etc / "bootstrap.furl").write_text(self.bootstrap_furl)
 
-    def start(self) -> None:
+    def start(self, crash_at: str = "") -> None:
         words = [TWISTD, "--nodaemon", "--pidfile=", "lae-node"]
         with (self.root / "log").open("ab") as log:
             self.process = subprocess.Popen(
@@ -61,7 +64,7 @@ class HostProcess:
                 stdout=log,
                 stderr=log,
                 env=os.environ
-                | {"AWS_EC2_METADATA_SERVICE_ENDPOINT": self.metadata_url},
+                | {METADATA: self.metadata_url, crash.VARIABLE: crash_at},
             )
 
     def end(self, how: int) -> int:
@@ -137,8 +140,8 @@ def moved(tub: TubIdentity, port: int) -> TubIdentity:
     )
 
 
-class HostTests:
-    """What holds over both protocols; the subclasses choose one."""
+class OnOneMachine(TestCase):
+    """A daemon and a metadata service in this process, hosts and clients in others."""
 
     foolscap: bool
 
@@ -196,6 +199,10 @@ class HostTests:
 
     async def in_thread(self, run: Callable[..., Any], *words: Any, **more: Any) -> Any:
         return await deferToThread(run, *words, **more)
+
+
+class HostTests:
+    """What holds over both protocols; the subclasses choose one."""
 
     async def test_life_of_a_grid(self) -> None:
         """A running client keeps its files over kill -9, an empty disk and a new host.
@@ -278,14 +285,50 @@ class HostTests:
 
 
 @pytest.mark.usefixtures("host_doubles", "on_s3")
-class FoolscapHostTests(HostTests, TestCase):
+class FoolscapHostTests(HostTests, OnOneMachine):
     """Over Foolscap."""
 
     foolscap = True
 
 
 @pytest.mark.usefixtures("host_doubles", "on_s3")
-class GbsHostTests(HostTests, TestCase):
+class GbsHostTests(HostTests, OnOneMachine):
     """Over HTTP, "Great Black Swamp"."""
 
     foolscap = False
+
+
+@pytest.mark.usefixtures("host_doubles", "on_s3")
+class CrashTests(OnOneMachine):
+    """kill -9 of the host at each named point of its way."""
+
+    async def dies_at(self, point: str) -> None:
+        host = self.new_host()
+        host.start(point)
+        assert host.process is not None
+        status = await deferToThread(host.process.wait, 20)
+        self.assertEqual(status, -signal.SIGKILL, host.log())
+        await self.until_ready(host)
+        keys = {claim.public_key for claim in self.daemon.claims}
+        self.assertEqual(len(keys), 1)
+
+    async def test_bound(self) -> None:
+        """A host that dies before it kept its identity gets the same one again."""
+        await self.dies_at(host_module.BOUND)
+        self.assertEqual(len(self.daemon.claims), 2)
+
+    async def test_kept(self) -> None:
+        """A host that dies once it has its identity claims nothing any more."""
+        await self.dies_at(host_module.KEPT)
+        self.assertEqual(len(self.daemon.claims), 1)
+
+    async def test_serving(self) -> None:
+        """A host that dies before it proved itself proves itself when it is back."""
+        await self.dies_at(host_module.SERVING)
+        self.assertEqual(len(self.daemon.claims), 1)
+
+    def test_every_point(self) -> None:
+        """There is a test for every point that the host declares."""
+        points = {name for name in crash.declared() if name.startswith("node-")}
+        tested = {host_module.BOUND, host_module.KEPT, host_module.SERVING}
+        self.assertEqual(points, tested)
