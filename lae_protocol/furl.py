@@ -11,7 +11,8 @@ from lae_protocol.secret import digest
 #: What Gridsync accepts; Foolscap itself writes ``tcp:HOST:PORT`` for a hint, which
 #: Tahoe-LAFS clients take too.  A furl that we mail must match this.
 PLAIN = re.compile(
-    r"^pb://(?P<tub>[a-z2-7]{32})@(?P<hints>[a-zA-Z0-9.:,\-]+:\d+)/(?P<swissnum>[a-z2-7]+)$"
+    r"^pb://(?P<tub>[a-z2-7]{32})@(?P<hints>[a-zA-Z0-9.:,\-]+:\d+)/(?P<swissnum>[a-z2-7]+)$",
+    re.ASCII,
 )
 LONGEST = 512
 
@@ -36,7 +37,7 @@ class Furl:
     @classmethod
     def parse(cls, text: str) -> Furl:
         """Read one; raises :class:`NotAFurl`."""
-        match = PLAIN.match(text.strip()) if len(text) <= LONGEST else None
+        match = PLAIN.fullmatch(text.strip()) if len(text) <= LONGEST else None
         if match is None:
             raise NotAFurl(text)
         return cls(match["tub"], tuple(match["hints"].split(",")), match["swissnum"])

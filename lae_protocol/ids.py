@@ -20,8 +20,8 @@ GridLabel = NewType("GridLabel", str)
 RequestId = NewType("RequestId", str)
 Generation = NewType("Generation", int)
 
-SIGNUP_ID = re.compile(r"^su[a-z2-7]{20}$")
-GRID_LABEL = re.compile(r"^g[a-z2-7]{15}$")
+SIGNUP_ID = re.compile(r"su[a-z2-7]{20}\Z")
+GRID_LABEL = re.compile(r"g[a-z2-7]{15}\Z")
 
 
 class MalformedId(ValueError):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from attrs import define
+from attrs import define, field
 
 from lae_protocol.ids import OwnerSecret, SignupId
 
@@ -101,9 +101,10 @@ class OwnerView:
 
     email: str
     email_state: Literal["unconfirmed", "confirmed", "bouncing"]
-    introducer_furl: str | None
+    # Rights, not only facts: they stand in no log and no error.
+    introducer_furl: str | None = field(repr=False)
     nickname: str
-    checkout_url: str | None
+    checkout_url: str | None = field(repr=False)
     mail_accepted: bool
 
 

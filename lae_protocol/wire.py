@@ -10,7 +10,7 @@ import base64
 import json
 from datetime import datetime
 from functools import cache
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import cattrs
 from attrs import has
@@ -19,6 +19,9 @@ from cattrs.strategies import configure_tagged_union
 
 from lae_protocol.ids import OwnerSecret
 from lae_protocol.secret import Secret
+
+#: What SQLite and PostgreSQL keep in an integer, but for its sign.
+_BITS = 63
 
 
 class MalformedMessage(ValueError):
@@ -44,18 +47,65 @@ def _exactly(kind: type) -> Any:
     return structure
 
 
+def _text(value: Any, _: object = None) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"a text expected, not {type(value).__name__}")
+    # JSON can name half a character, which no file and no database takes.
+    value.encode()
+    return value
+
+
+def _number(value: Any, _: object) -> int:
+    number: int = _exactly(int)(value, None)
+    if number.bit_length() > _BITS:
+        raise ValueError("a number that no database takes")
+    return number
+
+
+def _choice(value: Any, kind: Any) -> Any:
+    # Not only equal: True == 1 == 1.0.
+    for allowed in get_args(kind):
+        if type(value) is type(allowed) and value == allowed:
+            return value
+    raise ValueError("none of the words allowed")
+
+
+def _sequence(made: cattrs.Converter) -> Any:
+    def structure(value: Any, kind: Any) -> Any:
+        if not isinstance(value, list):
+            raise TypeError(f"a list expected, not {type(value).__name__}")
+        inner: tuple[Any, ...] = get_args(kind)
+        if inner[-1] is Ellipsis:
+            inner = inner[:1] * len(value)
+        pairs = zip(value, inner, strict=True)
+        return tuple(made.structure(item, of) for item, of in pairs)
+
+    return structure
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse a key that stands twice: two readers might believe different ones."""
+    read = dict(pairs)
+    if len(read) != len(pairs):
+        raise ValueError("a key stands twice")
+    return read
+
+
 @cache
 def converter() -> cattrs.Converter:
     """The one converter: unknown keys refused, nothing coerced."""
     made = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
-    for kind in (str, int, bool):
-        made.register_structure_hook(kind, _exactly(kind))
+    made.register_structure_hook(str, _text)
+    made.register_structure_hook(int, _number)
+    made.register_structure_hook(bool, _exactly(bool))
+    made.register_structure_hook_func(lambda k: get_origin(k) is Literal, _choice)
+    made.register_structure_hook_func(lambda k: get_origin(k) is tuple, _sequence(made))
     made.register_structure_hook(datetime, _moment)
     made.register_unstructure_hook(datetime, lambda m: m.isoformat())
     made.register_structure_hook(bytes, lambda t, _: base64.b64decode(t, validate=True))
     made.register_unstructure_hook(bytes, lambda b: base64.b64encode(b).decode("ascii"))
     for secret in (Secret, OwnerSecret):
-        made.register_structure_hook(secret, lambda text, cls: cls(str(text)))
+        made.register_structure_hook(secret, lambda text, cls: cls(_text(text)))
         made.register_unstructure_hook(secret, lambda s: s.reveal())
     made.register_structure_hook_factory(
         has, lambda c: make_dict_structure_fn(c, made, _cattrs_forbid_extra_keys=True)
@@ -83,7 +133,9 @@ def encode(message: Any, kind: Any = None) -> bytes:
 def decode(kind: Any, data: bytes) -> Any:
     """Read one message; raises :class:`MalformedMessage`, whose text tells no value."""
     try:
-        return converter().structure(json.loads(data), _prepared(kind))
+        return converter().structure(
+            json.loads(data, object_pairs_hook=_object), _prepared(kind)
+        )
     except Exception as e:  # noqa: BLE001  (cattrs raises what the hooks raise)
         name = getattr(kind, "__name__", str(kind))
         raise MalformedMessage(f"not a {name}: {type(e).__name__}") from None

@@ -20,7 +20,7 @@ from lae_protocol.messages import Refused
 
 F = TypeVar("F")
 _log = Logger()
-_REQUEST_ID = re.compile(rb"^[a-z0-9\-]{1,64}$")
+_REQUEST_ID = re.compile(rb"[a-z0-9\-]{1,64}\Z")
 
 
 class Refusal(Exception):
@@ -43,27 +43,32 @@ def answers(
     def decorate(method: Callable[[Any, Any, str], Awaitable[Any]]) -> Any:
         name = method.__name__.removeprefix("remote_")
 
-        async def answered(self: Any, theirs: int, raw_id: bytes, data: bytes) -> Any:
+        def refusal(refused: Refused) -> bytes:
+            return wire.encode(refused, answer)
+
+        async def answered(self: Any, theirs: int, raw_id: bytes, data: bytes) -> bytes:
             if theirs != version:
-                return Refused("version", f"this end speaks version {version}")
+                return refusal(Refused("version", f"this end speaks version {version}"))
             if not _REQUEST_ID.match(raw_id):
-                return Refused("malformed", "the request id")
+                return refusal(Refused("malformed", "the request id"))
             request_id = raw_id.decode("ascii")
             try:
                 message = wire.decode(asked, data)
-                return await method(self, message, request_id)
             except wire.MalformedMessage as e:
-                return Refused("malformed", str(e))
+                return refusal(Refused("malformed", str(e)))
+            try:
+                value = await method(self, message, request_id)
+                # In here, so that an answer of the wrong kind is no exception to it.
+                return wire.encode(value, answer)
             except Refusal as e:
-                return e.refused
+                return refusal(e.refused)
             except Exception:  # noqa: BLE001  (nothing of it may travel)
                 _log.failure("{method} failed", method=name, request_id=request_id)
-                return Refused("try-later", "something failed on our side")
+                return refusal(Refused("try-later", "something failed on our side"))
 
         @wraps(method)
         def remote(self: Any, theirs: int, raw_id: bytes, data: bytes) -> Any:
-            done = Deferred.fromCoroutine(answered(self, theirs, raw_id, data))
-            return done.addCallback(lambda value: wire.encode(value, answer))
+            return Deferred.fromCoroutine(answered(self, theirs, raw_id, data))
 
         return remote
 

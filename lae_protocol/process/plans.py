@@ -13,8 +13,8 @@ from attrs import define
 from lae_protocol.messages import Plan
 from lae_protocol.process.settings import load
 
-_PLAN_ID = re.compile(r"^[a-z0-9][a-z0-9\-]{1,38}[a-z0-9]$")
-_CURRENCY = re.compile(r"^[a-z]{3}$")
+_PLAN_ID = re.compile(r"[a-z0-9][a-z0-9\-]{1,38}[a-z0-9]\Z")
+_CURRENCY = re.compile(r"[a-z]{3}\Z")
 
 
 @define(frozen=True)

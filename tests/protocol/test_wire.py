@@ -1,0 +1,254 @@
+"""Every message comes back as it was sent; nothing else is taken for one."""
+
+from __future__ import annotations
+
+import json
+import typing
+from datetime import UTC, datetime, timedelta, timezone
+from types import UnionType
+from typing import Any, Literal
+
+import pytest
+from attrs import NOTHING, define, fields, has
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lae_protocol import host_messages, messages, wire
+from lae_protocol.host_messages import Claim, Desired
+from lae_protocol.ids import OwnerSecret, SignupId
+from lae_protocol.messages import (
+    AskHealth,
+    EventsSince,
+    Named,
+    Owner,
+    Plan,
+    Progress,
+    Refused,
+    SignupPage,
+    StripeEvent,
+    Taken,
+    ViewAnswer,
+)
+from lae_protocol.secret import Secret
+
+TEXT = st.text(max_size=20)
+ZONES = st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45))])
+OF_TYPE: dict[Any, st.SearchStrategy[Any]] = {
+    str: TEXT,
+    bool: st.booleans(),
+    int: st.integers(-(2**63) + 1, 2**63 - 1),
+    bytes: st.binary(max_size=40),
+    datetime: st.datetimes(timezones=ZONES),
+    Secret: TEXT.map(Secret),
+    OwnerSecret: TEXT.map(OwnerSecret),
+}
+
+
+def message_classes() -> list[type]:
+    """All classes of both modules."""
+    found = [
+        value
+        for module in (messages, host_messages)
+        for value in vars(module).values()
+        if isinstance(value, type) and has(value) and not issubclass(value, Secret)
+    ]
+    return sorted(set(found), key=lambda c: c.__name__)
+
+
+def unions() -> list[tuple[str, Any]]:
+    """All answers of both modules."""
+    return [
+        (name, value)
+        for module in (messages, host_messages)
+        for name, value in vars(module).items()
+        if isinstance(value, UnionType)
+    ]
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Anything of a type that a message's field has."""
+    kind = getattr(kind, "__supertype__", kind)
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if kind in OF_TYPE:
+        return OF_TYPE[kind]
+    if kind is type(None):
+        return st.none()
+    if origin is Literal:
+        return st.sampled_from(args)
+    if origin is tuple:
+        return st.lists(values(args[0]), max_size=3).map(tuple)
+    if args:
+        return st.one_of([values(a) for a in args])
+    hints = typing.get_type_hints(kind)
+    return st.builds(kind, **{f.name: values(hints[f.name]) for f in fields(kind)})
+
+
+@pytest.mark.parametrize("kind", message_classes(), ids=lambda c: c.__name__)
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_round_trip(kind, data) -> None:
+    """A message of every class comes back equal, and equal messages are equal bytes."""
+    message = data.draw(values(kind))
+    sent = wire.encode(message)
+    assert wire.decode(kind, sent) == message
+    assert wire.encode(wire.decode(kind, sent)) == sent
+
+
+@pytest.mark.parametrize(("name", "union"), unions(), ids=lambda v: str(v)[:30])
+@settings(max_examples=25, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_round_trip_of_answers(name, union, data) -> None:
+    """An answer comes back as the class it was, also where two look alike."""
+    answer = data.draw(values(union))
+    again = wire.decode(union, wire.encode(answer, union))
+    assert type(again) is type(answer)
+    assert again == answer
+
+
+@pytest.mark.parametrize("kind", message_classes(), ids=lambda c: c.__name__)
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_unknown_key(kind, data) -> None:
+    """A key that the class has not is refused in every class."""
+    sent = json.loads(wire.encode(data.draw(values(kind))))
+    with pytest.raises(wire.MalformedMessage):
+        wire.decode(kind, json.dumps(sent | {"surplus": 1}).encode())
+
+
+@pytest.mark.parametrize("kind", message_classes(), ids=lambda c: c.__name__)
+@settings(max_examples=5, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_wrong_types(kind, data) -> None:
+    """A field's value of another kind, or none, is refused in every class."""
+    sent = json.loads(wire.encode(data.draw(values(kind))))
+    for name, wrong in ((n, w) for n in sent for w in (1.5, {"a": 1}, [[1]])):
+        with pytest.raises(wire.MalformedMessage):
+            wire.decode(kind, json.dumps(sent | {name: wrong}).encode())
+    for name in (f.name for f in fields(kind) if f.default is NOTHING):
+        fewer = {key: value for key, value in sent.items() if key != name}
+        with pytest.raises(wire.MalformedMessage):
+            wire.decode(kind, json.dumps(fewer).encode())
+
+
+PLAN = {
+    "plan_id": "p", "name": "P", "price": 1, "currency": "eur", "interval": "month",
+    "quota": 1, "traffic": 1, "terms_version": "1",
+}  # fmt: skip
+
+
+def plan(**change: Any) -> str:
+    return json.dumps(PLAN | change)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (Plan, plan(price=True)),
+        (Plan, plan(price=1.0)),
+        (Plan, plan(price="1")),
+        (Plan, plan(price=None)),
+        (Plan, plan(price=2**63)),
+        (Plan, plan(price=-(2**80))),
+        (Plan, plan(interval="week")),
+        (Plan, plan(interval=["month"])),
+        (Plan, plan(name=3)),
+        (Plan, plan(name=None)),
+        (Plan, plan(name="half a character: \ud800")),
+        (Plan, plan()[:-1] + ', "price": 2}'),
+        (Plan, "[" + plan() + "]"),
+        (Taken, '{"known": 1}'),
+        (Taken, '{"known": "true"}'),
+        (Named, '{"signup_id": {}}'),
+        (Owner, '{"signup_id": "su", "owner_secret": 3}'),
+        (Owner, '{"signup_id": "su", "owner_secret": false}'),
+        (SignupPage, '{"rows": {}, "cursor": null}'),
+        (SignupPage, '{"rows": "", "cursor": null}'),
+        (EventsSince, '{"signup_id": null, "since": 1e3}'),
+        (EventsSince, '{"signup_id": null, "since": NaN}'),
+        (Desired, '{"state": "serving", "quota": true}'),
+        (StripeEvent, '{"payload": "not base64!", "request_id": "r"}'),
+        (StripeEvent, '{"payload": "YQ==\\n", "request_id": "r"}'),
+        (StripeEvent, '{"payload": 3, "request_id": "r"}'),
+        (AskHealth, "[]"),
+        (AskHealth, '""'),
+        (AskHealth, "null"),
+        (AskHealth, ""),
+        (AskHealth, "{} {}"),
+        (ViewAnswer, '{"code": "full", "message": "m"}'),
+        (ViewAnswer, '{"type": "Taken", "known": true}'),
+        (ViewAnswer, '{"type": ["Refused"], "code": "full", "message": "m"}'),
+    ],
+)
+def test_refused(kind, text) -> None:
+    """Nothing is coerced, nothing is guessed."""
+    with pytest.raises(wire.MalformedMessage):
+        wire.decode(kind, text.encode("utf-8", "surrogatepass"))
+
+
+@pytest.mark.parametrize(
+    "at", ["2026-11-23", "2026-11-23T10:00:00", "10:00", "now", 1, None, ""]
+)
+def test_times_have_a_zone(at) -> None:
+    """A naive time, or what is no time, is refused."""
+    sent = {"number": 1, "kind": "paid", "at": at}
+    with pytest.raises(wire.MalformedMessage):
+        wire.decode(Progress, json.dumps(sent).encode())
+    good = sent | {"at": "2026-11-23T10:00:00+00:00"}
+    assert wire.decode(Progress, json.dumps(good).encode()).at.tzinfo is not None
+
+
+def test_literals_are_exact() -> None:
+    """True and 1.0 equal 1 to Python, and are not meant as one."""
+
+    @define(frozen=True)
+    class Versioned:
+        format: Literal[1]
+
+    globals()["Versioned"] = Versioned
+    assert wire.decode(Versioned, b'{"format":1}').format == 1
+    for wrong in (b"true", b"1.0", b'"1"', b"2"):
+        with pytest.raises(wire.MalformedMessage):
+            wire.decode(Versioned, b'{"format":%s}' % wrong)
+
+
+def test_pairs_have_their_length() -> None:
+    """A tuple of fixed length is read at that length, each part by its own type."""
+
+    @define(frozen=True)
+    class Tagged:
+        tags: tuple[tuple[str, int], ...]
+
+    assert wire.decode(Tagged, b'{"tags":[["a",1],["b",2]]}').tags == (
+        ("a", 1),
+        ("b", 2),
+    )
+    for wrong in (b'[["a"]]', b'[["a",1,2]]', b'[[1,"a"]]', b'["ab"]'):
+        with pytest.raises(wire.MalformedMessage):
+            wire.decode(Tagged, b'{"tags":%s}' % wrong)
+
+
+@settings(max_examples=100)
+@given(st.binary(max_size=200))
+def test_any_bytes(data) -> None:
+    """Whatever bytes come, they are refused as malformed or are a message."""
+    for kind in (Owner, Claim, ViewAnswer, Refused):
+        try:
+            wire.encode(wire.decode(kind, data), kind if kind is ViewAnswer else None)
+        except wire.MalformedMessage as e:
+            assert e.__cause__ is None
+
+
+def test_too_deep() -> None:
+    """A message nested without end is malformed, not the end of the process."""
+    with pytest.raises(wire.MalformedMessage):
+        wire.decode(Owner, b"[" * 100_000)
+
+
+def test_what_it_looks_like() -> None:
+    """The bytes are JSON as the other languages write it."""
+    sent = wire.encode(Owner(SignupId("su1"), OwnerSecret("word")))
+    assert sent == b'{"signup_id":"su1","owner_secret":"word"}'
+    told = wire.encode(Refused("full", "né"), ViewAnswer)
+    assert json.loads(told) == {
+        "code": "full", "message": "né", "field": None, "type": "Refused"
+    }  # fmt: skip
