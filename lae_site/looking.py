@@ -22,7 +22,7 @@ from lae_site.parts import Parts
 from lae_site.picture import Picture, offers, picture
 
 #: The parts of the status page that change while one watches.
-REGIONS = ("progress", "grid", "actions")
+REGIONS = ("grid", "progress", "join", "actions")
 
 
 async def look(parts: Parts, owner: Owner, since: int, patience: int) -> ViewAnswer:

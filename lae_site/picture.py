@@ -15,7 +15,7 @@ STEPS = {
     "registered": "Your order is written down",
     "checkout-opened": "The payment page is open",
     "paid": "Your payment arrived",
-    "identity-sealed": "Your grid's address exists, and its keys are sealed away",
+    "identity-sealed": "Your grid has its address; its keys are sealed away",
     "bucket-ready": "Your own storage bucket is made, encrypted",
     "role-ready": "Access is limited to that bucket",
     "instance-launched": "Your own server is starting",
@@ -23,7 +23,7 @@ STEPS = {
     "claimed": "The server took over its keys",
     "self-test-passed": "A test file was stored and read back",
     "ready": "Your grid is ready",
-    "mail-accepted": "The mail with your grid's address is sent",
+    "mail-accepted": "The mail with the address is sent",
 }
 #: What else may happen.
 NOTES = {

@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.application.strports import service as listening
-from twisted.python.usage import Options, UsageError
+from twisted.python import usage
 
 from lae_protocol.furl import Furl, NotAFurl
 from lae_protocol.messages import VERSION, Plan
@@ -28,7 +28,7 @@ from lae_site.settings import SiteSettings
 _SHORTEST_KEY = 32
 
 
-class SiteOptions(Options):
+class Options(usage.Options):
     """``twistd lae-site --config FILE``."""
 
     synopsis = "[options]"
@@ -46,7 +46,7 @@ class SiteOptions(Options):
     def postOptions(self) -> None:
         """Read all that can be wrong before twistd goes into the background."""
         if self["config"] is None:
-            raise UsageError("--config FILE is needed")
+            raise usage.UsageError("--config FILE is needed")
         try:
             self.settings = load(Path(self["config"]), SiteSettings)
             self.plans = load_plans(self.settings.plans_file)
@@ -54,7 +54,7 @@ class SiteOptions(Options):
             self.cookie_keys = [_key(s) for s in self.settings.cookie_keys]
             self.webhook_secrets = [s.read() for s in self.settings.webhook_secrets]
         except SettingsError as e:
-            raise UsageError(str(e)) from None
+            raise usage.UsageError(str(e)) from None
 
 
 def _furl(source: SecretSource) -> Furl:
@@ -77,7 +77,7 @@ def _key(source: SecretSource) -> Secret:
 class WebSite(MultiService):
     """Makes what needs a reactor when it is started, which is after twistd's fork."""
 
-    def __init__(self, options: SiteOptions, reactor: Any) -> None:
+    def __init__(self, options: Options, reactor: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._options, self._reactor = options, reactor
 
@@ -115,7 +115,7 @@ class Ready(Service):
         super().stopService()  # type: ignore[no-untyped-call]
 
 
-def makeService(options: SiteOptions) -> LoggedService:
+def makeService(options: Options) -> LoggedService:
     """What twistd asks for."""
     from twisted.internet import reactor  # noqa: PLC0415  (twistd chooses it first)
 

@@ -81,7 +81,9 @@ class Answer:
         """What a stream has written since it was last read."""
         data: bytes = self._transport.value()
         self._transport.clear()
-        chunks = re.findall(rb"[0-9a-f]+\r\n(.*?)\r\n(?=[0-9a-f]+\r\n|\Z)", data, re.S)
+        chunks = re.findall(
+            rb"[0-9a-f]+\r\n(.*?)\r\n(?=[0-9a-f]+\r\n|\Z)", data, re.DOTALL
+        )
         return b"".join(chunks).decode()
 
 

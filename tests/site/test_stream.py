@@ -11,12 +11,12 @@ from lae_site.stream import HEARTBEAT, LIFETIME
 
 def numbers(text: str) -> list[int]:
     """The ids of the events in a stream."""
-    return [int(n) for n in re.findall(r"^id: (\d+)$", text, re.M)]
+    return [int(n) for n in re.findall(r"^id: (\d+)$", text, re.MULTILINE)]
 
 
 def view(text: str) -> dict:
     """The last view of a stream."""
-    return json.loads(re.findall(r"^event: view\ndata: (.*)$", text, re.M)[-1])
+    return json.loads(re.findall(r"^event: view\ndata: (.*)$", text, re.MULTILINE)[-1])
 
 
 def test_what_happens_is_told_at_once(world, keys) -> None:

@@ -1,0 +1,149 @@
+"""A signup as a customer's browser has it, with JavaScript and without."""
+
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+pytestmark = pytest.mark.browser
+
+ADDRESS = "o'neil+x&co@exämple.org"
+BUILT = (
+    *("bucket-ready", "role-ready", "instance-launched", "address-ready"),
+    *("claimed", "self-test-passed", "ready"),
+)
+
+
+def sign_up(window, email=ADDRESS) -> str:
+    """From the landing page to Stripe's; the id of the signup."""
+    page = window.page
+    page.goto("/")
+    page.get_by_role("button", name="Choose Small").click()
+    page.get_by_label("Email address").fill(email)
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Go on to payment").click()
+    page.wait_for_url("**/c/pay/*")
+    return re.search(r"su[a-z2-7]{20}", page.url)[0]
+
+
+@pytest.mark.parametrize(
+    "look", ["phone-light", "desktop-dark", "phone-dark-no-js", "desktop-light-no-js"]
+)
+def test_a_signup_in_a_real_browser(open_window, running, look) -> None:
+    """A customer chooses, registers, pays, watches, and ends with a furl that works
+    to be copied; each page on the way is kept as a picture.
+    """
+    window = open_window(look)
+    page = window.page
+    signup_id = sign_up(window)
+    assert running.say()[signup_id] == ADDRESS
+
+    page.get_by_role("link", name="Back").click()
+    page.get_by_text("Nothing was charged").wait_for()
+    window.shoot("status-not-paid")
+    page.get_by_role("button", name="Go to the payment page").click()
+    page.get_by_role("button", name="Pay").click()
+
+    page.locator("#furl").wait_for()
+    assert page.url.endswith(f"/signup/{signup_id}")
+    furl = page.locator("#furl").text_content()
+    assert furl.startswith("pb://")
+    running.happen(signup_id, "bucket-ready", "role-ready", "instance-launched")
+    page.get_by_text("Your own server is starting", exact=False).wait_for()
+    page.locator("li.done", has_text="server is starting").wait_for(timeout=10_000)
+    window.shoot("status-building")
+
+    running.happen(signup_id, *BUILT[3:], "mail-accepted")
+    page.get_by_text("Joining works now").wait_for(timeout=10_000)
+    assert page.get_by_role("heading", name="Your grid is ready").is_visible()
+    assert ADDRESS in page.locator("strong.email").text_content()
+    window.shoot("status-ready")
+
+    page.get_by_role("button", name="Send the mail again").click()
+    page.get_by_text("on its way once more").wait_for()
+    page.get_by_role("link", name="Correct the address").click()
+    page.get_by_label("Email address").fill("ann@")
+    page.get_by_role("button", name="Use this address").click()
+    page.get_by_text("part after the @ sign is missing").wait_for()
+    window.shoot("address-wrong")
+    page.get_by_label("Email address").fill("ann@example.org")
+    page.get_by_role("button", name="Use this address").click()
+    page.get_by_text("Your address is corrected").wait_for()
+    assert running.say()[signup_id] == "ann@example.org"
+
+    page.get_by_role("link", name="Cancel the subscription").click()
+    window.shoot("cancel")
+    page.get_by_role("button", name="Cancel the subscription").click()
+    page.get_by_text("This subscription is cancelled").wait_for()
+    window.shoot("status-cancelled")
+
+
+def test_the_furl_is_on_the_page_at_once(open_window, running) -> None:
+    """From the event to the furl in the browser it takes less than a second, in the
+    page as it was opened; it can be copied with one click.
+    """
+    window = open_window("desktop-light")
+    page = window.page
+    signup_id = sign_up(window)
+    page.goto(f"/signup/{signup_id}")
+    page.get_by_role("heading", name="Waiting for your payment").wait_for()
+    page.evaluate("window.sameDocument = true")
+    began = time.monotonic()
+    running.happen(signup_id, "paid", "identity-sealed")
+    page.locator("#furl").wait_for()
+    assert time.monotonic() - began < 1
+    page.get_by_role("button", name="Copy").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    copied = page.evaluate("navigator.clipboard.readText()")
+    assert copied == page.locator("#furl").text_content()
+    assert page.evaluate("window.sameDocument")
+
+
+def test_an_open_page_outlives_the_daemon(open_window, running) -> None:
+    """While the daemon is away the open page says so; when it is back the page goes on
+    by itself.  The site serves the rest, and is not restarted.
+    """
+    window = open_window("phone-dark")
+    page = window.page
+    signup_id = sign_up(window)
+    page.goto(f"/signup/{signup_id}")
+    page.get_by_role("heading", name="Waiting for your payment").wait_for()
+    site = running.site.pid
+    running.stop_twin()
+    page.locator("#away").wait_for()
+    window.shoot("status-daemon-away")
+    running.wait_until(lambda: not running.health()["daemon"]["answers"])
+    other = open_window("phone-light")
+    other.page.goto("/")
+    other.page.get_by_text("Signing up does not work at the moment").wait_for()
+    other.shoot("landing-daemon-away")
+    other.page.goto("/signup")
+    other.page.get_by_label("Email address").fill(ADDRESS)
+    other.page.get_by_role("checkbox").check()
+    other.page.get_by_role("button", name="Go on to payment").click()
+    other.page.get_by_text("You have not been charged").wait_for()
+    assert other.page.get_by_label("Email address").input_value() == ADDRESS
+    other.shoot("signup-daemon-away")
+    running.start_twin()
+    running.wait_until(lambda: running.health()["daemon"]["answers"])
+    other.page.get_by_role("button", name="Go on to payment").click()
+    other.page.wait_for_url("**/c/pay/*")
+    assert running.site.pid == site
+    assert running.site.poll() is None
+
+
+def test_a_browser_that_leaves_is_no_error(open_window, running) -> None:
+    """Closing a page that watches leaves no error in the site's log."""
+    window = open_window("phone-light")
+    signup_id = sign_up(window)
+    window.page.goto(f"/signup/{signup_id}")
+    running.wait_until(lambda: running.health()["streams"] > 0)
+    window.page.goto("about:blank")
+    running.wait_until(lambda: running.health()["streams"] == 0)
+    running.happen(signup_id, "paid")
+    levels = re.findall(r'"level": "(\w+)"', running.log())
+    assert levels
+    assert not {"error", "critical"} & set(levels)
+    assert "Traceback" not in running.log()

@@ -1,0 +1,172 @@
+"""The process: what it refuses at start, and how it speaks with the daemon."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import define, field
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.testing import MemoryReactorClock
+from twisted.python.usage import UsageError
+
+from lae_protocol.messages import Owner, Refused, StripeEvent, Taken, Watch
+from lae_protocol.process.call import FacetAway, FacetRefused, FacetSlow
+from lae_protocol.process.resources import config_folder
+from lae_site.front_desk import CONNECT, WEBHOOK, DeskAway, RemoteDesk
+from lae_site.service import Options, WebSite, makeService
+
+SETTINGS = """\
+process: site
+environment: staging
+site_url: https://s4.example.org
+listen: tcp:8080:interface=127.0.0.1
+front_desk_furl: {{file: desk.furl}}
+webhook_secrets: [{{file: webhook.secret}}]
+cookie_keys: [{{file: cookie.key}}]
+plans_file: {plans}
+support_email: support@example.org
+operator_name: Example Ltd
+operator_address: Exampleton
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, keys: Any) -> Path:
+    """Settings that are good."""
+    plans = config_folder() / "plans.yaml"
+    (tmp_path / "site.yaml").write_text(SETTINGS.format(plans=plans))
+    for name, text in (
+        ("desk.furl", keys.furl),
+        ("webhook.secret", "whsec_x"),
+        ("cookie.key", "k" * 32),
+    ):
+        (tmp_path / name).write_text(text)
+        (tmp_path / name).chmod(0o600)
+    return tmp_path
+
+
+def parsed(folder: Path) -> Options:
+    """As twistd does it."""
+    options = Options()
+    options.parseOptions(["--config", str(folder / "site.yaml")])
+    return options
+
+
+def test_good_settings_make_a_service(folder) -> None:
+    """With good settings there is a service, and nothing runs before it is started."""
+    options = parsed(folder)
+    assert makeService(options) is not None
+    assert "k" * 32 not in repr(vars(options))
+
+
+def test_it_listens_with_the_daemon_down(folder) -> None:
+    """The site starts and listens whether or not anything is behind the furl."""
+    reactor = MemoryReactorClock()
+    site = WebSite(parsed(folder), reactor)
+    site.startService()
+    assert [server[0] for server in reactor.tcpServers] == [8080]
+    site.stopService()
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "says"),
+    [
+        ("desk.furl", "https://example.org", "front_desk_furl: not a furl"),
+        ("desk.furl", "pb://" + "A" * 32 + "@h:1/x", "front_desk_furl: not a furl"),
+        ("desk.furl", "", "it is empty"),
+        ("cookie.key", "short", "at least 32 characters"),
+        ("site.yaml", "process: site\nsite_ulr: x\n", ":2: .*did you mean 'site_url'"),
+    ],
+)
+def test_wrong_settings_end_it_in_one_line(folder, file, text, says) -> None:
+    """A mistake ends the start with its place, and tells no secret."""
+    (folder / file).write_text(text)
+    with pytest.raises(UsageError, match=says) as caught:
+        parsed(folder)
+    assert "\n" not in str(caught.value)
+    if file != "site.yaml" and text:
+        assert text not in str(caught.value)
+
+
+def test_a_secret_that_others_can_read_is_refused(folder) -> None:
+    """A secret's file must be the site's alone."""
+    (folder / "cookie.key").chmod(0o644)
+    with pytest.raises(UsageError, match="others can read it"):
+        parsed(folder)
+
+
+def test_without_settings_it_says_what_is_needed() -> None:
+    """No --config is a usage error."""
+    with pytest.raises(UsageError, match="--config FILE is needed"):
+        Options().parseOptions([])
+
+
+@define
+class FakeFacet:
+    """A connection that answers what it is told to, and remembers what it was asked."""
+
+    answer: Deferred[Any]
+    connected: bool = True
+    asked: list[tuple[Any, ...]] = field(factory=list)
+
+    async def call(self, method: str, message: Any, answer: Any, seconds: float) -> Any:
+        """As lae_protocol.process.call.Facet."""
+        self.asked.append((method, message, seconds))
+        return await self.answer
+
+
+EVENT = StripeEvent(b"{}", "rq1")
+
+
+def now(asking: Any) -> Any:
+    """The answer of a question that needs no waiting."""
+    results: list[Any] = []
+    Deferred.fromCoroutine(asking).addBoth(results.append)
+    (result,) = results
+    if hasattr(result, "raiseException"):
+        result.raiseException()
+    return result
+
+
+def test_each_question_is_asked_by_its_name() -> None:
+    """Every method of the front desk calls the remote method of its name."""
+    signup = Owner("su" + "a" * 20)
+    for name, argument in (
+        ("register", signup),
+        ("take_stripe_event", EVENT),
+        ("returned_from_checkout", signup),
+        ("pay_again", signup),
+        ("resend_mail", signup),
+        ("correct_address", signup),
+        ("cancel", signup),
+    ):
+        facet = FakeFacet(succeed(Refused("try-later", "")))
+        assert now(getattr(RemoteDesk(facet), name)(argument)).code == "try-later"
+        assert facet.asked[0][:2] == (name, argument)
+    assert now(RemoteDesk(FakeFacet(succeed(Taken(known=True)))).doors()) is not None
+
+
+def test_deadlines() -> None:
+    """A webhook waits 5 s, a watch as long as it asks for, and no page for long for a
+    connection that is not there.
+    """
+    facet = FakeFacet(succeed(Taken(known=True)))
+    now(RemoteDesk(facet).take_stripe_event(EVENT))
+    now(RemoteDesk(facet).watch(Watch(Owner("su" + "a" * 20), 0, 20)))
+    facet.connected = False
+    now(RemoteDesk(facet).take_stripe_event(EVENT))
+    assert [seconds for _, _, seconds in facet.asked] == [WEBHOOK, 22, CONNECT]
+    assert WEBHOOK == 5
+
+
+@pytest.mark.parametrize("problem", [FacetAway, FacetSlow, FacetRefused])
+def test_every_failure_is_a_daemon_that_is_away(problem, errors) -> None:
+    """Away, slow or speaking nonsense: for a visitor it is the same; only the last is
+    an error in the log.
+    """
+    with pytest.raises(DeskAway):
+        now(RemoteDesk(FakeFacet(fail(problem("x")))).take_stripe_event(EVENT))
+    assert bool(errors) == (problem is FacetRefused)
+    errors.clear()
