@@ -100,13 +100,18 @@ class Ec2Hosts:
                 return tuple(hosts)
 
     async def _make(self, request: LaunchRequest) -> Host:
-        parameters = launch_parameters(request)
-        try:
-            body = await self._submit("RunInstances", parameters)
-        except ProvisionError as e:
-            if is_profile_unknown(e):
-                raise TryLater("InvalidIamInstanceProfile", e.message) from None
-            raise
+        parameters = flatten(launch_parameters(request))
+
+        async def launch() -> bytes:
+            try:
+                return await self.channel.post("ec2", "RunInstances", parameters)
+            except ProvisionError as e:
+                if is_profile_unknown(e):
+                    raise TryLater("InvalidIamInstanceProfile", e.message) from None
+                raise
+
+        # Each try is the same to the byte, under the same token.
+        body = await self.channel.attempt(launch)
         instances = self._parser.run_instances(body)
         if len(instances) != 1:
             raise Refused("UnknownAnswer", f"{len(instances)} instances of one launch")

@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 from urllib.parse import parse_qs
@@ -17,8 +17,8 @@ import pytest
 from attrs import define, field
 from moto.server import ThreadedMotoServer
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, succeed
-from twisted.internet.task import deferLater
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.task import Clock, deferLater
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
 from zope.interface import implementer
@@ -129,7 +129,10 @@ class Account:
     def session(self, role: str) -> Credentials:
         """What an instance with this role has: session keys of the role."""
         arn = self.client("iam").get_role(RoleName=role)["Role"]["Arn"]
+        # moto cannot check whether a service may take a role: it answers 500.
+        self.post("/moto-api/reset-auth", b"1000")
         got = self.client("sts").assume_role(RoleArn=arn, RoleSessionName="i-1")
+        self.post("/moto-api/reset-auth", b"0")
         keys = got["Credentials"]
         return Credentials(
             keys["AccessKeyId"],
@@ -265,6 +268,12 @@ class Benches:
             **more,
         )
 
+    def swallowing(self, word: bytes) -> AwsCloud:
+        """A cloud that takes some settings, and forgets them."""
+        plain = pooled_agent(reactor)
+        self._pools.append(plain._pool)
+        return self.cloud(self.account.daemon, agent=Swallowing(plain, word))
+
     def bench(self) -> MotoBench:
         return MotoBench(self.account, self.cloud(self.account.daemon))
 
@@ -291,7 +300,85 @@ def benches(account: Account) -> Benches:
     return Benches(account)
 
 
+@implementer(IAgent)
+@define
+class Swallowing:
+    """Answers success to requests whose target has *word* in it, and loses them."""
+
+    inner: IAgent
+    word: bytes
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: Any = None,
+    ) -> Deferred:
+        if method == b"PUT" and self.word in uri:
+            return succeed(WholeResponse(200, Headers(), b""))
+        return self.inner.request(method, uri, headers, bodyProducer)
+
+
+@implementer(IAgent)
+@define
+class Script:
+    """Answers each request with what *answer* makes of its body, and keeps both."""
+
+    answer: Callable[[bytes], Any]
+    bodies: list[bytes] = field(factory=list)
+    headers: list[Headers] = field(factory=list)
+    uris: list[bytes] = field(factory=list)
+
+    def request(
+        self,
+        method: bytes,
+        uri: bytes,
+        headers: Headers | None = None,
+        bodyProducer: Any = None,
+    ) -> Deferred:
+        self.bodies.append(getattr(bodyProducer, "body", b""))
+        self.headers.append(headers or Headers())
+        self.uris.append(method + b" " + uri)
+        answer = self.answer(self.bodies[-1])
+        if isinstance(answer, Exception):
+            return fail(answer)
+        return answer if isinstance(answer, Deferred) else succeed(answer)
+
+
+class Scripted:
+    """Doors before a script, on a clock that the test turns."""
+
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_795_000_000)
+
+    def cloud(self, answer: Callable[[bytes], Any], **more: Any) -> AwsCloud:
+        self.script = Script(answer)
+        keys = Credentials("AKIA", Secret("s"))
+        more.setdefault("patience", Patience(seconds=30, attempts=4, base=1, cap=4))
+        return open_cloud(
+            self.clock,
+            Random(7),
+            StaticCredentials(keys),
+            "eu-west-1",
+            agent=self.script,
+            **more,
+        )
+
+    def after(self, waiting: Deferred, seconds: float = 60) -> Deferred:
+        """Let so much time pass, a second at a time."""
+        for _ in range(int(seconds)):
+            self.clock.advance(1)
+        return waiting
+
+    @staticmethod
+    def ok(body: bytes = b"<ok/>", status: int = 200) -> WholeResponse:
+        return WholeResponse(status, Headers(), body)
+
+    refusal = staticmethod(refusal)
+
+
 @pytest.fixture
-def refused() -> object:
-    """Makes EC2's errors."""
-    return refusal
+def scripted() -> Scripted:
+    return Scripted()
