@@ -6,9 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from attrs import define, evolve, field
@@ -177,8 +175,7 @@ class OnOneMachine(TestCase):
         self.hosts.append(host)
         return host
 
-    async def until_ready(self, host: HostProcess) -> float:
-        began = time.monotonic()
+    async def until_ready(self, host: HostProcess) -> None:
         ready = self.daemon.hears("ready")
         host.start()
         ready.addTimeout(PATIENCE, reactor)
@@ -186,7 +183,6 @@ class OnOneMachine(TestCase):
             await ready
         except DeferTimeout:
             raise AssertionError(host.log()) from None
-        return time.monotonic() - began
 
     async def a_client(self) -> Client:
         client = Client(self.a_folder())
@@ -196,9 +192,6 @@ class OnOneMachine(TestCase):
         await deferToThread(client.create, furl, foolscap=self.foolscap, web=web)
         client.run()
         return client
-
-    async def in_thread(self, run: Callable[..., Any], *words: Any, **more: Any) -> Any:
-        return await deferToThread(run, *words, **more)
 
 
 class HostTests:
@@ -211,7 +204,7 @@ class HostTests:
         port; the client is never told anything but the first furl.
         """
         host = self.new_host()
-        times = {"first start to ready": await self.until_ready(host)}
+        await self.until_ready(host)
         client = await self.a_client()
         data = os.urandom(1_500_000)
         cap = (await deferToThread(client.tahoe, "put", "-", data=data)).decode()
@@ -221,29 +214,23 @@ class HostTests:
         self.assertEqual(len(self.daemon.claims), 1)
 
         host.end(signal.SIGKILL)
-        killed = time.monotonic()
         await deferToThread(
             subprocess.run, ["rm", "-rf", host.root / "var/lib/s4/storage"]
         )
-        times["restart to ready"] = await self.until_ready(host)
+        await self.until_ready(host)
         await deferToThread(client.tahoe, "put", "-", f"{folder}/two", data=b"2" * 100)
-        times["kill to next write"] = time.monotonic() - killed
         self.assertEqual(await deferToThread(client.tahoe, "get", cap), data.strip())
         self.assertEqual(len(self.daemon.claims), 1, "a reboot claims nothing")
 
         host.end(signal.SIGKILL)
-        killed = time.monotonic()
         (port,) = self.free_ports(1)
         successor = next_generation(self.identity)
         self.daemon.replace(evolve(successor, storage=moved(successor.storage, port)))
-        times["new host to ready"] = await self.until_ready(self.new_host())
+        await self.until_ready(self.new_host())
         await deferToThread(client.tahoe, "put", "-", f"{folder}/three", data=b"3" * 9)
-        times["loss to next write"] = time.monotonic() - killed
         self.assertEqual(await deferToThread(client.tahoe, "get", cap), data.strip())
         listed = await deferToThread(client.tahoe, "ls", folder)
         self.assertEqual(listed.split(), [b"one", b"three", b"two"])
-        for what, seconds in times.items():
-            self.assertLess(seconds, 10, what)
 
     async def test_sigterm(self) -> None:
         """SIGTERM ends the host within ten seconds, though a client is frozen."""
