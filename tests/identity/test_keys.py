@@ -19,6 +19,7 @@ from lae_provision.identity.keys import (
     make_tub_key,
     new_identity,
     next_generation,
+    of_generation,
 )
 
 
@@ -70,6 +71,11 @@ class KeysTests(SynchronousTestCase):
         self.assertEqual(successor.announcement_seqnum, 2 * 2**32)
         back = evolve(successor, generation=1, announcement_seqnum=2**32)
         self.assertEqual(asdict(back), asdict(self.identity))
+
+    def test_any_later_generation(self) -> None:
+        """The host of generation n gets the same as n - 1 successions would give."""
+        third = next_generation(next_generation(self.identity))
+        self.assertEqual(of_generation(self.identity, 3), third)
 
     def test_listens_where_asked(self) -> None:
         """With an interface asked for, the Tubs bind that interface alone."""

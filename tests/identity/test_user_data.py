@@ -23,6 +23,8 @@ from lae_provision.hosts.user_data import (
     unit,
     user_data,
 )
+from lae_provision.localcloud.booter import ignition
+from lae_provision.localcloud.booter import unit as booter_unit
 
 FURL = Secret("pb://" + "a" * 32 + "@daemon.example:7777/" + "b" * 32)
 SETTINGS = HostSettings(
@@ -94,6 +96,20 @@ class UserDataTests(SynchronousTestCase):
             " --config etc/s4/node.yaml",
             lines,
         )
+
+    def test_booter_reads_it(self) -> None:
+        """The local cloud's booter finds in it what was meant."""
+        document = user_data(SETTINGS, FURL, COMMAND)
+        provision = ignition.parse(document.reveal().encode())
+        ((name, contents),) = provision.units
+        found = booter_unit.parse(name, contents)
+        self.assertEqual(found.argv[: len(COMMAND.command)], COMMAND.command)
+        self.assertEqual(found.argv[-2:], ("--config", "etc/s4/node.yaml"))
+        self.assertEqual((found.working_directory, found.notifies), ("/", True))
+        self.assertEqual((found.restart, found.stop_seconds), ("always", 20.0))
+        bootstrap = {f.path: f for f in provision.files}["/etc/s4/bootstrap.furl"]
+        self.assertEqual(bootstrap.data.decode().strip(), FURL.reveal())
+        self.assertEqual(bootstrap.mode, 0o600)
 
     def test_odd_words(self) -> None:
         """A word with a space or a specifier reaches the program unchanged."""
