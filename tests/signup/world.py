@@ -130,6 +130,7 @@ class World:
     crew: Crew | None = None
     journal: object = None
     starts: int = 0
+    perished: bool = False
     _process: ProcessClock | None = field(default=None)
 
     def __attrs_post_init__(self):
@@ -139,6 +140,7 @@ class World:
 
     def start(self):
         self.starts += 1
+        self.perished = False
         self._process = ProcessClock(self.clock)
         self.journal = open_journal(self.folder, self._process)
         self.crew = Crew(self._workshop())
@@ -149,16 +151,23 @@ class World:
         if self._process is not None:
             self._process.dead = True
             self._process = None
-            now(Deferred.fromCoroutine(self.journal.close()))
+            if not self.perished:
+                now(Deferred.fromCoroutine(self.journal.close()))
             self.crew = None
 
     def stop(self):
         self._drive(self.crew.stop())
         self.kill()
 
+    def perish(self):
+        """The process is gone in the middle of something: it writes nothing more."""
+        self.perished = True
+        self._process.dead = True
+        now(Deferred.fromCoroutine(self.journal.close()))
+
     @property
     def up(self):
-        return self._process is not None
+        return self._process is not None and not self._process.dead
 
     def _workshop(self):
         line = Line(self.cloud, self.clock, self._met)
@@ -272,6 +281,8 @@ class World:
         """Let time pass, with hosts that boot, claim and report."""
         for _ in range(int(seconds / step)):
             self.clock.advance(step)
+            if self.perished:
+                return
             self.boot()
 
     def boot(self):

@@ -1,0 +1,79 @@
+"""The daemon dies at each named point, and the next one finishes its work."""
+
+from __future__ import annotations
+
+import pytest
+
+from lae_flapp.signup import crashes
+from lae_protocol.process.crash import declared, on_crash_point
+from tests.crash.scenarios import STORIES, story_of
+from tests.signup.world import Crashed, World
+
+assert crashes.OUTSIDE
+POINTS = sorted(name for name in declared() if name.startswith("signup."))
+
+
+class Deadly:
+    """Kills the daemon at one point, the first so many times it comes there."""
+
+    def __init__(self, point, times):
+        self.point, self.left = point, times
+        self.world = None
+        self.struck = 0
+
+    def __call__(self, name):
+        if name == self.point and self.left:
+            self.left -= 1
+            self.struck += 1
+            self.world.perish()
+            raise Crashed(name)
+
+
+def live(world, story):
+    """Tell the story to its end; a dead daemon is started again after a second."""
+    turns = 0
+    while turns < story.seconds():
+        turns += 5
+        try:
+            if not world.up:
+                world.start()
+            if world.up:
+                story.turn(world)
+            if world.up:
+                world.advance(5)
+        except Crashed:
+            pass
+        if world.perished:
+            world.kill()
+
+
+@pytest.fixture
+def world(tmp_path):
+    made = World(tmp_path / "state")
+    made.start()
+    yield made
+    on_crash_point(None)
+    made.kill()
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_at(world, point, times):
+    """Killed at this point, once or at the second try too, all ends as it should."""
+    story = STORIES[story_of(point)]()
+    story.begin(world)
+    deadly = Deadly(point, times)
+    deadly.world = world
+    on_crash_point(deadly)
+    live(world, story)
+    assert deadly.struck, "the story never came to the point"
+    story.check(world)
+
+
+@pytest.mark.parametrize("name", STORIES)
+def test_stories_end_well_undisturbed(world, name):
+    """Without a crash the stories end as they must with one."""
+    story = STORIES[name]()
+    story.begin(world)
+    live(world, story)
+    story.check(world)
