@@ -61,13 +61,13 @@ def new_identity(
 
 def next_generation(identity: NodeIdentity) -> NodeIdentity:
     """The same grid for the host that replaces this one."""
-    return at_generation(identity, identity.generation + 1)
+    return of_generation(identity, identity.generation + 1)
 
 
-def at_generation(identity: NodeIdentity, generation: int) -> NodeIdentity:
-    """The same grid for the host of this generation.
+def of_generation(identity: NodeIdentity, generation: int) -> NodeIdentity:
+    """The same grid, as the host of *generation* gets it.
 
-    Only the announcement's number grows: running clients believe the highest.
+    Only the announcement's number differs: running clients believe the highest.
     """
     return evolve(
         identity,
