@@ -61,10 +61,10 @@ def new_identity(
 
 def next_generation(identity: NodeIdentity) -> NodeIdentity:
     """The same grid for the host that replaces this one."""
-    return of_generation(identity, identity.generation + 1)
+    return at_generation(identity, identity.generation + 1)
 
 
-def of_generation(identity: NodeIdentity, generation: int) -> NodeIdentity:
+def at_generation(identity: NodeIdentity, generation: int) -> NodeIdentity:
     """The same grid, as the host of *generation* gets it.
 
     Only the announcement's number differs: running clients believe the highest.

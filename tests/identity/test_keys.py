@@ -15,11 +15,11 @@ from lae_protocol import wire
 from lae_protocol.furl import Furl
 from lae_protocol.host_messages import NodeIdentity
 from lae_provision.identity.keys import (
+    at_generation,
     first_announcement,
     make_tub_key,
     new_identity,
     next_generation,
-    of_generation,
 )
 
 
@@ -75,7 +75,7 @@ class KeysTests(SynchronousTestCase):
     def test_any_later_generation(self) -> None:
         """The host of generation n gets the same as n - 1 successions would give."""
         third = next_generation(next_generation(self.identity))
-        self.assertEqual(of_generation(self.identity, 3), third)
+        self.assertEqual(at_generation(self.identity, 3), third)
 
     def test_listens_where_asked(self) -> None:
         """With an interface asked for, the Tubs bind that interface alone."""
