@@ -10,20 +10,33 @@ from attrs import define
 
 from lae_protocol.messages import Progress, SignupState, SignupView
 
-#: The way of a signup when all goes well, in the order in which it happens.
+#: The way of a signup when all goes well, in the order in which it happens: in words
+#: for what is to be done, and for what was.
 STEPS = {
-    "registered": "Your order is written down",
-    "checkout-opened": "The payment page is open",
-    "paid": "Your payment arrived",
-    "identity-sealed": "Your grid has its address; its keys are sealed away",
-    "bucket-ready": "Your own storage bucket is made, encrypted",
-    "role-ready": "Access is limited to that bucket",
-    "instance-launched": "Your own server is starting",
-    "address-ready": "Its network address is set",
-    "claimed": "The server took over its keys",
-    "self-test-passed": "A test file was stored and read back",
-    "ready": "Your grid is ready",
-    "mail-accepted": "The mail with the address is sent",
+    "registered": ("Write down your order", "Your order is written down"),
+    "checkout-opened": ("Open the payment page", "The payment page is open"),
+    "paid": ("Receive your payment", "Your payment arrived"),
+    "identity-sealed": (
+        "Give your grid its address",
+        "Your grid has its address; its keys are sealed away",
+    ),
+    "bucket-ready": (
+        "Make your own storage bucket",
+        "Your own storage bucket is made, encrypted",
+    ),
+    "role-ready": ("Limit access to that bucket", "Access is limited to that bucket"),
+    "instance-launched": ("Start your own server", "Your own server is started"),
+    "address-ready": ("Set its network address", "Its network address is set"),
+    "claimed": ("Hand its keys to the server", "The server took over its keys"),
+    "self-test-passed": (
+        "Store a test file and read it back",
+        "A test file was stored and read back",
+    ),
+    "ready": ("Open your grid", "Your grid is ready"),
+    "mail-accepted": (
+        "Send the mail with the address",
+        "The mail with the address is sent",
+    ),
 }
 #: What else may happen.
 NOTES = {
@@ -113,8 +126,8 @@ def picture(view: SignupView, events: Sequence[Progress]) -> Picture:
 
 def _steps(happened: dict[str, datetime], *, still_to_come: bool) -> tuple[Step, ...]:
     """What was done, and, while there is hope of it, what is next and after that."""
-    done = [Step(STEPS[k], "done", at) for k, at in happened.items() if k in STEPS]
-    open_steps = [w for k, w in STEPS.items() if k not in happened]
+    done = [Step(STEPS[k][1], "done", at) for k, at in happened.items() if k in STEPS]
+    open_steps = [words for k, (words, _) in STEPS.items() if k not in happened]
     if not still_to_come or not open_steps:
         return tuple(done)
     current, *waiting = open_steps
@@ -141,9 +154,9 @@ def _words(  # noqa: C901, PLR0911  (one branch for each state)
         case "paid":
             return "Building your grid", "Paid, thank you. We are building your grid."
         case "active" if view.joinable and mailed:
-            return "Your grid is ready", "Your grid is ready, and the mail is sent."
+            return "Your grid is ready", "Joining works, and the mail is sent."
         case "active" if view.joinable:
-            return "Your grid is ready", "Your grid is ready. The mail is on its way."
+            return "Your grid is ready", "Joining works. The mail is on its way."
         case "active":
             return "Your grid is being looked after", "Your grid is not reachable now."
         case "refunding":

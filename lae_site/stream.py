@@ -37,7 +37,7 @@ def sse(event: str, data: dict[str, Any], number: int | None = None) -> bytes:
 
 def progress_event(progress: Progress) -> bytes:
     """One of the signup's events."""
-    words = STEPS.get(progress.kind) or NOTES.get(progress.kind) or progress.kind
+    _, words = STEPS.get(progress.kind, ("", NOTES.get(progress.kind, "")))
     data = {"kind": progress.kind, "at": progress.at.isoformat(), "text": words}
     return sse("progress", data, progress.number)
 

@@ -51,8 +51,7 @@ def test_a_signup_in_a_real_browser(open_window, running, look) -> None:
     furl = page.locator("#furl").text_content()
     assert furl.startswith("pb://")
     running.happen(signup_id, "bucket-ready", "role-ready", "instance-launched")
-    page.get_by_text("Your own server is starting", exact=False).wait_for()
-    page.locator("li.done", has_text="server is starting").wait_for(timeout=10_000)
+    page.get_by_text("Your own server is started").wait_for(timeout=10_000)
     window.shoot("status-building")
 
     running.happen(signup_id, *BUILT[3:], "mail-accepted")
