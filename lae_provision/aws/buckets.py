@@ -9,7 +9,6 @@ from xml.sax.saxutils import escape
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
-from twisted.web.http import NO_CONTENT, OK
 from zope.interface import implementer
 
 from lae_protocol.aws.agent import Answer
@@ -107,7 +106,6 @@ class S3Buckets:
             subresource=[(subresource,)],
             body=document,
             headers={"content-md5": _md5(document)},
-            ok=(OK, NO_CONTENT),
         )
 
     async def _check(self, name: str, setting: Setting) -> None:
@@ -170,14 +168,13 @@ class S3Buckets:
                 name,
                 key=upload.findtext("Key") or "",
                 subresource=[("uploadId", upload.findtext("UploadId") or "")],
-                ok=(NO_CONTENT,),
             ),
         )
 
     async def _delete_bucket(self, name: str) -> None:
         still = await unless(
             frozenset({"BucketNotEmpty"}),
-            self._client.call("DELETE", name, ok=(NO_CONTENT,)),
+            self._client.call("DELETE", name),
         )
         if still is None:
             raise TryLater("BucketNotEmpty", f"{name}: somebody still writes")

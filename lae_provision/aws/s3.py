@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from twisted.web.http import OK
+from twisted.web.http import NO_CONTENT, OK
 from twisted.web.http_headers import Headers
 
 from lae_protocol.aws.agent import Answer
@@ -78,9 +78,8 @@ class BucketClient(S3Client):
         subresource: Subresource = (),
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
-        ok: tuple[int, ...] = (OK,),
     ) -> Answer:
-        """One request, tried again where that helps; its status is one of *ok*.
+        """One request, tried again where that helps; its status is 200 or 204.
 
         *subresource* is the query: ``[("policy",)]``, ``[("prefix", "a/")]``.  Raises
         :class:`~lae_provision.errors.ProvisionError`.
@@ -93,9 +92,13 @@ class BucketClient(S3Client):
                 headers=Headers({n: [v] for n, v in (headers or {}).items()}),
                 body=body,
             )
-            response, data = await self._submit(
-                self._query_factory(details, ok_status=ok)
+            answered = await self._submit(
+                self._query_factory(details, ok_status=(OK, NO_CONTENT))
             )
+            if answered is None:
+                # What txaws makes of any other success.
+                raise Refused("UnknownAnswer", "a success of another kind")
+            response, data = answered
             return Answer(response.code, response.headers, data)
 
         return await self._channel.attempt(once)

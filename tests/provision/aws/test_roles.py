@@ -117,7 +117,7 @@ class OnMotoTests(TestCase):
         self.assertEqual(read.body, b"kept")
         await client.call("GET", mine.name, subresource=[("list-type", "2")])
         version = read.headers.getRawHeaders("x-amz-version-id")[0]
-        await client.call("DELETE", mine.name, key="v1/a", ok=(204,))
+        await client.call("DELETE", mine.name, key="v1/a")
         for method, bucket, more in (
             ("GET", others.name, {"key": "v1/a"}),
             ("PUT", others.name, {"key": "v1/b", "body": b"x"}),
