@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,26 @@ from lae_provision.localcloud.state_folder import (
 Decorated = Callable[..., Any]
 
 
-@click.group()
+#: Commands that other folders have, loaded when they are asked for.
+_ELSEWHERE = {
+    "stripe": "lae_provision.localcloud.stripe.command",
+    "demo": "lae_provision.localcloud.demo.command",
+}
+
+
+class _Parts(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *_ELSEWHERE])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in _ELSEWHERE:
+            module = import_module(_ELSEWHERE[cmd_name])
+            found: click.Command = getattr(module, cmd_name)
+            return found
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=_Parts)
 def localcloud() -> None:
     """Run a cloud on this machine: AWS, S3, mail, Stripe; or all of S4."""
 
@@ -102,7 +122,7 @@ def smtp(
             f"  everything else: {folder / 'smtp.json'}"
         )
 
-    raise SystemExit(run(reactor, MailServer(reactor, options), started))
+    raise SystemExit(run(reactor, lambda _: MailServer(reactor, options), started))
 
 
 def _run_cloud(folder: Path, told: Callable[[Any], str], **chosen: Any) -> None:
@@ -133,7 +153,7 @@ def _run_cloud(folder: Path, told: Callable[[Any], str], **chosen: Any) -> None:
     def started(facts: Any) -> str:
         return told(facts) + f"  everything else: {folder / 'aws.json'}"
 
-    raise SystemExit(run(reactor, Cloud(reactor, options), started))
+    raise SystemExit(run(reactor, lambda _: Cloud(reactor, options), started))
 
 
 def _aws_told(facts: Any) -> str:

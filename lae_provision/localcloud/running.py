@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 import click
 from twisted.internet.defer import Deferred
@@ -32,16 +32,20 @@ class Part(Protocol):
 
 
 def run(
-    reactor: Any, part: Part, started: Callable[[Any], str], stdlog: Any = None
+    reactor: Any,
+    make: Callable[[Callable[[int], None]], Part],
+    started: Callable[[Any], str],
+    log: TextIO | None = None,
 ) -> int:
-    """Run *part* until SIGINT, SIGTERM or SIGHUP; the exit code.
+    """Run a part until SIGINT, SIGTERM or SIGHUP; the exit code.
 
+    *make* gets a function with which the part itself can end the run, with a code.
     *started* makes the text for people from what starting answered.  The log goes to
-    standard error.
+    *log*, standard error by default.
     """
-    log = observer(stdlog or sys.stderr, "text")
-    globalLogBeginner.beginLoggingTo([log], redirectStandardIO=False)
-    running = _Running(reactor, part, started)
+    observers = [observer(log or sys.stderr, "text")]
+    globalLogBeginner.beginLoggingTo(observers, redirectStandardIO=False)
+    running = _Running(reactor, make, started)
     reactor.callWhenRunning(running.begin)
     reactor.run()
     return running.code
@@ -50,10 +54,16 @@ def run(
 class _Running:
     _log = Logger()
 
-    def __init__(self, reactor: Any, part: Part, started: Callable[[Any], str]) -> None:
-        self._reactor, self._part, self._started = reactor, part, started
+    def __init__(
+        self,
+        reactor: Any,
+        make: Callable[[Callable[[int], None]], Part],
+        started: Callable[[Any], str],
+    ) -> None:
+        self._reactor, self._started = reactor, started
         self._ending = False
         self.code = 0
+        self._part = make(self._end)
 
     def begin(self) -> None:
         """The reactor runs: signals are ours now."""
@@ -67,12 +77,14 @@ class _Running:
 
     async def _start(self) -> None:
         facts = await self._part.start()
-        click.echo(self._started(facts))
-        notify("READY=1")
+        if not self._ending:
+            click.echo(self._started(facts))
+            notify("READY=1")
 
-    def _end(self) -> None:
+    def _end(self, code: int = 0) -> None:
         if not self._ending:
             self._ending = True
+            self.code = code
             notify("STOPPING=1")
             self._spawn(self._stop())
 
@@ -86,10 +98,9 @@ class _Running:
         Deferred.fromCoroutine(work).addErrback(self._failed)
 
     def _failed(self, failure: Failure) -> None:
+        if self._ending:
+            # What was starting when it had to end.
+            return
         click.echo(f"failed: {failure.getErrorMessage()}", err=True)
         self._log.failure("the local cloud", failure=failure)
-        self.code = 1
-        if self._ending:
-            self._reactor.stop()
-        else:
-            self._end()
+        self._end(1)

@@ -1,175 +1,122 @@
-"""The settings of site and daemon, written for a local cloud that is running."""
+"""The settings of daemon and site for one run: the shipped examples, filled in.
+
+Only what differs from ``config/*.localcloud.yaml`` is said here, so that the examples
+are what really runs.
+"""
 
 from __future__ import annotations
 
 import base64
-import json
 import secrets
-import sys
+import shutil
 from pathlib import Path
 from typing import Any
 
-import pyrage
 import yaml
-from attrs import define
+from pyrage import x25519
 
 from lae_protocol.process.resources import config_folder
+from lae_provision.localcloud.demo.layout import Layout
+from lae_provision.localcloud.demo.parts import twistd_argv
 from lae_provision.localcloud.state_folder import write_private
 
-
-@define(frozen=True)
-class Ground:
-    """What is running already, and where site and daemon shall be.
-
-    *aws* is the content of the cloud's ``aws.json``; *smtp* and *stripe* are folders.
-    *node_ports* (first, last) are free ports for customers' nodes.
-    """
-
-    folder: Path
-    aws: dict[str, str]
-    stripe_endpoint: str
-    stripe_folder: Path
-    smtp: dict[str, Any]
-    site_port: int
-    private_port: int
-    hosts_port: int
-    node_ports: tuple[int, int]
-
-    @property
-    def site_url(self) -> str:
-        """Where a person begins."""
-        return f"http://localhost:{self.site_port}"
+_KEY_BYTES = 32
 
 
-def prepare_secrets(folder: Path) -> None:
-    """Make the keys that nobody else makes; the recovery key is *offline* elsewhere."""
-    kept = folder / "secrets"
-    kept.mkdir(mode=0o700, exist_ok=True)
-    key = base64.b64encode(secrets.token_bytes(32)).decode("ascii")
-    write_private(kept / "journal.key", key + "\n")
-    write_private(kept / "cookie.key", secrets.token_hex(32) + "\n")
-    recovery = pyrage.x25519.Identity.generate()
-    write_private(kept / "recovery.key", str(recovery) + "\n")
-    (kept / "recovery.pub").write_text(str(recovery.to_public()) + "\n", "ascii")
+def prepare(layout: Layout) -> None:
+    """The folders, the plans, and the secrets that nobody else makes."""
+    layout.secrets.mkdir(mode=0o700, parents=True)
+    shutil.copy(config_folder() / "plans.yaml", layout.config / "plans.yaml")
+    for name in ("journal.key", "cookie.key"):
+        key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
+        write_private(layout.secrets / name, key + "\n")
 
 
-def daemon_settings(ground: Ground) -> dict[str, Any]:
-    """What ``config/daemon.localcloud.yaml`` shows, with what this cloud has made."""
-    aws, smtp = ground.aws, ground.smtp
-    kept = ground.folder / "secrets"
-    twistd = str(Path(sys.executable).with_name("twistd"))
-    return {
-        "process": "daemon",
-        "environment": "local",
-        "deployment": aws["deployment"],
-        "state": str(ground.folder / "daemon"),
-        "site_url": ground.site_url,
-        "plans_file": str(config_folder() / "plans.yaml"),
-        "private_tub": _tub(ground.private_port),
-        "hosts_tub": _tub(ground.hosts_port),
-        "stripe": {
-            "api_keys": [{"file": str(ground.stripe_folder / "restricted-key")}],
-            "mode": "test",
-            "endpoint": ground.stripe_endpoint,
-        },
-        "aws": {
-            "account": aws["account_id"],
-            "region": aws["region"],
-            "state_bucket": aws["state_bucket"],
-            "endpoint": aws["aws_endpoint"],
-            "s3_endpoint": aws["s3_endpoint"],
-            "access_key": {"file": str(kept / "aws-access.key")},
-            "secret_key": {"file": str(kept / "aws-secret.key")},
-        },
-        "sealing": {
-            "kms_key": aws["kms_key_arn"],
-            "recovery_recipients": [(kept / "recovery.pub").read_text("ascii").strip()],
-            "journal_keys": [{"file": str(kept / "journal.key")}],
-        },
-        "mail": {
-            "host": "localhost",
-            "port": smtp["port"],
-            "user": smtp["user"],
-            "password": {"file": smtp["password_file"]},
-            "trust_root": smtp["ca_file"],
-            "from_name": "S4 on this machine",
-            "from_address": "storage@localhost.localdomain",
-            "support_address": "support@localhost.localdomain",
-            "bounces": "bounces@localhost.localdomain",
-            "operators": ["operator@localhost.localdomain"],
-        },
-        "cells": [
-            {
-                "name": "local",
-                "zone": aws["availability_zone"],
-                "dns_zone": aws["dns_zone"],
-                "dns_zone_id": aws["hosted_zone_id"],
-                "image_id": aws["image_id"],
-                "instance_type": aws["instance_type"],
-                "subnet_id": aws["subnet_id"],
-                "security_groups": [aws["security_group_id"]],
-                "boundary_arn": aws["boundary_arn"],
-                "role_path": aws["role_path"],
-                "program": {
-                    "command": [twistd, "--nodaemon", "--pidfile=", "lae-node"]
-                },
-                "ports": {
-                    "first": ground.node_ports[0],
-                    "last": ground.node_ports[1],
-                },
-                "host_name": "localhost",
-                "listen": "127.0.0.1",
-                "s3_endpoint": aws["s3_endpoint"],
-            }
-        ],
-        "log_format": "json",
-    }
-
-
-def site_settings(ground: Ground) -> dict[str, Any]:
-    """What ``config/site.localcloud.yaml`` shows, for this run."""
-    kept = ground.folder / "secrets"
-    return {
-        "process": "site",
-        "environment": "local",
-        "site_url": ground.site_url,
-        "listen": f"tcp:{ground.site_port}:interface=127.0.0.1",
-        "front_desk_furl": {"file": str(ground.folder / "daemon/front-desk.furl")},
-        "webhook_secrets": [{"file": str(ground.stripe_folder / "webhook-secret-0")}],
-        "cookie_keys": [{"file": str(kept / "cookie.key")}],
-        "plans_file": str(config_folder() / "plans.yaml"),
-        "checkout_origins": [ground.stripe_endpoint],
-        "cookies_over_http": True,
-        "registrations_per_hour": 100_000,
-        "usual_build_minutes": 1,
-        "support_email": "support@localhost.localdomain",
-        "operator_name": "S4 on this machine",
-        "operator_address": "localhost",
-        "log_format": "json",
-    }
-
-
-def write_settings(ground: Ground) -> tuple[Path, Path]:
-    """Write both files; the daemon's and the site's path."""
-    kept = ground.folder / "secrets"
-    write_private(kept / "aws-access.key", ground.aws["daemon_access_key"] + "\n")
-    write_private(kept / "aws-secret.key", ground.aws["daemon_secret_key"] + "\n")
-    paths = ground.folder / "daemon.yaml", ground.folder / "site.yaml"
-    for path, settings in zip(
-        paths, (daemon_settings(ground), site_settings(ground)), strict=True
+def write_daemon(layout: Layout) -> Path:
+    """The daemon's settings, once cloud, mail and Stripe are there."""
+    aws, mail = layout.aws_facts(), layout.smtp_facts()
+    _keep(layout, "aws-access.key", aws["daemon_access_key"])
+    _keep(layout, "aws-secret.key", aws["daemon_secret_key"])
+    _keep(layout, "smtp.password", Path(mail["password_file"]).read_text().strip())
+    stripe_key = (layout.stripe / "restricted-key").read_text().strip()
+    _keep(layout, "stripe.key", stripe_key)
+    settings = _example("daemon")
+    settings["deployment"] = aws["deployment"]
+    settings["state"] = str(layout.daemon)
+    settings["site_url"] = layout.site_url
+    for tub, port in zip(
+        ("private_tub", "hosts_tub"), layout.daemon_ports, strict=True
     ):
-        path.write_text(yaml.safe_dump(settings, sort_keys=False), "utf-8")
-    return paths
-
-
-def _tub(port: int) -> dict[str, str]:
-    return {
-        "listen": f"tcp:{port}:interface=127.0.0.1",
-        "location": f"localhost:{port}",
+        listen = f"tcp:{port}:interface=127.0.0.1"
+        settings[tub] = {"listen": listen, "location": f"localhost:{port}"}
+    settings["stripe"]["endpoint"] = layout.stripe_endpoint()
+    settings["aws"] |= {
+        "account": aws["account_id"],
+        "region": aws["region"],
+        "state_bucket": aws["state_bucket"],
+        "endpoint": aws["aws_endpoint"],
+        "s3_endpoint": aws["s3_endpoint"],
     }
+    settings["sealing"] |= {
+        "kms_key": aws["kms_key_arn"],
+        "recovery_recipients": [_recovery_recipient(layout)],
+    }
+    settings["mail"] |= {
+        "host": mail["host"],
+        "port": mail["port"],
+        "user": mail["user"],
+        "trust_root": mail["ca_file"],
+    }
+    settings["cells"][0] |= {
+        "zone": aws["availability_zone"],
+        "dns_zone": aws["dns_zone"],
+        "dns_zone_id": aws["hosted_zone_id"],
+        "image_id": aws["image_id"],
+        "instance_type": aws["instance_type"],
+        "subnet_id": aws["subnet_id"],
+        "security_groups": [aws["security_group_id"]],
+        "boundary_arn": aws["boundary_arn"],
+        "role_path": aws["role_path"],
+        "program": {"command": list(twistd_argv("lae-node"))},
+        "s3_endpoint": aws["s3_endpoint"],
+    }
+    return _write(layout, "daemon", settings)
 
 
-def read_facts(path: Path) -> dict[str, str]:
-    """Read the cloud's ``aws.json``."""
-    facts: dict[str, str] = json.loads(path.read_text("utf-8"))
-    return facts
+def write_site(layout: Layout) -> Path:
+    """The site's settings, once the daemon has written its furl."""
+    shutil.copy(layout.front_desk_furl, layout.secrets / "front-desk.furl")
+    (layout.secrets / "front-desk.furl").chmod(0o600)
+    secret = (layout.stripe / "webhook-secret-0").read_text().strip()
+    _keep(layout, "stripe-webhook.secret", secret)
+    settings = _example("site")
+    settings["site_url"] = layout.site_url
+    settings["listen"] = f"tcp:{layout.site_port}:interface=127.0.0.1"
+    settings["checkout_origins"] = [layout.stripe_endpoint()]
+    return _write(layout, "site", settings)
+
+
+def _example(name: str) -> dict[str, Any]:
+    text = (config_folder() / f"{name}.localcloud.yaml").read_text()
+    settings: dict[str, Any] = yaml.safe_load(text)
+    return settings
+
+
+def _write(layout: Layout, name: str, settings: dict[str, Any]) -> Path:
+    path = layout.config / f"{name}.yaml"
+    write_private(path, yaml.safe_dump(settings, sort_keys=False))
+    return path
+
+
+def _keep(layout: Layout, name: str, text: str) -> None:
+    write_private(layout.secrets / name, text + "\n")
+
+
+def _recovery_recipient(layout: Layout) -> str:
+    """The public half of the offline recovery key; the other stays in the state
+    folder, where an operator would put it into a safe.
+    """
+    private = layout.root / "recovery.key"
+    if not private.exists():
+        write_private(private, str(x25519.Identity.generate()) + "\n")
+    return str(x25519.Identity.from_str(private.read_text().strip()).to_public())

@@ -9,7 +9,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +32,8 @@ from lae_protocol.aws.body import read_body
 from lae_protocol.aws.sigv4 import UNSIGNED_PAYLOAD, Credentials, Scope, sign
 from lae_protocol.secret import Secret
 from lae_provision.localcloud.child import Child, Program
+from lae_provision.localcloud.ports import free_ports
+from lae_provision.localcloud.state_folder import write_private
 
 #: Seconds until the server answers, on a machine that is busy.
 _PATIENCE = 60.0
@@ -85,7 +86,7 @@ class Weed:
             log=self._folder / "weed.log",
             death_signal=signal.SIGKILL,
         )
-        _write_secret(self._folder / "s3.json", _identities(self._keys))
+        write_private(self._folder / "s3.json", _identities(self._keys))
         self._child = Child(self._reactor, program, self._ended)
         self._child.start()
         give_up = self._reactor.seconds() + _PATIENCE
@@ -150,28 +151,11 @@ class Weed:
             self._log.error("the S3 server {how}", how=how)
 
 
-def free_ports(count: int) -> list[int]:
-    """Ports of loopback that were free a moment ago, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
-
-
 def _identities(keys: Credentials) -> str:
     key = {"accessKey": keys.access_key, "secretKey": keys.secret_key.reveal()}
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     who = {"name": "front", "credentials": [key], "actions": actions}
     return json.dumps({"identities": [who]})
-
-
-def _write_secret(path: Path, text: str) -> None:
-    path.touch(0o600)
-    path.write_text(text)
 
 
 def _argv(folder: Path, ports: list[int]) -> list[str]:
