@@ -32,7 +32,7 @@ def prepare(layout: Layout) -> None:
         write_private(layout.secrets / name, key + "\n")
 
 
-def write_daemon(layout: Layout) -> Path:
+def write_daemon(layout: Layout, node_ports: tuple[int, int]) -> Path:
     """The daemon's settings, once cloud, mail and Stripe are there."""
     aws, mail = layout.aws_facts(), layout.smtp_facts()
     _keep(layout, "aws-access.key", aws["daemon_access_key"])
@@ -78,6 +78,7 @@ def write_daemon(layout: Layout) -> Path:
         "boundary_arn": aws["boundary_arn"],
         "role_path": aws["role_path"],
         "program": {"command": list(twistd_argv("lae-node"))},
+        "ports": {"first": node_ports[0], "last": node_ports[1]},
         "s3_endpoint": aws["s3_endpoint"],
     }
     return _write(layout, "daemon", settings)

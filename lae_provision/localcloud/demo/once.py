@@ -11,6 +11,7 @@ import boto3
 from botocore.config import Config
 
 from lae_provision.localcloud.customer.story import (
+    BIG_FILE,
     Places,
     Signup,
     StoryFailed,
@@ -36,41 +37,33 @@ _WORDS = {
 }
 
 
-class Story:
-    """What the story needs, found from a running demo."""
-
-
 def client_tahoe() -> Path:
     """The unmodified tahoe of PyPI, in an environment of its own."""
     beside = Path(sys.prefix).with_name(".client-venv") / "bin" / "tahoe"
     if beside.exists():
         return beside
-    found = shutil.which("tahoe", path=None)
+    found = shutil.which("tahoe")
     if found is None:
         raise StoryFailed(f"no tahoe: neither {beside} nor on the path")
     return Path(found)
 
 
-def places_of(endpoints: Endpoints, folder: Path) -> tuple[Places, Endpoints]:
-    """Where this demo's customer finds things."""
+def _places(endpoints: Endpoints, folder: Path) -> Places:
     customer = folder / "customer"
     customer.mkdir(exist_ok=True)
-    places = Places(
+    return Places(
         endpoints.site_url,
         endpoints.stripe_endpoint,
         Path(endpoints.maildir),
         client_tahoe(),
         customer,
     )
-    return places, endpoints
 
 
-def perform_signup(where: tuple[Places, Endpoints], say: Say) -> Signup:
+def perform_signup(endpoints: Endpoints, folder: Path, say: Say) -> Signup:
     """Sign up and pay; say when what happened."""
-    places, _ = where
     say(f"Signing up as {ADDRESS}, paying with a test card ...")
-    signup = sign_up(places, ADDRESS)
-    signup.address = ADDRESS_IN_SMTP
+    signup = sign_up(_places(endpoints, folder), ADDRESS)
     say(f"\nSignup {signup.signup_id}, seconds since the payment was accepted:")
     for name, seconds in signup.timeline.items():
         say(f"  {seconds:7.3f}  {_WORDS[name]}")
@@ -78,25 +71,25 @@ def perform_signup(where: tuple[Places, Endpoints], say: Say) -> Signup:
     return signup
 
 
-def perform_once(where: tuple[Places, Endpoints], say: Say) -> None:
+def perform_once(endpoints: Endpoints, folder: Path, say: Say) -> None:
     """The whole story; raises what went wrong."""
-    places, endpoints = where
-    signup = perform_signup(where, say)
+    signup = perform_signup(endpoints, folder, say)
+    places = _places(endpoints, folder)
+    signup.address = ADDRESS_IN_SMTP
     mail = receive_mail(places, signup)
 
     def stored() -> None:
-        count, size = shares_in_s3(endpoints, mail.furl)
+        count, size = shares_in_s3(endpoints)
         say(f"in S3: {count} objects of shares, {size / 1e6:.1f} MB.")
-        if not count or size < 10_000_000:  # noqa: PLR2004  (the big file's size)
+        if not count or size < BIG_FILE:
             raise StoryFailed("the shares are not in S3")
 
     live_with_it(places, mail, say, stored)
     say("\nAll of it held.")
 
 
-def shares_in_s3(endpoints: Endpoints, furl: str) -> tuple[int, int]:
+def shares_in_s3(endpoints: Endpoints) -> tuple[int, int]:
     """How many objects of shares the customer's bucket has, and their bytes."""
-    del furl
     s3 = boto3.client(
         "s3",
         endpoint_url=endpoints.s3_endpoint,

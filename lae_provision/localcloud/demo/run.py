@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -13,24 +12,23 @@ from twisted.internet import reactor as _reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 
-from lae_protocol.process.resources import config_folder
 from lae_provision.localcloud.customer.story import StoryFailed
 from lae_provision.localcloud.demo.configuration import (
-    Ground,
-    prepare_secrets,
-    read_facts,
-    write_settings,
+    prepare,
+    write_daemon,
+    write_site,
 )
 from lae_provision.localcloud.demo.launcher import Launcher
-from lae_provision.localcloud.demo.once import perform_once, perform_signup, places_of
+from lae_provision.localcloud.demo.layout import Layout
+from lae_provision.localcloud.demo.once import perform_once, perform_signup
 from lae_provision.localcloud.demo.parts import (
     aws_step,
+    service_step,
     smtp_step,
     stripe_step,
-    twistd_program,
 )
 from lae_provision.localcloud.demo.ports import free_ports, free_range
-from lae_provision.localcloud.demo.program import Program, Step
+from lae_provision.localcloud.demo.program import Step
 from lae_provision.localcloud.demo.state import DemoState, Endpoints
 from lae_provision.localcloud.demo.supervisor import Supervisor
 from lae_provision.localcloud.demo.watching import Sources, Watching
@@ -55,124 +53,115 @@ Ctrl-C ends it.
 """
 
 
-class Demo:
-    """One run in *folder*."""
+def steps(layout: Layout, node_ports: tuple[int, int]) -> list[Step]:
+    """The local cloud side by side; then the daemon; then the site."""
+    webhook = f"{layout.site_url}/webhook/stripe"
+    plans = layout.config / "plans.yaml"
+    cloud = ("aws", "smtp", "stripe")
 
-    def __init__(self, reactor: Any, folder: Path, site_port: int) -> None:
-        self._reactor, self.folder = reactor, folder
-        ports = free_ports(3)
-        self.site_port = site_port or ports[0]
-        self._tub_ports = ports[1:]
-        self._node_ports = free_range(NODE_PORTS)
-        self.maildir = folder / "mail"
+    def configure() -> Path:
+        return write_daemon(layout, node_ports)
+
+    return [
+        aws_step(layout.aws),
+        smtp_step(layout.smtp, layout.maildir),
+        stripe_step(layout.stripe, plans, webhook),
+        service_step("daemon", "lae-flapp", configure, cloud),
+        service_step("site", "lae-site", lambda: write_site(layout), ("daemon",)),
+    ]
+
+
+def endpoints_of(layout: Layout) -> Endpoints:
+    """What ``demo.json`` says of this run."""
+    aws = layout.aws_facts()
+    return Endpoints(
+        site_url=layout.site_url,
+        aws_endpoint=aws["aws_endpoint"],
+        s3_endpoint=aws["s3_endpoint"],
+        stripe_endpoint=layout.stripe_endpoint(),
+        maildir=str(layout.maildir),
+        access_key=aws["access_key"],
+        secret_key=aws["secret_key"],
+        region=aws["region"],
+        operator_furl_file=str(layout.operator_furl),
+        state_dir=str(layout.root),
+    )
+
+
+class Demo:
+    """What is done once all programs are ready."""
+
+    def __init__(
+        self,
+        reactor: Any,
+        layout: Layout,
+        perform: Callable[..., object] | None,
+        ended: Callable[[int], None],
+    ) -> None:
+        self._reactor, self._layout = reactor, layout
+        self._perform, self._ended = perform, ended
         self._watching: Deferred[None] | None = None
 
-    def steps(self) -> list[Step]:
-        """The local cloud side by side; then the daemon; then the site."""
-        folder = self.folder
-        plans = config_folder() / "plans.yaml"
-        webhook = f"http://localhost:{self.site_port}/webhook/stripe"
-        return [
-            aws_step(folder / "aws"),
-            smtp_step(folder / "smtp", self.maildir),
-            stripe_step(folder / "stripe", plans, webhook),
-            Step("daemon", self._daemon, after=("aws", "smtp", "stripe"), restart=True),
-            Step("site", self._site, after=("daemon",), restart=True),
-        ]
-
-    def _daemon(self) -> Program:
-        if not (self.folder / "daemon.yaml").exists():
-            prepare_secrets(self.folder)
-            write_settings(self._ground())
-        return twistd_program("lae-flapp", self.folder / "daemon.yaml")
-
-    def _site(self) -> Program:
-        return twistd_program("lae-site", self.folder / "site.yaml")
-
-    def _ground(self) -> Ground:
-        folder = self.folder
-        stripe = json.loads((folder / "stripe" / "endpoint.json").read_text("utf-8"))
-        return Ground(
-            folder=folder,
-            aws=read_facts(folder / "aws" / "aws.json"),
-            stripe_endpoint=stripe["stripe_endpoint"],
-            stripe_folder=folder / "stripe",
-            smtp=json.loads((folder / "smtp" / "smtp.json").read_text("utf-8")),
-            site_port=self.site_port,
-            private_port=self._tub_ports[0],
-            hosts_port=self._tub_ports[1],
-            node_ports=self._node_ports,
+    async def ready(self, supervisor: Supervisor) -> None:
+        """Say where everything is; then perform what was asked for."""
+        del supervisor
+        endpoints = endpoints_of(self._layout)
+        self._watch(endpoints)
+        click.echo(
+            WELCOME.format(
+                site_url=endpoints.site_url,
+                maildir=endpoints.maildir,
+                state_file=self._layout.state_file,
+                lae=Path(sys.executable).with_name("lae"),
+                operator_furl_file=endpoints.operator_furl_file,
+            )
         )
+        if self._perform is not None:
+            # Not waited for: a Ctrl-C meanwhile ends everything at once.
+            performed = deferToThread(
+                self._perform, endpoints, self._layout.root, click.echo
+            )
+            performed.addCallbacks(lambda _: self._ended(0), self._failed)
 
-    def endpoints(self) -> Endpoints:
-        """What ``demo.json`` says of this run."""
-        ground = self._ground()
-        return Endpoints(
-            site_url=ground.site_url,
-            aws_endpoint=ground.aws["aws_endpoint"],
-            s3_endpoint=ground.aws["s3_endpoint"],
-            stripe_endpoint=ground.stripe_endpoint,
-            maildir=str(self.maildir),
-            access_key=ground.aws["access_key"],
-            secret_key=ground.aws["secret_key"],
-            region=ground.aws["region"],
-            operator_furl_file=str(self.folder / "daemon" / "operator.furl"),
-            state_dir=str(self.folder),
-        )
+    def _failed(self, failure: Any) -> None:
+        kind = "" if failure.check(StoryFailed) else f"{failure.type.__name__}: "
+        click.echo(f"\nFAILED: {kind}{failure.getErrorMessage()}", err=True)
+        self._ended(1)
 
-    def watch(self, endpoints: Endpoints) -> DemoState:
+    def _watch(self, endpoints: Endpoints) -> None:
         """Write ``demo.json``, and keep it true from here on."""
-        state = DemoState(self.folder / "demo.json", endpoints)
-        aws = self._ground().aws
+        aws = self._layout.aws_facts()
+        state = DemoState(self._layout.state_file, endpoints)
         state.write(aws_control_url=aws["control_url"])
         sources = Sources(
-            Path(endpoints.operator_furl_file),
+            self._layout.operator_furl,
             endpoints.stripe_endpoint,
-            self.maildir,
+            self._layout.maildir,
             aws["deployment"],
         )
         watching = Watching(self._reactor, sources, state)
         self._watching = Deferred.fromCoroutine(watching.run())
-        return state
 
 
 def run_demo(folder: Path, *, once: bool, signup: bool, port: int) -> int:
     """Run it until it is ended, or (*once*) until its customer is content."""
     reactor: Any = _reactor
-    made = Demo(reactor, folder, port)
+    ports = free_ports(3)
+    layout = Layout(folder, port or ports[0], (ports[1], ports[2]))
+    prepare(layout)
+    node_ports = free_range(NODE_PORTS)
+    perform = perform_once if once else perform_signup if signup else None
 
     def part(end: Callable[[int], None]) -> Launcher:
-        async def then(supervisor: Supervisor) -> None:
-            del supervisor
-            endpoints = made.endpoints()
-            state = made.watch(endpoints)
-            _welcome(endpoints, state)
-            if not (once or signup):
-                return
-            perform = perform_once if once else perform_signup
-            try:
-                await deferToThread(perform, places_of(endpoints, folder), click.echo)
-            except Exception as e:  # noqa: BLE001  (whatever failed, the demo failed)
-                kind = "" if isinstance(e, StoryFailed) else f"{type(e).__name__}: "
-                click.echo(f"\nFAILED: {kind}{e}", err=True)
-                end(1)
-            else:
-                if once:
-                    end(0)
+        def ended(code: int) -> None:
+            # After --signup alone, all goes on until somebody ends it.
+            if once or code:
+                end(code)
 
-        return Launcher(reactor, folder, made.steps(), end=end, then=then)
+        demo = Demo(reactor, layout, perform, ended)
+        return Launcher(
+            reactor, folder, steps(layout, node_ports), end=end, then=demo.ready
+        )
 
     with (folder / "launcher.log").open("w", encoding="utf-8") as log:
         return run(reactor, part, lambda _: "", log)
-
-
-def _welcome(endpoints: Endpoints, state: DemoState) -> None:
-    click.echo(
-        WELCOME.format(
-            site_url=endpoints.site_url,
-            maildir=endpoints.maildir,
-            state_file=state.path,
-            lae=Path(sys.executable).with_name("lae"),
-            operator_furl_file=endpoints.operator_furl_file,
-        )
-    )
