@@ -62,6 +62,10 @@ def _number(value: Any, _: object) -> int:
     return number
 
 
+def _origin(kind: Any) -> Any:
+    return get_origin(kind)
+
+
 def _choice(value: Any, kind: Any) -> Any:
     # Not only equal: True == 1 == 1.0.
     for allowed in get_args(kind):
@@ -98,8 +102,8 @@ def converter() -> cattrs.Converter:
     made.register_structure_hook(str, _text)
     made.register_structure_hook(int, _number)
     made.register_structure_hook(bool, _exactly(bool))
-    made.register_structure_hook_func(lambda k: get_origin(k) is Literal, _choice)
-    made.register_structure_hook_func(lambda k: get_origin(k) is tuple, _sequence(made))
+    made.register_structure_hook_func(lambda k: _origin(k) is Literal, _choice)
+    made.register_structure_hook_func(lambda k: _origin(k) is tuple, _sequence(made))
     made.register_structure_hook(datetime, _moment)
     made.register_unstructure_hook(datetime, lambda m: m.isoformat())
     made.register_structure_hook(bytes, lambda t, _: base64.b64decode(t, validate=True))

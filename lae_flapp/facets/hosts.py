@@ -7,30 +7,27 @@ call whose it is; a stranger's name and a dead one get the same refusal.
 
 from __future__ import annotations
 
-import json
 import secrets
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from attrs import define
-from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from foolscap.api import Referenceable
 from twisted.logger import Logger
 from zope.interface import implementer
 
+from lae_flapp.facets.claims import is_signed, what_is_wrong
 from lae_flapp.facets.furls import CustomerFurls
 from lae_flapp.journal import bootstraps, events, host_furls, hosts, identities, signups
 from lae_flapp.journal.bootstraps import Bootstrap
-from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.host_furls import HostFurl
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.identities import Identity
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.signups import Signup
-from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.signup import requests
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.signup import requests, turns
 from lae_protocol import wire
 from lae_protocol.host_messages import (
     VERSION,
@@ -59,49 +56,13 @@ TOO_EARLY = Refused("try-later", "The launch is not recorded yet.")
 CLAIM_BOUND = declare("claim.bound", "the claim is journaled, not answered")
 
 
-def claim_text(instance_id: str, launch_time: str) -> bytes:
-    """What the agent signs."""
-    return b"s4 claim v1\0" + instance_id.encode() + b"\0" + launch_time.encode()
-
-
-def is_signed(claim: Claim) -> bool:
-    """Whether the claimer holds the private half of the key that it shows.  Pure."""
-    try:
-        key = Ed25519PublicKey.from_public_bytes(claim.public_key)
-        key.verify(claim.signature, claim_text(claim.instance_id, claim.launch_time))
-    except (InvalidSignature, ValueError):
-        return False
-    return True
-
-
-def is_of_instance(claim: Claim, host: HostRow) -> bool:
-    """Whether the claim names the instance that was launched.  Pure."""
-    if claim.instance_id != host.instance_id:
-        return False
-    if host.launch_time is not None:
-        try:
-            told = datetime.fromisoformat(claim.launch_time)
-        except ValueError:
-            return False
-        if told.tzinfo is None:
-            told = told.replace(tzinfo=UTC)
-        if abs((told - host.launch_time).total_seconds()) > 1:
-            return False
-    if claim.identity_document is not None:
-        try:
-            document = json.loads(claim.identity_document)
-        except ValueError:
-            return False
-        return bool(document.get("instanceId") == host.instance_id)
-    return True
-
-
 @define(frozen=True)
 class HostDesk:
     """What the facets of all hosts share.
 
     *s3_endpoint* is what hosts are told (None on AWS); *host_furl* makes a furl of a
-    swissnum; *nudge* wakes the worker for a signup.
+    swissnum; *nudge* wakes the worker for a signup.  *cloud_keys* check the cloud's
+    signature of identity documents; without any, documents are only compared.
     """
 
     journal: Journal
@@ -110,6 +71,8 @@ class HostDesk:
     s3_endpoint: str | None
     host_furl: Callable[[str], str]
     nudge: Callable[[SignupId], object]
+    new_message_id: Callable[[], str]
+    cloud_keys: tuple[RSAPublicKey, ...] = ()
 
 
 @define(frozen=True)
@@ -122,8 +85,12 @@ class _Bound:
     host_furl: HostFurl
 
 
-def _no() -> Refusal:
-    return Refusal(NOBODY)
+@define(frozen=True)
+class _Quarantined:
+    """A claim that makes the host suspicious."""
+
+    signup_id: SignupId
+    why: str
 
 
 @implementer(RIBootstrap)  # type: ignore[misc]  # foolscap has no types
@@ -140,45 +107,63 @@ class BootstrapFacet(Referenceable):
         """Bind the furl to the first key and instance; the same key gets the same."""
         if not is_signed(claim):
             return Refused("malformed", "the claim is not signed by its key")
+        # Strangers can only make us read: writes are one after the other.
+        known = await self._desk.journal.read(bootstraps.by_swissnum, self._swissnum)
+        if known is None:
+            return NOBODY
         bound = await self._desk.journal.write(self._bind, claim)
-        if isinstance(bound, Refused):
-            self._log.warn("claim {id}: {why}", id=request_id, why=bound.message)
-            return bound
-        crash_point(CLAIM_BOUND)
-        self._desk.nudge(bound.signup.signup_id)
-        identity = await self._desk.furls.open(bound.identity)
-        return self._answer(bound, identity)
+        match bound:
+            case Refused():
+                self._log.warn("claim {id}: {said}", id=request_id, said=bound.message)
+                return bound
+            case _Quarantined(signup_id, why):
+                self._log.error(
+                    "claim {id}: the host of {signup_id} is quarantined: {said}",
+                    id=request_id,
+                    signup_id=signup_id,
+                    said=why,
+                )
+                self._desk.nudge(signup_id)
+                return NOBODY
+            case _Bound():
+                crash_point(CLAIM_BOUND)
+                self._desk.nudge(bound.signup.signup_id)
+                identity = await self._desk.furls.open(bound.identity)
+                return self._answer(bound, identity)
 
-    def _bind(self, tx: WriteTx, claim: Claim) -> _Bound | Refused:
+    def _bind(self, tx: WriteTx, claim: Claim) -> _Bound | _Quarantined | Refused:
         row = bootstraps.by_swissnum(tx, self._swissnum)
-        if row is None:
+        # Looked at first: who finds a dead furl later can do the host no harm.
+        if row is None or row.dead_at is not None or tx.now >= row.expires_at:
             return NOBODY
         signup_id, generation = row.signup_id, row.generation
         host = hosts.find(tx, signup_id, generation)
-        if host is None or host.instance_id is None:
+        identity = identities.latest(tx, signup_id)
+        if host is None or host.instance_id is None or identity is None:
             return TOO_EARLY
-        if not is_of_instance(claim, host):
-            return self._quarantine(tx, row, "a claim names another instance")
+        wrong = what_is_wrong(claim, host, self._desk.cloud_keys)
+        if wrong is not None:
+            return self._quarantine(tx, row, host, f"a claim was refused: {wrong}")
         match bootstraps.claim(
             tx, signup_id, generation, claim.public_key, claim.instance_id
         ):
             case "dead":
                 return NOBODY
             case "another-key":
-                return self._quarantine(tx, row, "a claim with another key")
+                why = "a claim was refused: it is of another key than the first"
+                return self._quarantine(tx, row, host, why)
             case "bound":
                 events.tell(tx, signup_id, "claimed", "host")
                 hosts.move(tx, signup_id, generation, {"launched"}, "claimed")
             case "repeated":
                 pass
-        return self._bound(tx, row, host)
+        furl = self._furl_of(tx, row)
+        return _Bound(signups.get(tx, signup_id), identity, host, furl)
 
-    def _bound(self, tx: WriteTx, row: Bootstrap, host: HostRow) -> _Bound | Refused:
-        identity = identities.latest(tx, row.signup_id)
-        if identity is None:
-            return TOO_EARLY
+    def _furl_of(self, tx: WriteTx, row: Bootstrap) -> HostFurl:
+        """Make the host's own furl, or find the one that it was given before."""
         swissnum = Secret("h" + base32(secrets.token_bytes(32)))
-        furl = host_furls.issue(
+        return host_furls.issue(
             tx,
             row.signup_id,
             row.generation,
@@ -187,25 +172,20 @@ class BootstrapFacet(Referenceable):
                 swissnum.reveal().encode(), self._context(row.signup_id, row.generation)
             ),
         )
-        return _Bound(signups.get(tx, row.signup_id), identity, host, furl)
 
-    def _quarantine(self, tx: WriteTx, row: Bootstrap, why: str) -> Refused:
+    def _quarantine(
+        self, tx: WriteTx, row: Bootstrap, host: HostRow, why: str
+    ) -> _Quarantined:
         """Somebody else has the furl: whatever runs there is not trusted any more."""
-        events.note(tx, row.signup_id, "claim-refused", "host", why)
-        signups.set_problem(tx, row.signup_id, f"host quarantined: {why}")
-        try:
-            hosts.move(
-                tx,
-                row.signup_id,
-                row.generation,
-                {"launched", "claimed", "ready"},
-                "quarantined",
-            )
-        except StateChanged:
-            # Quarantined before, or on its way out.
-            return NOBODY
-        events.tell(tx, row.signup_id, "troubled", "daemon", why)
-        return NOBODY
+        signup_id, generation = row.signup_id, row.generation
+        events.note(tx, signup_id, "claim-refused", "host", why)
+        hosts.move(tx, signup_id, generation, {host.state}, "quarantined")
+        # Nobody gets anything over it now, nor can fill the log with more claims.
+        bootstraps.kill(tx, signup_id, generation)
+        message_id = self._desk.new_message_id()
+        cause = f"quarantine-{generation}"
+        turns.trouble(tx, signup_id, cause, f"host {generation}: {why}", message_id)
+        return _Quarantined(signup_id, why)
 
     def _answer(self, bound: _Bound, identity: NodeIdentity) -> Claimed:
         signup, host = bound.signup, bound.host
@@ -240,27 +220,31 @@ class HostFacet(Referenceable):
     async def remote_report(self, report: Report, request_id: str) -> Any:
         """Journal how it is, and tell it what it shall be."""
         del request_id
-        signup = await self._desk.journal.write(self._journaled, report)
+        journal = self._desk.journal
+        await journal.read(self._known)
+        signup, host = await journal.write(self._journaled, report)
         self._desk.nudge(signup.signup_id)
-        state = "serving" if signup.state in {"paid", "active"} else "stopping"
-        return Desired(state, signup.agreement.plan.quota)  # type: ignore[arg-type]
+        wanted = signup.state in {"paid", "active"} and host.state != "quarantined"
+        return Desired("serving" if wanted else "stopping", signup.agreement.plan.quota)
 
-    def _journaled(self, tx: WriteTx, report: Report) -> Signup:
+    def _known(self, tx: ReadTx) -> HostFurl:
         row = host_furls.by_swissnum(tx, self._swissnum)
         if row is None:
-            raise _no()
+            raise Refusal(NOBODY)
+        return row
+
+    def _journaled(self, tx: WriteTx, report: Report) -> tuple[Signup, HostRow]:
+        row = self._known(tx)
         signup_id, generation = row.signup_id, row.generation
-        text = wire.encode(report).decode()
-        hosts.reported(tx, signup_id, generation, text)
+        hosts.reported(tx, signup_id, generation, wire.encode(report).decode())
         host = hosts.get(tx, signup_id, generation)
-        if report.phase == "self-test-passed" and host.state == "claimed":
+        if host.state == "claimed" and report.phase in {"self-test-passed", "ready"}:
             self._told_once(tx, signup_id, host)
-        if report.phase == "ready" and host.state == "claimed":
-            self._told_once(tx, signup_id, host)
-            hosts.move(tx, signup_id, generation, {"claimed"}, "ready")
+        if host.state == "claimed" and report.phase == "ready":
+            host = hosts.move(tx, signup_id, generation, {"claimed"}, "ready")
             # Ready: the bootstrap furl has done its work and dies.
             bootstraps.kill(tx, signup_id, generation)
-        return signups.get(tx, signup_id)
+        return signups.get(tx, signup_id), host
 
     @staticmethod
     def _told_once(tx: WriteTx, signup_id: SignupId, host: HostRow) -> None:

@@ -1,0 +1,575 @@
+"""What a host may ask: its identity once, for one key; then to report of itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import Factory, define, evolve
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.hashes import SHA256
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from lae_flapp.facets.claims import claim_text
+from lae_flapp.facets.furls import CustomerFurls
+from lae_flapp.facets.hosts import CLAIM_BOUND, BootstrapFacet, HostDesk, HostFacet
+from lae_flapp.journal import (
+    bootstraps,
+    cells,
+    contacts,
+    events,
+    host_furls,
+    hosts,
+    identities,
+    outbox,
+    signups,
+)
+from lae_flapp.journal.cells import Cell
+from lae_flapp.journal.hosts import HostRow
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.signups import Agreement
+from lae_flapp.journal.testing import answer, open_journal
+from lae_flapp.journal.transaction import WriteTx
+from lae_protocol import wire
+from lae_protocol.host_messages import (
+    VERSION,
+    Claim,
+    ClaimAnswer,
+    Claimed,
+    Desired,
+    Report,
+    ReportAnswer,
+)
+from lae_protocol.ids import Generation, OwnerSecret, new_grid_label, signup_id_of_form
+from lae_protocol.messages import Plan, Refused
+from lae_protocol.process.crash import on_crash_point
+from lae_protocol.secret import Secret
+from lae_provision.doors import IdentityRequest
+from lae_provision.errors import TryLater
+from lae_provision.memory.cloud import Cloud
+from lae_provision.memory.doors import Line
+from lae_provision.memory.identities import MemoryIdentities, MemorySealer
+from lae_provision.memory.weather import Fault
+
+CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "g.example")
+PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
+START = 1_795_000_000.0
+LAUNCH = datetime.fromtimestamp(START, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+SU = signup_id_of_form(b"1")
+ONE, TWO = Generation(1), Generation(2)
+
+
+def bootstrap_of(generation: int) -> Secret:
+    return Secret("b" + "2345"[generation] * 52)
+
+
+@define(slots=False)
+class Hosts:
+    """A paid signup whose host is launched, and the desk that it asks."""
+
+    folder: Path
+    clock: Clock = Factory(Clock)
+    nudged: list[str] = Factory(list)
+    faults: list[Fault] = Factory(list)
+    cloud: Cloud = Factory(Cloud)
+    cloud_keys: tuple[Any, ...] = ()
+    messages: int = 0
+    journal: Journal = None
+    desk: HostDesk = None
+
+    def start(self) -> None:
+        self.journal = open_journal(self.folder, self.clock)
+        line = Line(self.cloud, self.clock, self._weather)
+        self.identities = MemoryIdentities(line)
+        self.desk = HostDesk(
+            journal=self.journal,
+            furls=CustomerFurls(self.journal, self.identities),
+            sealer=MemorySealer(),
+            s3_endpoint="http://s3.example",
+            host_furl=lambda name: f"pb://tub@h:1/{name}",
+            nudge=self.nudged.append,
+            new_message_id=self._message_id,
+            cloud_keys=self.cloud_keys,
+        )
+
+    def stop(self) -> None:
+        answer(Deferred.fromCoroutine(self.journal.close()))
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def _weather(self, call: str) -> Fault:
+        return self.faults.pop(0) if self.faults else Fault.NONE
+
+    def _message_id(self) -> str:
+        self.messages += 1
+        return f"<{self.messages}@s4.example>"
+
+    def write(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        return answer(self.journal.write(work, *args, **kwargs))
+
+    def read(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        return answer(self.journal.read(work, *args, **kwargs))
+
+    def sign_up(self) -> None:
+        made = answer(self.identities.make(self._request()))
+
+        def everything(tx: WriteTx) -> None:
+            cells.put(tx, CELL)
+            signups.register(
+                tx,
+                SU,
+                OwnerSecret("x" * 40),
+                grid_label=new_grid_label(),
+                cell=CELL,
+                agreement=Agreement(PLAN, tx.now, "en"),
+            )
+            contacts.put(tx, SU, "ann@example.org", "ann@example.org")
+            self.put_in(tx, "paid")
+            sealed = made.sealed
+            identities.put(tx, SU, ONE, sealed.body, key_id="k", vault_key=sealed.key)
+            identities.vaulted(tx, SU, ONE)
+
+        self.write(everything)
+
+    @staticmethod
+    def put_in(tx: WriteTx, state: str) -> None:
+        """The signup in some state, without the way there."""
+        row = signups.SIGNUPS.c.signup_id == SU
+        tx.run(signups.SIGNUPS.update().where(row).values(state=state))
+
+    @staticmethod
+    def _request() -> IdentityRequest:
+        return IdentityRequest(SU, 1, "g1", "S4 g1", "g1.example", 3456, 3457, None)
+
+    def want(self, generation: int = 1) -> None:
+        """A generation has begun; its launch is not answered."""
+
+        def begun(tx: WriteTx) -> None:
+            assert hosts.begin(tx, SU).generation == generation
+            expires = tx.now + timedelta(minutes=30)
+            bootstraps.issue(
+                tx, SU, Generation(generation), bootstrap_of(generation), expires
+            )
+
+        self.write(begun)
+
+    def launch(self, generation: int = 1) -> None:
+        at = datetime.fromtimestamp(START, UTC)
+        name = f"i-{generation}"
+        self.write(hosts.launched, SU, Generation(generation), name, at)
+
+    def claim(self, claim: Claim | bytes, generation: int = 1) -> Any:
+        facet = BootstrapFacet(self.desk, bootstrap_of(generation))
+        return self.claim_over(facet, claim)
+
+    @staticmethod
+    def claim_over(facet: BootstrapFacet, claim: Claim | bytes) -> Any:
+        data = claim if isinstance(claim, bytes) else wire.encode(claim)
+        return wire.decode(
+            ClaimAnswer, answer(facet.remote_claim(VERSION, b"rq1", data))
+        )
+
+    def report(self, host_furl: Secret, phase: str, problem: str | None = None) -> Any:
+        name = Secret(host_furl.reveal().rsplit("/", 1)[1])
+        at = datetime.fromtimestamp(self.clock.seconds(), UTC)
+        data = wire.encode(Report(phase, at, 5, 1, 0, problem))
+        facet = HostFacet(self.desk, name)
+        told = answer(facet.remote_report(VERSION, b"rq1", data))
+        return wire.decode(ReportAnswer, told)
+
+    def host(self, generation: int = 1) -> HostRow:
+        return self.read(hosts.get, SU, Generation(generation))
+
+    def kinds(self) -> list[str]:
+        return [e.kind for e in self.read(events.since, SU, 0)]
+
+    def troubled_mails(self) -> list[Any]:
+        return [m for m in self.read(outbox.of, SU) if m.kind == "troubled"]
+
+
+def claim_of(
+    key: Ed25519PrivateKey,
+    instance_id: str = "i-1",
+    launch_time: str = LAUNCH,
+    document: str | None = None,
+) -> Claim:
+    """What the agent of an instance says."""
+    return Claim(
+        key.public_key().public_bytes_raw(),
+        key.sign(claim_text(instance_id, launch_time)),
+        instance_id,
+        launch_time,
+        document,
+    )
+
+
+@pytest.fixture
+def key() -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.generate()
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Iterator[Hosts]:
+    """A paid signup; its host is wanted and launched."""
+    clock = Clock()
+    clock.advance(START)
+    made = Hosts(tmp_path / "journal", clock)
+    made.start()
+    made.sign_up()
+    made.want()
+    made.launch()
+    yield made
+    made.stop()
+
+
+def test_first_claim(ours, key) -> None:
+    """The first claim binds the furl, is told as progress, and gets all of it."""
+    told = ours.claim(claim_of(key))
+    assert isinstance(told, Claimed)
+    assert told.identity.signup_id == SU
+    assert told.identity.announcement_seqnum == 2**32
+    assert told.storage.bucket.startswith("s4test-g")
+    assert (told.storage.region, told.storage.quota) == ("eu-west-1", 250 * 10**9)
+    assert told.storage.endpoint == "http://s3.example"
+    assert ours.host().state == "claimed"
+    assert ours.kinds() == ["registered", "claimed"]
+    assert ours.nudged == [SU]
+    kept = ours.read(host_furls.find, SU, ONE)
+    assert told.host_furl.reveal().encode() not in kept.sealed
+
+
+def test_a_lost_answer(ours, key) -> None:
+    """The same key gets the same bytes again, after a restart of the daemon too."""
+    claim = claim_of(key)
+    answers = [wire.encode(ours.claim(claim))]
+    answers.append(wire.encode(ours.claim(claim)))
+    ours.restart()
+    answers.append(wire.encode(ours.claim(claim)))
+    assert len(set(answers)) == 1
+    assert ours.kinds().count("claimed") == 1
+
+
+def test_death_between_binding_and_answering(ours, key) -> None:
+    """A daemon that dies after the commit gives the answer in its next life."""
+
+    class Died(BaseException):
+        pass
+
+    def die(name: str) -> None:
+        assert name == CLAIM_BOUND
+        raise Died
+
+    claim = wire.encode(claim_of(key))
+    on_crash_point(die)
+    try:
+        facet = BootstrapFacet(ours.desk, bootstrap_of(1))
+        dying = facet.remote_claim(VERSION, b"rq1", claim)
+        died = []
+        dying.addErrback(lambda failure: died.append(failure.type))
+        assert died == [Died]
+    finally:
+        on_crash_point(None)
+    ours.restart()
+    assert isinstance(ours.claim(claim), Claimed)
+    assert ours.kinds().count("claimed") == 1
+
+
+def test_the_key_service_is_away(ours, key) -> None:
+    """When the identity cannot be opened now, the same claim gets it later."""
+    claim = claim_of(key)
+    ours.faults[:] = [Fault.THROTTLED]
+    assert ours.claim(claim).code == "try-later"
+    assert isinstance(ours.claim(claim), Claimed)
+
+
+def test_another_key(ours, key) -> None:
+    """Another key gets nothing; the host is quarantined, an operator told, once."""
+    thief = Ed25519PrivateKey.generate()
+    ours.claim(claim_of(key))
+    told = ours.claim(claim_of(thief))
+    assert told.code == "unknown-signup"
+    assert ours.host().state == "quarantined"
+    assert "another key" in ours.read(signups.get, SU).problem
+    for _ in range(3):
+        assert ours.claim(claim_of(thief)).code == "unknown-signup"
+    # Not the first key either: who of the two is the host is for a person to say.
+    assert ours.claim(claim_of(key)).code == "unknown-signup"
+    assert ours.kinds() == ["registered", "claimed", "claim-refused", "troubled"]
+    (mail,) = ours.troubled_mails()
+    assert mail.message_id == "<1@s4.example>"
+    assert ours.nudged == [SU, SU]
+
+
+@pytest.mark.parametrize(
+    ("claim", "why"),
+    [
+        ({"instance_id": "i-2"}, "another instance"),
+        ({"launch_time": "2001-01-01T00:00:00Z"}, "another time"),
+        ({"launch_time": "yesterday"}, "another time"),
+        ({"launch_time": "", "document": "{}"}, "cannot be read"),
+    ],
+)
+def test_another_instance(ours, key, claim, why) -> None:
+    """A claim of another instance, or of another launch, quarantines the host."""
+    told = ours.claim(claim_of(key, **claim))
+    assert told.code == "unknown-signup"
+    assert ours.host().state == "quarantined"
+    assert why in ours.read(signups.get, SU).problem
+    assert len(ours.troubled_mails()) == 1
+    assert ours.read(host_furls.find, SU, ONE) is None
+
+
+def test_rounded_launch_time(ours, key) -> None:
+    """A launch time written to the second, without a zone, is the same launch."""
+    assert isinstance(ours.claim(claim_of(key, launch_time=LAUNCH[:-1])), Claimed)
+
+
+def test_a_cloud_without_documents(ours, key) -> None:
+    """Where the cloud tells its instances no launch time, the instance's id counts."""
+    assert isinstance(ours.claim(claim_of(key, launch_time="")), Claimed)
+
+
+def test_forged_signature(ours, key) -> None:
+    """A claim that its key did not sign is refused, and harms nobody."""
+    good = claim_of(key)
+    stranger = Ed25519PrivateKey.generate()
+    for forged in (
+        evolve(good, signature=stranger.sign(claim_text("i-1", LAUNCH))),
+        evolve(good, public_key=stranger.public_key().public_bytes_raw()),
+        evolve(good, instance_id="i-9"),
+        evolve(good, launch_time=""),
+        evolve(good, public_key=b"short"),
+        evolve(good, signature=b""),
+    ):
+        assert ours.claim(forged).code == "malformed"
+    assert ours.host().state == "launched"
+    assert isinstance(ours.claim(good), Claimed)
+
+
+def test_too_late(ours, key) -> None:
+    """An expired furl is good for nothing, for the first key too."""
+    ours.claim(claim_of(key))
+    ours.clock.advance(30 * 60)
+    assert ours.claim(claim_of(key)).code == "unknown-signup"
+    assert ours.claim(claim_of(Ed25519PrivateKey.generate())).code == "unknown-signup"
+    assert ours.host().state == "claimed"
+
+
+def test_retired(ours, key) -> None:
+    """A furl that was killed with its host is good for nothing."""
+    ours.write(bootstraps.kill, SU, ONE)
+    assert ours.claim(claim_of(key)).code == "unknown-signup"
+    assert ours.host().state == "launched"
+
+
+def test_too_early(ours, key) -> None:
+    """A host that is faster than the cloud's answer to us asks again, and gets it."""
+    ours.write(hosts.move, SU, ONE, {"launched"}, "gone")
+    ours.want(2)
+    claim = claim_of(key, "i-2")
+    assert ours.claim(claim, 2).code == "try-later"
+    assert ours.kinds() == ["registered"]
+    ours.launch(2)
+    assert isinstance(ours.claim(claim, 2), Claimed)
+
+
+def test_a_replaced_host(ours, key) -> None:
+    """The second host gets the same identity, but for a higher announcement."""
+    first = ours.claim(claim_of(key)).identity
+    ours.write(hosts.move, SU, ONE, {"claimed"}, "gone")
+    ours.want(2)
+    ours.launch(2)
+    second = ours.claim(claim_of(Ed25519PrivateKey.generate(), "i-2"), 2)
+    assert second.identity.announcement_seqnum == 2 * 2**32
+    assert evolve(
+        second.identity, generation=1, announcement_seqnum=2**32
+    ) == first  # fmt: skip
+    assert ours.read(host_furls.find, SU, TWO) is not None
+
+
+def test_unknown_furls_look_alike(ours, key) -> None:
+    """A name that nobody was given gets what a dead one gets."""
+    claim = claim_of(key)
+    stranger = BootstrapFacet(ours.desk, Secret("b" + "z" * 52))
+    unknown = ours.claim_over(stranger, claim)
+    ours.write(bootstraps.kill, SU, ONE)
+    assert unknown == ours.claim(claim)
+
+
+def test_malformed_claims(ours) -> None:
+    """Bytes that are no claim are refused, whatever furl they come over."""
+    for data in (b"", b"{}", b"[]", b"\xff"):
+        assert ours.claim(data).code == "malformed"
+
+
+# The cloud's own word.
+
+CLOUD = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
+def document_of(
+    instance_id: str = "i-1", at: str = LAUNCH, signer: Any = CLOUD, **more: str
+) -> str:
+    """The identity document, signed, as the agent passes it on."""
+    text = json.dumps({"instanceId": instance_id, "pendingTime": at} | more)
+    signature = signer.sign(text.encode(), padding.PKCS1v15(), SHA256())
+    return json.dumps(
+        {"document": text, "signature": base64.b64encode(signature).decode()}
+    )
+
+
+def test_signed_document(ours, key) -> None:
+    """With the cloud's key known, its signature is checked."""
+    ours.cloud_keys = (CLOUD.public_key(),)
+    ours.restart()
+    told = ours.claim(claim_of(key, document=document_of()))
+    assert isinstance(told, Claimed)
+
+
+@pytest.mark.parametrize(
+    ("document", "why"),
+    [
+        (None, "no identity document"),
+        ("nonsense", "cannot be read"),
+        ("[]", "cannot be read"),
+        ('{"document": "[]", "signature": ""}', "cannot be read"),
+        ('{"document": 3, "signature": ""}', "cannot be read"),
+        (document_of("i-2"), "another instance"),
+        (document_of(at="2001-01-01T00:00:00Z"), "another time"),
+        (
+            document_of(
+                signer=rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            ),
+            "not signed by the cloud",
+        ),
+        (document_of().replace("i-1", "i-1 "), "another instance"),
+        (document_of().replace('"signature": "', '"signature": "!'), "cannot be read"),
+    ],
+)
+def test_wrong_documents(ours, key, document, why) -> None:
+    """A document that is missing, of another or not the cloud's is not believed."""
+    ours.cloud_keys = (CLOUD.public_key(),)
+    ours.restart()
+    told = ours.claim(claim_of(key, document=document))
+    assert told.code == "unknown-signup"
+    assert why in ours.read(signups.get, SU).problem
+
+
+def test_unsigned_document_is_still_compared(ours, key) -> None:
+    """Without the cloud's key the document is not trusted, yet must agree."""
+    told = ours.claim(claim_of(key, document=document_of("i-2")))
+    assert isinstance(told, Refused)
+    assert ours.host().state == "quarantined"
+
+
+# Reports.
+
+
+def test_way_to_ready(ours, key) -> None:
+    """The self-test is told once, and "ready" kills the bootstrap furl."""
+    furl = ours.claim(claim_of(key)).host_furl
+    for phase in ("starting", "serving"):
+        assert ours.report(furl, phase) == Desired("serving", 250 * 10**9)
+    assert ours.host().state == "claimed"
+    for phase in ("self-test-passed", "self-test-passed", "ready", "ready"):
+        assert ours.report(furl, phase).state == "serving"
+    assert ours.kinds() == ["registered", "claimed", "self-test-passed"]
+    assert ours.host().state == "ready"
+    assert ours.read(bootstraps.find, SU, ONE).dead_at is not None
+    assert ours.claim(claim_of(key)).code == "unknown-signup"
+    kept = wire.decode(Report, ours.host().report.encode())
+    assert (kept.phase, kept.used_bytes) == ("ready", 5)
+
+
+def test_ready_is_safe_from_the_old_furl(ours, key) -> None:
+    """Who finds the furl in the user-data later can do a serving host no harm."""
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.report(furl, "ready")
+    thief = Ed25519PrivateKey.generate()
+    for claim in (claim_of(thief), claim_of(thief, "i-9"), claim_of(key, "i-9")):
+        assert ours.claim(claim).code == "unknown-signup"
+    assert ours.host().state == "ready"
+    assert ours.troubled_mails() == []
+
+
+def test_ready_at_once(ours, key) -> None:
+    """A report of "ready" alone says that the self-test passed, too."""
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.report(furl, "ready")
+    assert ours.kinds() == ["registered", "claimed", "self-test-passed"]
+
+
+def test_a_failing_host(ours, key) -> None:
+    """A host that fails is journaled with its reason, and is not ready."""
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.report(furl, "failing", "S3 refuses")
+    assert ours.host().state == "claimed"
+    assert "S3 refuses" in ours.host().report
+
+
+def test_revoked(ours, key) -> None:
+    """The furl of a retired host reports nothing any more."""
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.write(host_furls.revoke, SU, ONE)
+    told = ours.report(furl, "ready")
+    assert told.code == "unknown-signup"
+    assert ours.host().report is None
+    assert ours.host().state == "claimed"
+
+
+def test_a_stranger_reports(ours) -> None:
+    """A name that nobody was given writes nothing."""
+    told = ours.report(Secret("pb://tub@h:1/h" + "z" * 52), "ready")
+    assert told.code == "unknown-signup"
+    assert ours.host().state == "launched"
+
+
+def test_quarantined_stays_so(ours, key) -> None:
+    """A quarantined host cannot report itself ready, and is told to stop."""
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.claim(claim_of(Ed25519PrivateKey.generate()))
+    assert ours.report(furl, "ready").state == "stopping"
+    assert ours.host().state == "quarantined"
+
+
+@pytest.mark.parametrize("state", ["refunding", "refunded", "cancelled"])
+def test_over(ours, key, state) -> None:
+    """The host of a signup that has ended is told to stop."""
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.write(Hosts.put_in, state)
+    assert ours.report(furl, "serving").state == "stopping"
+
+
+def test_second_self_test(ours, key) -> None:
+    """A replaced host's self-test is told again: it is another host's."""
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.report(furl, "ready")
+    ours.clock.advance(60)
+    ours.write(hosts.move, SU, ONE, {"ready"}, "gone")
+    ours.want(2)
+    ours.launch(2)
+    second = ours.claim(claim_of(Ed25519PrivateKey.generate(), "i-2"), 2).host_furl
+    ours.report(second, "self-test-passed")
+    assert ours.kinds().count("self-test-passed") == 2
+
+
+def test_identity_service_breaks(ours, key) -> None:
+    """What fails behind the desk is told as "try later", without its reason."""
+
+    class Broken:
+        def open(self, sealed: Any) -> Deferred[Any]:
+            raise TryLater("KMSInternal", "the key is arn:secret")
+
+    ours.desk = evolve(ours.desk, furls=CustomerFurls(ours.journal, Broken()))
+    told = ours.claim(claim_of(key))
+    assert told.code == "try-later"
+    assert "arn" not in told.message
