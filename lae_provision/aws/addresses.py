@@ -16,6 +16,7 @@ from lae_provision.errors import AlreadyThere, Refused
 from lae_provision.txaws3.clients import (
     A,
     AWSServiceEndpoint,
+    Change,
     Name,
     Route53Client,
     RRSet,
@@ -106,7 +107,7 @@ class Route53Addresses:
             if await self._record(name) is not None:
                 raise
 
-    async def _change(self, change: object) -> None:
+    async def _change(self, change: Change) -> None:
         await self.channel.attempt(
             lambda: self._client.change_resource_record_sets(self.zone_id, [change])
         )

@@ -33,14 +33,28 @@ UNKNOWN = frozenset({"InvalidInstanceID.NotFound"})
 State = Literal["pending", "running", "stopping", "stopped", "terminated"]
 
 
-class TaggedParser(Parser):
-    """txaws' parser, which drops an instance's tags: they say whose it is."""
+class TaggedInstance(Instance):
+    """txaws' instance, with the tags that say whose it is."""
 
-    def instance(self, instance_data: Element, reservation: object) -> Instance:
-        """An instance, with ``tags``."""
-        made = super().instance(instance_data, reservation)
+    tags: Mapping[str, str]
+
+
+class TaggedParser(Parser):
+    """txaws' parser, which drops an instance's tags, without dropping them."""
+
+    def instance(self, instance_data: Element, reservation: object) -> TaggedInstance:
+        """An instance with its tags, and what else a host needs."""
+        plain = super().instance(instance_data, reservation)
+        made = TaggedInstance(
+            plain.instance_id,
+            plain.instance_state,
+            private_ip_address=plain.private_ip_address,
+            ip_address=plain.ip_address,
+            launch_time=plain.launch_time,
+            reservation=reservation,
+        )
         made.tags = {
-            item.findtext("key"): item.findtext("value") or ""
+            item.findtext("key") or "": item.findtext("value") or ""
             for item in instance_data.findall("tagSet/item")
         }
         return made
@@ -209,7 +223,7 @@ def is_profile_unknown(error: ProvisionError) -> bool:
 
 def host_of(instance: Instance) -> Host | None:
     """An instance as the doors show it; None where its tags are not of a host."""
-    tags = instance.tags
+    tags = instance.tags if isinstance(instance, TaggedInstance) else {}
     try:
         key = HostKey(
             tags["s4:deployment"], tags["s4:signup"], int(tags["s4:generation"])

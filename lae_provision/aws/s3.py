@@ -14,8 +14,10 @@ from lae_provision.aws.whole import WholeAnswerAgent
 from lae_provision.errors import Refused
 from lae_provision.txaws3.clients import (
     AWSServiceEndpoint,
+    Query,
     RequestDetails,
     S3Client,
+    URLContext,
     query,
     url_context,
 )
@@ -45,10 +47,12 @@ def checked_key(key: str) -> str:
     return key
 
 
-def _unsigned(credentials: object, details: RequestDetails, **more: object) -> object:
+def _unsigned(
+    credentials: object, details: RequestDetails, ok_status: tuple[int, ...] = (OK,)
+) -> Query:
     # The agent signs: txaws would for us-east-1, leave x-amz-* out, and log it.
     del credentials
-    return query(credentials=None, details=details, **more)
+    return query(credentials=None, details=details, ok_status=ok_status)
 
 
 class BucketClient(S3Client):
@@ -103,7 +107,7 @@ class BucketClient(S3Client):
 
         return await self._channel.attempt(once)
 
-    def _context(self, bucket: str, key: str | None, query: Subresource) -> object:
+    def _context(self, bucket: str, key: str | None, query: Subresource) -> URLContext:
         host, path = self.endpoint.host, [bucket]
         if self._virtual:
             host, path = f"{bucket}.{host}", []

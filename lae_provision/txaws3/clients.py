@@ -12,6 +12,8 @@ install()
 
 from txaws.client.base import (  # noqa: E402  (the hook comes first)
     RequestDetails,
+    _Query,
+    _URLContext,
     query,
     url_context,
 )
@@ -24,6 +26,7 @@ from txaws.route53.model import (  # noqa: E402
     Name,
     RRSet,
     RRSetKey,
+    _ChangeRRSet,
     delete_rrset,
     upsert_rrset,
 )
@@ -31,20 +34,27 @@ from txaws.s3.client import S3Client  # noqa: E402
 from txaws.service import AWSServiceEndpoint  # noqa: E402
 from txaws.util import XML  # noqa: E402
 
+Change = _ChangeRRSet
+Query = _Query
+URLContext = _URLContext
+
 __all__ = [
     "XML",
     "A",
     "AWSError",
     "AWSServiceEndpoint",
+    "Change",
     "EC2Client",
     "Instance",
     "Name",
     "Parser",
+    "Query",
     "RRSet",
     "RRSetKey",
     "RequestDetails",
     "Route53Client",
     "S3Client",
+    "URLContext",
     "delete_rrset",
     "query",
     "upsert_rrset",
