@@ -64,7 +64,7 @@ signups = st.none() | st.builds(
 
 
 class DecisionTests(SynchronousTestCase):
-    @settings(max_examples=100)
+    @settings(max_examples=100, deadline=None)
     @given(st.none() | sessions, signups)
     def test_total(self, session: CheckoutSession | None, signup: Any) -> None:
         """Every pair has a decision; nothing is built or given back unless paid."""
@@ -99,7 +99,7 @@ class DecisionTests(SynchronousTestCase):
                 ) == (SIGNUP, "demo", False)
                 self.assertFalse(ours)
 
-    @settings(max_examples=100)
+    @settings(max_examples=100, deadline=None)
     @given(
         st.lists(st.sampled_from(["cs_1", "cs_2", "cs_3"]), max_size=12),
         st.sampled_from(STATES),

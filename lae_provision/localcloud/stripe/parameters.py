@@ -14,6 +14,7 @@ from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, Union, get_args, get_origin
 
+import stripe
 import stripe._request_options
 import stripe.params
 import stripe.params.billing_portal
@@ -126,17 +127,23 @@ def _one_of(hints: tuple[Any, ...], value: Any, where: str) -> Any:
     if isinstance(value, str) and value in allowed:
         return value
     closed = any(allowed) and str in hints
-    failure = ApiError(f"Invalid value for {where}", param=where)
+    failure: ApiError | None = None
     if closed:
         hints = tuple(h for h in hints if h is not str)
     for hint in hints:
-        if get_origin(hint) is None and not is_typeddict(hint) and hint not in _LEAVES:
-            continue  # UntypedStripeObject: for Python callers, never on the wire
+        if _only_python(hint):
+            continue
         try:
             return _value(hint, value, where)
         except ApiError as e:
-            failure = e
-    raise failure
+            failure = failure or e
+    raise failure or ApiError(f"Invalid value for {where}", param=where)
+
+
+def _only_python(hint: Any) -> bool:
+    """Whether it is UntypedStripeObject: for callers in Python, never on the wire."""
+    kind = get_origin(hint) or hint
+    return isinstance(kind, type) and issubclass(kind, stripe.StripeObject)
 
 
 def _leaf(hint: Any, value: Any, where: str) -> Any:
