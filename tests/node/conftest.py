@@ -116,12 +116,16 @@ class FakeDaemon:
     _waiting: list[tuple[str, Deferred[Report]]] = field(factory=list)
 
     def start(self) -> FakeDaemon:
+        self.build().service.startService()
+        return self
+
+    def build(self) -> FakeDaemon:
+        """Have furls, and answer nobody yet."""
         (port,) = free_ports(1)
         tub = make_tub()
         tub.listenOn(f"tcp:{port}:interface=127.0.0.1")
         tub.setLocation(f"127.0.0.1:{port}")
         tub.setServiceParent(self.service)
-        self.service.startService()
         self.bootstrap_furl = tub.registerReference(Bootstrap(self))
         self.host_furl = tub.registerReference(HostFacet(self))
         return self

@@ -225,6 +225,20 @@ class HostTests(TestCase):
         host._reporting.phase("serving")
         await ready
 
+    async def test_daemon_away(self) -> None:
+        """A host that boots while the daemon is away claims when it is back."""
+        away = self.FakeDaemon(self.daemon.identity, PLACE).build()
+        await self.daemon.service.stopService()
+        self.daemon = away
+        self.patch(claiming, "PATIENCE", 0.2)
+        ready = away.hears("ready")
+        self.running()
+        await deferLater(reactor, 1)
+        self.assertEqual((away.claims, self.volume.claimed()), ([], None))
+        away.service.startService()
+        await ready
+        self.assertEqual(len(away.claims), 1)
+
     async def test_claimed_by_another(self) -> None:
         """A host whose furl another key has claimed gets nothing and keeps asking."""
         self.daemon.refusals = [Refused("not-now", "")]
