@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from lae_storage.server.keys import ShareName
 from lae_storage.server.outcome import Outcome
-from lae_storage.server.spool import Conflict, Spool
+from lae_storage.server.spool import Beyond, Conflict, Spool
 from lae_storage.server.upload import Upload
 
 #: Seconds without a write after which an upload is thrown away, as upstream's are.
@@ -57,12 +57,13 @@ class BucketWriter:
         if self._over or self._closing is not None:
             raise UploadOver
         self._timeout.reset(IDLE)
-        if offset < 0 or offset + len(data) > self.spool.length:
-            raise DataTooLargeError(self.spool.length, offset, len(data))
         try:
             self.spool.write(offset, data)
         except Conflict:
             raise ConflictingWriteError(f"at {offset}") from None
+        except Beyond:
+            length = self.spool.length
+            raise DataTooLargeError(length, offset, len(data)) from None
         complete = self.spool.complete()
         await self.upload.advance()
         return complete

@@ -7,15 +7,16 @@ here, whence the packed rows.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from struct import Struct
 
 from attrs import define, field
-from twisted.internet.defer import Deferred, gatherResults
 from twisted.logger import Logger
 
 from lae_storage.s3.interface import IObjectStore, Listed
 from lae_storage.server import keys
 from lae_storage.server.slot import LONGEST_TOMBSTONE
+from lae_storage.server.together import together
 
 _ROW = Struct(">QQ")
 _log = Logger()
@@ -140,12 +141,7 @@ async def read_index(store: IObjectStore) -> Index:
         (keys.LEASES, _take_leases),
         (keys.ADVISORIES, _take_advisory),
     ]
-    await gatherResults(
-        [
-            Deferred.fromCoroutine(_take_all(store, index, prefix, take))
-            for prefix, take in kinds
-        ],
-        consumeErrors=True,
-    )
+    jobs = [partial(_take_all, store, index, prefix, take) for prefix, take in kinds]
+    await together(jobs, len(jobs))
     await _take_all(store, index, keys.CHUNKS, _take_chunk)
     return index

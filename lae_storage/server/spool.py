@@ -26,6 +26,10 @@ class Conflict(Exception):
     """A write differs from what was written at the same place before."""
 
 
+class Beyond(Exception):
+    """A write goes past the share's end."""
+
+
 @define(eq=False)
 class Spool:
     """*length* bytes, zero until they are written."""
@@ -49,12 +53,16 @@ class Spool:
     # -- writing ---------------------------------------------------------------
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write; raises :class:`Conflict` and leaves everything as it was."""
+        """Write; raises :class:`Conflict` or :class:`Beyond`, and changes nothing."""
         end = offset + len(data)
+        if offset < 0:
+            raise Beyond
         # The usual case is the next bytes of a share written in order.
         if offset < self._highest:
             for start, stop, _ in self._written.ranges(offset, end):
                 self._compare(max(start, offset), min(stop, end), offset, data)
+        if end > self.length:
+            raise Beyond
         self._store(offset, data)
         if data:
             self._written.set(value=True, start=offset, stop=end)

@@ -6,16 +6,23 @@ import json
 import signal
 import socket
 import subprocess
+import sys
 import time
+import urllib.request
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import boto3
 import pytest
-from attrs import define
+from attrs import define, field
 from moto.server import ThreadedMotoServer
 
-WEED = Path(__file__).parents[2] / ".venv/bin/weed"
+HERE = Path(__file__).parent
+WEED = HERE.parents[1] / ".venv/bin/weed"
+TAHOE = HERE.parents[1] / ".client-venv/bin/tahoe"
+NODE = HERE / "node_process.py"
 ACCESS_KEY, SECRET_KEY, REGION = (
     "AKIAEXAMPLEEXAMPLE00",
     "an-example-secret",
@@ -141,3 +148,124 @@ def on_seaweed(request: pytest.FixtureRequest, seaweed: S3Server) -> None:
 def on_moto(request: pytest.FixtureRequest, moto_s3: S3Server) -> None:
     """Give a TestCase class moto's server as ``s3_server``."""
     request.cls.s3_server = moto_s3
+
+
+@define
+class NodeProcess:
+    """A storage node of ours as a process, to be killed and started again."""
+
+    folder: Path
+    endpoint: str
+    bucket: str
+    more: tuple[str, ...] = ()
+    port: int = field(factory=lambda: free_ports(1)[0])
+    found: dict[str, Any] = field(factory=dict)
+    process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it; it serves when this returns."""
+        arguments = [str(self.folder), self.endpoint, self.bucket, str(self.port)]
+        self.process = subprocess.Popen(
+            [sys.executable, str(NODE), *arguments, *self.more],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "the node did not start"
+        self.found = json.loads(line)
+
+    def kill(self) -> None:
+        """As the host's sudden end."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.process = None
+
+
+@define
+class VanillaClient:
+    """The unmodified client of PyPI, in its own environment and process."""
+
+    folder: Path
+    process: subprocess.Popen[bytes] | None = None
+    url: str = ""
+
+    def start(self, servers: dict[str, Any], *, foolscap: bool) -> None:
+        """Make its folder and start it; it answers when this returns."""
+        one = ["--shares-needed=1", "--shares-happy=1", "--shares-total=1"]
+        port = free_ports(1)[0]
+        web = f"--webport=tcp:{port}:interface=127.0.0.1"
+        subprocess.run(
+            [TAHOE, "create-client", *one, web, str(self.folder)],
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        if foolscap:
+            config = self.folder / "tahoe.cfg"
+            text = config.read_text()
+            config.write_text(
+                text.replace("[client]", "[client]\nforce_foolscap = true", 1)
+            )
+        known = json.dumps({"storage": servers})
+        (self.folder / "private/servers.yaml").write_text(known)
+        with (self.folder / "run.log").open("wb") as log:
+            self.process = subprocess.Popen(
+                [TAHOE, "run", "--allow-stdin-close", str(self.folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        self.url = f"http://127.0.0.1:{port}"
+        self.until(lambda: self.ask("GET", "/?t=json"))
+
+    def ask(self, method: str, path: str, data: bytes | None = None) -> bytes:
+        """One request of its web API; raises OSError where it is refused."""
+        request = urllib.request.Request(self.url + path, data=data, method=method)
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            body: bytes = answer.read()
+            return body
+
+    def until(self, asking: Any, seconds: float = 60) -> Any:
+        """Ask again until it succeeds: the node may be away, or not found yet."""
+        end = time.monotonic() + seconds
+        while True:
+            try:
+                return asking()
+            except OSError:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.1)
+
+    def store(self, data: bytes, kind: str = "CHK") -> str:
+        """Store a new file; its capability."""
+        return self.ask("PUT", f"/uri?format={kind}", data).decode()
+
+    def stop(self) -> None:
+        """End it."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+
+@pytest.fixture
+def grid(tmp_path: Path, seaweed: S3Server) -> Iterator[Any]:
+    """Make a running node on a fresh bucket and a vanilla client of it."""
+    started: list[Any] = []
+
+    def make(*, foolscap: bool = False) -> tuple[NodeProcess, VanillaClient]:
+        bucket = f"grid-{uuid.uuid4().hex}"
+        seaweed.make_bucket(bucket)
+        more = ("force-foolscap",) if foolscap else ()
+        node = NodeProcess(tmp_path / "node", seaweed.endpoint, bucket, more)
+        client = VanillaClient(tmp_path / "client")
+        started.extend([node.kill, client.stop])
+        node.start()
+        client.start(node.found, foolscap=foolscap)
+        return node, client
+
+    yield make
+    for stop in started:
+        stop()

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-
 TRIAL = Path(__file__).with_name("upstream_trial.py")
 #: Upstream's module, and how many tests it has; none of them is excluded.
 MODULE, TESTS = "allmydata.test.test_istorageserver", 69

@@ -63,7 +63,7 @@ def plug(where: str) -> None:
     create = client.create_client
 
     def create_client(basedir: str = ".", _client_factory: Any = None) -> Any:
-        return Deferred.fromCoroutine(build(os.path.abspath(basedir)))
+        return Deferred.fromCoroutine(build(str(Path(basedir).resolve())))
 
     async def build(basedir: str) -> Any:
         bucket = await open_bucket(stores(basedir), reactor)
