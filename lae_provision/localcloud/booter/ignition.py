@@ -122,7 +122,8 @@ def _file(value: Any) -> NamedFile:
     data = _data(str(contents.get("source", "data:,")))
     if contents.get("compression") == "gzip":
         data = gzip.decompress(data)
-    wanted = contents.get("verification", {}).get("hash")
+    verification = _keys(contents.get("verification", {}), "verification", {"hash"})
+    wanted = verification.get("hash")
     if wanted is not None:
         kind, _, digest = str(wanted).partition("-")
         if kind not in ("sha512", "sha256"):

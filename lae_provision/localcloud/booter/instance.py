@@ -58,7 +58,8 @@ class Instance:
             self.services = tuple(self._service(u, environment) for u in self._units)
             for service in self.services:
                 service.start()
-        except (ignition.NotIgnition, unit.UnsupportedUnit, OSError) as e:
+        # NotIgnition and UnsupportedUnit are ValueErrors, as is text that is no UTF-8.
+        except (ValueError, OSError) as e:
             self.say(f"boot failed: {e}")
 
     async def shut_down(self, longest: float) -> None:
