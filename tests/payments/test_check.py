@@ -21,6 +21,7 @@ from lae_flapp.payments.happenings import MATTERS
 from lae_flapp.payments.prices import FoundPrice
 from lae_flapp.payments.version import API_VERSION
 from lae_protocol.secret import Secret
+from lae_provision.localcloud.stripe.command import EVENTS
 from tests.payments.bench import PLAN, SECRET_KEY, StripeBench
 
 URL = "https://s4.example/webhook/stripe"
@@ -65,6 +66,12 @@ class JudgingTests(SynchronousTestCase):
         said = key_problems([Secret("rk_live_a"), Secret("sk_test_hush")], "live")
         self.assertEqual(len(said), 2)
         self.assertNotIn("hush", " ".join(said))
+
+
+class EventTests(SynchronousTestCase):
+    def test_same_events(self) -> None:
+        """The local Stripe tells its endpoints what the daemon wants to hear of."""
+        self.assertEqual(set(EVENTS), MATTERS)
 
 
 class LookingTests(TestCase):

@@ -15,6 +15,21 @@ from lae_protocol.process.plans import load_plans
 from lae_protocol.process.settings import SettingsError
 from lae_protocol.secret import Secret
 
+#: What a webhook endpoint of S4 is told of, here as at Stripe: each other event would
+#: only stand in the way of these.
+EVENTS = (
+    "checkout.session.completed",
+    "checkout.session.async_payment_succeeded",
+    "checkout.session.async_payment_failed",
+    "checkout.session.expired",
+    "invoice.paid",
+    "invoice.payment_failed",
+    "customer.subscription.updated",
+    "customer.subscription.deleted",
+    "charge.refunded",
+    "charge.dispute.created",
+)
+
 
 @click.command("stripe")
 @click.option("--port", type=int, default=0, help="A free one by default.")
@@ -36,7 +51,7 @@ from lae_protocol.secret import Secret
     "webhooks",
     multiple=True,
     metavar="URL",
-    help="Deliver all events there; the secret goes to STATE/webhook-secret-N.",
+    help="Deliver the events that S4 uses there; the secret goes to STATE/webhook-secret-N.",
 )
 def stripe(
     port: int, plans_file: Path | None, state_dir: Path, webhooks: tuple[str, ...]
@@ -86,6 +101,7 @@ def _run(  # noqa: PLR0917  (one call, from just above)
     from lae_provision.localcloud.stripe import notices  # noqa: PLC0415
     from lae_provision.localcloud.stripe.errors import ApiError  # noqa: PLC0415
     from lae_provision.localcloud.stripe.service import LocalStripe  # noqa: PLC0415
+    from lae_provision.localcloud.stripe.store import API_VERSION  # noqa: PLC0415
 
     loop: Any = reactor
     service = LocalStripe(loop, secret_key, restricted_key, port)
@@ -93,7 +109,12 @@ def _run(  # noqa: PLR0917  (one call, from just above)
     for number, url in enumerate(webhooks):
         try:
             made = notices.create_endpoint(
-                service.account, {"url": url, "enabled_events": ["*"]}
+                service.account,
+                {
+                    "url": url,
+                    "enabled_events": list(EVENTS),
+                    "api_version": API_VERSION,
+                },
             )
         except ApiError as e:
             raise click.ClickException(str(e)) from None
