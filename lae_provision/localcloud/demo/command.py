@@ -33,7 +33,9 @@ def _ended_early(number: int, frame: Any) -> NoReturn:
 )
 @click.option("--clean", is_flag=True, help="Empty the folder of an earlier run first.")
 @click.option("--port", default=0, help="Of the site.  [default: a free one]")
-def demo(*, state_dir: Path | None, clean: bool, port: int) -> None:
+def demo(
+    *, once: bool, signup: bool, state_dir: Path | None, clean: bool, port: int
+) -> None:
     """Run the whole of S4 here: a person signs up in a browser, with a test card."""
     # A shell may have had SIGINT ignored for us; nothing runs yet that must be ended.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -46,4 +48,4 @@ def demo(*, state_dir: Path | None, clean: bool, port: int) -> None:
     # Importing a reactor installs it, and the rest takes a while: not for --help.
     from lae_provision.localcloud.demo.run import run_demo  # noqa: PLC0415
 
-    raise SystemExit(run_demo(folder, port=port))
+    raise SystemExit(run_demo(folder, once=once, signup=signup, port=port))

@@ -21,7 +21,7 @@ from lae_provision.localcloud.customer.story import (
 )
 from lae_provision.localcloud.demo.state import Endpoints
 
-Say = Callable[[str], object]
+Say = Callable[[str], None]
 
 #: An address that many forms would mangle.
 ADDRESS = "o'neil+x&co@exämple.org"
