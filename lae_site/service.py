@@ -8,12 +8,16 @@ from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.application.strports import service as listening
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python import usage
+from twisted.python.failure import Failure
 
 from lae_protocol.furl import Furl, NotAFurl
 from lae_protocol.messages import VERSION, Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.call import Facet
+from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.settings import SecretSource, SettingsError, load
@@ -26,6 +30,8 @@ from lae_site.settings import SiteSettings
 
 #: Characters of a key that signs forms and makes owners' secrets.
 _SHORTEST_KEY = 32
+#: Seconds in which the process ends, whatever its peers do.
+STOP_WITHIN = 3.0
 
 
 class Options(usage.Options):
@@ -77,6 +83,8 @@ def _key(source: SecretSource) -> Secret:
 class WebSite(MultiService):
     """Makes what needs a reactor when it is started, which is after twistd's fork."""
 
+    _log = Logger()
+
     def __init__(self, options: Options, reactor: Any) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._options, self._reactor = options, reactor
@@ -99,6 +107,18 @@ class WebSite(MultiService):
         for service in (tub, desk, port, Ready()):
             service.setServiceParent(self)
         super().startService()  # type: ignore[no-untyped-call]
+
+    def stopService(self) -> Deferred[None]:
+        """Stop within :data:`STOP_WITHIN`: a Tub waits for ever for a peer that is
+        stopped itself to hang up.
+        """
+        stopping = super().stopService()  # type: ignore[no-untyped-call]
+        ended = with_deadline(self._reactor, STOP_WITHIN, "stopping", stopping)
+        return ended.addErrback(self._cut_short)
+
+    def _cut_short(self, failure: Failure) -> None:
+        failure.trap(DeadlinePassed)  # type: ignore[no-untyped-call]
+        self._log.warn("{problem}: going without", problem=str(failure.value))
 
 
 class Ready(Service):

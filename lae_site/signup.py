@@ -33,8 +33,8 @@ _STALE = (
     " Nothing was lost or charged: please send it again."
 )
 _AWAY = (
-    "Our signup service does not answer at the moment. You have not been charged, and"
-    " no payment page was opened. Please send the form again in a minute."
+    "Our signup service does not answer at the moment. You have not been charged."
+    " Please send the form again in a minute."
 )
 _OTHER_PLAN = (
     "You ordered another plan with this form before. Send it again to order this one;"

@@ -30,7 +30,6 @@ from lae_site.parts import Parts
 NOTICES = {
     "resent": "The mail is on its way once more.",
     "corrected": "Your address is corrected.",
-    "cancelled": "Your subscription is cancelled.",
     "stopped": "You left the payment page. Nothing was charged.",
 }
 
@@ -133,9 +132,7 @@ class StatusPages:
     async def cancel(self, request: Any, signup_id: str) -> bytes:
         """End it."""
         owner, _ = self._acting(request, signup_id)
-        return await self._do(
-            request, owner, self.parts.desk.cancel(owner), "cancelled"
-        )
+        return await self._do(request, owner, self.parts.desk.cancel(owner), "")
 
     async def _do(
         self,
@@ -147,7 +144,8 @@ class StatusPages:
         done = await doing
         if isinstance(done, Refused):
             raise _declined(done)
-        return answer.see_other(request, f"/signup/{owner.signup_id}?notice={notice}")
+        said = f"?notice={notice}" if notice else ""
+        return answer.see_other(request, f"/signup/{owner.signup_id}{said}")
 
     async def _returned(self, owner: Owner) -> None:
         """A payment may be known before the webhook comes; if not, it comes later."""

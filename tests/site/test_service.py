@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import define, field
+from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.testing import MemoryReactorClock
 from twisted.python.usage import UsageError
@@ -15,7 +16,7 @@ from lae_protocol.messages import Owner, Refused, StripeEvent, Taken, Watch
 from lae_protocol.process.call import FacetAway, FacetRefused, FacetSlow
 from lae_protocol.process.resources import config_folder
 from lae_site.front_desk import CONNECT, WEBHOOK, DeskAway, RemoteDesk
-from lae_site.service import Options, WebSite, makeService
+from lae_site.service import STOP_WITHIN, Options, WebSite, makeService
 
 SETTINGS = """\
 process: site
@@ -68,6 +69,19 @@ def test_it_listens_with_the_daemon_down(folder) -> None:
     site.startService()
     assert [server[0] for server in reactor.tcpServers] == [8080]
     site.stopService()
+
+
+def test_it_stops_in_time_whatever_its_peers_do(folder, monkeypatch) -> None:
+    """A part that never ends does not keep the process."""
+    reactor = MemoryReactorClock()
+    site = WebSite(parsed(folder), reactor)
+    monkeypatch.setattr(MultiService, "stopService", lambda self: Deferred())
+    ended = []
+    site.stopService().addBoth(ended.append)
+    reactor.advance(STOP_WITHIN - 0.1)
+    assert ended == []
+    reactor.advance(0.2)
+    assert ended == [None]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,79 @@
+"""The site's process beside a daemon that is frozen, gone, and back."""
+
+from __future__ import annotations
+
+import signal
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+from lae_protocol.secret import Secret
+from lae_site.stripe_signature import expected_signature
+
+
+def webhook(running) -> int:
+    """Send a webhook as Stripe does; the status of the answer."""
+    now, body = str(int(time.time())), b'{"id": "evt_1"}'
+    signature = expected_signature(Secret("whsec_browser"), now, body)
+    request = urllib.request.Request(
+        running.site_url + "/webhook/stripe",
+        body,
+        {"Stripe-Signature": f"t={now},v1={signature}"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status
+    except urllib.error.HTTPError as e:
+        return e.code
+
+
+@pytest.fixture
+def frozen(running):
+    """The daemon's twin, stopped but not gone: the worst kind of away."""
+    running.wait_until(lambda: running.health()["daemon"]["answers"])
+    assert webhook(running) == 200
+    running.twin.send_signal(signal.SIGSTOP)
+    yield running
+    running.twin.send_signal(signal.SIGCONT)
+    if running.site.poll() is not None:
+        running.start_site()
+    running.wait_until(lambda: running.health()["daemon"]["answers"])
+
+
+def test_a_frozen_daemon_holds_nobody_up(frozen) -> None:
+    """A webhook is answered 503 after 5 s, pages sooner; then the site goes on."""
+    began = time.monotonic()
+    assert webhook(frozen) == 503
+    assert 4.5 < time.monotonic() - began < 8
+    assert frozen.health()["daemon"]["answers"] is False
+    frozen.twin.send_signal(signal.SIGCONT)
+    frozen.wait_until(lambda: webhook(frozen) == 200)
+
+
+def test_it_ends_in_time_beside_a_frozen_daemon(frozen) -> None:
+    """SIGTERM ends the site within 5 s, whatever the daemon does."""
+    frozen.site.terminate()
+    frozen.site.wait(5)
+    assert "going without" in frozen.log()
+
+
+def test_it_starts_and_serves_with_the_daemon_down(running) -> None:
+    """The site starts with nothing behind the furl, says so, and finds the daemon
+    when it comes.
+    """
+    running.stop_twin()
+    running.site.terminate()
+    running.site.wait(5)
+    running.start_site()
+    assert running.health()["daemon"] == {
+        "answers": False,
+        "seconds_since_answer": None,
+    }
+    with urllib.request.urlopen(running.site_url + "/", timeout=5) as page:
+        assert b"Signing up does not work at the moment" in page.read()
+    assert webhook(running) == 503
+    running.start_twin()
+    running.wait_until(lambda: running.health()["daemon"]["answers"], seconds=8)
+    assert webhook(running) == 200
