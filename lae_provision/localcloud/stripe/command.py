@@ -51,7 +51,7 @@ EVENTS = (
     "webhooks",
     multiple=True,
     metavar="URL",
-    help="Deliver the events that S4 uses there; the secret goes to STATE/webhook-secret-N.",
+    help="Deliver S4's events there; its secret goes to STATE/webhook-secret-N.",
 )
 def stripe(
     port: int, plans_file: Path | None, state_dir: Path, webhooks: tuple[str, ...]

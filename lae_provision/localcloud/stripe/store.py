@@ -54,8 +54,8 @@ _SPOKEN = {"checkout.session": "checkout.session", "billing_portal.session": "se
 @cache
 def _shapes() -> dict[str, Json]:
     text = resources.files(__package__).joinpath("shapes.json").read_text("utf-8")
-    shapes: dict[str, Json] = json.loads(text)
-    return shapes
+    shapes: Json = json.loads(text)
+    return {kind: shape for kind, shape in shapes.items() if kind != "_licence"}
 
 
 def blank(kind: str) -> Json:
