@@ -90,7 +90,9 @@ class S3Buckets:
             OURS,
             self._client.call("PUT", name, body=location(request.region) or None),
         )
-        there = await unless(NO_TAGS, self._tags(name))
+        there = await unless(
+            NO_TAGS, self.channel.settled(GONE, lambda: self._tags(name))
+        )
         if there and there != frozenset(request.tags):
             raise AlreadyThere("BucketAlreadyOwnedByYou", f"{name} has other tags")
         for setting in settings_of(request):
@@ -100,12 +102,15 @@ class S3Buckets:
         await self._set(name, "tagging", tagging(request))
 
     async def _set(self, name: str, subresource: str, document: bytes) -> None:
-        await self._client.call(
-            "PUT",
-            name,
-            subresource=[(subresource,)],
-            body=document,
-            headers={"content-md5": _md5(document)},
+        await self.channel.settled(
+            GONE,
+            lambda: self._client.call(
+                "PUT",
+                name,
+                subresource=[(subresource,)],
+                body=document,
+                headers={"content-md5": _md5(document)},
+            ),
         )
 
     async def _check(self, name: str, setting: Setting) -> None:

@@ -126,6 +126,24 @@ class Channel:
             is_retryable=lambda e: isinstance(e, TryLater),
         )
 
+    async def settled(
+        self, missing: frozenset[str], call: Callable[[], Awaitable[T]]
+    ) -> T:
+        """Call about something that was just made.
+
+        An error of these codes says that it is not known everywhere yet.
+        """
+
+        async def once() -> T:
+            try:
+                return await call()
+            except ProvisionError as e:
+                if e.code in missing:
+                    raise TryLater(e.code, e.message) from None
+                raise
+
+        return await self.attempt(once)
+
     async def query(self, service: str, action: str, parameters: Parameters) -> Element:
         """One call of the query protocol (EC2, IAM, STS), tried again; its XML."""
 

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from zope.interface import implementer
 
-from lae_provision.aws.channel import Channel, parsed, unless
+from lae_provision.aws.channel import Channel, parsed
 from lae_provision.aws.parameters import flatten
 from lae_provision.aws.query import QueryFactory
 from lae_provision.aws.s3 import NO_CREDENTIALS
@@ -143,7 +143,18 @@ class Ec2Hosts:
         client = EC2Client(
             creds=NO_CREDENTIALS, query_factory=QueryFactory(self.channel)
         )
-        await unless(UNKNOWN, client.terminate_instances(instance_id))
+        try:
+            await client.terminate_instances(instance_id)
+        except Refused as e:
+            # Of an instance that is no more EC2 does not always say so: it has no tags
+            # either, and our policy is by tag.
+            if e.code not in UNKNOWN and await self._exists(instance_id):
+                raise
+
+    async def _exists(self, instance_id: str) -> bool:
+        wanted = {"Filter": [{"Name": "instance-id", "Value": [instance_id]}]}
+        body = await self._submit("DescribeInstances", wanted)
+        return bool(self._parser.describe_instances(body))
 
     async def _submit(self, action: str, parameters: Mapping[str, Any]) -> bytes:
         query = QueryFactory(self.channel)(action, other_params=flatten(parameters))

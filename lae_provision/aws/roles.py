@@ -47,6 +47,12 @@ class IamRoles:
     async def _ask(self, action: str, **parameters: object) -> Element:
         return await self.channel.query("iam", action, members(parameters))
 
+    async def _settled(self, action: str, **parameters: object) -> Element:
+        """Ask about what was just made, until IAM knows it."""
+        return await self.channel.settled(
+            MISSING, lambda: self._ask(action, **parameters)
+        )
+
     async def _find(self, name: str) -> str | None:
         profile = await unless(
             MISSING, self._ask("GetInstanceProfile", InstanceProfileName=name)
@@ -74,7 +80,7 @@ class IamRoles:
         )
         role = created if created is not None else await self._checked_role(request)
         # This one replaces itself.
-        await self._ask(
+        await self._settled(
             "PutRolePolicy",
             RoleName=request.name,
             PolicyName=INLINE,
@@ -108,12 +114,12 @@ class IamRoles:
                 Tags=tags,
             ),
         )
-        profile = await self._ask("GetInstanceProfile", InstanceProfileName=name)
+        profile = await self._settled("GetInstanceProfile", InstanceProfileName=name)
         if _role_in(profile, name) is not None:
             return
         added = await unless(
             FULL,
-            self._ask(
+            self._settled(
                 "AddRoleToInstanceProfile", InstanceProfileName=name, RoleName=name
             ),
         )
@@ -124,15 +130,23 @@ class IamRoles:
                 raise TryLater("LimitExceeded", f"profile {name} is full, and empty")
 
     async def _unmake(self, name: str) -> None:
-        profile = {"InstanceProfileName": name}
-        role = {"RoleName": name}
-        for action, parameters in (
-            ("RemoveRoleFromInstanceProfile", profile | role),
-            ("DeleteInstanceProfile", profile),
-            ("DeleteRolePolicy", role | {"PolicyName": INLINE}),
-            ("DeleteRole", role),
-        ):
-            await unless(MISSING, self._ask(action, **parameters))
+        # Looking first: of what is gone IAM does not say so, but that we may not touch
+        # it, since a name without its path matches no policy of ours.
+        named = {"InstanceProfileName": name}
+        profile = await unless(MISSING, self._ask("GetInstanceProfile", **named))
+        if profile is not None:
+            if _role_in(profile, name) is not None:
+                await self._gone(
+                    "RemoveRoleFromInstanceProfile", RoleName=name, **named
+                )
+            await self._gone("DeleteInstanceProfile", **named)
+        role = await unless(MISSING, self._ask("GetRole", RoleName=name))
+        if role is not None:
+            await self._gone("DeleteRolePolicy", RoleName=name, PolicyName=INLINE)
+            await self._gone("DeleteRole", RoleName=name)
+
+    async def _gone(self, action: str, **parameters: str) -> None:
+        await unless(MISSING, self._ask(action, **parameters))
 
 
 def _role_in(profile: Element, name: str) -> str | None:

@@ -226,6 +226,8 @@ class MotoBench:
     account: Account
     cloud: AwsCloud
     region: str = REGION
+    deployment: str = DEPLOYMENT
+    role_path: str = ROLE_PATH
     boundary_arn: str = BOUNDARY
     dns_zone: str = "grid.example"
     #: moto takes the condition of the policy for fulfilled, and then denies all.

@@ -12,6 +12,7 @@ from twisted.web.client import ResponseNeverReceived
 from lae_provision.aws.channel import Endpoints
 from lae_provision.aws.faults import Throttled
 from lae_provision.aws.parameters import flatten, members
+from lae_provision.doors import RoleRequest
 from lae_provision.errors import Refused, TryLater
 
 CALLER = b"<r><Account>123456789012</Account><Arn>arn:aws:iam::1:user/x</Arn></r>"
@@ -81,6 +82,22 @@ class RetryTests(SynchronousTestCase):
         pauses = [b - a for a, b in pairwise(moments)]
         self.assertEqual(len({round(p, 2) for p in pauses}), 3)
         self.assertTrue(all(0.1 <= p <= 4.1 for p in pauses), pauses)
+
+    def test_what_was_just_made_may_be_unknown(self) -> None:
+        """A role that IAM made a moment ago is waited for, not taken for refused."""
+        role = (
+            b"<R><Role><Arn>arn:aws:iam::1:role/s4/g</Arn></Role><InstanceProfile>"
+            b"<Roles><member><RoleName>g</RoleName></member></Roles>"
+            b"</InstanceProfile></R>"
+        )
+        unknown = self.scripted.refusal("NoSuchEntity", status=404)
+        ok = self.scripted.ok(role)
+        answers = [ok, unknown, unknown, ok, ok, unknown, ok]
+        cloud = self.scripted.cloud(lambda _: answers.pop(0))
+        request = RoleRequest("g", "/s4/", "arn:b", "g", ())
+        arn = self.successResultOf(self.scripted.after(cloud.roles.make(request)))
+        self.assertEqual(arn, "arn:aws:iam::1:role/s4/g")
+        self.assertEqual(answers, [])
 
     def test_wrong_account(self) -> None:
         """Keys of another account than the settings say are refused at start."""

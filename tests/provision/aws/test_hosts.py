@@ -169,6 +169,36 @@ class LaunchTests(SynchronousTestCase):
         self.assertEqual(self.scripted.script.bodies, [])
 
 
+class TerminateTests(SynchronousTestCase):
+    @pytest.fixture(autouse=True)
+    def _scripted(self, scripted: object) -> None:
+        self.scripted = scripted
+
+    def terminate(self, described: bytes) -> object:
+        """Terminate what our policy, which is by tag, does not let us touch."""
+        answers = [
+            self.scripted.refusal("UnauthorizedOperation", status=403),
+            self.scripted.ok(described),
+        ]
+        door = self.scripted.cloud(lambda _: answers.pop(0)).hosts
+        return self.scripted.after(door.unmake("i-1"))
+
+    def test_what_is_gone_has_no_tags(self) -> None:
+        """EC2 refuses to terminate what it no longer knows; that is success."""
+        self.successResultOf(self.terminate(b"<R><reservationSet/></R>"))
+
+    def test_what_is_there_and_not_ours(self) -> None:
+        """An instance that is there and refused is an operator's business."""
+        shown = LAUNCHED.replace(
+            b"<RunInstancesResponse>", b"<R><reservationSet><item>"
+        )
+        shown = shown.replace(
+            b"</RunInstancesResponse>", b"</item></reservationSet></R>"
+        )
+        failure = self.failureResultOf(self.terminate(shown), Refused)
+        self.assertEqual(failure.value.code, "UnauthorizedOperation")
+
+
 class OnMotoTests(TestCase):
     @pytest.fixture(autouse=True)
     def _benches(self, benches: object, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -156,6 +156,12 @@ def test_the_daemon_does_not_read_customers_objects() -> None:
     assert not daemon("s3:PutObject", "arn:aws:s3:::s4-g1/v1/share")
 
 
+def test_the_policies_are_short_enough() -> None:
+    """A managed policy may have 6,144 characters, white space not counted."""
+    for name in ("daemon.json", "boundary.json"):
+        assert len(json.dumps(shipped(name), separators=(",", ":"))) < 6144
+
+
 def test_tls_only() -> None:
     """The bucket's policy refuses every call that does not come over TLS."""
     [statement] = json.loads(bucket_policy("s4-g1"))["Statement"]

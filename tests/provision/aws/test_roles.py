@@ -44,7 +44,7 @@ class OnMotoTests(TestCase):
         [held] = profile["InstanceProfile"]["Roles"]
         self.assertEqual(held["RoleName"], request.name)
         tags = self.iam.list_role_tags(RoleName=request.name)["Tags"]
-        self.assertEqual(tags, [{"Key": "s4:deployment", "Value": "test"}])
+        self.assertEqual(tags, [{"Key": "s4:deployment", "Value": "s4"}])
 
     async def test_half_made_is_not_found_and_is_finished(self) -> None:
         """After each step that a crash can leave behind, the role is not found, and

@@ -43,6 +43,8 @@ class Bench(Protocol):
     data_keys: Any
     #: What requests must say there.
     region: str
+    deployment: str
+    role_path: str
     boundary_arn: str
     image_id: str
     subnet_id: str
@@ -93,17 +95,16 @@ def word(prefix: str) -> str:
 
 def bucket_request(bench: Bench, name: str | None = None) -> BucketRequest:
     """A request for a customer's bucket."""
-    tags = (("s4:deployment", "test"), ("s4:signup", "sutest"))
-    return BucketRequest(
-        name or word("s4-contract"), bench.region, tags, tls_only=bench.tls_only
-    )
+    tags = (("s4:deployment", bench.deployment), ("s4:signup", "sutest"))
+    name = name or word(bench.deployment)
+    return BucketRequest(name, bench.region, tags, tls_only=bench.tls_only)
 
 
 def role_request(bench: Bench, name: str | None = None) -> RoleRequest:
     """A request for a host's role."""
-    name = name or word("s4-contract")
-    tags = (("s4:deployment", "test"),)
-    return RoleRequest(name, "/s4/test/", bench.boundary_arn, name, tags)
+    name = name or word(bench.deployment)
+    tags = (("s4:deployment", bench.deployment),)
+    return RoleRequest(name, bench.role_path, bench.boundary_arn, name, tags)
 
 
 def launch_request(bench: Bench, key: HostKey, profile: str) -> LaunchRequest:
@@ -160,7 +161,7 @@ class BucketsContract(Contract):
     async def test_bucket_never_made_is_unmade(self) -> None:
         """Unmaking what never was is success."""
         bench = await self._bench()
-        await bench.buckets.unmake(word("s4-never"))
+        await bench.buckets.unmake(word(f"{bench.deployment}-never"))
 
 
 class RolesContract(Contract):
@@ -199,7 +200,7 @@ class HostsContract(Contract):
     async def _launched(self, bench: Bench, generation: int = 1) -> Any:
         role = role_request(bench)
         await bench.roles.make(role)
-        key = HostKey("contract", word("su"), generation)
+        key = HostKey(bench.deployment, word("su"), generation)
         request = launch_request(bench, key, role.name)
         return request, await self.launch(bench, request)
 

@@ -29,6 +29,8 @@ class MemoryBench:
 
     line: Line
     region: str = "eu-west-1"
+    deployment: str = "contract"
+    role_path: str = "/s4/contract/"
     boundary_arn: str = "arn:aws:iam::123456789012:policy/s4/boundary"
     image_id: str = "ami-12345678"
     subnet_id: str = "subnet-1"
