@@ -87,7 +87,7 @@ class RetryTests(SynchronousTestCase):
         """A role that IAM made a moment ago is waited for, not taken for refused."""
         role = (
             b"<R><Role><Arn>arn:aws:iam::1:role/s4/g</Arn></Role><InstanceProfile>"
-            b"<Roles><member><RoleName>g</RoleName></member></Roles>"
+            b"<Roles><member><RoleName>g</RoleName><Arn>a</Arn></member></Roles>"
             b"</InstanceProfile></R>"
         )
         unknown = self.scripted.refusal("NoSuchEntity", status=404)
