@@ -17,15 +17,17 @@ from lae_flapp.journal.transaction import ReadTx
 
 Row = TypeVar("Row")
 
-#: Seconds: look again at least so often, and so long after the journal failed.
-AT_LEAST, AFTER_FAILURE = 60.0, 5.0
+#: Seconds: look again at least so often; so long after the journal or a row failed;
+#: and so often while what is due is in work and hides what is due next.
+AT_LEAST, AFTER_FAILURE, BESIDE_WORK = 60.0, 5.0, 2.0
 
 
 class Queue(Service, Generic[Row]):
     """Takes due rows, a few at once, and goes on when woken or when more are due.
 
-    *work* settles or puts off its row itself; what it raises is logged, and the row is
-    taken again later.  One row is never in work twice.
+    *work* settles or puts off its row itself.  When it raises, that is logged and the
+    row held back for a while, so that rows that always fail take nobody's place.  One
+    row is never in work twice.
     """
 
     _log = Logger()
@@ -47,6 +49,8 @@ class Queue(Service, Generic[Row]):
         self._due, self._next_due_at = due, next_due_at
         self._number_of, self._work, self._at_once = number_of, work, at_once
         self._in_work: dict[object, Deferred[Any]] = {}
+        self._held_until: dict[object, float] = {}
+        self._just_ended: set[object] = set()
         self._looking = False
         self._look_again = False
         self._timer: IDelayedCall | None = None
@@ -77,11 +81,14 @@ class Queue(Service, Generic[Row]):
         looked.addErrback(self._could_not_look)
 
     async def _look(self) -> None:
+        self._just_ended.clear()
         try:
-            for row in await self._journal.read(self._due):
+            rows = await self._journal.read(self._due)
+            self._forget_old_failures()
+            for row in rows:
                 if len(self._in_work) >= self._at_once:
                     break
-                if self._number_of(row) not in self._in_work and self.running:
+                if self._is_free(self._number_of(row)):
                     self._begin(row)
             at = await self._journal.read(self._next_due_at)
         finally:
@@ -92,11 +99,31 @@ class Queue(Service, Generic[Row]):
         else:
             self._set_timer(self._pause(at))
 
+    def _is_free(self, number: object) -> bool:
+        # What ended since we asked may still stand in the answer as due.
+        busy = (self._in_work, self._held_until, self._just_ended)
+        return bool(self.running) and not any(number in where for where in busy)
+
+    def _forget_old_failures(self) -> None:
+        now = self._clock.seconds()
+        held = self._held_until.items()
+        self._held_until = {number: until for number, until in held if until > now}
+
     def _pause(self, at: datetime | None) -> float:
-        if at is None or self._in_work:
+        """Seconds until something may be due that is not taken already."""
+        if at is None or len(self._in_work) >= self._at_once:
             # What is in work wakes us when it ends.
             return AT_LEAST
-        return min(AT_LEAST, max(0.0, at.timestamp() - self._clock.seconds()))
+        now = self._clock.seconds()
+        pauses = [AT_LEAST, *(until - now for until in self._held_until.values())]
+        if at.timestamp() > now:
+            pauses.append(at.timestamp() - now)
+        elif self._in_work or self._held_until:
+            pauses.append(BESIDE_WORK)
+        else:
+            # It became due while we looked.
+            pauses.append(0.0)
+        return max(0.0, min(pauses))
 
     def _begin(self, row: Row) -> None:
         number = self._number_of(row)
@@ -105,14 +132,16 @@ class Queue(Service, Generic[Row]):
             await self._work(row)
 
         def failed(failure: Any) -> None:
+            self._held_until[number] = self._clock.seconds() + AFTER_FAILURE
             if self.running and not failure.check(JournalClosed):
                 self._log.failure(
                     "{queue}: {number} failed", failure, queue=self.name, number=number
                 )
-                self._set_timer(AFTER_FAILURE)
+            self.wake()
 
         def ended(result: object) -> object:
             del self._in_work[number]
+            self._just_ended.add(number)
             return result
 
         running = Deferred.fromCoroutine(working())

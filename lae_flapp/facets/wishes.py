@@ -86,7 +86,9 @@ class Wishes:
     ) -> None:
         contacts.correct(tx, signup_id, address.as_typed, address.for_smtp)
         events.tell(tx, signup_id, "address-corrected", "owner")
-        if signups.get(tx, signup_id).state == "active":
+        # A mail that waits goes to the address of the time when it is sent.
+        mails = [m for m in outbox.of(tx, signup_id) if m.kind == "active"]
+        if mails and all(m.state != "waiting" for m in mails):
             outbox.put(tx, signup_id, "active", self._new_message_id(), request_id)
 
     @staticmethod

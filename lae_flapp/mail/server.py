@@ -68,10 +68,18 @@ def sort_failure(error: Exception) -> MailError:
     """Tell what a failed delivery means; pure."""
     code = error.code if isinstance(error, SMTPClientError) else None
     if code in _PERMANENT:
-        return MailRefused(f"refused with {code}", about_recipient=code in _RECIPIENT)
+        about = code in _RECIPIENT and _was_recipient(error)
+        return MailRefused(f"refused with {code}", about_recipient=about)
     if code is not None and code > 0:
         return MailLater(f"put off with {code}")
     return MailLater(f"not delivered: {type(error).__name__}")
+
+
+def _was_recipient(error: Exception) -> bool:
+    """Whether it was RCPT that was refused: a 550 may be of our own name, too."""
+    # (address, code, words) of each RCPT; None before there was one.
+    answers: Any = getattr(error, "addresses", None)
+    return any(code in _RECIPIENT for _, code, _ in answers or ())
 
 
 @implementer(IMailServer)

@@ -11,13 +11,17 @@ from twisted.internet.task import deferLater
 
 T = TypeVar("T")
 
+_POWERS = 64
+
 
 def pause(attempt: int, rng: Random, base: float, cap: float) -> float:
     """Seconds before the next try after *attempt* (0, 1, …) failed: "full jitter".
 
     https://aws.amazon.com/builders-library/timeouts-retries-and-backoff-with-jitter/
     """
-    return rng.uniform(0.1 * base, min(cap, base * 2.0**attempt))
+    # What waits for weeks has more attempts than a float has powers of two.
+    highest = min(cap, base * 2.0 ** min(attempt, _POWERS))
+    return rng.uniform(min(0.1 * base, highest), highest)
 
 
 async def retrying(

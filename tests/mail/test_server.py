@@ -18,7 +18,7 @@ from foolscap.util import allocate_tcp_port
 from twisted.internet import reactor
 from twisted.internet import ssl as txssl
 from twisted.internet.protocol import Factory, Protocol
-from twisted.mail.smtp import SMTPClientError
+from twisted.mail.smtp import SMTPClientError, SMTPDeliveryError
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
@@ -203,11 +203,22 @@ class SmtpServerTests(TestCase):
             (550, MailRefused, True),
             (554, MailRefused, False),
         ):
-            sorted_as = sort_failure(SMTPClientError(code, b"words"))
+            answers = [(b"a@example.org", code, b"words")]
+            error = SMTPDeliveryError(code, b"words", addresses=answers)
+            sorted_as = sort_failure(error)
             self.assertIsInstance(sorted_as, kind)
             if about is not None:
                 self.assertEqual(sorted_as.about_recipient, about)
             self.assertNotIn("words", str(sorted_as))
+
+    def test_whose_550(self) -> None:
+        """A 550 that was not said to RCPT is no word about the address."""
+        for error in (
+            SMTPClientError(550, b"we know no such sender"),
+            SMTPDeliveryError(550, b"sender"),
+            SMTPDeliveryError(550, b"spam", addresses=[(b"a@example.org", 250, b"")]),
+        ):
+            self.assertFalse(sort_failure(error).about_recipient)
 
 
 class _Silent(Factory):
