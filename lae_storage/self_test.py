@@ -1,15 +1,18 @@
 """The node proves itself: as an ordinary client would, over both of its protocols.
 
 What is written over one protocol is read over the other.  A mutable slot is made,
-changed and emptied, so that nothing of it remains.  Immutable shares cannot be taken
-back: there are two of 64 bytes in each grid, one written over each protocol, made at
-the first start and read again at each later one, by whatever host it is then.
+changed and emptied; each grid has one for this, always the same, so that what a host
+leaves that died meanwhile is tidied up at the next start.  Immutable shares cannot be
+taken back: there are two of 64 bytes in each grid, one written over each protocol,
+made at the first start and read again at each later one, by whatever host it is then.
 """
 
 from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
+from io import BytesIO
 from typing import Any
 
 from allmydata.storage.http_client import StorageClientFactory
@@ -71,15 +74,16 @@ async def _connect_and_test(
     protocols = Protocols(
         _StorageServer(lambda: reference), _HTTPStorageServer.from_http_client(client)
     )
-    await prove_slot(protocols)
+    await prove_slot(protocols, identity)
     await prove_shares(protocols, identity)
 
 
-async def prove_slot(protocols: Protocols) -> None:
+async def prove_slot(protocols: Protocols, identity: NodeIdentity) -> None:
     """Make a mutable slot, change it, empty it: each step seen over the other way."""
-    slot = _Slot(os.urandom(16), (os.urandom(32), os.urandom(32), os.urandom(32)))
+    slot = _slot_of(identity)
+    left = await slot.read(protocols.foolscap)
     first, second = os.urandom(LENGTH), os.urandom(LENGTH)
-    await slot.write(protocols.foolscap, b"", first, "a slot is made over Foolscap")
+    await slot.write(protocols.foolscap, left, first, "a slot is made over Foolscap")
     await slot.expect(protocols.gbs, first, "a slot is read over GBS")
     await slot.write(protocols.gbs, first, second, "a slot is changed over GBS")
     await slot.expect(protocols.foolscap, second, "a slot is read over Foolscap")
@@ -87,15 +91,25 @@ async def prove_slot(protocols: Protocols) -> None:
     await slot.expect(protocols.gbs, b"", "an empty slot is read over GBS")
 
 
+def _slot_of(identity: NodeIdentity) -> _Slot:
+    derived = _derived(identity, "slot")
+    return _Slot(derived(16), (derived(32), derived(32), derived(32)))
+
+
+def _derived(identity: NodeIdentity, purpose: str) -> Callable[[int], bytes]:
+    """Bytes that only this grid's hosts know, the same at each start."""
+    seed = f"s4 self-test\0{purpose}\0{identity.lease_secret.reveal()}".encode()
+    stream = BytesIO(hashlib.shake_256(seed).digest(256))
+    return stream.read
+
+
 async def prove_shares(protocols: Protocols, identity: NodeIdentity) -> None:
     """Write, or find from an earlier start, an immutable share over each protocol."""
     ways = {"Foolscap": protocols.foolscap, "GBS": protocols.gbs}
     for way, server in ways.items():
         (other,) = (s for s in ways.values() if s is not server)
-        seed = f"s4 self-test\0{way}\0{identity.lease_secret.reveal()}".encode()
-        share = _Share(
-            hashlib.sha256(seed).digest()[:16], hashlib.sha512(seed).digest()
-        )
+        derived = _derived(identity, way)
+        share = _Share(derived(16), derived(LENGTH))
         await share.write(server, f"a share is written over {way}")
         await share.expect(other, f"a share written over {way} is read the other way")
 
@@ -115,9 +129,13 @@ class _Slot:
         )
         _demand(done, step)
 
-    async def expect(self, server: Any, data: bytes, step: str) -> None:
+    async def read(self, server: Any) -> bytes:
+        """What is there; empty where there is no share."""
         found = await server.slot_readv(self.storage_index, [], [(0, LENGTH)])
-        _demand(found == ({SHARE: [data]} if data else {}), step)
+        return b"".join(found.get(SHARE, []))
+
+    async def expect(self, server: Any, data: bytes, step: str) -> None:
+        _demand(await self.read(server) == data, step)
 
 
 @define(frozen=True)

@@ -41,7 +41,7 @@ PLACE = StoragePlace("bucket", "us-east-1", None, 10**9)
 class Forgetful(StorageServer):
     """Tells something else of a slot as often as it is told to."""
 
-    forgets = 0
+    forgets, after = 0, 0
     forbids = False
 
     def slot_testv_and_readv_and_writev(self, *arguments: Any, **named: Any) -> Any:
@@ -50,7 +50,8 @@ class Forgetful(StorageServer):
         return super().slot_testv_and_readv_and_writev(*arguments, **named)
 
     def slot_readv(self, *arguments: Any) -> Any:
-        if Forgetful.forgets:
+        Forgetful.after -= 1
+        if Forgetful.forgets and Forgetful.after < 0:
             Forgetful.forgets -= 1
             return {0: [b"something else"]}
         return super().slot_readv(*arguments)
@@ -98,7 +99,7 @@ class DiskShares:
 @pytest.mark.usefixtures("host_doubles")
 class HostTests(TestCase):
     def setUp(self) -> None:
-        Forgetful.forgets, Forgetful.forbids = 0, False
+        Forgetful.forgets, Forgetful.after, Forgetful.forbids = 0, 0, False
         self.patch(host_module, "FIRST_PAUSE", 0.01)
         self.patch(host_module, "LAST_WORDS", 0.2)
         self.daemon = self.FakeDaemon(self.an_identity(), PLACE).start()
@@ -189,7 +190,7 @@ class HostTests(TestCase):
 
     async def test_failing_then_ready(self) -> None:
         """A node that fails its test says so, serves on, and is ready when it holds."""
-        Forgetful.forgets = 1
+        Forgetful.forgets, Forgetful.after = 1, 1
         failing, ready = self.daemon.hears("failing"), self.daemon.hears("ready")
         self.running()
         report = await failing
@@ -197,6 +198,16 @@ class HostTests(TestCase):
         await ready
         (failure,) = self.flushLoggedErrors(SelfTestFailed)
         self.assertIn("a slot is read over GBS", str(failure.value))
+
+    async def test_interrupted_self_test(self) -> None:
+        """What a self-test leaves whose host died is tidied up by the next one."""
+        Forgetful.forgets, Forgetful.after = 1, 2
+        failing, ready = self.daemon.hears("failing"), self.daemon.hears("ready")
+        self.running()
+        await failing
+        (failure,) = self.flushLoggedErrors(SelfTestFailed)
+        self.assertIn("a slot is read over Foolscap", str(failure.value))
+        await ready
 
     async def test_port_in_use(self) -> None:
         """A port that another process holds ends this one, and the operator is told."""
