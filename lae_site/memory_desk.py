@@ -83,6 +83,7 @@ class MemoryDesk:
     plans: tuple[Plan, ...]
     furl: str
     checkout_origin: str = "https://checkout.stripe.com"
+    site_url: str = "https://s4.example.org"
     #: None when open, else the refusal of new signups.
     closed: Refused | None = None
     #: Whether nothing answers.
@@ -167,7 +168,7 @@ class MemoryDesk:
         if signup is None:
             return _UNKNOWN
         if signup.state not in ("registered", "paying", "expired"):
-            return Refused("not-now", "This is paid already.")
+            return self._registered(signup)
         signup.checkout += 1
         self.happen(owner.signup_id, "checkout-opened")
         return self._registered(signup)
@@ -218,8 +219,8 @@ class MemoryDesk:
         signup = self._owned(owner)
         if signup is None:
             return _UNKNOWN
-        if signup.state in ("cancelled", "refunded", "refunding"):
-            return Refused("not-now", "This has ended already.")
+        if signup.state not in ("registered", "expired"):
+            return Refused("not-now", "To end a subscription, please write to us.")
         self.happen(owner.signup_id, "cancelled")
         return Done(self._view(signup, 0, owned=True))
 
@@ -242,6 +243,8 @@ class MemoryDesk:
 
     def _checkout_url(self, signup: _Signup) -> str:
         signup_id = signup.register.signup_id
+        if signup.state not in ("registered", "paying", "expired"):
+            return f"{self.site_url}/signup/{signup_id}"
         return f"{self.checkout_origin}/c/pay/{signup_id}-{signup.checkout}"
 
     def _view(self, signup: _Signup, since: int, *, owned: bool) -> SignupView:

@@ -47,7 +47,7 @@ NOTES = {
     "refunded": "Your money was sent back.",
     "address-corrected": "Your email address was corrected.",
     "mail-resent": "The mail was sent once more.",
-    "cancelled": "The subscription was cancelled.",
+    "cancelled": "It was cancelled.",
 }
 _FINAL = ("refunded", "cancelled")
 
@@ -169,7 +169,7 @@ def _words(  # noqa: C901, PLR0911  (one branch for each state)
         case "expired":
             return "Never paid", "This order was never paid, and nothing was charged."
         case "cancelled":
-            return "Cancelled", "This subscription is cancelled."
+            return "Cancelled", "This order is cancelled, and nothing more is charged."
         case _:  # pragma: no cover
             assert_never(state)
 
@@ -185,5 +185,7 @@ def offers(view: SignupView) -> Offers:
         resend=state == "active" and owner.mail_accepted,
         correct_address=owner.email_state != "confirmed"
         and state in ("registered", "paying", "paid", "active"),
-        cancel=state in ("registered", "paying", "paid", "active"),
+        # A session that is open could be paid a moment later; a subscription ends by
+        # a mail to us.
+        cancel=state in ("registered", "expired"),
     )

@@ -88,9 +88,10 @@ class StatusPages:
         owner, _ = self._acting(request, signup_id)
         paying = await self.parts.desk.pay_again(owner)
         if isinstance(paying, Registered):
-            if not self.parts.may_pay_at(paying.checkout_url):
-                raise Declined("The payment page cannot be reached now.")
-            return answer.see_other(request, paying.checkout_url)
+            # What is paid by now has no payment page any more.
+            if self.parts.may_pay_at(paying.checkout_url):
+                return answer.see_other(request, paying.checkout_url)
+            return answer.see_other(request, f"/signup/{signup_id}")
         raise _declined(paying)
 
     async def resend(self, request: Any, signup_id: str) -> bytes:

@@ -72,10 +72,24 @@ def test_a_signup_in_a_real_browser(open_window, running, look) -> None:
     page.get_by_text("Your address is corrected").wait_for()
     assert running.say()[signup_id] == "ann@example.org"
 
-    page.get_by_role("link", name="Cancel the subscription").click()
+
+@pytest.mark.parametrize("look", ["phone-light", "desktop-dark-no-js"])
+def test_an_order_that_was_never_paid(open_window, running, look) -> None:
+    """After the payment page expired the customer can pay after all, or cancel."""
+    window = open_window(look)
+    page = window.page
+    signup_id = sign_up(window)
+    running.happen(signup_id, "checkout-expired")
+    page.goto(f"/signup/{signup_id}")
+    window.shoot("status-expired")
+    page.get_by_role("button", name="Open a new payment page").click()
+    page.wait_for_url("**/c/pay/*-1")
+    running.happen(signup_id, "checkout-expired")
+    page.goto(f"/signup/{signup_id}")
+    page.get_by_role("link", name="Cancel this order").click()
     window.shoot("cancel")
-    page.get_by_role("button", name="Cancel the subscription").click()
-    page.get_by_text("This subscription is cancelled").wait_for()
+    page.get_by_role("button", name="Cancel the order").click()
+    page.get_by_text("This order is cancelled").wait_for()
     window.shoot("status-cancelled")
 
 

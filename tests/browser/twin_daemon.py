@@ -134,6 +134,7 @@ async def main(folder: Path, furl_port: int, stripe_port: int, site_url: str) ->
         load_plans(config_folder() / "plans.yaml"),
         FURL,
         checkout_origin=f"http://localhost:{stripe_port}",
+        site_url=site_url,
     )
     tub = make_tub(certificate=folder / "twin.pem")
     tub.listenOn(f"tcp:{furl_port}:interface=127.0.0.1")

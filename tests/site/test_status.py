@@ -128,17 +128,40 @@ def test_an_address_can_be_corrected_until_it_is_confirmed(world) -> None:
 
 
 def test_cancelling_asks_first(world) -> None:
-    """Cancelling takes a page that asks, then a form."""
+    """An unpaid order is cancelled by a page that asks, then a form."""
     signup_id = world.signed_up()
-    world.desk.happen(signup_id, "paid")
+    world.desk.happen(signup_id, "checkout-expired")
     path = f"/signup/{signup_id}/cancel"
+    assert path in world.visitor.get(f"/signup/{signup_id}").text
     page = world.visitor.get(path)
-    assert "all files in it" in page.text
+    assert "nothing was charged" in page.text
     assert world.visitor.post(path, {"token": page.field("token")}).status == 303
-    assert "is cancelled" in world.visitor.get(f"/signup/{signup_id}").text
-    again = world.visitor.post(path, {"token": page.field("token")})
-    assert again.status == 409
-    assert "ended already" in again.text
+    assert "order is cancelled" in world.visitor.get(f"/signup/{signup_id}").text
+
+
+def test_a_subscription_is_not_ended_by_a_click(world) -> None:
+    """Who has paid is told how to cancel, on the page and when it is tried."""
+    signup_id = world.signed_up()
+    page = world.visitor.get(f"/signup/{signup_id}/cancel")
+    world.desk.happen(signup_id, "paid")
+    assert "To cancel" in world.visitor.get(f"/signup/{signup_id}").text
+    answer = world.visitor.post(
+        f"/signup/{signup_id}/cancel", {"token": page.field("token")}
+    )
+    assert answer.status == 409
+    assert "please write to us" in answer.text
+
+
+def test_paying_again_for_what_is_paid_shows_it(world) -> None:
+    """An old page's button opens no payment page for a signup that is paid."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "checkout-expired")
+    page = world.visitor.get(f"/signup/{signup_id}")
+    world.desk.happen(signup_id, "paid")
+    answer = world.visitor.post(
+        f"/signup/{signup_id}/pay", {"token": page.field("token")}
+    )
+    assert answer.headers["location"] == f"/signup/{signup_id}"
 
 
 @pytest.mark.parametrize("action", ["pay", "resend", "address", "cancel"])
