@@ -76,7 +76,7 @@ class Laptop:
             if self._running is not None and self._running.poll() is not None:
                 raise LaptopTrouble(f"tahoe ended:\n{self._log()}")
             if any(
-                server["connection_status"].startswith("Connected")
+                server["connection_status"].lower().startswith("connected")
                 for server in self._welcome().get("servers", ())
             ):
                 return
