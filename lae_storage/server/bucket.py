@@ -12,7 +12,13 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lae_storage.s3.conditional import ConditionalWriter
-from lae_storage.s3.interface import Bytes, ConditionFailed, IObjectStore, NotThere
+from lae_storage.s3.interface import (
+    Bytes,
+    ConditionFailed,
+    IObjectStore,
+    NotThere,
+    StoreError,
+)
 from lae_storage.server import keys
 from lae_storage.server.index import Index, read_index
 from lae_storage.server.slot_object import Author
@@ -24,6 +30,10 @@ RACES = 5
 
 class NotOurLayout(Exception):
     """The bucket is of a later version of this layout, or of something else."""
+
+
+class Superseded(StoreError):
+    """A later node has taken this bucket.  Do not try again from this one."""
 
 
 def _token() -> str:
@@ -39,10 +49,21 @@ class OpenBucket:
     index: Index
     epoch: int
     token: Callable[[], str] = _token
+    newest: int = 0
 
     def author(self) -> Author:
-        """The next write's author."""
+        """The next write's author; raises :class:`Superseded`."""
+        self.saw_epoch(self.newest)
         return Author(self.epoch, self.token())
+
+    def saw_epoch(self, epoch: int) -> None:
+        """Something written in *epoch* was read: is this node still the one?
+
+        Its index does not know what a later node stored, so it must not go on.
+        """
+        self.newest = max(self.newest, epoch)
+        if self.newest > self.epoch:
+            raise Superseded("Superseded", f"epoch {self.newest} after {self.epoch}")
 
 
 async def open_bucket(

@@ -22,7 +22,8 @@ from lae_storage.server.slot import LONGEST_TOMBSTONE, Block, Share, Slot
 
 MAGIC, GONE = b"S4SLOT1\n", b"S4GONE1\n"
 _LENGTH = Struct(">L")
-_GENERATION = Struct(">Q")
+#: A tombstone's generation and epoch.
+_COUNTS = Struct(">QQ")
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -42,7 +43,7 @@ def encode(slot: Slot, author: Author) -> bytes:
     """The object's bytes; a tombstone where no share is left."""
     if not slot.shares:
         token = hashlib.sha256(author.token.encode()).digest()[:16]
-        return GONE + _GENERATION.pack(slot.generation) + token
+        return GONE + _COUNTS.pack(slot.generation, author.epoch) + token
     header = {
         "generation": slot.generation,
         "epoch": author.epoch,
@@ -72,11 +73,11 @@ def _share_row(share: Share) -> dict[str, Any]:
     }
 
 
-def decode(data: bytes) -> Slot:
-    """The slot; raises :class:`DamagedSlot`."""
+def decode(data: bytes) -> tuple[Slot, int]:
+    """The slot and the epoch it was written in; raises :class:`DamagedSlot`."""
     if data[: len(GONE)] == GONE and len(data) <= LONGEST_TOMBSTONE:
-        (generation,) = _GENERATION.unpack_from(data, len(GONE))
-        return Slot(generation)
+        generation, epoch = _COUNTS.unpack_from(data, len(GONE))
+        return Slot(generation), epoch
     rest = memoryview(data)[len(MAGIC) + _DIGEST :]
     digest = data[len(MAGIC) : len(MAGIC) + _DIGEST]
     if data[: len(MAGIC)] != MAGIC or hashlib.sha256(rest).digest() != digest:
@@ -87,7 +88,7 @@ def decode(data: bytes) -> Slot:
         raise DamagedSlot from e
 
 
-def _decode(rest: memoryview) -> Slot:
+def _decode(rest: memoryview) -> tuple[Slot, int]:
     (length,) = _LENGTH.unpack_from(rest)
     at = _LENGTH.size + length
     header = json.loads(bytes(rest[_LENGTH.size : at]))
@@ -103,4 +104,4 @@ def _decode(rest: memoryview) -> Slot:
         leases = tuple(Lease.of_row(lease) for lease in row["leases"])
         shares[int(number)] = Share(row["length"], tuple(blocks), leases)
     enabler = bytes.fromhex(header["write_enabler"])
-    return Slot(header["generation"], enabler, shares)
+    return Slot(header["generation"], enabler, shares), header["epoch"]

@@ -127,7 +127,8 @@ class Slots:
         except NotThere:
             held = Held(NOTHING, None, 0)
         else:
-            slot = slot_object.decode(got.data)
+            slot, epoch = slot_object.decode(got.data)
+            self.bucket.saw_epoch(epoch)
             held = Held(slot, got.head.etag, got.head.size)
         self._take(storage_index, held)
         return held

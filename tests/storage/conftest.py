@@ -12,12 +12,21 @@ import urllib.request
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import boto3
 import pytest
 from attrs import define, field
 from moto.server import ThreadedMotoServer
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+
+from lae_storage.s3.memory import MemoryStore
+from lae_storage.server.allowance import Allowance
+from lae_storage.server.bucket import open_bucket
+from lae_storage.server.storage_server import Limits, S3StorageServer
 
 HERE = Path(__file__).parent
 WEED = HERE.parents[1] / ".venv/bin/weed"
@@ -269,3 +278,87 @@ def grid(tmp_path: Path, seaweed: S3Server) -> Iterator[Any]:
     yield make
     for stop in started:
         stop()
+
+
+@define
+class Serving:
+    """A storage server on the in-memory bucket, with clocks of its own."""
+
+    folder: Path
+    store: MemoryStore = field(factory=MemoryStore)
+    clock: Clock = field(factory=Clock)
+    retries: Clock = field(factory=Clock)
+    server: Any = None
+    quota: int = 10**9
+    limits: Limits | None = None
+
+    def start(self) -> Serving:
+        """A new process on this bucket."""
+        bucket = self.now(open_bucket(self.store, self.retries, Random(0)))
+        self.server = S3StorageServer(
+            bucket,
+            b"n" * 20,
+            self.folder / uuid.uuid4().hex,
+            Allowance(self.quota),
+            self.limits,
+            clock=self.clock,
+        )
+        return self
+
+    def another(self) -> Serving:
+        """Another process on the same bucket."""
+        return Serving(self.folder, self.store, quota=self.quota).start()
+
+    def now(self, answering: Any) -> Any:
+        """What is answered, while the retries' clock goes on."""
+        if not isinstance(answering, Deferred):
+            answering = Deferred.fromCoroutine(answering)
+        found: list[Any] = []
+        answering.addBoth(found.append)
+        for _ in range(30):
+            if not found:
+                self.retries.advance(5)
+        assert found, "no answer"
+        if isinstance(found[0], Failure):
+            found[0].raiseException()
+        return found[0]
+
+    def upload(self, si: bytes, data: bytes, secret: bytes = b"r" * 32) -> None:
+        """Store a share 0 as clients do: in order, by a megabyte."""
+        writer = self.writer(si, len(data), secret)
+        for at in range(0, len(data), 1 << 20):
+            self.now(writer.write(at, data[at : at + (1 << 20)]))
+        self.now(writer.close())
+
+    def writer(self, si: bytes, size: int, secret: bytes = b"r" * 32) -> Any:
+        """A writer for share 0."""
+        _, writers = self.now(
+            self.server.allocate_buckets(si, secret, secret, {0}, size)
+        )
+        return writers[0]
+
+    def change(self, si: bytes, data: bytes, offset: int = 0, tests: Any = ()) -> Any:
+        """Write to share 0 of a slot; whether the tests passed."""
+        vectors = {0: (list(tests), [(offset, data)], None)}
+        secrets = (b"w" * 32, b"r" * 32, b"c" * 32)
+        passed, _ = self.now(
+            self.server.slot_testv_and_readv_and_writev(si, secrets, vectors, [])
+        )
+        return passed
+
+    def slot(self, si: bytes, length: int = 10**9) -> Any:
+        """Share 0's data, None where there is none."""
+        found = self.now(self.server.slot_readv(si, [0], [(0, length)]))
+        return found[0][0] if 0 in found else None
+
+    def requests(self, *operations: str) -> list[str]:
+        """The keys of the requests made since this was asked last."""
+        made = [r.key for r in self.store.requests if r.operation in operations]
+        self.store.requests.clear()
+        return made
+
+
+@pytest.fixture
+def serving(tmp_path: Path) -> Serving:
+    """A server on a fresh bucket."""
+    return Serving(tmp_path).start()

@@ -1,0 +1,247 @@
+"""Mutable slots: whatever happens to a write, an acknowledged one stays."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from allmydata.interfaces import DataTooLargeError, NoSpace
+from allmydata.storage.common import UnknownMutableContainerVersionError
+from twisted.internet.defer import Deferred
+
+from lae_storage.s3.interface import Contended, Unavailable, Unclear
+from lae_storage.s3.memory import Request
+from lae_storage.server import keys, leases
+from lae_storage.server.allowance import Suspended
+from lae_storage.server.bucket import Superseded
+from lae_storage.server.slot import BLOCK, LONGEST_TOMBSTONE
+from lae_storage.server.slot_object import DamagedSlot, decode
+
+SI = b"m" * 16
+KEY = keys.slot_key(SI)
+
+
+class Trouble:
+    """A fault for the next puts of slots: each of *kinds* once."""
+
+    def __init__(self, *kinds: str | Exception) -> None:
+        self.kinds = list(kinds)
+
+    def __call__(self, request: Request) -> str | None:
+        if request.operation != "put" or request.key != KEY or not self.kinds:
+            return None
+        kind = self.kinds.pop(0)
+        if isinstance(kind, Exception):
+            raise kind
+        return kind
+
+
+@pytest.mark.parametrize("kind", ["lose", Contended("409"), Unclear("lost before")])
+def test_a_write_of_unclear_fate_is_carried_through(serving: Any, kind: Any) -> None:
+    """A lost reply, a 409 and a request lost on its way all end in one write."""
+    serving.change(SI, b"old")
+    serving.store.fault = Trouble(kind, kind)
+    assert serving.change(SI, b"new", tests=[(0, 3, b"eq", b"old")])
+    assert serving.slot(SI) == b"new"
+    assert serving.another().slot(SI) == b"new"
+
+
+def test_a_failed_write_is_forgotten(serving: Any) -> None:
+    """After a write that S3 refused, readers see what was there before."""
+    serving.change(SI, b"old")
+    serving.store.fault = Trouble(Unavailable("SlowDown"))
+    with pytest.raises(Unavailable):
+        serving.change(SI, b"new")
+    assert serving.slot(SI) == b"old"
+    assert serving.change(SI, b"new", tests=[(0, 3, b"eq", b"old")])
+
+
+def _hold_next_put(serving: Any) -> Deferred[None]:
+    """Hold the next put of the slot on its way."""
+    held: Deferred[None] = Deferred()
+
+    def fault(request: Request) -> Any:
+        if request.operation == "put" and request.key == KEY:
+            serving.store.fault = None
+            return held
+        return None
+
+    serving.store.fault = fault
+    return held
+
+
+def _begin_change(serving: Any, data: bytes) -> None:
+    vectors = {0: ([], [(0, data)], None)}
+    secrets = (b"w" * 32, b"r" * 32, b"c" * 32)
+    serving.server.slot_testv_and_readv_and_writev(SI, secrets, vectors, [])
+
+
+@pytest.mark.parametrize("before", [None, b"old"])
+def test_a_dead_hosts_late_put_is_refused(serving: Any, before: bytes | None) -> None:
+    """A put under way when its host died cannot undo its successor's."""
+    if before is not None:
+        serving.change(SI, before)
+    held = _hold_next_put(serving)
+    _begin_change(serving, b"late")
+    successor = serving.another()
+    assert successor.slot(SI) == before
+    successor.change(SI, b"newer")
+    held.callback(None)
+    assert successor.another().slot(SI) == b"newer"
+
+
+def test_a_late_put_does_not_raise_the_dead(serving: Any) -> None:
+    """A creation that arrives after the slot was made and deleted is refused."""
+    held = _hold_next_put(serving)
+    _begin_change(serving, b"late")
+    successor = serving.another()
+    successor.change(SI, b"newer")
+    secrets = (b"w" * 32, b"r" * 32, b"c" * 32)
+    successor.now(
+        successor.server.slot_testv_and_readv_and_writev(
+            SI, secrets, {0: ([], [], 0)}, []
+        )
+    )
+    held.callback(None)
+    assert successor.another().slot(SI) is None
+    assert serving.store.objects[KEY].data.startswith(b"S4GONE1")
+    assert len(serving.store.objects[KEY].data) <= LONGEST_TOMBSTONE
+
+
+def test_no_etag_comes_twice(serving: Any) -> None:
+    """The same content written again has another ETag, tombstones too."""
+    etags = set()
+    secrets = (b"w" * 32, b"r" * 32, b"c" * 32)
+    for _ in range(3):
+        for vectors in ({0: ([], [(0, b"same")], None)}, {0: ([], [], 0)}):
+            serving.now(
+                serving.server.slot_testv_and_readv_and_writev(SI, secrets, vectors, [])
+            )
+            etags.add(serving.store.objects[KEY].etag)
+    assert len(etags) == 6
+
+
+def test_two_nodes_on_one_bucket_lose_nothing(serving: Any) -> None:
+    """Where another node wrote meanwhile, a test-and-set is decided on what it wrote;
+    the older of the two stops as soon as it meets the newer.
+    """
+    serving.change(SI, b"one")
+    newer = serving.another()
+    assert newer.slot(SI) == b"one"
+    assert serving.change(SI, b"two", tests=[(0, 3, b"eq", b"one")])
+    assert not newer.change(SI, b"bad", tests=[(0, 3, b"eq", b"one")])
+    assert newer.change(SI, b"six", tests=[(0, 3, b"eq", b"two")])
+    for _ in range(2):
+        with pytest.raises(Superseded):
+            serving.change(SI, b"old")
+    assert newer.another().slot(SI) == b"six"
+
+
+def test_two_nodes_making_one_slot(serving: Any) -> None:
+    """Of two nodes that make a slot at once, the second sees the first's."""
+    newer = serving.another()
+    assert serving.change(SI, b"first", tests=[(0, 1, b"eq", b"")])
+    assert not newer.change(SI, b"second", tests=[(0, 1, b"eq", b"")])
+    assert newer.slot(SI) == b"first"
+
+
+def test_a_small_write_into_a_large_slot(serving: Any) -> None:
+    """It writes the blocks that it touches and the manifest, and sweeps the old ones."""
+    size = 20 * BLOCK
+    whole = bytes(range(251)) * (size // 251 + 1)
+    serving.change(SI, whole[:size])
+    chunks = {k for k in serving.store.objects if k.startswith("chunks/")}
+    assert len(chunks) == 20
+    serving.requests("put")
+    serving.change(SI, b"small", offset=3 * BLOCK - 2)
+    put = [serving.store.objects[key] for key in serving.requests("put")]
+    assert len(put) == 3
+    assert sum(len(o.data) for o in put) < 2 * BLOCK + 10_000
+    expected = whole[: 3 * BLOCK - 2] + b"small" + whole[3 * BLOCK + 3 : size]
+    assert serving.slot(SI) == expected
+    assert serving.another().slot(SI) == expected
+    left = {k for k in serving.store.objects if k.startswith("chunks/")}
+    assert len(left) == 20
+    assert len(left - chunks) == 2
+    assert serving.server.index.stored == serving.another().server.index.stored
+
+
+def test_a_large_slot_that_lost_the_race_leaves_no_chunks(serving: Any) -> None:
+    """Chunks of a write that another node's write came before are swept."""
+    serving.change(SI, b"x")
+    newer = serving.another()
+    assert newer.slot(SI) == b"x"
+    serving.change(SI, b"y")
+    assert not newer.change(SI, b"z" * 3 * BLOCK, tests=[(0, 1, b"eq", b"x")])
+    assert not [k for k in serving.store.objects if k.startswith("chunks/")]
+
+
+def test_reading_while_a_write_sweeps(serving: Any) -> None:
+    """A reader whose chunks are swept meanwhile reads the newer slot."""
+    serving.change(SI, b"a" * 3 * BLOCK)
+    serving.start()
+    held: Deferred[None] = Deferred()
+    waiting = [held]
+
+    def fault(request: Request) -> Any:
+        if request.operation == "get" and request.key.startswith("chunks/"):
+            return waiting.pop() if waiting else None
+        return None
+
+    serving.store.fault = fault
+    reading = serving.server.slot_readv(SI, [0], [(0, 5)])
+    serving.change(SI, b"b" * 3 * BLOCK)
+    assert not reading.called
+    held.callback(None)
+    assert serving.now(reading) == {0: [b"bbbbb"]}
+
+
+def test_leases_are_in_the_slot(serving: Any) -> None:
+    """A new host knows the slot's leases, and the right secret alone renews one."""
+    serving.change(SI, b"data")
+    serving.now(serving.server.add_lease(SI, b"s" * 32, b"t" * 32))
+    serving.clock.advance(100)
+    successor = serving.another()
+    successor.clock.advance(500)
+    with pytest.raises(IndexError):
+        successor.now(successor.server.renew_lease(SI, b"x" * 32))
+    successor.now(successor.server.renew_lease(SI, b"s" * 32))
+    held = serving.another()
+    found = held.now(held.server.all_leases(SI))[0]
+    assert [lease.expires for lease in found] == [
+        leases.DURATION,
+        leases.DURATION + 500,
+    ]
+
+
+def test_damage_is_seen(serving: Any) -> None:
+    """A slot object with a changed byte is refused, not served."""
+    serving.change(SI, b"data")
+    data = bytearray(serving.store.objects[KEY].data)
+    data[-1] ^= 1
+    with pytest.raises(DamagedSlot):
+        decode(bytes(data))
+
+
+def test_bounds(serving: Any) -> None:
+    """A far write, a slot under an immutable share, and too many leases are refused."""
+    with pytest.raises(DataTooLargeError):
+        serving.change(SI, b"x", offset=1 << 50)
+    serving.upload(b"i" * 16, b"immutable")
+    with pytest.raises(UnknownMutableContainerVersionError):
+        serving.change(b"i" * 16, b"x")
+    full = tuple(
+        leases.Lease(1, 1, bytes([n % 256, n // 256]), b"") for n in range(1000)
+    )
+    with pytest.raises(NoSpace):
+        leases.added_or_renewed(full, leases.Lease(1, 1, b"new", b""))
+
+
+def test_suspended(serving: Any) -> None:
+    """A suspended server reads, refuses changes by name, and offers no room."""
+    serving.change(SI, b"data")
+    serving.server.allowance.suspended = True
+    with pytest.raises(Suspended):
+        serving.change(SI, b"more")
+    assert serving.slot(SI) == b"data"
+    assert serving.server.get_available_space() == 0
