@@ -269,7 +269,11 @@ class Host(MultiService):
         _log.failure("the host cannot serve; its supervisor starts it again", failure)
         if self._reporting is not None:
             self._reach("failing", type(failure.value).__name__)
-        self._around.reactor.callLater(LAST_WORDS, self._around.give_up)
+        self._around.reactor.callLater(LAST_WORDS, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._stopping:
+            self._around.give_up()
 
 
 def _import_upstream() -> None:

@@ -28,6 +28,8 @@ TAHOE = CHECKOUT / ".client-venv" / "bin" / "tahoe"
 METADATA = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 PATIENCE = 60.0
 
+pytestmark = pytest.mark.end_to_end
+
 
 @define
 class HostProcess:
@@ -94,6 +96,7 @@ class Client:
         if foolscap:
             cfg = self.folder / "tahoe.cfg"
             text = cfg.read_text()
+            assert "[client]" in text
             cfg.write_text(
                 text.replace("[client]", "[client]\nforce_foolscap = true", 1)
             )
