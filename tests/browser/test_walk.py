@@ -51,11 +51,11 @@ def test_a_signup_in_a_real_browser(open_window, running, look) -> None:
     furl = page.locator("#furl").text_content()
     assert furl.startswith("pb://")
     running.happen(signup_id, "bucket-ready", "role-ready", "instance-launched")
-    page.get_by_text("Your own server is started").wait_for(timeout=10_000)
+    page.get_by_text("Your own server is started").wait_for(timeout=25_000)
     window.shoot("status-building")
 
     running.happen(signup_id, *BUILT[3:], "mail-accepted")
-    page.get_by_text("Joining works now").wait_for(timeout=10_000)
+    page.get_by_text("Joining works now").wait_for(timeout=25_000)
     assert page.get_by_role("heading", name="Your grid is ready").is_visible()
     assert ADDRESS in page.locator("strong.email").text_content()
     window.shoot("status-ready")
