@@ -42,6 +42,7 @@ from lae_flapp.opening import Opening
 from lae_flapp.operator.facet import OperatorDesk, OperatorFacet
 from lae_flapp.outbox.sending import Sending
 from lae_flapp.outside import CellUserData, Outside, Secrets, ground_of, open_outside
+from lae_flapp.payments.check import Wanted
 from lae_flapp.queue import Queue
 from lae_flapp.settings import CellSettings, DaemonSettings
 from lae_flapp.signup.crew import Crew
@@ -111,7 +112,13 @@ class Daemon(Service):
         await journal.open(by_force=self._take_over)
         self._ends.append(("journal", lambda: Deferred.fromCoroutine(journal.close())))
 
-        opening = Opening(reactor, self._rng, outside, settings.aws.account)
+        wanted = Wanted(
+            mode=settings.stripe.mode,
+            plans=self._plans,
+            webhook_url=f"{settings.site_url}/webhook/stripe",
+            account_id=settings.stripe.account,
+        )
+        opening = Opening(reactor, self._rng, outside, settings.aws.account, wanted)
         if not await opening.try_once():
             later = Deferred.fromCoroutine(opening.until_open())
             later.addErrback(self._could_not_start)
@@ -132,7 +139,7 @@ class Daemon(Service):
         settlement = Settlement(shop, crew.nudge)
         furls = CustomerFurls(journal, outside.identities)
 
-        mails = self._outbox(outside, journal, furls)
+        mails = self._outbox(outside, shop, furls)
         events = Queue(
             "inbox",
             reactor,
@@ -246,8 +253,9 @@ class Daemon(Service):
         )
 
     def _outbox(
-        self, outside: Outside, journal: Journal, furls: CustomerFurls
+        self, outside: Outside, shop: Workshop, furls: CustomerFurls
     ) -> Queue[Any]:
+        journal = shop.journal
         sending = Sending(
             journal,
             outside.mail,
@@ -255,6 +263,7 @@ class Daemon(Service):
             sender=outside.sender,
             operators=tuple(map(parse_address, self._settings.mail.operators)),
             rng=self._rng,
+            new_message_id=shop.new_message_id,
         )
         return Queue(
             "outbox",

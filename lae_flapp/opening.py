@@ -14,6 +14,7 @@ from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from lae_flapp.outside import Outside
+from lae_flapp.payments import check
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
 from lae_provision.errors import ProvisionError, Refused
@@ -32,10 +33,15 @@ class Opening:
     _log = Logger()
 
     def __init__(
-        self, clock: IReactorTime, rng: Random, outside: Outside, account: str
+        self,
+        clock: IReactorTime,
+        rng: Random,
+        outside: Outside,
+        account: str,
+        wanted: check.Wanted,
     ) -> None:
         self._clock, self._rng = clock, rng
-        self._outside, self._account = outside, account
+        self._outside, self._account, self._wanted = outside, account, wanted
         self.opened = False
 
     def closed_because(self) -> str | None:
@@ -45,7 +51,10 @@ class Opening:
         return "We are just starting, or something we depend on is away."
 
     async def try_once(self) -> bool:
-        """Check the account, then the canary; raises :class:`WrongAccount`."""
+        """Check AWS' account, the canary, then Stripe's prices and webhook.
+
+        Raises :class:`WrongAccount`.
+        """
         try:
             await self._outside.cloud.caller.check_account(self._account)
         except Refused as e:
@@ -61,8 +70,22 @@ class Opening:
         except (ProvisionError, DeadlinePassed) as e:
             self._log.critical("the canary is silent: {problem}", problem=str(e))
             return False
-        self.opened = True
-        return True
+        self.opened = await self._stripe_fits()
+        return self.opened
+
+    async def _stripe_fits(self) -> bool:
+        calls = self._outside.payments.payments.calls
+        try:
+            found = await calls.ask(
+                "account", lambda client: check.look(client, self._wanted.plans)
+            )
+        except ProvisionError as e:
+            self._log.error("Stripe cannot be asked: {problem}", problem=str(e))
+            return False
+        problems = check.problems(self._wanted, found)
+        for problem in problems:
+            self._log.critical("{problem}", problem=problem)
+        return not problems
 
     async def until_open(self) -> None:
         """Try, with growing pauses, until it is so."""

@@ -11,6 +11,7 @@ from twisted.python import usage
 
 from lae_flapp.daemon import Daemon
 from lae_flapp.outside import Secrets, read_secrets
+from lae_flapp.payments.check import key_problems
 from lae_flapp.settings import DaemonSettings
 from lae_protocol.messages import Plan
 from lae_protocol.process.log import LoggedService
@@ -48,6 +49,9 @@ class Options(usage.Options):
             self.plans = load_plans(self.settings.plans_file)
         except SettingsError as e:
             raise usage.UsageError(str(e)) from None
+        problems = key_problems(self.secrets.stripe_keys, self.settings.stripe.mode)
+        if problems:
+            raise usage.UsageError("; ".join(problems))
 
 
 def makeService(options: Options) -> IService:

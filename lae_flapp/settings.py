@@ -79,11 +79,15 @@ class SealingSettings:
 
 @define(frozen=True)
 class StripeSettings:
-    """A restricted key, and which mode it must be of; *endpoint* is None on Stripe."""
+    """Restricted keys, and which mode they must be of; *endpoint* is None on Stripe.
+
+    *account* (``acct_…``) is checked at start where it is named.
+    """
 
     api_keys: tuple[SecretSource, ...]
     mode: Literal["test", "live"]
     endpoint: str | None = None
+    account: str | None = None
 
 
 @define(frozen=True)
