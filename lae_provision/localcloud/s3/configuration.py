@@ -50,6 +50,7 @@ class Configuration:
         match operation.action:
             case "CreateBucket":
                 answer = await self._weed.small("PUT", f"/{operation.bucket}")
+                await self._weed.make_room(operation.bucket)
             case "PutBucketVersioning":
                 body = Bytes(request.body)
                 path = f"/{operation.bucket}"

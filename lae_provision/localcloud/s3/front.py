@@ -12,6 +12,7 @@ from datetime import datetime
 from typing import Any
 
 from attrs import define
+from twisted.logger import Logger
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
@@ -54,6 +55,7 @@ class _Asked:
 class S3Front(Resource):
     """Answers every path."""
 
+    _log = Logger()
     isLeaf = True
 
     def __init__(
@@ -91,11 +93,12 @@ class S3Front(Resource):
         3. the account's model or the store answers, as the faults want it;
         4. the answer goes out.
         """
-        principal = await self._permissions.principal(asked.said.access_key)
-        authenticate(principal, asked.said, asked.request, self._now())
         operation = asked.operation
-        asks = operation.asks(asked.request)
-        await self._permissions.require(principal, operation.bucket, asks)
+        try:
+            principal = await self._admit(asked)
+        except ApiError as e:
+            self._tell(operation, e.status, e.code)
+            raise
         limit: int | None = None
 
         async def do(struck: Struck | None) -> ApiResponse | Stored:
@@ -108,7 +111,28 @@ class S3Front(Resource):
         if isinstance(answer, Stored):
             await _relay(request, answer, limit)
         else:
-            write_response(request, self._hidden(principal, operation, answer))
+            shown = self._hidden(principal, operation, answer)
+            if not shown.ok:
+                self._tell(operation, shown.status, "")
+            write_response(request, shown)
+
+    async def _admit(self, asked: _Asked) -> Principal:
+        """The caller, who signed this and may do it; raises :class:`ApiError`."""
+        principal = await self._permissions.principal(asked.said.access_key)
+        authenticate(principal, asked.said, asked.request, self._now())
+        asks = asked.operation.asks(asked.request)
+        await self._permissions.require(principal, asked.operation.bucket, asks)
+        return principal
+
+    def _tell(self, operation: Operation, status: int, code: str) -> None:
+        """Only what was refused: objects come and go by the thousand."""
+        self._log.info(
+            "s3 {action} {subject}: {status} {code}",
+            action=operation.action,
+            subject=operation.subject,
+            status=status,
+            code=code,
+        )
 
     async def _do(
         self, operation: Operation, request: ApiRequest
