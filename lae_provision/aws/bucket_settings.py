@@ -94,11 +94,11 @@ def tagging(request: BucketRequest) -> bytes:
     return _root(f"<Tagging><TagSet>{tags}</TagSet></Tagging>")
 
 
-def tags_in(body: bytes) -> frozenset[tuple[str, str]]:
+def tags_in(root: Element) -> frozenset[tuple[str, str]]:
     """The tags that S3 tells."""
     return frozenset(
         (tag.findtext("Key") or "", tag.findtext("Value") or "")
-        for tag in XML(body).iter("Tag")
+        for tag in root.iter("Tag")
     )
 
 

@@ -78,7 +78,7 @@ class S3Buckets:
 
     async def _tags(self, name: str) -> frozenset[tuple[str, str]]:
         answer = await self._client.call("GET", name, subresource=[("tagging",)])
-        return tags_in(answer.body)
+        return tags_in(parsed(answer.body))
 
     async def _find(self, name: str) -> str | None:
         tags = await unless(NOT_OURS, self._tags(name))

@@ -151,7 +151,7 @@ def fault_of(error: Exception) -> ProvisionError | None:
         # txaws' own errors are of this kind; what they parsed has gaps (a 5xx of EC2
         # raises KeyError in str(), Route 53's have no code), so we read the answer.
         return fault_of_answer(int(error.status), error.response or b"")
-    if isinstance(error, _TRANSPORT):
+    if isinstance(error, (*_TRANSPORT, ParseError)):
         return TryLater(type(error).__name__, "no answer that can be relied on")
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Literal, cast
 from xml.etree.ElementTree import Element
@@ -107,26 +107,26 @@ class Ec2Hosts:
         while True:
             asked = {"Filter": filters, "MaxResults": PAGE, "NextToken": token}
             body = await self._submit("DescribeInstances", asked)
+            token = parsed(body).findtext("nextToken")
             instances = self._parser.describe_instances(body)
             hosts += [host for i in instances if (host := host_of(i)) is not None]
-            token = parsed(body).findtext("nextToken")
             if not token:
                 return tuple(hosts)
 
     async def _make(self, request: LaunchRequest) -> Host:
         parameters = flatten(launch_parameters(request))
 
-        async def launch() -> bytes:
+        async def launch() -> Sequence[Instance]:
             try:
-                return await self.channel.post("ec2", "RunInstances", parameters)
+                body = await self.channel.post("ec2", "RunInstances", parameters)
+                return self._parser.run_instances(body)
             except ProvisionError as e:
                 if is_profile_unknown(e):
                     raise TryLater("InvalidIamInstanceProfile", e.message) from None
                 raise
 
         # Each try is the same to the byte, under the same token.
-        body = await self.channel.attempt(launch)
-        instances = self._parser.run_instances(body)
+        instances = await self.channel.attempt(launch)
         if len(instances) != 1:
             raise Refused("UnknownAnswer", f"{len(instances)} instances of one launch")
         shown = instances[0]

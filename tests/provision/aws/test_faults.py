@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from xml.etree.ElementTree import ParseError
+
 import pytest
 from twisted.internet.error import ConnectError, ConnectionLost
 from twisted.python.failure import Failure
@@ -129,6 +131,7 @@ def test_a_document_type_is_no_answer() -> None:
         ConnectError(),
         ConnectionLost(),
         DeadlinePassed("ec2", 30),
+        ParseError("no XML"),
         ResponseNeverReceived([Failure(ConnectionLost())]),
     ],
 )

@@ -116,14 +116,15 @@ class LaunchTests(SynchronousTestCase):
         self.assertEqual(self.sent()[0]["BlockDeviceMapping.1.Ebs.KmsKeyId"], ["arn:k"])
 
     def test_a_repeat_is_the_same_to_the_byte(self) -> None:
-        """After lost answers and throttling the same bytes go out again."""
+        """After lost answers, throttling and nonsense the same bytes go out again."""
         done = self.launch(
             ResponseNeverReceived([ConnectionLost()]),
             self.scripted.refusal("RequestLimitExceeded", status=503),
+            self.scripted.ok(b"<html>a proxy's page</html"),
             self.scripted.ok(LAUNCHED),
         )
         self.assertEqual(self.successResultOf(done).instance_id, "i-1")
-        self.assertEqual(len(self.scripted.script.bodies), 3)
+        self.assertEqual(len(self.scripted.script.bodies), 4)
         self.assertEqual(len(set(self.scripted.script.bodies)), 1)
 
     def test_a_new_profile_may_be_unknown(self) -> None:
