@@ -13,17 +13,22 @@ _SIGNS = {"eur": "€", "usd": "$", "gbp": "£"}
 _UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"))
 
 
-def amount_in_words(price: int, currency: str) -> str:
-    """``€5.00``, ``CHF 5.00``, ``JPY 500``; *price* is in the smallest unit."""
+def amount_in_words(price: int, currency: str, *, ascii_only: bool = False) -> str:
+    """``€5.00``, ``CHF 5.00``, ``JPY 500``; *price* is in the smallest unit.
+
+    *ascii_only* (``EUR 5.00``) is for mails, which then need no encoding that would
+    break a furl over two lines.
+    """
     cents = currency not in _WITHOUT_CENTS
     number = f"{price // 100:,}.{price % 100:02}" if cents else f"{price:,}"
-    sign = _SIGNS.get(currency)
+    sign = None if ascii_only else _SIGNS.get(currency)
     return f"{sign}{number}" if sign else f"{currency.upper()} {number}"
 
 
-def price_in_words(plan: Plan) -> str:
+def price_in_words(plan: Plan, *, ascii_only: bool = False) -> str:
     """``€5.00 a month``."""
-    return f"{amount_in_words(plan.price, plan.currency)} a {plan.interval}"
+    amount = amount_in_words(plan.price, plan.currency, ascii_only=ascii_only)
+    return f"{amount} a {plan.interval}"
 
 
 def size_in_words(size: int) -> str:

@@ -6,7 +6,6 @@ A template that asks for something it was not given fails loudly.
 
 from __future__ import annotations
 
-import json
 from datetime import datetime
 from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
@@ -17,10 +16,11 @@ from typing import Any
 from attrs import asdict, define
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
-from lae_flapp.mail import words
 from lae_protocol.address import Address
 from lae_protocol.furl import Furl
+from lae_protocol.grid_file import grid_json
 from lae_protocol.messages import Plan
+from lae_protocol.plan_words import price_in_words, size_in_words
 from lae_protocol.process.resources import template_folder
 
 #: RFC 5321, 4.5.3.1.6, without the CRLF.
@@ -99,19 +99,6 @@ def _templates() -> Environment:
     )
 
 
-def grid_file(letter: Active) -> bytes:
-    """What Gridsync restores a grid from; the shares must be integers, all three."""
-    grid = {
-        "version": 1,
-        "nickname": letter.nickname,
-        "introducer": letter.furl.reveal(),
-        "shares-needed": 1,
-        "shares-happy": 1,
-        "shares-total": 1,
-    }
-    return json.dumps(grid, indent=2).encode() + b"\n"
-
-
 def _attachment(letter: Active) -> str:
     return letter.nickname.replace(" ", "-") + ".json"
 
@@ -136,8 +123,8 @@ def _given(letter: Letter, sender: Sender) -> dict[str, Any]:
         "environment": sender.environment,
     }
     if not isinstance(letter, Troubled):
-        given["price"] = words.price(letter.plan)
-        given["quota"] = words.size(letter.plan.quota)
+        given["price"] = price_in_words(letter.plan, ascii_only=True)
+        given["quota"] = size_in_words(letter.plan.quota)
     if isinstance(letter, Active):
         given["furl"] = letter.furl.reveal()
         given["attachment"] = _attachment(letter)
@@ -170,7 +157,7 @@ def render(
     message.add_alternative(html, subtype="html", cte=_encoding(html))
     if isinstance(letter, Active):
         message.add_attachment(
-            grid_file(letter),
+            grid_json(letter.nickname, letter.furl).encode("ascii"),
             maintype="application",
             subtype="json",
             filename=_attachment(letter),
