@@ -34,11 +34,15 @@ Loaded = Mapping[str, bytes]
 
 @define(frozen=True)
 class Block:
-    """*size* bytes that are known; of *data*, or else of the chunk object *chunk*."""
+    """*size* bytes that are known; of *data*, or else of the chunk object *chunk*.
+
+    *stored* is the chunk object's own size: more, where the share was cut since.
+    """
 
     size: int
     data: bytes | None = field(default=None, repr=False)
     chunk: str | None = None
+    stored: int = 0
 
     def bytes_(self, loaded: Loaded) -> bytes:
         """What it holds; its chunk must be among *loaded*."""
@@ -121,6 +125,10 @@ class Slot:
     def chunks(self) -> set[str]:
         """The chunk objects that it names."""
         return {chunk for share in self.shares.values() for chunk in share.chunks()}
+
+    def chunk_bytes(self) -> int:
+        """What the chunk objects take in the bucket."""
+        return sum(b.stored for s in self.shares.values() for b in s.blocks)
 
     def check_write_enabler(self, write_enabler: bytes, nodeid: bytes) -> None:
         """Raise upstream's BadWriteEnablerError, worded as clients parse it."""

@@ -66,11 +66,15 @@ def _inline(slot: Slot) -> Iterator[bytes]:
 def _share_row(share: Share) -> dict[str, Any]:
     return {
         "length": share.length,
-        "blocks": [
-            [b.size] if b.chunk is None else [b.size, b.chunk] for b in share.blocks
-        ],
+        "blocks": [_block_row(block) for block in share.blocks],
         "leases": [lease.row() for lease in share.leases],
     }
+
+
+def _block_row(block: Block) -> list[Any]:
+    if block.chunk is None:
+        return [block.size]
+    return [block.size, block.chunk, block.stored]
 
 
 def decode(data: bytes) -> tuple[Slot, int]:
@@ -97,7 +101,7 @@ def _decode(rest: memoryview) -> tuple[Slot, int]:
         blocks = []
         for size, *chunk in row["blocks"]:
             if chunk:
-                blocks.append(Block(size, None, chunk[0]))
+                blocks.append(Block(size, None, *chunk))
             else:
                 blocks.append(Block(size, bytes(rest[at : at + size])))
                 at += size

@@ -46,7 +46,7 @@ _log = Logger()
 #: A slot whose shares are together at most so long is one object.
 INLINE = 1024 * 1024
 #: Bytes of slots and of chunks kept in memory.
-KEPT_SLOTS, KEPT_CHUNKS = 16 * 1024 * 1024, 16 * 1024 * 1024
+KEPT_SLOTS, KEPT_CHUNKS = 16 * 1024 * 1024, 8 * 1024 * 1024
 #: Chunks sent or fetched at once for one operation.
 AT_ONCE = 4
 #: Times that a second writer may come between reading and writing.
@@ -137,10 +137,7 @@ class Slots:
         self._held.keep(storage_index, held)
         size = None
         if held.slot.shares:
-            shares = held.slot.shares.values()
-            size = held.size + sum(
-                b.size for s in shares for b in s.blocks if b.chunk is not None
-            )
+            size = held.size + held.slot.chunk_bytes()
         self.bucket.index.set_slot(storage_index, size)
 
     # -- changing --------------------------------------------------------------
@@ -245,7 +242,8 @@ class Slots:
                 if block.data is not None and block.size > 0:
                     data = block.data[: block.size]
                     digest = hashlib.sha256(data).hexdigest()[:32]
-                    named = Block(block.size, None, f"{self.bucket.token()}-{digest}")
+                    name = f"{self.bucket.token()}-{digest}"
+                    named = Block(block.size, None, name, block.size)
                     sending.append(partial(self._send, storage_index, named, data))
                 blocks.append(named)
             stored[number] = evolve(share, blocks=tuple(blocks))
