@@ -14,7 +14,11 @@ from tests.signup.world import (
 class Served:
     """A signup is paid and served."""
 
+    def limit(self, world: World) -> None:
+        """How patient the routine is in this story."""
+
     def begin(self, world: World) -> None:
+        self.limit(world)
         self.signup_id = world.register()
         self.session_id = world.checkout(self.signup_id)
         world.pay(self.session_id)
@@ -43,12 +47,11 @@ class Served:
 class Replaced(Served):
     """The first host never claims, and is replaced."""
 
-    def begin(self, world: World) -> None:
+    def limit(self, world: World) -> None:
         world.limits = Limits(claim=60, hosts=5)
+        world.hosts_work = False
         world.kill()
         world.start()
-        world.hosts_work = False
-        super().begin(world)
 
     def turn(self, world: World) -> None:
         super().turn(world)
@@ -69,12 +72,11 @@ class Replaced(Served):
 class Unserved(Served):
     """No host ever claims, and after some minutes the money goes back."""
 
-    def begin(self, world: World) -> None:
+    def limit(self, world: World) -> None:
         world.limits = Limits(serve_within=240)
+        world.hosts_work = False
         world.kill()
         world.start()
-        world.hosts_work = False
-        super().begin(world)
 
     def seconds(self) -> int:
         return 600

@@ -170,7 +170,7 @@ class World:
         return self._process is not None and not self._process.dead
 
     def _workshop(self):
-        line = Line(self.cloud, self.clock, self._met)
+        line = self.line()
         return Workshop(
             journal=self.journal,
             clock=self._process,
@@ -180,7 +180,9 @@ class World:
             addresses=MemoryAddresses(line),
             vault=MemoryVault(line),
             identities=MemoryIdentities(line),
-            payments=MemoryPayments(self.account, self.clock, self._met),
+            payments=MemoryPayments(
+                self.account, self.clock, self._met, saved=line.saved
+            ),
             sealer=MemorySealer(),
             render_user_data=user_data,
             new_bootstrap=new_furl,
@@ -191,6 +193,9 @@ class World:
             limits=self.limits,
             random=Random(self.starts),
         )
+
+    def line(self):
+        return Line(self.cloud, self.clock, self._met)
 
     def _met(self, call):
         """The weather of this moment: tests change it."""
