@@ -144,7 +144,7 @@ def events(furl_file: Path, as_json: bool, follow: bool, signup: SignupId) -> No
             if follow:
                 for event in page.events:
                     if as_json:
-                        tables.print_json(event=event)
+                        tables.print_json(one_line=True, event=event)
                     else:
                         click.echo(tables.event_line(event))
                 patience = FOLLOW

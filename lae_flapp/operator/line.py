@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
-from foolscap.api import Tub, Violation
+from foolscap.api import RemoteException, Tub
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
@@ -21,12 +22,12 @@ from lae_protocol.process.tub import make_tub
 
 T = TypeVar("T")
 
-#: Seconds for the connection, and for an answer.
-CONNECT, ANSWER = 4.0, 10.0
+#: Seconds for the connection, for an answer, and for the end of the connection.
+CONNECT, ANSWER, HANG_UP = 4.0, 5.0, 0.5
 VARIABLE = "S4_OPERATOR_FURL_FILE"
 
 #: How a command ends, for scripts.
-REFUSED, AWAY = 1, 3
+AWAY, INTERRUPTED = 3, 130
 
 
 class Away(click.ClickException):
@@ -75,9 +76,9 @@ class Line:
             )
         except FacetAway as e:
             raise Away(f"the daemon does not answer: {e}") from None
-        except FacetRefused as e:
+        except FacetRefused:
             raise click.ClickException(
-                f"this furl is not an operator's, or of another release: {e}"
+                "this furl is not an operator's, or the daemon is of another release"
             ) from None
         if isinstance(told, Refused):
             raise click.ClickException(told.message)
@@ -88,27 +89,27 @@ def run(path: Path, work: Callable[[Line], Awaitable[T]]) -> T:
     """Connect with the furl in *path*, do *work*, and end the reactor."""
     furl = read_furl(path)
     outcome: list[T] = []
-    problems: list[click.ClickException] = []
+    problems: list[Exception] = []
 
     async def main(reactor: Any) -> None:
         tub = make_tub()
         tub.startService()
         try:
-            outcome.append(
-                await work(Line(reactor, await _connect(reactor, tub, furl)))
-            )
-        except click.ClickException as e:
+            reference = await _connect(reactor, tub, furl)
+            outcome.append(await work(Line(reactor, reference)))
+        except Exception as e:  # noqa: BLE001  (raised again, out of the reactor)
             problems.append(e)
         finally:
-            await tub.stopService()
+            with suppress(DeadlinePassed):
+                await with_deadline(reactor, HANG_UP, "hanging up", tub.stopService())
 
-    try:
+    with suppress(SystemExit):
         react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
-    except SystemExit as e:
-        if e.code not in {0, None}:
-            raise
     if problems:
         raise problems[0]
+    if not outcome:
+        # Ctrl-C is how one stops to follow a log: no word about it.
+        raise click.exceptions.Exit(INTERRUPTED)
     return outcome[0]
 
 
@@ -120,11 +121,10 @@ async def _connect(reactor: Any, tub: Tub, furl: Furl) -> Any:
         )
     except (DeadlinePassed, FacetError):
         raise Away(f"the daemon at {where} does not answer") from None
-    except Violation:
-        raise click.ClickException("this furl is of another kind") from None
-    except Exception as e:  # noqa: BLE001  (foolscap raises what the peer raised)
-        if "KeyError" in type(e).__name__ or "KeyError" in str(e):
-            raise click.ClickException(
-                f"the daemon at {where} does not know this furl"
-            ) from None
+    except RemoteException:
+        # It looked the name up; there is nothing else that can fail there.
+        raise click.ClickException(
+            f"the daemon at {where} does not know this furl"
+        ) from None
+    except Exception:  # noqa: BLE001  (foolscap and sockets raise many kinds)
         raise Away(f"the daemon at {where} cannot be reached") from None

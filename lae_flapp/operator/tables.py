@@ -28,15 +28,25 @@ _COLOURS = {
 }
 
 
-def print_json(**content: Any) -> None:
-    """One JSON object, with the version of its shape."""
+#: These are copied from here, or read at a glance.
+_WHOLE = frozenset({"signup", "state", "grid", "since (UTC)", "at (UTC)", "event"})
+#: Columns; with fewer, a list leaves out what can be looked up.
+WIDE = 150
+#: Into a pipe, a line is as long as it must be.
+_UNFOLDED = 10_000
+
+
+def print_json(*, one_line: bool = False, **content: Any) -> None:
+    """One JSON object, with the version of its shape; on one line in a stream."""
     plain = {
         key: [wire.converter().unstructure(v) for v in value]
         if isinstance(value, (list, tuple))
         else wire.converter().unstructure(value)
         for key, value in content.items()
     }
-    click.echo(json.dumps({"version": VERSION, **plain}, indent=2, ensure_ascii=False))
+    indent = None if one_line else 2
+    whole = {"version": VERSION, **plain}
+    click.echo(json.dumps(whole, indent=indent, ensure_ascii=False))
 
 
 def moment(at: datetime) -> str:
@@ -46,22 +56,56 @@ def moment(at: datetime) -> str:
 
 def print_rows(rows: tuple[SignupRow, ...], more: bool) -> None:  # noqa: FBT001
     """The list of signups."""
+    console = _console()
+    console.print(_wide(rows) if console.width >= WIDE else _narrow(rows))
+    if more:
+        click.echo("There are more: narrow it with --state or --search, or --limit.")
+
+
+def _wide(rows: tuple[SignupRow, ...]) -> Table:
     table = _table(
         "signup", "state", "address", "plan", "grid", "since (UTC)", "problem"
     )
     for r in rows:
         table.add_row(
             r.signup_id,
-            Text(r.state, style=_COLOURS.get(r.state, "")),
-            r.email + (" (bouncing)" if r.email_state == "bouncing" else ""),
-            r.plan_id,
+            _state(r.state),
+            _plain(_address(r)),
+            _plain(r.plan_id),
             r.grid_label,
             moment(r.changed_at),
-            r.problem or "",
+            _plain(r.problem or ""),
         )
-    _console().print(table)
-    if more:
-        click.echo("There are more: narrow it with --state or --search, or --limit.")
+    return table
+
+
+def _narrow(rows: tuple[SignupRow, ...]) -> Table:
+    """For a terminal of 80 columns: the problem stands below the address."""
+    table = _table("signup", "state", "since (UTC)", "address and problem")
+    for r in rows:
+        text = _plain(_address(r))
+        if r.problem is not None:
+            text.append("\n").append(_plain(r.problem))
+        table.add_row(r.signup_id, _state(r.state), moment(r.changed_at)[:16], text)
+    return table
+
+
+def _address(row: SignupRow) -> str:
+    return row.email + (" (bouncing)" if row.email_state == "bouncing" else "")
+
+
+def _state(state: str) -> Text:
+    return Text(state, style=_COLOURS.get(state, ""))
+
+
+def _plain(text: str) -> Text:
+    """What came from outside: no markup, no control characters."""
+    return Text(printable(text))
+
+
+def printable(text: str) -> str:
+    """The text as a terminal can bear it: whatever commands one is a question mark."""
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def print_detail(detail: SignupDetail) -> None:
@@ -78,15 +122,23 @@ def print_detail(detail: SignupDetail) -> None:
         ("registered", moment(row.created_at)),
         ("problem", row.problem or "none"),
     ):
-        facts.add_row(name, value)
+        facts.add_row(name, _plain(value))
     console = _console()
     console.print(facts)
+    console.print()
     table = _table("step", "purpose", "try", "state", "at (UTC)", "outcome")
     for e in detail.effects:
         table.add_row(
-            e.step, e.purpose, str(e.attempt), e.state, moment(e.at), e.outcome or ""
+            e.step,
+            e.purpose,
+            str(e.attempt),
+            e.state,
+            moment(e.at),
+            _plain(e.outcome or ""),
         )
-    console.print(table)
+    if detail.effects:
+        console.print(table)
+        console.print()
     print_events(detail.events)
 
 
@@ -94,25 +146,28 @@ def print_events(events: tuple[EventRow, ...]) -> None:
     """Lines of the event log."""
     table = _table("number", "at (UTC)", "event", "who", "why")
     for e in events:
-        table.add_row(str(e.number), moment(e.at), e.kind, e.who, e.why or "")
+        why = _plain(e.why or "")
+        table.add_row(str(e.number), moment(e.at), e.kind, _plain(e.who), why)
     _console().print(table)
 
 
 def event_line(event: EventRow) -> str:
     """One line, for a log that is followed."""
     why = f": {event.why}" if event.why else ""
-    return f"{event.number:>6}  {moment(event.at)}  {event.kind} ({event.who}){why}"
+    line = f"{event.number:>6}  {moment(event.at)}  {event.kind} ({event.who}){why}"
+    return printable(line)
 
 
 def _table(*columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
         # Ids and addresses are copied from here, so they are never cut.
-        table.add_column(column, overflow="fold", no_wrap=column in {"signup", "state"})
+        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
     return table
 
 
 def _console() -> Console:
-    # Into a pipe, a line is as long as it must be.
-    console = Console(soft_wrap=False, highlight=False)
-    return console if console.is_terminal else Console(width=200, highlight=False)
+    console = Console(highlight=False)
+    if console.is_terminal:
+        return console
+    return Console(width=_UNFOLDED, highlight=False)

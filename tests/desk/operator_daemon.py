@@ -1,0 +1,201 @@
+"""A daemon's private Tub on a real journal, as a process of its own.
+
+``operator_daemon.py FOLDER`` writes the furls into FOLDER, says "ready", and obeys
+the lines that it reads: ``note SIGNUP TEXT``, ``revoke``, ``hang``.
+"""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from foolscap.util import allocate_tcp_port
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred, ensureDeferred
+from twisted.internet.stdio import StandardIO
+from twisted.protocols.basic import LineOnlyReceiver
+
+from lae_flapp.facets.hosts import HostDesk, HostFacet
+from lae_flapp.facets.tubs import furl_of, new_name, serve_operators, serving_tub
+from lae_flapp.journal import (
+    bootstraps,
+    cells,
+    contacts,
+    effects,
+    events,
+    hosts,
+    operators,
+    signups,
+)
+from lae_flapp.journal.cells import Cell
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.meta import Home
+from lae_flapp.journal.signups import Agreement
+from lae_flapp.journal.threads import JournalThreads
+from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.operator.facet import OperatorDesk, OperatorFacet
+from lae_flapp.settings import TubSettings
+from lae_protocol.ids import (
+    Generation,
+    GridLabel,
+    OwnerSecret,
+    SignupId,
+    signup_id_of_form,
+)
+from lae_protocol.messages import Plan
+from lae_protocol.secret import Secret
+
+CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "g.example")
+PLAN = Plan("basic-250", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
+#: What the addresses look like; the ninth is as long as SMTP lets one be.
+EMAILS = (
+    "ann@example.org",
+    "o'neil+x&co@exämple.org",
+    "[bold]rich@example.org",
+    "b@example.org",
+    "c@example.org",
+    "d@example.org",
+    "e@example.org",
+    "f@example.org",
+    "l" * 64 + "@" + ".".join(["d" * 60] * 3) + ".org",
+    "j@example.org",
+    "k@example.org",
+    "ann@example.com",
+)
+
+
+def id_of(number: int) -> SignupId:
+    return signup_id_of_form(f"form {number}".encode())
+
+
+def label_of(number: int) -> GridLabel:
+    return GridLabel("g" + "abcdefghijklmno"[number % 15] * 15)
+
+
+def fill(tx: WriteTx) -> None:
+    """Twelve signups: the first active, the second stuck, the third bouncing."""
+    cells.put(tx, CELL)
+    for number, email in enumerate(EMAILS):
+        signup_id = id_of(number)
+        signups.register(
+            tx,
+            signup_id,
+            OwnerSecret(f"secret {number}" * 5),
+            grid_label=label_of(number),
+            cell=CELL,
+            agreement=Agreement(PLAN, tx.now, "en"),
+        )
+        contact = contacts.put(tx, signup_id, email, email)
+        if number == 2:
+            contacts.mark(tx, contact.number, "bouncing")
+    _force(tx, id_of(0), "active")
+    _force(tx, id_of(1), "paid")
+    events.tell(tx, id_of(1), "paid", "daemon")
+    problem = "the cloud has no room for instances of this type (InsufficientCapacity)"
+    signups.set_problem(tx, id_of(1), problem)
+    events.tell(tx, id_of(1), "delayed", "daemon", problem)
+    hosts.begin(tx, id_of(0))
+    hosts.launched(tx, id_of(0), Generation(1), "i-0123456789abcdef0", tx.now)
+    bootstraps.issue(tx, id_of(0), Generation(1), Secret("b" * 53), tx.now)
+    key = effects.EffectKey(id_of(1), "host", "make-host", Generation(1))
+    effect = effects.begin(tx, effects.upcoming(tx, key), b"{}")
+    effects.fail(tx, effect.number, "InsufficientInstanceCapacity: no room")
+    effects.begin(tx, effects.upcoming(tx, key), b"{}")
+
+
+def _force(tx: WriteTx, signup_id: SignupId, state: str) -> None:
+    row = signups.SIGNUPS.c.signup_id == signup_id
+    tx.run(signups.SIGNUPS.update().where(row).values(state=state))
+
+
+class Obeying(LineOnlyReceiver):
+    delimiter = b"\n"
+
+    def __init__(self, journal: Journal, hanging: dict[str, bool]) -> None:
+        self._journal, self._hanging = journal, hanging
+
+    def lineReceived(self, line: bytes) -> None:
+        verb, *rest = line.decode().split(" ", 2)
+        if verb == "note":
+            done = self._journal.write(events.note, SignupId(rest[0]), "noted", rest[1])
+        elif verb == "revoke":
+            done = self._journal.write(operators.revoke, "ann", "bob")
+        else:
+            self._hanging["hang"] = True
+            done = Deferred()
+            done.callback(None)
+        done.addCallback(lambda _: self.sendLine(b"done"))
+
+    def connectionLost(self, reason: Any = None) -> None:
+        reactor.stop()
+
+
+class Hanging(OperatorFacet):
+    """Never answers, once told so."""
+
+    hanging: dict[str, bool]
+
+    def remote_list_signups(self, *arguments: Any) -> Any:
+        if self.hanging.get("hang"):
+            return Deferred()
+        return super().remote_list_signups(*arguments)
+
+
+async def main(folder: Path) -> None:
+    home = Home("test", "s4test", "000000000000", "test")
+    (folder / "journal").mkdir(mode=0o700)
+    path = folder / "journal" / "journal.sqlite"
+    journal = Journal(path, home, reactor, JournalThreads(reactor))
+    await journal.open()
+    await journal.write(fill)
+    name = new_name("o")
+    await journal.write(operators.add, "ann", Secret(name), "test")
+    port = allocate_tcp_port()
+    location = f"127.0.0.1:{port}"
+    settings = TubSettings(f"tcp:{port}:interface=127.0.0.1", location)
+    tub = serving_tub(settings, folder / "tub.pem")
+    hanging: dict[str, bool] = {}
+    desk = OperatorDesk(
+        clock=reactor,
+        journal=journal,
+        retry=lambda _: None,
+        environment="test",
+        release="0",
+        started_at=datetime.now(UTC),
+        canary_opened=lambda: True,
+        closed_because=lambda: None,
+    )
+
+    def facet(swissnum: Secret) -> OperatorFacet:
+        made = Hanging(desk, swissnum)
+        made.hanging = hanging
+        return made
+
+    serve_operators(tub, facet)
+    host_desk: HostDesk = None  # type: ignore[assignment]  # it is never asked
+    tub.registerReference(HostFacet(host_desk, Secret("h" * 53)), "another")
+    tub.startService()
+    for file, swissnum in (
+        ("operator.furl", name),
+        ("stranger.furl", new_name("o")),
+        ("another.furl", "another"),
+        ("unknown.furl", "zzzz"),
+    ):
+        furl = folder / file
+        furl.write_text(furl_of(tub, location, swissnum) + "\n")
+        furl.chmod(0o600)
+    StandardIO(Obeying(journal, hanging))
+    sys.stdout.write("ready\n")
+    sys.stdout.flush()
+
+
+def start(folder: Path) -> None:
+    done = ensureDeferred(main(folder))
+    done.addErrback(lambda failure: (failure.printTraceback(), reactor.stop()))
+
+
+if __name__ == "__main__":
+    reactor.callWhenRunning(start, Path(sys.argv[1]))
+    reactor.run()
