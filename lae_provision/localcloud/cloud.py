@@ -121,6 +121,7 @@ class Cloud:
             Store(reactor, self._weed),
             trouble=trouble,
             control=control,
+            region=options.region,
             now=now,
         )
         self._ec2 = Ec2(

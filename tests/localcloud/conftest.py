@@ -51,7 +51,10 @@ class CloudProcess:
         return self._process.pid
 
     def client(
-        self, service: str, key: dict[str, str] | None = None, **options: Any
+        self,
+        service: str,
+        key: dict[str, str] | None = None,
+        region: str | None = None,
     ) -> Any:
         """A boto3 client that never retries; the administrator's where no *key*."""
         held = key or {
@@ -63,12 +66,11 @@ class CloudProcess:
             retries={"total_max_attempts": 1},
             s3={"addressing_style": "path"},
             read_timeout=30,
-            **options,
         )
         return boto3.client(
             service,
             endpoint_url=self.facts[at],
-            region_name=self.facts["region"],
+            region_name=region or self.facts["region"],
             config=config,
             **held,
         )

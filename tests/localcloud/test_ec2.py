@@ -244,6 +244,9 @@ def test_throttling_and_errors_before_the_effect(launcher: Launcher) -> None:
     for _ in range(2):
         refused = code_of(launcher.ec2.run_instances, **launcher.arguments())
         assert refused == "RequestLimitExceeded"
+    launcher.cloud.fault("ec2", "RunInstances", "lost-call")
+    with pytest.raises(ConnectionClosedError):
+        launcher.run()
     launcher.cloud.fault(
         "ec2", "*", "error-before", code="InsufficientInstanceCapacity"
     )

@@ -207,6 +207,13 @@ def test_wrong_secrets_are_refused(calm: Any, bucket: str) -> None:
     assert code_of(client.list_objects_v2, Bucket=bucket) == "InvalidAccessKeyId"
 
 
+def test_another_region_is_refused(calm: Any, bucket: str) -> None:
+    """A request signed for another region is told which one it should be."""
+    client = calm.client("s3", region="us-west-2")
+    refused = code_of(client.list_objects_v2, Bucket=bucket)
+    assert refused == "AuthorizationHeaderMalformed"
+
+
 def test_a_user_is_held_to_the_policy(calm: Any, s3: Any, bucket: str) -> None:
     """A user whose policy names one prefix reads there and nowhere else, at once."""
     iam, name = calm.client("iam"), f"u-{secrets.token_hex(4)}"

@@ -66,12 +66,13 @@ class S3Front(Resource):
         *,
         trouble: Trouble,
         control: Control,
+        region: str,
         now: Callable[[], datetime],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._permissions, self._configuration = permissions, configuration
         self._store, self._trouble, self._control = store, trouble, control
-        self._now = now
+        self._region, self._now = region, now
 
     def render(self, request: Any) -> int:
         """One request."""
@@ -120,6 +121,12 @@ class S3Front(Resource):
         """The caller, who signed this and may do it; raises :class:`ApiError`."""
         principal = await self._permissions.principal(asked.said.access_key)
         authenticate(principal, asked.said, asked.request, self._now())
+        if asked.said.region != self._region:
+            raise ApiError(
+                400,
+                "AuthorizationHeaderMalformed",
+                f"'{asked.said.region}' is wrong; expecting '{self._region}'",
+            )
         asks = asked.operation.asks(asked.request)
         await self._permissions.require(principal, asked.operation.bucket, asks)
         return principal

@@ -19,9 +19,11 @@ class Permissions:
         self._moto = moto
         self._principals: dict[str, Principal] = {}
         self._policies: dict[str, Policy | None] = {}
+        self._changes = 0
 
     def forget(self) -> None:
         """Something changed."""
+        self._changes += 1
         self._principals.clear()
         self._policies.clear()
 
@@ -29,18 +31,22 @@ class Permissions:
         """The holder of a key; raises :class:`ApiError`."""
         held = self._principals.get(access_key)
         if held is None:
+            before = self._changes
             held = await self._moto.run(find_principal, self._moto, access_key)
-            self._principals[access_key] = held
+            if before == self._changes:
+                self._principals[access_key] = held
         return held
 
     async def require(
         self, principal: Principal, bucket: str, asks: Sequence[Ask]
     ) -> None:
         """Raise :class:`ApiError` unless all is allowed, by role and by bucket."""
-        if bucket and bucket not in self._policies:
-            found = await self._moto.run(_bucket_policy, self._moto, bucket)
-            self._policies[bucket] = found
         policy = self._policies.get(bucket)
+        if bucket and bucket not in self._policies:
+            before = self._changes
+            policy = await self._moto.run(_bucket_policy, self._moto, bucket)
+            if before == self._changes:
+                self._policies[bucket] = policy
         own = () if policy is None else (_as_seen_by(principal, policy),)
         for ask in asks:
             # In one account a bucket's policy can allow as well as deny.

@@ -38,6 +38,7 @@ from lae_provision.localcloud.state_folder import write_private
 #: Seconds until the server answers, on a machine that is busy.
 _PATIENCE = 60.0
 _BETWEEN_LOOKS = 0.05
+_ATTEMPTS = 3
 _CONNECTIONS = 64
 #: Less than the server's own 120 s, so that it never closes under a request of ours.
 _IDLE = 60
@@ -77,26 +78,46 @@ class Weed:
 
     async def start(self) -> None:
         """Run it, and wait until it answers; raises :class:`WeedFailed`."""
-        data = self._folder / "data"
-        data.mkdir(parents=True)
+        self._prepare()
+        for attempt in range(_ATTEMPTS):
+            try:
+                await self._try_to_start(self._data(attempt))
+            except WeedFailed:
+                # Somebody may have taken one of the eight ports that were free.
+                if attempt == _ATTEMPTS - 1 or self._stopping:
+                    raise
+            else:
+                return
+
+    def _prepare(self) -> None:
+        self._folder.mkdir(parents=True)
+        write_private(self._folder / "s3.json", _identities(self._keys))
+        (self._folder / "master.toml").write_text(_MASTER)
+
+    def _data(self, attempt: int) -> Path:
+        data = self._folder / f"data{attempt}"
+        data.mkdir()
+        return data
+
+    async def _try_to_start(self, data: Path) -> None:
         ports = free_ports(8)
         self._base = f"http://127.0.0.1:{ports[6]}"
         self._master = f"http://127.0.0.1:{ports[0]}"
         program = Program(
-            argv=_argv(self._folder, ports),
+            argv=_argv(self._folder, data, ports),
             env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder)},
             cwd=self._folder,
             log=self._folder / "weed.log",
             death_signal=signal.SIGKILL,
         )
-        write_private(self._folder / "s3.json", _identities(self._keys))
-        (self._folder / "master.toml").write_text(_MASTER)
+        self._exit = None
         self._child = Child(self._reactor, program, self._ended)
         self._child.start()
         give_up = self._reactor.seconds() + _PATIENCE
         while not await self._answers():
             if self._exit is not None or self._reactor.seconds() > give_up:
-                raise WeedFailed(self._exit or "no answer", str(program.log))
+                await self._child.stop(0)
+                raise WeedFailed(f"{self._exit or 'no answer'}: see {program.log}")
             await deferLater(self._reactor, _BETWEEN_LOOKS)
 
     async def stop(self) -> None:
@@ -168,10 +189,10 @@ def _identities(keys: Credentials) -> str:
     return json.dumps({"identities": [who]})
 
 
-def _argv(folder: Path, ports: list[int]) -> list[str]:
+def _argv(folder: Path, data: Path, ports: list[int]) -> list[str]:
     master, master_grpc, volume, volume_grpc, filer, filer_grpc, s3, s3_grpc = ports
     options: dict[str, object] = {
-        "dir": folder / "data",
+        "dir": data,
         "ip": "127.0.0.1",
         "ip.bind": "127.0.0.1",
         "master.port": master,
