@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from random import Random
 
-from twisted.internet.defer import CancelledError
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
@@ -43,6 +43,11 @@ class Opening:
         self._clock, self._rng = clock, rng
         self._outside, self._account, self._wanted = outside, account, wanted
         self.opened = False
+        self._looked: Deferred[None] = Deferred()
+
+    def looked(self) -> Deferred[None]:
+        """Fire when the first look has ended, whatever it saw."""
+        return self._looked
 
     def closed_because(self) -> str | None:
         """What a visitor is told; None when all is well."""
@@ -87,11 +92,18 @@ class Opening:
             self._log.critical("{problem}", problem=problem)
         return not problems
 
+    async def _try(self) -> bool:
+        try:
+            return await self.try_once()
+        finally:
+            if not self._looked.called:
+                self._looked.callback(None)
+
     async def until_open(self) -> None:
         """Try, with growing pauses, until it is so."""
         attempt = 0
         try:
-            while not await self.try_once():
+            while not await self._try():
                 seconds = pause(attempt, self._rng, FIRST, LONGEST)
                 await deferLater(self._clock, seconds)
                 attempt += 1

@@ -174,5 +174,7 @@ class FrontDesk(Referenceable):
         waiting = self._journal.watch(signup_id, since, public=True)
         try:
             await with_deadline(self._clock, patience, "watch", waiting)
-        except (DeadlinePassed, CancelledError, JournalClosed):
+        except (DeadlinePassed, CancelledError):
             return
+        except JournalClosed:
+            raise Refusal(Refused("try-later", "We are about to restart.")) from None

@@ -1,0 +1,250 @@
+"""The daemon's inside, wired: one object graph, nothing of it started yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from random import Random
+from typing import Any
+
+from attrs import define
+
+from lae_flapp.checkout.desk import CheckoutDesk, Selling
+from lae_flapp.checkout.settlement import Settlement
+from lae_flapp.facets.front_desk import FrontDesk
+from lae_flapp.facets.furls import CustomerFurls
+from lae_flapp.facets.hosts import HostDesk
+from lae_flapp.facets.tubs import (
+    furl_of,
+    new_name,
+    serve_hosts,
+    serve_operators,
+    serving_tub,
+)
+from lae_flapp.facets.wishes import Wishes
+from lae_flapp.first_furls import kept_name, write_furl
+from lae_flapp.inbox.intake import Intake
+from lae_flapp.inbox.working_off import InboxWork
+from lae_flapp.journal import inbox, outbox
+from lae_flapp.journal.cells import Cell
+from lae_flapp.journal.journal import Journal
+from lae_flapp.opening import Opening
+from lae_flapp.operator.facet import OperatorDesk, OperatorFacet
+from lae_flapp.outbox.sending import Sending
+from lae_flapp.outside import CellUserData, Outside, ground_of
+from lae_flapp.queue import Queue
+from lae_flapp.settings import CellSettings, DaemonSettings
+from lae_flapp.signup.crew import Crew
+from lae_flapp.signup.limits import Limits
+from lae_flapp.signup.workshop import Workshop
+from lae_protocol.address import parse_address
+from lae_protocol.furl import Furl
+from lae_protocol.messages import Plan
+from lae_protocol.secret import Secret
+
+MAILS_AT_ONCE, EVENTS_AT_ONCE = 4, 8
+
+
+@define(frozen=True)
+class Inside:
+    """What is started, in this order, and stopped in the other."""
+
+    crew: Crew
+    mails: Queue[Any]
+    events: Queue[Any]
+    settlement: Settlement
+    private_tub: Any
+    hosts_tub: Any
+    #: The name of the first operator's furl; the journal must know it.
+    operator_name: Secret
+
+
+@define(frozen=True)
+class Wiring:
+    """Everything that the inside is made of."""
+
+    reactor: Any
+    rng: Random
+    settings: DaemonSettings
+    plans: tuple[Plan, ...]
+    outside: Outside
+    journal: Journal
+    opening: Opening
+
+    def inside(self) -> Inside:
+        """Wire it: the routine, what feeds it, and what others may ask."""
+        settings, state = self.settings, self.settings.state
+        hosts_tub = serving_tub(settings.hosts_tub, state / "hosts.pem")
+        private_tub = serving_tub(settings.private_tub, state / "private.pem")
+        shop = self._workshop(hosts_tub)
+        crew = Crew(shop)
+        settlement = Settlement(shop, crew.nudge)
+        furls = CustomerFurls(self.journal, self.outside.identities)
+        mails = self._mails(shop, furls)
+        events = self._events(settlement)
+        front_desk = FrontDesk(
+            self.reactor,
+            self.journal,
+            checkout=self._checkout(settlement),
+            settlement=settlement,
+            intake=Intake(self.journal, events.wake),
+            wishes=self._wishes(shop, mails.wake),
+            furls=furls,
+        )
+        self._serve_site(private_tub, front_desk)
+        operator_name = self._serve_operators(private_tub, crew)
+        serve_hosts(hosts_tub, self._host_desk(shop, crew, furls, hosts_tub))
+        return Inside(
+            crew, mails, events, settlement, private_tub, hosts_tub, operator_name
+        )
+
+    def _workshop(self, hosts_tub: Any) -> Workshop:
+        settings, outside = self.settings, self.outside
+        patience = settings.patience
+        location = settings.hosts_tub.location
+        return Workshop(
+            journal=self.journal,
+            clock=self.reactor,
+            buckets=outside.cloud.buckets,
+            roles=outside.cloud.roles,
+            hosts=outside.cloud.hosts,
+            addresses=outside.addresses,
+            vault=outside.vault,
+            identities=outside.identities,
+            payments=outside.payments.payments,
+            sealer=outside.sealer,
+            render_user_data=CellUserData(settings.cells[0], settings.aws),
+            new_bootstrap=lambda: Furl.parse(
+                furl_of(hosts_tub, location, new_name("b"))
+            ),
+            grounds={cell.name: ground_of(cell) for cell in settings.cells},
+            deployment=settings.deployment,
+            livemode=settings.stripe.mode == "live",
+            mail_domain=outside.sender.address.domain_a_label,
+            limits=Limits(
+                together=settings.workers,
+                claim=patience.claim,
+                serve_within=patience.give_up,
+                troubled_after=patience.operator_alert,
+                visibility=patience.visibility,
+            ),
+            random=self.rng,
+        )
+
+    def _checkout(self, settlement: Settlement) -> CheckoutDesk:
+        cell, outside = self.settings.cells[0], self.outside
+        selling = Selling(
+            self.plans,
+            cell_of(self.settings, cell),
+            _quotas(cell),
+            self.settings.site_url,
+        )
+        payments = outside.payments.payments
+        return CheckoutDesk(self.journal, payments, outside.sealer, settlement, selling)
+
+    def _wishes(self, shop: Workshop, mail_waits: Callable[[], object]) -> Wishes:
+        return Wishes(
+            self.journal,
+            plans=self.plans,
+            environment=self.settings.environment,
+            ready_for_business=self.opening.closed_because,
+            new_message_id=shop.new_message_id,
+            mail_waits=mail_waits,
+        )
+
+    def _events(self, settlement: Settlement) -> Queue[Any]:
+        return Queue(
+            "inbox",
+            self.reactor,
+            self.journal,
+            due=inbox.due,
+            next_due_at=inbox.next_due_at,
+            number_of=lambda event: event.event_id,
+            work=InboxWork(self.journal, settlement, self.rng),
+            at_once=EVENTS_AT_ONCE,
+        )
+
+    def _mails(self, shop: Workshop, furls: CustomerFurls) -> Queue[Any]:
+        sending = Sending(
+            self.journal,
+            self.outside.mail,
+            furls=furls,
+            sender=self.outside.sender,
+            operators=tuple(map(parse_address, self.settings.mail.operators)),
+            rng=self.rng,
+            new_message_id=shop.new_message_id,
+        )
+        return Queue(
+            "outbox",
+            self.reactor,
+            self.journal,
+            due=outbox.due,
+            next_due_at=outbox.next_due_at,
+            number_of=lambda mail: mail.number,
+            work=sending,
+            at_once=MAILS_AT_ONCE,
+        )
+
+    def _host_desk(
+        self, shop: Workshop, crew: Crew, furls: CustomerFurls, tub: Any
+    ) -> HostDesk:
+        location = self.settings.hosts_tub.location
+        return HostDesk(
+            journal=self.journal,
+            furls=furls,
+            sealer=self.outside.sealer,
+            s3_endpoint=self.settings.cells[0].s3_endpoint,
+            host_furl=lambda name: furl_of(tub, location, name),
+            nudge=crew.nudge,
+            new_message_id=shop.new_message_id,
+        )
+
+    def _serve_site(self, tub: Any, front_desk: FrontDesk) -> None:
+        path = self.settings.state / "front-desk.furl"
+        name = kept_name(path, new_name("f"))
+        tub.registerReference(front_desk, name)
+        location = self.settings.private_tub.location
+        write_furl(path, Furl.parse(furl_of(tub, location, name)))
+
+    def _serve_operators(self, tub: Any, crew: Crew) -> Secret:
+        path = self.settings.state / "operator.furl"
+        name = kept_name(path, new_name("o"))
+        location = self.settings.private_tub.location
+        write_furl(path, Furl.parse(furl_of(tub, location, name)))
+        desk = OperatorDesk(
+            clock=self.reactor,
+            journal=self.journal,
+            retry=crew.retry,
+            environment=self.settings.environment,
+            release=version("s4"),
+            started_at=datetime.now(UTC),
+            canary_opened=lambda: self.opening.opened,
+            closed_because=self.opening.closed_because,
+        )
+        serve_operators(tub, lambda swissnum: OperatorFacet(desk, swissnum))
+        return Secret(name)
+
+
+def cell_of(settings: DaemonSettings, cell: CellSettings) -> Cell:
+    """The cell as the journal knows it."""
+    return Cell(
+        cell.name,
+        settings.deployment,
+        settings.aws.account,
+        settings.aws.region,
+        cell.zone,
+        cell.dns_zone,
+    )
+
+
+def _quotas(cell: CellSettings) -> dict[Any, int]:
+    quotas = cell.quotas
+    return {
+        "instances": quotas.instances,
+        "roles": quotas.roles,
+        "profiles": quotas.instance_profiles,
+        "buckets": quotas.buckets,
+        "addresses": quotas.addresses,
+        "records": quotas.records,
+    }
