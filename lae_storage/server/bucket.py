@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
+from functools import partial
 from random import Random
 
 from attrs import define
@@ -18,14 +19,17 @@ from lae_storage.s3.interface import (
     IObjectStore,
     NotThere,
     StoreError,
+    Unfinished,
 )
 from lae_storage.server import keys
 from lae_storage.server.index import Index, read_index
 from lae_storage.server.slot_object import Author
+from lae_storage.server.together import together
 
 _log = Logger()
 #: Times that another node may take the epoch at the same moment.
 RACES = 5
+SWEPT_AT_ONCE = 8
 
 
 class NotOurLayout(Exception):
@@ -78,7 +82,8 @@ async def open_bucket(
     2. the writer's epoch is taken, by a conditional write: from here on a node that
        had it before is superseded;
     3. the index is read, in pages: after the epoch, so that it has all that the
-       superseded node had acknowledged by then.
+       superseded node had acknowledged by then;
+    4. uploads that earlier nodes left are thrown away.
     """
     writer = ConditionalWriter(
         store,
@@ -89,6 +94,7 @@ async def open_bucket(
     await _check_format(store, writer)
     epoch = await _take_epoch(store, writer, token, reactor)
     index = await read_index(store)
+    await _sweep_uploads(store)
     _log.info(
         "bucket open: epoch {epoch}, {shares} immutable shares, {stored} bytes",
         epoch=epoch,
@@ -96,6 +102,20 @@ async def open_bucket(
         stored=index.stored,
     )
     return OpenBucket(store, writer, index, epoch, token)
+
+
+async def _sweep_uploads(store: IObjectStore) -> None:
+    """No upload outlives its node; where this fails, the bucket's own rule does it."""
+    try:
+        left = await store.list_uploads(keys.IMMUTABLE)
+        jobs = [partial(_abort, store, upload) for upload in left]
+        await together(jobs, SWEPT_AT_ONCE)
+    except StoreError as e:
+        _log.warn("unfinished uploads are left: {why}", why=str(e))
+
+
+async def _abort(store: IObjectStore, upload: Unfinished) -> None:
+    await store.abort_upload(upload.key, upload.upload_id)
 
 
 async def _check_format(store: IObjectStore, writer: ConditionalWriter) -> None:

@@ -11,6 +11,7 @@ from typing import Any, Self
 import pytest
 from attrs import define, field
 
+pytestmark = pytest.mark.end_to_end
 GRID = Callable[..., tuple[Any, Any]]
 
 

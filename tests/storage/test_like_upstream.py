@@ -332,8 +332,8 @@ class SideBySide(RuleBasedStateMachine):
         for theirs, _ in self.opened:
             theirs.abort()
         self.opened.clear()
-        self.store.uploads.clear()  # the bucket's rule for unfinished uploads
         self._begin()
+        assert not self.store.uploads
 
     @invariant()
     def same_leases(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from allmydata.storage.lease_schema import HashedLeaseSerializer
 from twisted.internet.defer import Deferred
 
-from lae_storage.s3.interface import Contended, Unavailable
+from lae_storage.s3.interface import Contended, Denied, Unavailable
 from lae_storage.s3.memory import Request
 from lae_storage.server import keys, leases
 from lae_storage.server.bucket import NotOurLayout
@@ -35,7 +35,6 @@ def test_parts_are_sent_while_the_share_is_received(serving: Any) -> None:
         serving.now(writer.write(at, data[at : at + PART]))
     assert serving.requests("begin", "part") == [KEY] * 3
     assert serving.server.get_buckets(SI) == {}
-    assert not serving.another().server.get_buckets(SI)
     serving.now(writer.write(2 * PART, data[2 * PART :]))
     serving.now(writer.close())
     assert _read(serving) == data
@@ -77,6 +76,23 @@ def test_an_upload_that_ends_early_leaves_nothing(serving: Any, end: str) -> Non
         serving.now(writer.write(0, b"x"))
     serving.upload(SI, b"other data")
     assert _read(serving) == b"other data"
+
+
+def test_a_dead_hosts_upload_is_swept(serving: Any) -> None:
+    """The next node aborts what its predecessor left; where it may not, it starts."""
+    serving.now(serving.writer(SI, LARGE).write(0, bytes(PART)))
+    assert serving.store.uploads
+
+    def fault(request: Request) -> None:
+        if request.operation == "uploads":
+            raise Denied("AccessDenied")
+
+    serving.store.fault = fault
+    serving.another()
+    assert serving.store.uploads
+    serving.store.fault = None
+    serving.another()
+    assert not serving.store.uploads
 
 
 def test_abort_while_a_part_is_under_way(serving: Any) -> None:

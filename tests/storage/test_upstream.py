@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 TRIAL = Path(__file__).with_name("upstream_trial.py")
 #: Upstream's module, and how many tests it has; none of them is excluded.
 MODULE, TESTS = "allmydata.test.test_istorageserver", 69
@@ -36,6 +38,7 @@ def test_istorageserver_on_the_twin(tmp_path: Path) -> None:
     _assert_all_passed(_trial("memory", tmp_path))
 
 
+@pytest.mark.end_to_end
 def test_istorageserver_on_seaweedfs(tmp_path: Path, seaweed: Any) -> None:
     """Both protocols pass upstream's tests, on a real S3 server."""
     seaweed.make_bucket("upstream")
