@@ -41,7 +41,7 @@ from lae_storage.s3.sending import Sending
 
 T = TypeVar("T")
 #: Seconds until an answer's headers, and until its body.
-PATIENCE = 60.0
+PATIENCE = 30.0
 #: Tries of what may be repeated, and the pauses between them in seconds.
 ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 5, 0.1, 3.0
 #: No answer of S3 that we ask for is longer.

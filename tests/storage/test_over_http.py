@@ -1,0 +1,189 @@
+"""The store over HTTP against a server that misbehaves, with no sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+import pytest
+from treq.testing import RequestTraversalAgent
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.python.failure import Failure
+from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
+
+from lae_protocol.aws.credentials import StaticCredentials
+from lae_protocol.aws.sigv4 import Credentials
+from lae_protocol.secret import Secret
+from lae_storage.s3.interface import (
+    Bytes,
+    ConditionFailed,
+    Denied,
+    Unavailable,
+    Unclear,
+)
+from lae_storage.s3.over_http import ATTEMPTS, BucketPlace, HttpStore
+
+KEYS = Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))
+Script = Callable[[Any], Any]
+
+
+class Scripted(Resource):
+    """Answers each request by the next step, the last one again and again."""
+
+    isLeaf = True
+
+    def __init__(self, *steps: Script) -> None:
+        super().__init__()
+        self.steps = list(steps)
+        self.seen: list[Any] = []
+
+    def render(self, request: Any) -> Any:
+        content = request.content.read()
+        self.seen.append((request.method.decode(), request.uri.decode(), content))
+        self.headers = request.requestHeaders
+        step = self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+        return step(request)
+
+
+def status(code: int, body: bytes = b"", **headers: str) -> Script:
+    def step(request: Any) -> bytes:
+        request.setResponseCode(code)
+        for name, value in headers.items():
+            request.setHeader(name.replace("_", "-"), value)
+        return body
+
+    return step
+
+
+def error(code: int, name: str) -> Script:
+    return status(code, f"<Error><Code>{name}</Code></Error>".encode())
+
+
+def hang(request: Any) -> int:
+    return NOT_DONE_YET
+
+
+def cut(request: Any) -> int:
+    """The connection ends in the middle of the answer."""
+    request.setHeader("content-length", "100")
+    request.write(b"only this")
+    request.channel.loseConnection()
+    return NOT_DONE_YET
+
+
+OK = status(200, b"hello", etag='"e"')
+
+
+class Asking:
+    """A store on a scripted server, with a clock."""
+
+    def __init__(self, *steps: Script, endpoint: str | None = "http://s3.test") -> None:
+        self.server, self.clock = Scripted(*steps), Clock()
+        self.agent = RequestTraversalAgent(self.server)
+        place = BucketPlace("bkt", "eu-west-1", endpoint, "p/")
+        self.store = HttpStore(
+            self.clock, self.agent, StaticCredentials(KEYS), place, rng=Random(0)
+        )
+
+    def now(self, asking: Deferred[Any]) -> Any:
+        """The answer, while time goes on."""
+        found: list[Any] = []
+        asking.addBoth(found.append)
+        for _ in range(1000):
+            if found:
+                break
+            self.agent.flush()
+            self.clock.advance(1)
+        assert found, "no answer"
+        if isinstance(found[0], Failure):
+            found[0].raiseException()
+        return found[0]
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [error(503, "SlowDown"), error(500, "InternalError"), cut, hang, status(502)],
+)
+def test_reads_are_repeated(trouble: Script) -> None:
+    """A read outlives throttling, failures, a cut body and silence."""
+    asking = Asking(trouble, trouble, OK)
+    assert asking.now(asking.store.get("k")).data == b"hello"
+    assert len(asking.server.seen) == 3
+
+
+@pytest.mark.parametrize("trouble", [error(503, "SlowDown"), cut, hang])
+def test_reads_end(trouble: Script) -> None:
+    """Tries are bounded, and the end is an error that says: later."""
+    asking = Asking(trouble)
+    with pytest.raises(Unavailable):
+        asking.now(asking.store.get("k"))
+    assert len(asking.server.seen) == ATTEMPTS
+
+
+@pytest.mark.parametrize("trouble", [error(500, "InternalError"), hang])
+@pytest.mark.parametrize("condition", [{"if_absent": True}, {"if_match": '"e"'}])
+def test_a_conditional_put_is_sent_once(trouble: Script, condition: Any) -> None:
+    """Where the reply does not tell, it is not repeated: its fate is unclear."""
+    asking = Asking(trouble)
+    with pytest.raises(Unclear):
+        asking.now(asking.store.put("k", Bytes(b"x"), {}, **condition))
+    assert len(asking.server.seen) == 1
+
+
+def test_a_throttled_conditional_put_is_sent_again() -> None:
+    """SlowDown says that nothing was done."""
+    asking = Asking(error(503, "SlowDown"), status(200, etag='"new"'))
+    put = asking.store.put("k", Bytes(b"x"), {}, if_absent=True)
+    assert asking.now(put) == '"new"'
+
+
+def test_a_put_without_condition_is_repeated() -> None:
+    """The same bytes under the same name may be sent again."""
+    asking = Asking(error(500, "InternalError"), hang, status(200, etag='"new"'))
+    assert asking.now(asking.store.put("k", Bytes(b"x" * 300_000), {})) == '"new"'
+    assert [len(body) for _, _, body in asking.server.seen] == [300_000] * 3
+
+
+def test_if_match_on_a_missing_object() -> None:
+    """AWS answers 404: the condition failed; where the bucket is gone, all is lost."""
+    asking = Asking(error(404, "NoSuchKey"), error(404, "NoSuchBucket"))
+    with pytest.raises(ConditionFailed):
+        asking.now(asking.store.put("k", Bytes(b"x"), {}, if_match='"e"'))
+    with pytest.raises(Denied):
+        asking.now(asking.store.put("k", Bytes(b"x"), {}, if_match='"e"'))
+
+
+def test_what_is_sent() -> None:
+    """Conditions, metadata and the signature are in the headers; nothing is refused
+    for its name.
+    """
+    asking = Asking(status(200, etag='"new"'))
+    put = asking.store.put("a b/c", Bytes(b"x"), {"s4-writer": "t"}, if_match='"e"')
+    asking.now(put)
+    sent = asking.server.headers
+    assert asking.server.seen[0][1] == "/bkt/p/a%20b/c"
+    assert sent.getRawHeaders("if-match") == ['"e"']
+    assert sent.getRawHeaders("x-amz-meta-s4-writer") == ["t"]
+    (authorization,) = sent.getRawHeaders("authorization")
+    assert "/eu-west-1/s3/aws4_request" in authorization
+    assert "x-amz-meta-s4-writer" in authorization
+
+
+def test_the_address_on_aws() -> None:
+    """Without an endpoint the bucket's own host name is asked, over TLS."""
+    place = BucketPlace("bkt", "eu-west-1")
+    assert place.url("k/1", {}) == "https://bkt.s3.eu-west-1.amazonaws.com/k/1"
+
+
+def test_a_put_whose_answers_text_is_cut() -> None:
+    """Status and ETag of a put say enough."""
+
+    def cut_text(request: Any) -> int:
+        request.setHeader("etag", '"new"')
+        return cut(request)
+
+    asking = Asking(cut_text)
+    assert asking.now(asking.store.put("k", Bytes(b"x"), {}, if_absent=True)) == '"new"'
