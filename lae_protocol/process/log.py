@@ -24,6 +24,7 @@ from twisted.logger import (
 )
 from twisted.python.components import Componentized
 from twisted.python.logfile import LogFile
+from twisted.python.reflect import safe_str
 
 from lae_protocol.process.redaction import redact
 
@@ -37,7 +38,17 @@ _CHATTER = ("twisted.web.client._HTTP11ClientFactory", "txaws.client.base")
 
 
 def _field(value: Any) -> Any:
-    return value if isinstance(value, (int, float, bool, type(None))) else str(value)
+    if isinstance(value, (int, bool, type(None))):
+        return value
+    # Also what cannot be printed, and numbers that JSON does not have.
+    return _clean(safe_str(value))  # type: ignore[no-untyped-call]
+
+
+def _clean(text: str) -> str:
+    """Redact before JSON escapes the ends of lines, where secrets like to begin; and
+    spare the file half characters.
+    """
+    return redact(text).encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _traceback(event: LogEvent) -> str | None:
@@ -61,15 +72,15 @@ def as_json(event: LogEvent) -> str:
         "at": _when(event),
         "level": _level(event),
         "from": event.get("log_namespace", ""),
-        "message": formatEvent(event),
+        "message": _clean(formatEvent(event)),
     }
     for key, value in event.items():
         if not key.startswith("log_") and key not in _NOISE and key not in line:
             line[key] = _field(value)
     traceback = _traceback(event)
     if traceback is not None:
-        line["traceback"] = traceback
-    return redact(json.dumps(line, ensure_ascii=False)) + "\n"
+        line["traceback"] = _clean(traceback)
+    return json.dumps(line, ensure_ascii=False) + "\n"
 
 
 def as_text(event: LogEvent) -> str:
@@ -78,7 +89,7 @@ def as_text(event: LogEvent) -> str:
         f"{_when(event)} {_level(event):8} "
         f"[{event.get('log_namespace', '')}] {formatEvent(event)}\n"
     )
-    return redact(text + (_traceback(event) or ""))
+    return _clean(text + (_traceback(event) or ""))
 
 
 def observer(out: TextIO, form: LogFormat) -> FilteringLogObserver:

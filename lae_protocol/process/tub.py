@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +14,27 @@ KEEPALIVE, DISCONNECT = 10, 30
 RECONNECT_AT_MOST, RECONNECT_FIRST = 5.0, 0.2
 
 
+def _kept(certificate: Path) -> bytes:
+    """The PEM text in the file; made at need, whole and private from its first byte."""
+    if not certificate.exists():
+        text: bytes = Tub().getCertData()
+        fresh = certificate.with_name(f"{certificate.name}.{os.getpid()}.new")
+        with os.fdopen(os.open(fresh, os.O_CREAT | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.rename(certificate)
+    certificate.chmod(0o600)
+    return certificate.read_bytes()
+
+
 def make_tub(certificate: Path | None = None, pem: bytes | None = None) -> Any:
     """Make a Tub: from a file that is made at need, from PEM text, or ephemeral.
 
     Gifts are refused (a peer could make us connect anywhere), tracebacks and types of
     exceptions stay here, and a dead peer is noticed.
     """
-    if certificate is not None:
-        tub = Tub(certFile=str(certificate))
-        certificate.chmod(0o600)
-    else:
-        tub = Tub(certData=pem)
+    tub = Tub(certData=pem if certificate is None else _kept(certificate))
     tub.unsafeTracebacks = False
     for name, value in (
         ("accept-gifts", False),

@@ -1,0 +1,244 @@
+"""The log: redacted JSON lines, and twistd's own options go on working."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.logger import Logger
+
+from lae_protocol.process.log import as_json, as_text, observer
+from lae_protocol.secret import Secret
+
+FURL = "pb://" + "a2" * 16 + "@h.example:3456/swissnumswissnum"
+SECRETS = [FURL, "sk_live_abcdefgh12345678", "AKIAABCDEFGHIJKLMNOP", "4242424242424242"]
+
+PLUGIN = """
+from twisted.application.service import IServiceMaker
+from twisted.logger import Logger
+from twisted.plugin import IPlugin
+from twisted.python import log, usage
+from zope.interface import implementer
+from lae_protocol.process.log import LoggedService
+from twisted.application.service import Service
+
+FURL = "%s"
+
+class Talking(Service):
+    def startService(self):
+        logger = Logger()
+        logger.info("a furl: {furl}", furl=FURL)
+        log.msg("as of old: " + FURL)
+        try:
+            raise RuntimeError("with " + FURL)
+        except RuntimeError:
+            logger.failure("it failed")
+        logger.info("up")
+
+@implementer(IServiceMaker, IPlugin)
+class Maker:
+    tapname, description = "logged-test", "writes a log"
+    class options(usage.Options):
+        optParameters = [["format", None, "json"]]
+    def makeService(self, options):
+        made = LoggedService(options.parent, options["format"])
+        Talking().setServiceParent(made)
+        return made
+
+maker = Maker()
+""".replace("%s", FURL)
+
+
+def line_of(**event: Any) -> dict[str, Any]:
+    text = as_json({"log_time": 0, "log_format": "{m}", "m": "x"} | event)
+    assert text.count("\n") == 1
+    return json.loads(text)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "around", ["{}", " {} ", "\n{}\n", "'{}'", '"{}"', "\t{}", "é{}é "]
+)
+def test_redacted_wherever_it_stands(secret, around) -> None:
+    """A secret in a message, a field or a traceback is not written, at a line's start too."""
+    text = around.format(secret)
+    if around.startswith("é") and not secret.startswith("pb"):
+        pytest.skip("a letter before it makes it another word")
+    assert secret not in as_json({"log_format": "{m}", "m": text})
+    assert secret not in as_json({"log_format": "x", "field": [text]})
+    assert secret not in as_text({"log_format": "{m}", "m": text})
+    out = StringIO()
+    logger = Logger(observer=observer(out, "json"))
+    try:
+        raise RuntimeError(text)
+    except RuntimeError:
+        logger.failure("failed")
+    assert secret not in out.getvalue()
+
+
+def test_shape() -> None:
+    """A line has its time, level, place and message, then the fields of the event."""
+    line = line_of(log_namespace="here", signup_id="su1", count=3, ok=True, none=None)
+    assert line == {
+        "at": "1970-01-01T00:00:00.000+00:00",
+        "level": "info",
+        "from": "here",
+        "message": "x",
+        "m": "x",
+        "signup_id": "su1",
+        "count": 3,
+        "ok": True,
+        "none": None,
+    }
+
+
+class Unprintable:
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "two\nlines",
+        "half \ud800 character",
+        float("nan"),
+        Secret("word"),
+        b"bytes",
+        Unprintable(),
+    ],
+)
+def test_odd_values(value) -> None:
+    """Whatever a field holds, one line of valid JSON is written as UTF-8."""
+    text = as_json({"log_format": "x", "field": value})
+    text.encode()
+    json.loads(text, parse_constant=pytest.fail)
+
+
+@given(st.text(max_size=60), st.text(max_size=60))
+def test_any_text(message, field) -> None:
+    """Any message is one line of JSON."""
+    line = line_of(m=message, field=field)
+    assert isinstance(line["message"], str)
+
+
+def test_a_field_cannot_forge(  # a field named like ours
+) -> None:
+    """An event's fields cannot take the place of its time and level."""
+    assert line_of(level="none", at="never")["level"] == "info"
+
+
+def twistd(folder: Path, *options: str, form: str = "json") -> subprocess.Popen[str]:
+    plugins = folder / "twisted" / "plugins"
+    plugins.mkdir(parents=True, exist_ok=True)
+    (plugins / "logged_test.py").write_text(PLUGIN)
+    return subprocess.Popen(
+        [
+            Path(sys.executable).with_name("twistd"),
+            *options,
+            "logged-test",
+            "--format",
+            form,
+        ],
+        cwd=folder,
+        env=os.environ | {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for(path: Path, word: str, seconds: float = 60) -> str:
+    """What the file holds, once *word* is in it."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if path.exists() and word in path.read_text():
+            return path.read_text()
+        time.sleep(0.05)
+    raise AssertionError(f"no {word!r} in {path.name}")
+
+
+def test_twistd(tmp_path) -> None:
+    """``twistd -n --logfile --pidfile``: redacted JSON in the file, the pid beside it."""
+    log, pid = tmp_path / "my.log", tmp_path / "my.pid"
+    running = twistd(tmp_path, "-n", "--logfile", str(log), "--pidfile", str(pid))
+    try:
+        text = wait_for(log, '"up"')
+        assert int(pid.read_text()) == running.pid
+        lines = [json.loads(line) for line in text.splitlines()]
+        assert FURL not in text
+        assert "pb://[redacted]" in text
+        messages = [line["message"] for line in lines]
+        assert "a furl: pb://[redacted]" in messages
+        assert "as of old: pb://[redacted]" in messages
+        (failed,) = (line for line in lines if line["message"] == "it failed")
+        assert failed["level"] == "critical"
+        assert "RuntimeError: with pb://[redacted]" in failed["traceback"]
+    finally:
+        running.send_signal(signal.SIGTERM)
+        out, _ = running.communicate(timeout=20)
+    assert FURL not in out
+    assert not pid.exists()
+    assert not (tmp_path / "twistd.log").exists()
+
+
+def test_twistd_in_the_foreground(tmp_path) -> None:
+    """``twistd -n`` alone writes the same lines to its standard output."""
+    running = twistd(tmp_path, "-n", "--pidfile=", form="text")
+    seen = []
+    for line in running.stdout:
+        seen.append(line)
+        if line.rstrip().endswith("] up"):
+            break
+    running.send_signal(signal.SIGTERM)
+    out, _ = running.communicate(timeout=20)
+    whole = "".join(seen) + out
+    assert "a furl: pb://[redacted]" in whole
+    assert FURL not in whole
+    assert not (tmp_path / "twistd.pid").exists()
+
+
+def test_twistd_in_the_background(tmp_path) -> None:
+    """A daemonised twistd logs to its file, keeps its pid file, and ends at SIGTERM."""
+    log, pid = tmp_path / "my.log", tmp_path / "my.pid"
+    starting = twistd(tmp_path, "--logfile", str(log), "--pidfile", str(pid))
+    starting.communicate(timeout=60)
+    text = wait_for(log, '"up"')
+    assert FURL not in text
+    number = int(wait_for(pid, ""))
+    assert number != starting.pid
+    os.kill(number, signal.SIGTERM)
+    wait_for(log, "Server Shut Down")
+    end = time.monotonic() + 20
+    while pid.exists() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert not pid.exists()
+
+
+def test_own_logger_wins(tmp_path) -> None:
+    """With ``--logger`` the user's observer is the one that is used."""
+    (tmp_path / "mine.py").write_text(
+        "def make():\n"
+        "    def observe(event):\n"
+        "        with open('mine.txt', 'a') as f: f.write('seen\\n')\n"
+        "    return observe\n"
+    )
+    running = twistd(tmp_path, "-n", "--pidfile=", "--logger", "mine.make")
+    try:
+        wait_for(tmp_path / "mine.txt", "seen\nseen\nseen")
+    finally:
+        running.send_signal(signal.SIGTERM)
+        out, _ = running.communicate(timeout=20)
+    assert '"message"' not in out
