@@ -75,8 +75,10 @@ class Wiring:
     def inside(self) -> Inside:
         """Wire it: the routine, what feeds it, and what others may ask."""
         settings, state = self.settings, self.settings.state
-        hosts_tub = serving_tub(settings.hosts_tub, state / "hosts.pem")
-        private_tub = serving_tub(settings.private_tub, state / "private.pem")
+        hosts_tub = serving_tub(self.reactor, settings.hosts_tub, state / "hosts.pem")
+        private_tub = serving_tub(
+            self.reactor, settings.private_tub, state / "private.pem"
+        )
         shop = self._workshop(hosts_tub)
         crew = Crew(shop)
         settlement = Settlement(shop, crew.nudge)

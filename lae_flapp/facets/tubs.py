@@ -13,9 +13,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
+from twisted.internet.endpoints import serverFromString
+
 from lae_flapp.facets.hosts import BootstrapFacet, HostDesk, HostFacet
 from lae_flapp.settings import TubSettings
 from lae_protocol.ids import base32
+from lae_protocol.process.crowd import BoundedEndpoint
 from lae_protocol.process.tub import make_tub
 from lae_protocol.secret import Secret
 
@@ -24,10 +27,15 @@ from lae_protocol.secret import Secret
 _NAME = re.compile(r"(?P<kind>[bho])[a-z2-7]{52}\Z")
 
 
-def serving_tub(settings: TubSettings, certificate: Path) -> Any:
+#: Connections at the same time: every customer's host keeps one.
+MOST_CONNECTIONS = 4000
+
+
+def serving_tub(reactor: Any, settings: TubSettings, certificate: Path) -> Any:
     """Make a Tub with its kept certificate, on its kept port; not started yet."""
     tub = make_tub(certificate)
-    tub.listenOn(settings.listen)
+    endpoint = serverFromString(reactor, settings.listen)  # type: ignore[no-untyped-call]
+    tub.listenOn(BoundedEndpoint(reactor, endpoint, MOST_CONNECTIONS))
     tub.setLocation(settings.location)
     return tub
 

@@ -1,0 +1,77 @@
+"""A limit on connections, before anybody has said who they are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import (
+    IListeningPort,
+    IProtocolFactory,
+    IReactorFDSet,
+    IStreamServerEndpoint,
+)
+from twisted.internet.protocol import Factory
+from twisted.logger import Logger
+from zope.interface import implementer
+
+
+class _Bounded(Factory):
+    """Lets *inner* build protocols while there are few enough connections.
+
+    They are counted at the reactor.  To wrap each protocol would be simpler, but
+    Foolscap exchanges its protocol for another one when it has negotiated.
+    """
+
+    noisy = False
+    _log = Logger()
+
+    def __init__(
+        self, reactor: IReactorFDSet, inner: IProtocolFactory, most: int
+    ) -> None:
+        self._reactor, self._inner, self._most = reactor, inner, most
+        self.port: IListeningPort | None = None
+        self._full = False
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """A protocol, or None: the connection is then closed at once."""
+        readers = self._reactor.getReaders()
+        now = sum(getattr(r, "server", None) is self.port for r in readers)
+        if now >= self._most:
+            if not self._full:
+                self._log.warn("{count} connections: no more are taken", count=now)
+            self._full = True
+            return None
+        self._full = False
+        return self._inner.buildProtocol(addr)
+
+    def doStart(self) -> None:
+        """Start both."""
+        super().doStart()  # type: ignore[no-untyped-call]
+        self._inner.doStart()
+
+    def doStop(self) -> None:
+        """Stop both."""
+        super().doStop()  # type: ignore[no-untyped-call]
+        self._inner.doStop()
+
+
+@implementer(IStreamServerEndpoint)
+class BoundedEndpoint:
+    """An endpoint that takes at most *most* connections at the same time."""
+
+    def __init__(
+        self, reactor: IReactorFDSet, inner: IStreamServerEndpoint, most: int
+    ) -> None:
+        self._reactor, self._inner, self._most = reactor, inner, most
+
+    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
+        """Listen; see :class:`IStreamServerEndpoint`."""
+        bounded = _Bounded(self._reactor, factory, self._most)
+
+        def listening(port: IListeningPort) -> IListeningPort:
+            bounded.port = port
+            return port
+
+        waiting: Deferred[Any] = self._inner.listen(bounded)
+        return waiting.addCallback(listening)
