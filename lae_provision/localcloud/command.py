@@ -71,6 +71,9 @@ def _prepared(state_dir: Path | None, *, clean: bool) -> Path:
 @click.option("--visibility", default=0.0, help="Seconds new instances are unseen.")
 @click.option("--profile-delay", default=0.0, help="The same for instance profiles.")
 @click.option("--credential-seconds", default=3600, help="Of the instances' keys.")
+@click.option(
+    "--remove-terminated", is_flag=True, help="Remove directories of ended instances."
+)
 def aws(state_dir: Path | None, *, clean: bool, **chosen: Any) -> None:
     """AWS and S3: moto and SeaweedFS behind our fronts, instances that boot."""
     _run_cloud(_prepared(state_dir, clean=clean), _aws_told, **chosen)
@@ -147,7 +150,10 @@ def _run_cloud(folder: Path, told: Callable[[Any], str], **chosen: Any) -> None:
             visibility=chosen.get("visibility", 0.0),
             profile=chosen.get("profile_delay", 0.0),
         ),
-        booter=BooterOptions(credential_seconds=chosen.get("credential_seconds", 3600)),
+        booter=BooterOptions(
+            credential_seconds=chosen.get("credential_seconds", 3600),
+            keep_terminated=not chosen.get("remove_terminated", False),
+        ),
     )
 
     def started(facts: Any) -> str:

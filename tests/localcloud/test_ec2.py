@@ -333,6 +333,32 @@ def test_signatures_and_policies_are_checked(launcher: Launcher) -> None:
     assert cloud.client("sts", poor).get_caller_identity()["Arn"].endswith(name)
 
 
+def test_a_role_is_assumed_by_whom_it_trusts(launcher: Launcher) -> None:
+    """A role for instances is refused to a user; one that trusts the account is not."""
+    cloud = launcher.cloud
+    sts, iam = cloud.client("sts"), cloud.client("iam")
+    role = iam.get_role(RoleName=make_profile(cloud))["Role"]
+    asked = {"RoleArn": role["Arn"], "RoleSessionName": "us"}
+    assert code_of(sts.assume_role, **asked) == "AccessDenied"
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+        "Action": "sts:AssumeRole",
+    }
+    iam.update_assume_role_policy(
+        RoleName=role["RoleName"],
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
+    )
+    keys = sts.assume_role(**asked)["Credentials"]
+    session = {
+        "aws_access_key_id": keys["AccessKeyId"],
+        "aws_secret_access_key": keys["SecretAccessKey"],
+        "aws_session_token": keys["SessionToken"],
+    }
+    named = cloud.client("sts", session).get_caller_identity()["Arn"]
+    assert f"assumed-role/{role['RoleName']}" in named
+
+
 def read(url: str, method: str = "GET", **headers: str) -> tuple[int, bytes]:
     named = {k.replace("_", "-"): v for k, v in headers.items()}
     request = urllib.request.Request(url, method=method, headers=named)

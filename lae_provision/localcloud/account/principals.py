@@ -166,6 +166,45 @@ def _trusts_ec2(document: str) -> bool:
     return False
 
 
+def check_trust(moto: Moto, principal: Principal, role_arn: str) -> None:
+    """A role is assumed by those whom it trusts; raises :class:`ApiError`."""
+    roles = moto.backend("iam").roles.values()
+    role = next((r for r in roles if r.arn == role_arn), None)
+    trust = {} if role is None else json.loads(role.assume_role_policy_document)
+    about_us = seen_by(principal, trust)
+    statements = [{"Resource": "*", **s} for s in about_us["Statement"]]
+    if not is_allowed(Ask("sts:AssumeRole", role_arn), [{"Statement": statements}]):
+        raise ApiError(
+            403,
+            "AccessDenied",
+            f"User: {principal.arn} is not authorized to perform: sts:AssumeRole"
+            f" on resource: {role_arn}",
+        )
+
+
+def seen_by(principal: Principal, policy: Policy) -> Policy:
+    """A resource's policy: the statements about this principal, without saying so."""
+    statements = policy.get("Statement", ())
+    return {
+        "Statement": [
+            {k: v for k, v in statement.items() if k != "Principal"}
+            for statement in (
+                [statements] if isinstance(statements, dict) else statements
+            )
+            if _is_about(principal, statement.get("Principal"))
+        ]
+    }
+
+
+def _is_about(principal: Principal, named: Any) -> bool:
+    if named == "*":
+        return True
+    accounts = named.get("AWS", []) if isinstance(named, dict) else []
+    names = accounts if isinstance(accounts, list) else [accounts]
+    all_of_us = {"*", ACCOUNT_ID, f"arn:aws:iam::{ACCOUNT_ID}:root"}
+    return bool(all_of_us & set(names)) or principal.arn in names
+
+
 def arn(kind: str, name: str) -> str:
     """An IAM ARN of this account: ``arn("role", "/s4/x")``."""
     return f"arn:aws:iam::{ACCOUNT_ID}:{kind}{name}"

@@ -14,7 +14,11 @@ from twisted.logger import Logger
 from lae_provision.localcloud.account.asks import asks_of
 from lae_provision.localcloud.account.calls import Call, call_of
 from lae_provision.localcloud.account.moto import Moto
-from lae_provision.localcloud.account.principals import authenticate, find_principal
+from lae_provision.localcloud.account.principals import (
+    authenticate,
+    check_trust,
+    find_principal,
+)
 from lae_provision.localcloud.account.signature import Authorization
 from lae_provision.localcloud.exchange import (
     ApiError,
@@ -104,6 +108,9 @@ class Gate:
         if asked.said.region not in (self._moto.region, "us-east-1"):
             raise ApiError(400, "SignatureDoesNotMatch", "this is another region")
         principal.require(asks_of(self._moto, asked.call, asked.request))
+        if asked.call.action == "AssumeRole":
+            role_arn = asked.call.params.get("RoleArn", "")
+            check_trust(self._moto, principal, role_arn)
         if asked.call.service == "ec2":
             return self._ec2.answer(asked.call, asked.request)
         return self._moto.call(asked.request)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
-from lae_provision.localcloud.account.moto import ACCOUNT_ID, Moto
+from lae_provision.localcloud.account.moto import Moto
 from lae_provision.localcloud.account.policy import Ask, Policy, is_allowed
-from lae_provision.localcloud.account.principals import Principal, find_principal
-from lae_provision.localcloud.exchange import ApiError
+from lae_provision.localcloud.account.principals import (
+    Principal,
+    find_principal,
+    seen_by,
+)
 
 
 class Permissions:
@@ -47,7 +49,7 @@ class Permissions:
             policy = await self._moto.run(_bucket_policy, self._moto, bucket)
             if before == self._changes:
                 self._policies[bucket] = policy
-        own = () if policy is None else (_as_seen_by(principal, policy),)
+        own = () if policy is None else (seen_by(principal, policy),)
         for ask in asks:
             # In one account a bucket's policy can allow as well as deny.
             principal.require([ask], also=own)
@@ -65,29 +67,3 @@ def _bucket_policy(moto: Moto, bucket: str) -> Policy | None:
     text = held.policy
     policy: Policy = json.loads(text)
     return policy
-
-
-def _as_seen_by(principal: Principal, policy: Policy) -> Policy:
-    """The statements that are about this principal, without saying so."""
-    statements = policy.get("Statement", ())
-    return {
-        "Statement": [
-            {k: v for k, v in statement.items() if k != "Principal"}
-            for statement in (
-                [statements] if isinstance(statements, dict) else statements
-            )
-            if _is_about(principal, statement.get("Principal"))
-        ]
-    }
-
-
-def _is_about(principal: Principal, named: Any) -> bool:
-    if named == "*":
-        return True
-    if not isinstance(named, dict) or "AWS" not in named:
-        raise ApiError(
-            500, "UnjudgeablePolicy", "a bucket policy for something but AWS accounts"
-        )
-    names = named["AWS"] if isinstance(named["AWS"], list) else [named["AWS"]]
-    all_of_us = {"*", ACCOUNT_ID, f"arn:aws:iam::{ACCOUNT_ID}:root"}
-    return bool(all_of_us & set(names)) or principal.arn in names
