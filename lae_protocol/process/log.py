@@ -41,7 +41,7 @@ def _field(value: Any) -> Any:
     if isinstance(value, (int, bool, type(None))):
         return value
     # Also what cannot be printed, and numbers that JSON does not have.
-    return _clean(safe_str(value))  # type: ignore[no-untyped-call]
+    return _clean(safe_str(value))
 
 
 def _clean(text: str) -> str:
