@@ -14,7 +14,7 @@ from attrs import define
 from twisted.logger import Logger
 
 from lae_flapp.checkout.offer import Accepted, consider
-from lae_flapp.checkout.settlement import Settlement
+from lae_flapp.checkout.settlement import CHECKOUT, Settlement
 from lae_flapp.checkout.turns import Turns
 from lae_flapp.journal import (
     capacity,
@@ -188,7 +188,7 @@ class CheckoutDesk:
         A request without an answer is sent again as it stands; where it is refused by
         now (its end is too near), the next attempt follows.
         """
-        key = EffectKey(signup.signup_id, "checkout", "open")
+        key = EffectKey(signup.signup_id, CHECKOUT, "open")
         effect = await self._journal.write(self._begun, signup, key)
         crash_point(BEFORE_OPENING)
         request = self._request(effect)
@@ -198,6 +198,7 @@ class CheckoutDesk:
             await self._journal.write(effects.fail, effect.number, str(e))
             self._log.error("no Checkout session: {problem}", problem=str(e))
             if effect.tries:
+                await self._expire_unheard(signup.signup_id)
                 return await self._open(signup)
             raise _no(
                 "try-later", "The payment service refused; we look at it."
@@ -209,6 +210,17 @@ class CheckoutDesk:
         crash_point(AFTER_OPENING)
         await self._journal.write(self._opened, effect, session)
         return session.url or f"{self._selling.site_url}/signup/{signup.signup_id}"
+
+    async def _expire_unheard(self, signup_id: SignupId) -> None:
+        """An earlier try may have opened a session whose reply was lost."""
+        try:
+            for session in await self._payments.find_sessions(signup_id):
+                if session.status == "open":
+                    await self._payments.expire_session(session.session_id)
+                await self._settlement.settle(session.session_id, "owner")
+        except ProvisionError as e:
+            self._log.warn("cannot look for sessions: {problem}", problem=str(e))
+            raise _no("try-later", "The payment service does not answer.") from None
 
     def _begun(self, tx: WriteTx, signup: Signup, key: EffectKey) -> Effect:
         upcoming = effects.upcoming(tx, key)

@@ -11,12 +11,15 @@ from typing import Literal
 
 from twisted.logger import Logger
 
-from lae_flapp.journal import capacity, events, sessions, signups
+from lae_flapp.journal import capacity, effects, events, sessions, signups
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.signup import payment
 from lae_flapp.signup.doors import CheckoutSession
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.ids import SignupId
+
+#: The step of effects that open Checkout sessions.
+CHECKOUT = "checkout"
 
 Outcome = Literal["kept", "surplus", "unpaid", "expired", "foreign", "unknown"]
 
@@ -63,8 +66,23 @@ class Settlement:
                 await self.settle(session.session_id, who)
 
     async def reconcile(self) -> None:
-        """Look at all open sessions: webhooks are lost, and we may have been away."""
+        """Read Stripe: webhooks are lost, and we may have been away.
+
+        1. Sessions that were open when we last heard; 2. sessions whose id we never
+        heard, since the reply was lost.
+        """
         for session in await self._shop.journal.read(sessions.open_ones):
+            await self.settle(session.session_id, "reconciliation")
+        for effect in await self._shop.journal.read(effects.unfinished):
+            if effect.key.step == CHECKOUT:
+                await self._settle_unheard(effect.key.signup_id)
+
+    async def _settle_unheard(self, signup_id: SignupId) -> None:
+        shop = self._shop
+        found: tuple[CheckoutSession, ...] = await shop.outside(
+            "payments.find_sessions", lambda: shop.payments.find_sessions(signup_id)
+        )
+        for session in found:
             await self.settle(session.session_id, "reconciliation")
 
     @staticmethod

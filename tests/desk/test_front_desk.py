@@ -165,6 +165,27 @@ def test_lost_reply_of_the_session(desk, a_form):
     assert b"neil" not in effect.request
 
 
+def test_payment_in_a_session_of_a_lost_reply(desk, a_form):
+    """Reading Stripe finds a payment in a session whose id we never heard."""
+    register, owner = a_form()
+    desk.faults["payments.open_checkout"] = [Fault.REPLY_LOST]
+    assert desk.ask("register", register, RegisterAnswer).code == "try-later"
+    desk.account.pay("cs_1")
+    desk.restart()
+    answer(Deferred.fromCoroutine(desk.settlement.reconcile()))
+    assert desk.read(signups.get, owner.signup_id).state == "paid"
+
+
+def test_stale_request_of_a_lost_reply(desk, a_form):
+    """When the repeat of a request is refused, what it opened before is ended first."""
+    register, _ = a_form()
+    desk.faults["payments.open_checkout"] = [Fault.REPLY_LOST, Fault.REFUSED]
+    assert desk.ask("register", register, RegisterAnswer).code == "try-later"
+    told = desk.ask("register", register, RegisterAnswer)
+    assert told.checkout_url == "https://pay.invalid/cs_2"
+    assert [s.status for s in desk.account.sessions.values()] == ["expired", "open"]
+
+
 def test_refused_session(desk, a_form):
     """When the payment service refuses, the visitor is told, and may try again."""
     register, _ = a_form()
