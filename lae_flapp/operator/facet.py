@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 from attrs import define
 from foolscap.api import Referenceable
@@ -98,6 +98,8 @@ class OperatorFacet(Referenceable):
 
         def page(tx: ReadTx) -> Any:
             self._name(tx)
+            if asked.state is not None and asked.state not in get_args(SignupState):
+                return Refused("malformed", "there is no such state")
             try:
                 return listing.page(
                     tx,

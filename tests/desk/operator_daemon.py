@@ -155,7 +155,7 @@ async def main(folder: Path) -> None:
     port = allocate_tcp_port()
     location = f"127.0.0.1:{port}"
     settings = TubSettings(f"tcp:{port}:interface=127.0.0.1", location)
-    tub = serving_tub(settings, folder / "tub.pem")
+    tub = serving_tub(reactor, settings, folder / "tub.pem")
     hanging: dict[str, bool] = {}
     desk = OperatorDesk(
         clock=reactor,

@@ -1,0 +1,261 @@
+"""What an operator may ask, and who is one."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import Factory, define
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from lae_flapp.journal import events, inbox, operators, outbox, signups, switches
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.testing import answer, open_journal
+from lae_flapp.operator.facet import LONGEST_WAIT, OperatorDesk, OperatorFacet
+from lae_protocol import wire
+from lae_protocol.messages import (
+    VERSION,
+    AskHealth,
+    DetailAnswer,
+    Done,
+    DoneAnswer,
+    EventPage,
+    EventsAnswer,
+    EventsSince,
+    HealthAnswer,
+    ListSignups,
+    Named,
+    PageAnswer,
+)
+from lae_protocol.secret import Secret
+
+HERE = str(Path(__file__).parent)
+sys.path.insert(0, HERE)
+try:
+    from operator_daemon import fill, id_of
+finally:
+    sys.path.remove(HERE)
+
+ANN = Secret("o" + "a" * 52)
+STUCK = id_of(1)
+
+
+@define(slots=False)
+class Edge:
+    """A filled journal and the desk of its operators."""
+
+    folder: Path
+    clock: Clock = Factory(Clock)
+    retried: list[str] = Factory(list)
+    closed: str | None = None
+    journal: Journal = None
+    desk: OperatorDesk = None
+
+    def start(self) -> None:
+        self.clock.advance(1_795_000_000)
+        self.journal = open_journal(self.folder, self.clock)
+        self.write(fill)
+        self.write(operators.add, "ann", ANN, "test")
+        self.desk = OperatorDesk(
+            clock=self.clock,
+            journal=self.journal,
+            retry=self.retried.append,
+            environment="test",
+            release="1.2",
+            started_at=datetime.fromtimestamp(self.clock.seconds(), UTC),
+            canary_opened=lambda: self.closed is None,
+            closed_because=lambda: self.closed,
+        )
+
+    def write(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        return answer(self.journal.write(work, *args, **kwargs))
+
+    def begin(self, method: str, message: Any, who: Secret = ANN) -> Deferred[bytes]:
+        facet = OperatorFacet(self.desk, who)
+        data = message if isinstance(message, bytes) else wire.encode(message)
+        return getattr(facet, f"remote_{method}")(VERSION, b"rq1", data)
+
+    def ask(self, method: str, message: Any, union: Any, who: Secret = ANN) -> Any:
+        return wire.decode(union, answer(self.begin(method, message, who)))
+
+
+@pytest.fixture
+def edge(tmp_path: Path) -> Iterator[Edge]:
+    made = Edge(tmp_path / "journal")
+    made.start()
+    yield made
+    answer(Deferred.fromCoroutine(made.journal.close()))
+
+
+EVERYTHING = [
+    ("list_signups", ListSignups(), PageAnswer),
+    ("show_signup", Named(STUCK), DetailAnswer),
+    ("retry_signup", Named(STUCK), DoneAnswer),
+    ("events", EventsSince(STUCK), EventsAnswer),
+    ("events", EventsSince(None, 0, 20), EventsAnswer),
+    ("health", AskHealth(), HealthAnswer),
+]
+
+
+@pytest.mark.parametrize(("method", "message", "union"), EVERYTHING)
+def test_strangers(edge, method, message, union) -> None:
+    """A name that is nobody's, and a revoked one, get the same refusal of everything."""
+    stranger = edge.ask(method, message, union, Secret("o" + "z" * 52))
+    edge.write(operators.revoke, "ann", "bob")
+    revoked = edge.ask(method, message, union)
+    assert stranger == revoked
+    assert revoked.code == "unknown-operator"
+    assert edge.retried == []
+    assert "retry" not in [
+        e.kind for e in answer(edge.journal.read(events.since, STUCK, 0))
+    ]
+
+
+@pytest.mark.parametrize(("method", "message", "union"), EVERYTHING)
+def test_malformed(edge, method, message, union) -> None:
+    """Bytes that are no message are refused in each method."""
+    for data in (b"", b"[]", b'{"x":1}', b"\xff"):
+        assert edge.ask(method, data, union).code == "malformed"
+
+
+def test_pages(edge) -> None:
+    """Following the cursor shows every signup once, newest first, then ends."""
+    seen, cursor = [], None
+    while True:
+        page = edge.ask("list_signups", ListSignups(cursor=cursor, limit=5), PageAnswer)
+        assert len(page.rows) <= 5
+        seen += [row.signup_id for row in page.rows]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert seen == [id_of(n) for n in reversed(range(12))]
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ListSignups(cursor="'; DROP"),
+        ListSignups(cursor="-1"),
+        ListSignups(cursor="9" * 40),
+        ListSignups(cursor="\u0663"),
+    ],
+)
+def test_bad_cursors(edge, asked) -> None:
+    """A cursor that no page gave is refused, or is the end of the list."""
+    told = edge.ask("list_signups", asked, PageAnswer)
+    assert getattr(told, "code", "malformed") == "malformed"
+
+
+@pytest.mark.parametrize("limit", [-5, 0, 1, 10**12])
+def test_limits(edge, limit) -> None:
+    """No page is empty of what is there, or longer than a page may be."""
+    page = edge.ask("list_signups", ListSignups(limit=limit), PageAnswer)
+    assert 1 <= len(page.rows) <= 500
+
+
+def test_unknown_state(edge) -> None:
+    """A state that does not exist is refused; one that nobody is in is an empty page."""
+    told = edge.ask("list_signups", ListSignups(state="dead"), PageAnswer)
+    assert told.code == "malformed"
+    page = edge.ask("list_signups", ListSignups(state="refunded"), PageAnswer)
+    assert page.rows == ()
+
+
+@pytest.mark.parametrize("signup_id", [id_of(77), "", "su1", "' OR 1=1", STUCK + "\n"])
+def test_unknown_signup(edge, signup_id) -> None:
+    """An id that nobody has is said so, by every method that takes one."""
+    for method, message, union in (
+        ("show_signup", Named(signup_id), DetailAnswer),
+        ("retry_signup", Named(signup_id), DoneAnswer),
+        ("events", EventsSince(signup_id, 0, 20), EventsAnswer),
+    ):
+        assert edge.ask(method, message, union).code == "unknown-signup"
+    assert edge.retried == []
+
+
+def test_retry(edge) -> None:
+    """A retry is journaled under the operator's name, then wakes the worker."""
+    told = edge.ask("retry_signup", Named(STUCK), DoneAnswer)
+    assert isinstance(told, Done)
+    assert edge.retried == [STUCK]
+    last = answer(edge.journal.read(events.since, STUCK, 0))[-1]
+    assert (last.kind, last.who, last.public) == ("retry", "operator ann", False)
+
+
+def test_waiting_for_events(edge) -> None:
+    """A question with patience is answered when something happens, or at its end."""
+    page = edge.ask("events", EventsSince(STUCK), EventsAnswer)
+    asked = EventsSince(STUCK, page.last_number, 10**9)
+    waiting = edge.begin("events", asked)
+    edge.write(events.note, id_of(2), "of-another", "test")
+    assert not waiting.called
+    edge.write(events.note, STUCK, "more", "test")
+    told = wire.decode(EventsAnswer, answer(waiting))
+    assert [e.kind for e in told.events] == ["more"]
+
+    asked = EventsSince(STUCK, told.last_number, 10**9)
+    waiting = edge.begin("events", asked)
+    edge.clock.advance(LONGEST_WAIT - 1)
+    assert not waiting.called
+    edge.clock.advance(2)
+    end = wire.decode(EventsAnswer, answer(waiting))
+    assert end == EventPage((), told.last_number)
+    assert len(edge.journal._watchers) == 0
+
+
+def test_events_of_all(edge) -> None:
+    """Without a signup the events of all are told, and those of the whole deployment."""
+    page = edge.ask("events", EventsSince(None), EventsAnswer)
+    assert {e.signup_id for e in page.events} >= {STUCK, None}
+    later = edge.ask("events", EventsSince(None, page.last_number), EventsAnswer)
+    assert later == EventPage((), page.last_number)
+
+
+def test_closing_while_waiting(edge) -> None:
+    """A journal that closes ends the waits, without an error."""
+    page = edge.ask("events", EventsSince(STUCK), EventsAnswer)
+    waiting = edge.begin("events", EventsSince(STUCK, page.last_number, 20))
+    answer(Deferred.fromCoroutine(edge.journal.close()))
+    assert wire.decode(EventsAnswer, answer(waiting)).events == ()
+
+
+def test_health(edge) -> None:
+    """Health tells what waits, since when, and whether signups are taken."""
+    edge.clock.advance(90)
+    edge.write(inbox.take, "evt_1", "k", b"{}", "rq")
+    edge.write(outbox.put, STUCK, "active", "<1@s4.example>")
+    health = edge.ask("health", AskHealth(), HealthAnswer)
+    assert (health.inbox_waiting, health.outbox_waiting) == (1, 1)
+    assert health.oldest_unserved_seconds == 90
+    assert (health.signups_open, health.canary_opened) == (True, True)
+    assert (health.environment, health.release) == ("test", "1.2")
+    edge.write(switches.pause, "signups", "ann", "maintenance")
+    assert not edge.ask("health", AskHealth(), HealthAnswer).signups_open
+    edge.write(switches.resume, "signups", "ann")
+    edge.closed = "the seal does not open"
+    health = edge.ask("health", AskHealth(), HealthAnswer)
+    assert (health.signups_open, health.canary_opened) == (False, False)
+
+
+def test_nobody_waits(edge) -> None:
+    """With everybody served there is no oldest one."""
+
+    def served(tx: Any) -> None:
+        tx.run(signups.SIGNUPS.update().values(state="active"))
+
+    edge.write(served)
+    health = edge.ask("health", AskHealth(), HealthAnswer)
+    assert health.oldest_unserved_seconds is None
+
+
+def test_no_secrets(edge) -> None:
+    """What operators are told of a signup holds no request and no sealed byte."""
+    told = edge.ask("show_signup", Named(STUCK), DetailAnswer)
+    assert [e.attempt for e in told.effects] == [1, 2]
+    assert not hasattr(told.effects[0], "request")
+    assert "secret" not in wire.encode(told).decode()

@@ -1,0 +1,185 @@
+"""The daemon's Tubs over real Foolscap: who may call what, and how large it may be."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from foolscap.api import RemoteException, Violation
+from foolscap.util import allocate_tcp_port
+from twisted.internet import reactor
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+from twisted.trial.unittest import TestCase
+
+from lae_flapp.facets.furls import CustomerFurls
+from lae_flapp.facets.hosts import HostDesk
+from lae_flapp.facets.tubs import (
+    furl_of,
+    new_name,
+    serve_hosts,
+    serve_operators,
+    serving_tub,
+)
+from lae_flapp.journal.testing import open_journal
+from lae_flapp.settings import TubSettings
+from lae_protocol import wire
+from lae_protocol.furl import Furl
+from lae_protocol.host_messages import (
+    VERSION,
+    Claim,
+    ClaimAnswer,
+    Report,
+    ReportAnswer,
+)
+from lae_protocol.messages import Refused
+from lae_protocol.process.call import FacetRefused, call
+from lae_protocol.process.tub import make_tub
+from lae_provision.memory.cloud import Cloud
+from lae_provision.memory.doors import Line
+from lae_provision.memory.identities import MemoryIdentities, MemorySealer
+
+REPORT = Report("serving", datetime(2026, 11, 23, tzinfo=UTC), 0, 0, 0, None)
+NO_CLAIM = Claim(b"k" * 32, b"s" * 64, "i-1", "", None)
+
+
+class TubTests(TestCase):
+    async def asyncSetUp(self) -> None:
+        folder = Path(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, folder)
+        self.journal = open_journal(folder / "journal", Clock())
+        self.addCleanup(lambda: Deferred.fromCoroutine(self.journal.close()))
+        port = allocate_tcp_port()
+        self.location = f"127.0.0.1:{port}"
+        settings = TubSettings(f"tcp:{port}:interface=127.0.0.1", self.location)
+        self.tub = serving_tub(reactor, settings, folder / "tub.pem")
+        doors = MemoryIdentities(Line(Cloud(), Clock()))
+        self.desk = HostDesk(
+            journal=self.journal,
+            furls=CustomerFurls(self.journal, doors),
+            sealer=MemorySealer(),
+            s3_endpoint=None,
+            host_furl=str,
+            nudge=lambda _: None,
+            new_message_id=lambda: "<1@s4.example>",
+        )
+        self.client = make_tub()
+        for one in (self.tub, self.client):
+            one.startService()
+            self.addCleanup(one.stopService)
+
+    def furl(self, name: str) -> str:
+        return furl_of(self.tub, self.location, name)
+
+    async def reach(self, name: str) -> Any:
+        return await self.client.getReference(self.furl(name))
+
+    async def refused(self, name: str) -> str:
+        """How a name that is not served is refused."""
+        try:
+            await self.reach(name)
+        except RemoteException as e:
+            return str(e.failure.value) + str(e.failure.type)
+        raise AssertionError(f"{name} is served")
+
+    async def ask(self, name: str, method: str, message: Any, answer: Any) -> Any:
+        reference = await self.reach(name)
+        return await call(reactor, reference, method, VERSION, message, answer, 10)
+
+    async def test_furls(self) -> None:
+        """Furls of the Tub are of the plain form, and each name is another one."""
+        await self.asyncSetUp()
+        names = [new_name(kind) for kind in ("b", "f", "h", "o") for _ in range(3)]
+        self.assertEqual(len(set(names)), 12)
+        for name in names:
+            furl = Furl.parse(self.furl(name))
+            self.assertEqual(furl.hints, (self.location,))
+
+    async def test_strangers(self) -> None:
+        """A name that nobody was given is answered like one that is dead."""
+        await self.asyncSetUp()
+        serve_hosts(self.tub, self.desk)
+        told = await self.ask(new_name("b"), "claim", NO_CLAIM, ClaimAnswer)
+        self.assertEqual(told.code, "malformed")
+        told = await self.ask(new_name("h"), "report", REPORT, ReportAnswer)
+        self.assertEqual(told.code, "unknown-signup")
+
+    async def test_names_of_another_shape(self) -> None:
+        """Names that are none, or of another Tub's kinds, are all refused alike."""
+        await self.asyncSetUp()
+        serve_hosts(self.tub, self.desk)
+        good = new_name("b")
+        shapes = {
+            (await self.refused(name)).replace(f"'{name[:2]}'", "")
+            for name in (good[:-1], good + "a", new_name("o"), new_name("f"), "x", "b")
+        }
+        # Foolscap's own words, but for the two letters that it repeats.
+        self.assertEqual(len(shapes), 1, shapes)
+
+    async def test_operators_tub(self) -> None:
+        """The private Tub asks the facet of an operator's name, and of no other."""
+        await self.asyncSetUp()
+        asked: list[str] = []
+
+        def facet(swissnum: Any) -> None:
+            asked.append(swissnum.reveal())
+
+        serve_operators(self.tub, facet)
+        name = new_name("o")
+        for one in (name, new_name("h"), new_name("b"), name + "a"):
+            await self.refused(one)
+        self.assertEqual(asked, [name])
+
+    async def test_another_kind_of_facet(self) -> None:
+        """A method of another facet is refused, whatever the name is."""
+        await self.asyncSetUp()
+        serve_hosts(self.tub, self.desk)
+        for name, method in ((new_name("h"), "claim"), (new_name("b"), "report")):
+            with self.assertRaises(FacetRefused):
+                await self.ask(name, method, NO_CLAIM, ClaimAnswer)
+
+    async def test_50_megabytes(self) -> None:
+        """A report of 50 MB is refused by the constraint, before anybody reads it."""
+        await self.asyncSetUp()
+        serve_hosts(self.tub, self.desk)
+        name = new_name("h")
+        reference = await self.reach(name)
+        # As a hostile peer would: without the interface that stops our own side.
+        reference.tracker.interfaceName = None
+        reference.tracker.interface = None
+        hostile = reference.callRemote("report", VERSION, b"rq1", b"x" * 50_000_000)
+        with self.assertRaises(RemoteException) as e:
+            await hostile
+        # Said by the other end: it has not stored the argument.
+        self.assertIn("Violation", repr(e.exception))
+        # The Tub goes on for others, and for the same peer.
+        told = await self.ask(name, "report", REPORT, ReportAnswer)
+        self.assertIsInstance(told, Refused)
+
+    async def test_hostile_arguments(self) -> None:
+        """Arguments of other kinds are refused by the interface; nothing is called."""
+        await self.asyncSetUp()
+        serve_hosts(self.tub, self.desk)
+        reference = await self.reach(new_name("h"))
+        reference.tracker.interfaceName = None
+        reference.tracker.interface = None
+        good = wire.encode(REPORT)
+        for method, arguments in (
+            ("report", ("1", b"rq1", good)),
+            ("report", (1, b"r" * 65, good)),
+            ("report", (1, b"rq1", {"a": good})),
+            ("report", (1, b"rq1", good, 1)),
+            ("report", ()),
+            ("delete_everything", (1, b"rq1", good)),
+            ("__init__", (1, b"rq1", good)),
+        ):
+            with self.assertRaises((Violation, RemoteException)):
+                await reference.callRemote(method, *arguments)
+        for raw_id in (b"", b"RQ", b"rq\n", b"r q"):
+            data = await reference.callRemote("report", VERSION, raw_id, good)
+            self.assertEqual(wire.decode(ReportAnswer, data).code, "malformed")
+        data = await reference.callRemote("report", 99, b"rq1", good)
+        self.assertEqual(wire.decode(ReportAnswer, data).code, "version")
