@@ -11,7 +11,12 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from allmydata.interfaces import BadWriteEnablerError, ConflictingWriteError, NoSpace
+from allmydata.interfaces import (
+    BadWriteEnablerError,
+    ConflictingWriteError,
+    DataTooLargeError,
+    NoSpace,
+)
 from allmydata.storage.common import si_a2b
 from allmydata.storage.http_common import Secrets, swissnum_auth_header
 from allmydata.storage.http_server import _SCHEMAS, UploadsInProgress, _HTTPError
@@ -32,6 +37,7 @@ from lae_storage.server.http_answers import AnyRequest, Refusal
 from lae_storage.server.http_body import ClientGone, pour
 from lae_storage.server.http_request import LONGEST_BODY
 from lae_storage.server.storage_server import V1, S3StorageServer
+from lae_storage.server.upload import SomebodyElses
 
 _log = Logger()
 #: The longest bodies of an allocation and of an advisory.
@@ -146,8 +152,10 @@ class HttpFront(Resource):
             raise Refusal(http.BAD_REQUEST, "not what the schema says") from None
         except BadWriteEnablerError:
             raise Refusal(http.UNAUTHORIZED) from None
-        except ConflictingWriteError:
+        except (ConflictingWriteError, SomebodyElses):
             raise Refusal(http.CONFLICT) from None
+        except DataTooLargeError:
+            raise Refusal(http.REQUEST_ENTITY_TOO_LARGE) from None
         except (NoSpace, Suspended):
             raise Refusal(http.INSUFFICIENT_STORAGE_SPACE) from None
         except UploadOver:

@@ -23,7 +23,8 @@ from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.foolscap_front import FoolscapFront
 from lae_storage.server.http_front import HttpFront
 from lae_storage.server.http_request import GuardedSite
-from lae_storage.server.storage_server import Limits, S3StorageServer
+from lae_storage.server.limits import Limits
+from lae_storage.server.storage_server import S3StorageServer
 
 
 @define(frozen=True)

@@ -89,7 +89,7 @@ class Reader:
 
     def keep(self, key: str, data: bytes) -> None:
         """A share that was just written is often read at once."""
-        if 0 < len(data) <= SMALLEST:
+        if 0 < len(data) <= self.limit // 8:
             reads = self._of(key)
             span = Span(0, len(data))
             span.data.succeed(data)

@@ -16,8 +16,8 @@ from collections_extended import RangeMap
 
 from lae_storage.s3.interface import Body
 
-#: Shares up to this size are spooled in memory.
-IN_MEMORY = 256 * 1024
+#: Shares up to this size are spooled in memory: that of a file of one megabyte.
+IN_MEMORY = 1024 * 1024 + 64 * 1024
 #: Bytes compared at once where a write repeats another.
 PIECE = 64 * 1024
 

@@ -8,11 +8,9 @@ What needs no request of the bucket (version, readers, room) answers at once.
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Callable, Coroutine, Iterable, Iterator
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import allmydata
 from allmydata.mutable.layout import MAX_MUTABLE_SHARE_SIZE
@@ -20,14 +18,13 @@ from allmydata.storage.common import (
     UnknownImmutableContainerVersionError,
     UnknownMutableContainerVersionError,
 )
-from allmydata.storage.server import StorageServer, render_corruption_report
-from attrs import define
-from twisted.internet.defer import Deferred
+from allmydata.storage.server import StorageServer
 from twisted.logger import Logger
 
-from lae_storage.s3.interface import Bytes
 from lae_storage.server import keys
+from lae_storage.server.advisories import MOST_ADVISORIES, keep_advisory
 from lae_storage.server.allowance import Allowance, Suspended
+from lae_storage.server.answering import answering
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.bucket_reader import BucketReader
 from lae_storage.server.bucket_writer import BucketWriter
@@ -40,6 +37,7 @@ from lae_storage.server.leases import (
     renewed,
     upstreams,
 )
+from lae_storage.server.limits import Limits, clear_cache
 from lae_storage.server.reading import Reader
 from lae_storage.server.share_leases import FIRST, ByShare, ShareLeases
 from lae_storage.server.slot import LONGEST_SHARE, Operation, Vectors
@@ -47,44 +45,11 @@ from lae_storage.server.slots import Slots
 from lae_storage.server.spool import Spool
 from lae_storage.server.upload import Upload
 
-T = TypeVar("T")
 _log = Logger()
 #: The protocol's version, under which its limits are told.
 V1 = b"http://allmydata.org/tahoe/protocols/storage/v1"
-#: Advisories kept in the bucket; a client that sends more is only logged.
-MOST_ADVISORIES = 10_000
 #: Owner numbers as upstream writes them.
 ALLOCATED, ADDED = 0, 1
-
-
-@define(frozen=True)
-class Limits:
-    """Bytes of memory for reads, and of disk for unfinished uploads together."""
-
-    read_memory: int = 32 * 1024 * 1024
-    spool: int = 8 * 1024**3
-
-
-def clear_cache(folder: Path) -> None:
-    """Nothing that an earlier process left is of use: S3 has all that counts."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for left in (*folder.glob("upload-*"), folder / "shares"):
-        if left.is_dir():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
-
-
-def answering(
-    method: Callable[..., Coroutine[Deferred[Any], Any, T]],
-) -> Callable[..., Deferred[T]]:
-    """Have a coroutine method answer a Deferred, as Foolscap wants it."""
-
-    def answers(*arguments: Any, **named: Any) -> Deferred[T]:
-        return Deferred.fromCoroutine(method(*arguments, **named))
-
-    answers.__doc__, answers.__name__ = method.__doc__, method.__name__
-    return answers
 
 
 class S3StorageServer(StorageServer):
@@ -417,13 +382,7 @@ class S3StorageServer(StorageServer):
         if self.index.advisories >= MOST_ADVISORIES:
             return
         self.index.advisories += 1
-        report = render_corruption_report(
-            share_type, keys.si_text(storage_index).encode(), shnum, reason
-        )
-        # Advisories are dated with the wall clock: people read them.
-        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        key = keys.advisory_key(when, storage_index, shnum, self._bucket.token()[:8])
-        await self._bucket.store.put(key, Bytes(report.encode()), {})
+        await keep_advisory(self._bucket, share_type, storage_index, shnum, reason)
 
     async def _exists(self, storage_index: bytes, number: int) -> bool:
         if number in self.index.immutable(storage_index):

@@ -26,7 +26,8 @@ from twisted.python.failure import Failure
 from lae_storage.s3.memory import MemoryStore
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
-from lae_storage.server.storage_server import Limits, S3StorageServer
+from lae_storage.server.limits import Limits
+from lae_storage.server.storage_server import S3StorageServer
 
 HERE = Path(__file__).parent
 WEED = HERE.parents[1] / ".venv/bin/weed"

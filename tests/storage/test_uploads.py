@@ -14,7 +14,7 @@ from lae_storage.s3.memory import Request
 from lae_storage.server import keys, leases
 from lae_storage.server.bucket import NotOurLayout
 from lae_storage.server.bucket_writer import IDLE, UploadOver
-from lae_storage.server.storage_server import Limits
+from lae_storage.server.limits import Limits
 from lae_storage.server.upload import ONE_PUT, PART, SomebodyElses
 
 SI = b"i" * 16
