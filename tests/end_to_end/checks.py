@@ -1,0 +1,73 @@
+"""What must be true in the end, looked at from outside."""
+
+from __future__ import annotations
+
+from email.message import EmailMessage
+
+from tests.end_to_end.customer import Customer
+from tests.end_to_end.process import until
+from tests.end_to_end.stack import Stack
+
+
+def check_served(stack: Stack, customer: Customer, copies: int = 1) -> None:
+    """Active; one live host, one subscription, one charge, one mail; one furl.
+
+    *copies* is how often that one mail arrived.
+    """
+    signup_id = customer.signup_id
+    stack.operator.wait_for(signup_id, "mail-accepted")
+    detail = stack.operator.show(signup_id)
+    assert detail.row.state == "active"
+    kinds = [event.kind for event in detail.events]
+    for kind in ("paid", "identity-sealed", "ready", "mail-accepted"):
+        assert kinds.count(kind) == 1, kinds
+    (instance,) = stack.cloud.instances(signup_id)
+    assert instance["InstanceId"] == detail.row.instance_id
+    assert stack.cloud.booted()[instance["InstanceId"]]["state"] == "running"
+    check_paid_once(stack, signup_id)
+    check_mailed_once(stack, customer, copies)
+    assert not [e for e in detail.effects if e.state == "open"], detail.effects
+
+
+def check_paid_once(stack: Stack, signup_id: str) -> None:
+    """One live subscription, and one charge kept, of one month's price."""
+    live = [
+        s for s in stack.stripe.subscriptions(signup_id) if s["status"] != "canceled"
+    ]
+    assert len(live) == 1, live
+    price = live[0]["items"]["data"][0]["price"]["unit_amount"]
+    assert stack.stripe.kept_charges(signup_id) == [price]
+
+
+def check_mailed_once(stack: Stack, customer: Customer, copies: int = 1) -> None:
+    """One Message-ID about this signup; its furl is the page's."""
+    mails = _to_the_customer(stack, customer.signup_id)
+    assert len({mail["Message-ID"] for mail in mails}) == 1, mails
+    assert len(mails) == copies
+    furl = customer.furl_on_page()
+    for mail in mails:
+        body = mail.get_body(("plain",))
+        assert body is not None
+        assert furl in body.get_content().split()
+
+
+def check_refunded(stack: Stack, customer: Customer) -> None:
+    """The money went back, a mail says so, and nothing is left in the cloud."""
+    signup_id = customer.signup_id
+    stack.operator.wait_for(signup_id, "refunded")
+    detail = stack.operator.show(signup_id)
+    assert detail.row.state == "refunded"
+    assert [e.kind for e in detail.events].count("refunded") == 1
+    assert stack.stripe.kept_charges(signup_id) == []
+    assert {s["status"] for s in stack.stripe.subscriptions(signup_id)} == {"canceled"}
+    assert stack.cloud.instances(signup_id) == []
+    assert stack.cloud.named_after(detail.row.grid_label) == set()
+    mails = until(lambda: _to_the_customer(stack, signup_id), "the mail of the refund")
+    assert len({mail["Message-ID"] for mail in mails}) == 1, mails
+
+
+def _to_the_customer(stack: Stack, signup_id: str) -> list[EmailMessage]:
+    typed = "operator@localhost.localdomain"
+    return [
+        mail for mail in stack.mailbox.about(signup_id) if mail["Delivered-To"] != typed
+    ]

@@ -1,0 +1,201 @@
+"""The whole of S4 for the tests: the local cloud and the site are started once, the
+daemon as often as a test kills it.
+"""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+from typing import Any
+
+import yaml
+from attrs import define, field
+
+from lae_protocol.process.crash import VARIABLE
+from lae_provision.localcloud.customer.story import Places
+from lae_provision.localcloud.demo.configuration import (
+    prepare,
+    write_daemon,
+    write_site,
+)
+from lae_provision.localcloud.demo.layout import Layout
+from lae_provision.localcloud.demo.once import client_tahoe
+from lae_provision.localcloud.demo.parts import (
+    aws_step,
+    smtp_step,
+    stripe_step,
+    twistd_argv,
+)
+from lae_provision.localcloud.demo.ports import free_ports, free_range
+from lae_provision.localcloud.demo.program import Program
+from lae_provision.localcloud.state_folder import prepare_state_folder, write_private
+from tests.end_to_end.arguments import Arguments
+from tests.end_to_end.controls import Cloud, Control, Mailbox, Stripe
+from tests.end_to_end.operating import Operator
+from tests.end_to_end.process import PATIENCE, Process, until
+
+_NODE_PORTS = 600
+_CLOUD = ("aws", "smtp", "stripe")
+
+
+@define
+class Stack:
+    """All processes of one run, and how tests reach them."""
+
+    layout: Layout
+    node_ports: tuple[int, int]
+    arguments: Arguments
+    running: dict[str, Process] = field(factory=dict)
+    _operator: Operator | None = None
+    _lock: threading.Lock = field(factory=threading.Lock)
+
+    @classmethod
+    def new(cls, folder: Path) -> Stack:
+        """Nothing runs yet."""
+        ports = free_ports(3)
+        layout = Layout(
+            prepare_state_folder(folder, clean=True), ports[0], (ports[1], ports[2])
+        )
+        prepare(layout)
+        (folder / "logs").mkdir(mode=0o700)
+        return cls(layout, free_range(_NODE_PORTS), Arguments())
+
+    # What runs.
+
+    def start_cloud(self) -> None:
+        """AWS, S3, SMTP and Stripe side by side."""
+        layout = self.layout
+        plans = layout.config / "plans.yaml"
+        webhook = f"{layout.site_url}/webhook/stripe"
+        for step in (
+            aws_step(layout.aws),
+            smtp_step(layout.smtp, layout.maildir),
+            stripe_step(layout.stripe, plans, webhook),
+        ):
+            self.run(step.name, step.make())
+        for name in _CLOUD:
+            self.running[name].ready()
+        write_daemon(layout, self.node_ports)
+
+    def daemon_program(self, *options: str, **patience: int) -> Program:
+        """``twistd lae-flapp``; *patience* changes that part of its settings."""
+        path = self.layout.config / "daemon.yaml"
+        if patience:
+            settings = yaml.safe_load(path.read_text())
+            settings["patience"] = {**settings.get("patience", {}), **patience}
+            path = path.with_name("daemon-impatient.yaml")
+            write_private(path, yaml.safe_dump(settings, sort_keys=False))
+        return Program((*twistd_argv("lae-flapp"), *options, "--config", str(path)))
+
+    def start_daemon(self, *, crash_at: str = "", **patience: int) -> Process:
+        """Run the daemon; one that is to crash may do so before it is ready."""
+        env = {VARIABLE: crash_at} if crash_at else {}
+        daemon = self.run("daemon", self.daemon_program(**patience), **env)
+        if crash_at:
+            daemon.ready_or_ended()
+        else:
+            daemon.ready()
+            self.until_site_knows(up=True)
+        return daemon
+
+    def start_site(self) -> Process:
+        """Run the site; the daemon's first start wrote the furl for it."""
+        path = write_site(self.layout)
+        argv = (*twistd_argv("lae-site"), "--config", str(path))
+        return self.run("site", Program(argv)).ready()
+
+    def run(self, name: str, program: Program, **env: str) -> Process:
+        """Start one process; one log for all that have this name."""
+        log = self.layout.root / "logs" / f"{name}.log"
+        self.running[name] = Process(name, program, log, env)
+        return self.running[name]
+
+    @property
+    def daemon(self) -> Process:
+        return self.running["daemon"]
+
+    @property
+    def site(self) -> Process:
+        return self.running["site"]
+
+    def stop(self) -> None:
+        """All of them, the cloud last."""
+        self.arguments.stop()
+        if self._operator is not None:
+            self._operator.stop()
+        for name in ("site", "daemon", "stripe", "smtp", "aws"):
+            if name in self.running:
+                self.running[name].stop()
+
+    def in_good_times(self) -> None:
+        """No faults, fair weather, and daemon and site up: how each test begins."""
+        self.cloud.control.calm()
+        self.cloud.control.put("slowness", boot=0, visibility=0, profile=0)
+        self.smtp.calm()
+        self.stripe.control.calm()
+        self.stripe.weather()
+        if self.daemon.code is not None:
+            self.start_daemon()
+        if self.site.code is not None:
+            self.start_site()
+
+    # How it is reached.
+
+    @property
+    def cloud(self) -> Cloud:
+        return Cloud(self.layout.aws_facts())
+
+    @property
+    def smtp(self) -> Control:
+        return Control(self.layout.smtp_facts()["control_url"])
+
+    @property
+    def stripe(self) -> Stripe:
+        key = (self.layout.stripe / "secret-key").read_text().strip()
+        return Stripe(self.layout.stripe_endpoint(), key)
+
+    @property
+    def mailbox(self) -> Mailbox:
+        return Mailbox(self.layout.maildir)
+
+    @property
+    def operator(self) -> Operator:
+        if self._operator is None:
+            log = self.layout.root / "logs" / "operator.log"
+            self._operator = Operator(self.layout.operator_furl, log)
+        return self._operator
+
+    def places(self, name: str) -> Places:
+        """Where a customer of this name finds things."""
+        folder = self.layout.root / "customers" / name
+        folder.mkdir(parents=True)
+        return Places(
+            self.layout.site_url,
+            self.layout.stripe_endpoint(),
+            self.layout.maildir,
+            client_tahoe(),
+            folder,
+        )
+
+    def bucket_of(self, signup_id: str) -> str:
+        """The customer's."""
+        label = self.operator.show(signup_id).row.grid_label
+        return f"{self.layout.aws_facts()['deployment']}-{label}"
+
+    def until_site_knows(self, *, up: bool, seconds: float = PATIENCE) -> None:
+        """Wait until the site is connected to the daemon (or knows that it is not)."""
+        import requests  # noqa: PLC0415
+
+        if "site" not in self.running or self.site.code is not None:
+            return
+
+        def knows() -> bool:
+            url = f"{self.layout.site_url}/health"
+            told: dict[str, Any] = requests.get(url, timeout=15).json()
+            return bool(told["daemon"]["answers"]) is up
+
+        until(
+            knows,
+            f"the site knows that the daemon is {'up' if up else 'down'}",
+            seconds,
+        )

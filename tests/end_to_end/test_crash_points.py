@@ -1,0 +1,190 @@
+"""``kill -9`` of the daemon at each of its named points.
+
+Each walk is one signup; the daemon dies at every point of the walk in turn, each time
+in the middle of taking up what the death before it left.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+
+import pytest
+
+import lae_flapp.service  # noqa: F401  (declares all points)
+from lae_protocol.process.crash import declared
+from tests.end_to_end.checks import check_refunded, check_served
+from tests.end_to_end.customer import Customer
+from tests.end_to_end.process import Process, until
+from tests.end_to_end.stack import Stack
+
+_MAKING = ("before-effect", "before-make", "after-make", "after-outcome")
+_UNMAKING = ("before-unmake", "after-unmake", "after-unmade")
+_REFUNDING = ("before-refund", "after-refund", "after-outcome")
+
+
+def _points(name: str, parts: Sequence[str]) -> list[str]:
+    return [f"signup.{name}.{part}" for part in parts]
+
+
+REGISTERING = ["checkout.before-opening", "checkout.after-opening"]
+PAYING = ["inbox.taken", "signup.paid.before", "signup.paid.after"]
+BUILDING = {
+    "identity": _points("identity", _MAKING),
+    "bucket-and-role": [*_points("bucket", _MAKING), *_points("role", _MAKING)],
+    "host-and-address": [*_points("host", _MAKING), *_points("address", _MAKING)],
+    "claim-to-ready": ["claim.bound", "signup.ready.before", "signup.ready.after"],
+}
+MAILING = ["outbox.before-sending", "outbox.after-250"]
+REPLACING = [
+    *("signup.retire.before", "signup.retire.after"),
+    *("signup.next-host.before", "signup.next-host.after"),
+]
+PAYING_BACK = _points("second-session", _REFUNDING)
+WITHDRAWING = [
+    *("signup.give-up.before", "signup.give-up.after"),
+    *_points("unserved", _REFUNDING),
+    *(
+        p
+        for step in ("address", "host", "role", "bucket")
+        for p in _points(step, _UNMAKING)
+    ),
+    *("signup.close.before", "signup.close.after"),
+]
+
+
+def walk(
+    stack: Stack,
+    points: Sequence[str],
+    begin: Callable[[], object],
+    meanwhile: Callable[[str], object] = lambda _: None,
+    **patience: int,
+) -> None:
+    """Start the daemon so that it dies at the first point, *begin*, and see it die;
+    then at the next.  *meanwhile* is done after each death.  In the end it runs.
+    """
+    stack.daemon.stop()
+    for number, point in enumerate(points):
+        daemon = stack.start_daemon(crash_at=point, **patience)
+        if number == 0:
+            begin()
+        dies_at(daemon, point)
+        meanwhile(point)
+    stack.start_daemon()
+
+
+def dies_at(daemon: Process, point: str) -> None:
+    """It was told of this point alone, and nobody else sends SIGKILL."""
+    until(lambda: daemon.code is not None, f"the daemon's death at {point}")
+    assert daemon.code == -signal.SIGKILL, daemon.words()
+
+
+def test_every_point_has_a_walk() -> None:
+    """There is no named point at which no test kills the daemon."""
+    walked = [
+        *(REGISTERING + PAYING + MAILING + REPLACING + PAYING_BACK + WITHDRAWING),
+        *(point for points in BUILDING.values() for point in points),
+    ]
+    assert sorted(walked) == sorted(declared())
+
+
+def test_dying_while_a_customer_registers_and_pays(stack) -> None:
+    """Who sends the form again gets the one session, and who paid is served once, with
+    no browser to come back.
+    """
+    customer = Customer(stack, "registers@example.org")
+    form = customer.filled_form()
+
+    stack.daemon.stop()
+    for point in REGISTERING:
+        daemon = stack.start_daemon(crash_at=point)
+        stack.until_site_knows(up=True)
+        assert customer.send(form).status_code == 503
+        dies_at(daemon, point)
+    stack.start_daemon()
+    answer = customer.send(form)
+    assert answer.status_code == 303, answer.text
+    customer.arrive(answer)
+    assert len(stack.stripe.sessions(customer.signup_id)) == 1
+    walk(stack, PAYING, customer.leave)
+    check_served(stack, customer)
+
+
+@pytest.mark.parametrize("name", BUILDING)
+def test_dying_while_a_grid_is_built(stack, name) -> None:
+    """However often the daemon dies in it, the routine ends with one of everything."""
+    customer = Customer(stack, f"{name}@example.org")
+    customer.register()
+    walk(stack, BUILDING[name], customer.leave)
+    check_served(stack, customer)
+    assert len(stack.cloud.instances(customer.signup_id, live=False)) == 1
+
+
+def test_dying_while_the_mail_is_sent(stack) -> None:
+    """A daemon that dies before it sends sends once; one that dies between the
+    server's 250 and its own note sends the same mail again.
+    """
+    customer = Customer(stack, "mailed@example.org")
+    customer.register()
+    walk(stack, MAILING, customer.leave)
+    check_served(stack, customer, copies=2)
+
+
+def test_dying_while_a_host_is_replaced(stack) -> None:
+    """A host that never came is replaced by one other, whose furl is the same."""
+    customer = Customer(stack, "replaced@example.org")
+    customer.register()
+    stack.cloud.control.put("slowness", boot=600)
+
+    def meanwhile(point: str) -> None:
+        if point == REPLACING[0]:
+            stack.cloud.control.put("slowness", boot=0)
+
+    walk(stack, REPLACING, customer.leave, meanwhile, claim=5)
+    furl = customer.furl_on_page()
+    check_served(stack, customer)
+    assert customer.furl_on_page() == furl
+    assert len(stack.cloud.instances(customer.signup_id, live=False)) == 2
+
+
+def test_dying_while_a_second_payment_goes_back(stack) -> None:
+    """Of two sessions that were both paid one is kept and one refunded, once."""
+    customer = Customer(stack, "paid-twice@example.org")
+    customer.sign_up()
+    stack.operator.wait_for(customer.signup_id, "mail-accepted")
+    first = stack.stripe.sessions(customer.signup_id)[0]
+    second = stack.stripe.twin_of(first)
+
+    def pay() -> None:
+        stack.stripe.control.post(f"sessions/{second}/pay")
+
+    walk(stack, PAYING_BACK, pay)
+    stack.operator.wait_for(customer.signup_id, "money-back")
+    check_served(stack, customer)
+    check_one_went_back(stack, customer.signup_id)
+
+
+def check_one_went_back(stack: Stack, signup_id: str) -> None:
+    """Two subscriptions were made, one lives; one charge is refunded, whole."""
+    found = [s["status"] for s in stack.stripe.subscriptions(signup_id)]
+    assert sorted(found) == ["active", "canceled"]
+    charges = stack.stripe.charges(signup_id)
+    assert sorted(c["amount_refunded"] for c in charges) == [0, charges[0]["amount"]]
+
+
+def test_dying_while_a_signup_is_withdrawn(stack) -> None:
+    """What was built for a signup that could not be served is gone in the end, and
+    the money is back, once.
+    """
+    customer = Customer(stack, "withdrawn@example.org")
+    signup_id = customer.register()
+    bucket = stack.bucket_of(signup_id)
+    stack.cloud.control.fault(
+        service="s3", action="PutObject", kind="error-before", status=403,
+        code="AccessDenied", contains=bucket, times=100_000,
+    )  # fmt: skip
+    customer.leave()
+    stack.operator.wait_for(signup_id, "claimed")
+    walk(stack, WITHDRAWING, lambda: None, give_up=1)
+    check_refunded(stack, customer)
+    until(lambda: not stack.cloud.instances(signup_id), "no host")
