@@ -13,6 +13,7 @@ from twisted.internet.interfaces import (
 )
 from twisted.internet.protocol import Factory
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 
@@ -66,7 +67,11 @@ class BoundedEndpoint:
         self._reactor, self._inner, self._most = reactor, inner, most
 
     def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """Listen; see :class:`IStreamServerEndpoint`."""
+        """Listen; see :class:`IStreamServerEndpoint`.
+
+        Raises at once where the port cannot be had: a Tub looks at no Deferred, and
+        its process would say that it is ready and hear nobody.
+        """
         bounded = _Bounded(self._reactor, factory, self._most)
 
         def listening(port: IListeningPort) -> IListeningPort:
@@ -74,4 +79,8 @@ class BoundedEndpoint:
             return port
 
         waiting: Deferred[Any] = self._inner.listen(bounded)
+        if isinstance(waiting.result if waiting.called else None, Failure):
+            failed: list[Failure] = []
+            waiting.addErrback(failed.append)
+            failed[0].raiseException()
         return waiting.addCallback(listening)

@@ -7,6 +7,7 @@ from foolscap.util import allocate_tcp_port
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
+from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
@@ -74,3 +75,12 @@ class CrowdTests(TestCase):
         furl = server.registerReference(Referenceable(), "named")
         reference = await client.getReference(furl)
         self.assertEqual(reference.getRemoteTubID(), server.getTubID())
+
+    async def test_port_in_use(self) -> None:
+        """A Tub whose port is somebody else's does not start; it would hear nobody."""
+        number = await self.listen(1)
+        inner = serverFromString(reactor, f"tcp:{number}:interface=127.0.0.1")
+        tub = make_tub()
+        tub.listenOn(BoundedEndpoint(reactor, inner, 10))
+        self.addCleanup(tub.stopService)
+        self.assertRaises(CannotListenError, tub.startService)
