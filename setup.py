@@ -105,6 +105,11 @@ setup(
             "daemon=lae_flapp.settings:DaemonSettings",
             "node=lae_storage.settings:NodeSettings",
         ],
+        # ... and what reads all that they name, raising SettingsError.
+        "s4.held": [
+            "site=lae_site.service:read_all",
+            "daemon=lae_flapp.service:read_all",
+        ],
         # Groups of the `lae` command; one that cannot be imported (an extra that
         # is not installed) is named in `lae --help` instead of failing.
         "s4.commands": [

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from attrs import define
 from twisted.application.service import IService
 from twisted.python import usage
 
@@ -17,6 +18,16 @@ from lae_protocol.messages import Plan
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.settings import SettingsError, load
+from lae_provision.aws.key_file import FileDataKeys
+from lae_provision.identity.journal_sealer import JournalSealer
+
+
+@define(frozen=True)
+class Held:
+    """What the settings name."""
+
+    secrets: Secrets
+    plans: tuple[Plan, ...]
 
 
 class Options(usage.Options):
@@ -36,8 +47,7 @@ class Options(usage.Options):
     ]
 
     settings: DaemonSettings
-    secrets: Secrets
-    plans: tuple[Plan, ...]
+    held: Held
 
     def postOptions(self) -> None:
         """Read all that can be wrong before twistd goes into the background."""
@@ -45,13 +55,27 @@ class Options(usage.Options):
             raise usage.UsageError("--config FILE is needed")
         try:
             self.settings = load(Path(self["config"]).resolve(), DaemonSettings)
-            self.secrets = read_secrets(self.settings)
-            self.plans = load_plans(self.settings.plans_file)
+            self.held = read_all(self.settings)
         except SettingsError as e:
             raise usage.UsageError(str(e)) from None
-        problems = key_problems(self.secrets.stripe_keys, self.settings.stripe.mode)
-        if problems:
-            raise usage.UsageError("; ".join(problems))
+
+
+def read_all(settings: DaemonSettings) -> Held:
+    """Read it; a :class:`SettingsError` says what is wrong with it."""
+    secrets = read_secrets(settings)
+    problems = key_problems(secrets.stripe_keys, settings.stripe.mode)
+    if problems:
+        raise SettingsError("; ".join(problems))
+    try:
+        JournalSealer(secrets.journal_keys)
+        if secrets.identity_keys:
+            FileDataKeys(secrets.identity_keys)
+    except ValueError as e:
+        raise SettingsError(f"sealing: {e}") from None
+    root = settings.mail.trust_root
+    if root is not None and not root.is_file():
+        raise SettingsError(f"mail.trust_root: {root}: no such file")
+    return Held(secrets, load_plans(settings.plans_file))
 
 
 def makeService(options: Options) -> IService:
@@ -65,8 +89,8 @@ def makeService(options: Options) -> IService:
     daemon = Daemon(
         loop,
         options.settings,
-        options.secrets,
-        options.plans,
+        options.held.secrets,
+        options.held.plans,
         take_over=bool(options["take-over"]),
     )
     daemon.setServiceParent(top)  # type: ignore[no-untyped-call]

@@ -50,3 +50,34 @@ class Furl:
         return f"<Furl {self.tub_id[:6]}… {digest(self.reveal())}>"
 
     __str__ = __repr__
+
+
+#: What the names of the daemon's facets begin with, before 256 bits in base32.
+FACETS = {
+    "b": "a host's bootstrap furl",
+    "f": "the front desk's furl",
+    "h": "a host's furl",
+    "o": "an operator's furl",
+}
+_FACET_NAME = re.compile(r"(?P<kind>[bfho])[a-z2-7]{52}")
+
+
+class WrongFurl(ValueError):
+    """A furl of another kind than is needed.  Find the right one; do not try again."""
+
+
+def facet_kind(name: str) -> str | None:
+    """The letter of :data:`FACETS` that a name begins with; None for other names."""
+    match = _FACET_NAME.fullmatch(name)
+    return match["kind"] if match else None
+
+
+def parse_facet_furl(text: str, kind: str) -> Furl:
+    """Read the furl of one kind of facet; raises :class:`NotAFurl`, and
+    :class:`WrongFurl` where it plainly is of another kind.
+    """
+    furl = Furl.parse(text)
+    found = facet_kind(furl.swissnum)
+    if found not in (None, kind):
+        raise WrongFurl(f"this is {FACETS[str(found)]}; {FACETS[kind]} is needed")
+    return furl

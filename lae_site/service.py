@@ -6,6 +6,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
+from attrs import define
 from twisted.application.service import MultiService, Service
 from twisted.application.strports import service as listening
 from twisted.internet.defer import Deferred
@@ -13,7 +14,7 @@ from twisted.logger import Logger
 from twisted.python import usage
 from twisted.python.failure import Failure
 
-from lae_protocol.furl import Furl, NotAFurl
+from lae_protocol.furl import Furl, NotAFurl, WrongFurl, parse_facet_furl
 from lae_protocol.messages import VERSION, Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.call import Facet
@@ -34,6 +35,16 @@ _SHORTEST_KEY = 32
 STOP_WITHIN = 3.0
 
 
+@define(frozen=True)
+class Held:
+    """What the settings name."""
+
+    plans: tuple[Plan, ...]
+    furl: Furl
+    cookie_keys: list[Secret]
+    webhook_secrets: list[Secret]
+
+
 class Options(usage.Options):
     """``twistd lae-site --config FILE``."""
 
@@ -44,10 +55,7 @@ class Options(usage.Options):
     ]
 
     settings: SiteSettings
-    plans: tuple[Plan, ...]
-    furl: Furl
-    cookie_keys: list[Secret]
-    webhook_secrets: list[Secret]
+    held: Held
 
     def postOptions(self) -> None:
         """Read all that can be wrong before twistd goes into the background."""
@@ -55,26 +63,33 @@ class Options(usage.Options):
             raise usage.UsageError("--config FILE is needed")
         try:
             self.settings = load(Path(self["config"]), SiteSettings)
-            self.plans = load_plans(self.settings.plans_file)
-            self.furl = _furl(self.settings.front_desk_furl)
-            self.cookie_keys = [_key(s) for s in self.settings.cookie_keys]
-            self.webhook_secrets = [s.read() for s in self.settings.webhook_secrets]
+            self.held = read_all(self.settings)
         except SettingsError as e:
             raise usage.UsageError(str(e)) from None
 
 
+def read_all(settings: SiteSettings) -> Held:
+    """Read it; a :class:`SettingsError` says what is wrong with it."""
+    return Held(
+        load_plans(settings.plans_file),
+        _furl(settings.front_desk_furl),
+        [_key(s) for s in settings.cookie_keys],
+        [s.read() for s in settings.webhook_secrets],
+    )
+
+
 def _furl(source: SecretSource) -> Furl:
     try:
-        return Furl.parse(source.read().reveal())
-    except NotAFurl as e:
-        raise SettingsError(f"front_desk_furl: {e}") from None
+        return parse_facet_furl(source.read().reveal(), "f")
+    except (NotAFurl, WrongFurl) as e:
+        raise SettingsError(f"front_desk_furl: {source.name()}: {e}") from None
 
 
 def _key(source: SecretSource) -> Secret:
     key = source.read()
     if len(key.reveal()) < _SHORTEST_KEY:
         raise SettingsError(
-            f"cookie_keys: {source.file or source.env}: at least"
+            f"cookie_keys: {source.name()}: at least"
             f" {_SHORTEST_KEY} characters are expected"
         )
     return key
@@ -93,13 +108,13 @@ class WebSite(MultiService):
         """The Tub, the front desk behind it, the pages, the port."""
         options, reactor = self._options, self._reactor
         tub = make_tub()
-        desk = Facet(reactor, tub, options.furl, VERSION)
+        desk = Facet(reactor, tub, options.held.furl, VERSION)
         parts = make_parts(
             options.settings,
             RemoteDesk(desk),
-            plans=options.plans,
-            cookie_keys=options.cookie_keys,
-            webhook_secrets=options.webhook_secrets,
+            plans=options.held.plans,
+            cookie_keys=options.held.cookie_keys,
+            webhook_secrets=options.held.webhook_secrets,
             reactor=reactor,
             randomness=secrets.token_bytes,
         )

@@ -7,7 +7,6 @@ operators and hosts are looked up when they are used, since the journal keeps ha
 
 from __future__ import annotations
 
-import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +16,11 @@ from twisted.internet.endpoints import serverFromString
 
 from lae_flapp.facets.hosts import BootstrapFacet, HostDesk, HostFacet
 from lae_flapp.settings import TubSettings
+from lae_protocol.furl import facet_kind
 from lae_protocol.ids import base32
 from lae_protocol.process.crowd import BoundedEndpoint
 from lae_protocol.process.tub import make_tub
 from lae_protocol.secret import Secret
-
-#: 256 random bits in base32, after one letter that says of what kind: bootstrap,
-#: host, operator.
-_NAME = re.compile(r"(?P<kind>[bho])[a-z2-7]{52}\Z")
-
 
 #: Connections at the same time: every customer's host keeps one.
 MOST_CONNECTIONS = 4000
@@ -54,12 +49,12 @@ def serve_hosts(tub: Any, desk: HostDesk) -> None:
     """Answer every name of the right shape; the facets know who holds it."""
 
     def look_up(name: str) -> Any:
-        match = _NAME.match(name)
-        if match is None:
-            return None
-        if match["kind"] == "b":
-            return BootstrapFacet(desk, Secret(name))
-        return HostFacet(desk, Secret(name)) if match["kind"] == "h" else None
+        match facet_kind(name):
+            case "b":
+                return BootstrapFacet(desk, Secret(name))
+            case "h":
+                return HostFacet(desk, Secret(name))
+        return None
 
     tub.registerNameLookupHandler(look_up)
 
@@ -68,7 +63,6 @@ def serve_operators(tub: Any, facet: Callable[[Secret], Any]) -> None:
     """Answer the names of operators."""
 
     def look_up(name: str) -> Any:
-        match = _NAME.match(name)
-        return facet(Secret(name)) if match and match["kind"] == "o" else None
+        return facet(Secret(name)) if facet_kind(name) == "o" else None
 
     tub.registerNameLookupHandler(look_up)

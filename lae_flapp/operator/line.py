@@ -13,7 +13,7 @@ from foolscap.api import RemoteException, Tub
 from twisted.internet.defer import Deferred
 from twisted.internet.task import react
 
-from lae_protocol.furl import Furl, NotAFurl
+from lae_protocol.furl import Furl, NotAFurl, WrongFurl, parse_facet_furl
 from lae_protocol.messages import VERSION, Refused
 from lae_protocol.process.call import FacetAway, FacetError, FacetRefused, call
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
@@ -47,8 +47,8 @@ def furl_file() -> Path:
 def read_furl(path: Path) -> Furl:
     """Read a private file that holds one furl; raises a ClickException in one line."""
     try:
-        return Furl.parse(SecretSource(file=path).read().reveal())
-    except (SettingsError, NotAFurl) as e:
+        return parse_facet_furl(SecretSource(file=path).read().reveal(), "o")
+    except (SettingsError, NotAFurl, WrongFurl) as e:
         raise click.ClickException(
             f"no operator furl: {e}\nName its file with --furl-file or {VARIABLE}."
         ) from None

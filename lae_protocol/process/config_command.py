@@ -16,17 +16,24 @@ def config() -> None:
     """Check settings, and show examples of them."""
 
 
-def _kind(path: Path) -> type:
-    """The settings class for the file, by its key ``process:``."""
-    known = {e.name: e for e in entry_points(group="s4.settings")}
+def _name(path: Path) -> str | None:
+    """What the file's key ``process:`` says."""
     try:
         top = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, yaml.YAMLError) as e:
-        # Told again, with the line, by the reader proper.
-        top = {"process": next(iter(known))} if isinstance(e, yaml.YAMLError) else None
-        if top is None:
-            raise SettingsError(f"{path}: cannot be read: {e}") from None
+    except OSError as e:
+        raise SettingsError(f"{path}: {e.strerror}") from None
+    except (ValueError, yaml.YAMLError) as e:
+        mark = getattr(e, "problem_mark", None)
+        line = f":{mark.line + 1}" if mark else ""
+        raise SettingsError(f"{path}{line}: not YAML") from None
     name = top.get("process") if isinstance(top, dict) else None
+    return name if isinstance(name, str) else None
+
+
+def _kind(path: Path) -> type:
+    """The settings class for the file."""
+    known = {e.name: e for e in entry_points(group="s4.settings")}
+    name = _name(path)
     if name not in known:
         raise SettingsError(
             f"{path}: the key process: must be one of {', '.join(sorted(known))}"
@@ -48,12 +55,14 @@ def _secrets(value: object) -> list[SecretSource]:
 @config.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Check FILE: every key, every type, and that every secret can be read."""
+    """Check FILE: every key and type, and every file and secret that it names."""
     try:
         settings: object = load(file, _kind(file))
         sources = _secrets(settings)
         for source in sources:
             source.read()
+        for entry in entry_points(group="s4.held", name=str(_name(file))):
+            entry.load()(settings)
     except SettingsError as e:
         raise click.ClickException(str(e)) from None
     click.echo(f"{file}: good ({len(sources)} secrets, all readable)")

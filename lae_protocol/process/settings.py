@@ -50,6 +50,10 @@ class SecretSource:
         if (self.file is None) == (self.env is None):
             raise ValueError("a secret needs either file: or env:")
 
+    def name(self) -> str:
+        """The place, for messages."""
+        return str(self.file) if self.file is not None else f"variable {self.env}"
+
     def read(self) -> Secret:
         """Read it; a :class:`SettingsError` names the place, not the value."""
         if self.env is not None:

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lae_protocol.furl import LONGEST, PLAIN, Furl, NotAFurl
+from lae_protocol.furl import (
+    FACETS,
+    LONGEST,
+    PLAIN,
+    Furl,
+    NotAFurl,
+    WrongFurl,
+    facet_kind,
+    parse_facet_furl,
+)
 
 TUB, NAME = "a2" * 16, "swissnum2345"
 GOOD = f"pb://{TUB}@g2.grids.example:3456/{NAME}"
@@ -71,3 +80,15 @@ def test_any_text(text) -> None:
         assert Furl.parse(text).reveal() == text.strip()
     except NotAFurl:
         assert PLAIN.fullmatch(text.strip()) is None
+
+
+@pytest.mark.parametrize("kind", sorted(FACETS))
+def test_a_furl_of_another_kind_is_named(kind: str) -> None:
+    """A furl of the wrong facet is refused with what it is and what is needed."""
+    text = "pb://" + "a" * 32 + f"@localhost:1/{kind}" + "b" * 52
+    assert parse_facet_furl(text, kind).reveal() == text
+    for other in set(FACETS) - {kind}:
+        with pytest.raises(WrongFurl, match=f"this is {FACETS[kind]}; {FACETS[other]}"):
+            parse_facet_furl(text, other)
+    assert facet_kind(kind + "b" * 51) is None
+    assert facet_kind(kind + "b" * 53) is None

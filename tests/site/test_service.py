@@ -87,8 +87,13 @@ def test_it_stops_in_time_whatever_its_peers_do(folder, monkeypatch) -> None:
 @pytest.mark.parametrize(
     ("file", "text", "says"),
     [
-        ("desk.furl", "https://example.org", "front_desk_furl: not a furl"),
-        ("desk.furl", "pb://" + "A" * 32 + "@h:1/x", "front_desk_furl: not a furl"),
+        ("desk.furl", "https://example.org", "front_desk_furl: .*: not a furl"),
+        ("desk.furl", "pb://" + "A" * 32 + "@h:1/x", "front_desk_furl: .*: not a furl"),
+        (
+            "desk.furl",
+            "pb://" + "a" * 32 + "@h:1/o" + "a" * 52,
+            "this is an operator's furl; the front desk's furl is needed",
+        ),
         ("desk.furl", "", "it is empty"),
         ("cookie.key", "short", "at least 32 characters"),
         ("site.yaml", "process: site\nsite_ulr: x\n", ":2: .*did you mean 'site_url'"),
