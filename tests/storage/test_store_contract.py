@@ -121,6 +121,15 @@ class _Contract:
         self.assertEqual([o.key for o in rest.objects], ["p/5", "p/6"])
         self.assertEqual(rest.objects[0].etag, (await self.store.head("p/5")).etag)
 
+    async def test_listing_goes_on_within_folders(self) -> None:
+        """A listing continues after any key, also between two of one folder."""
+        names = [f"p/{a}/{n}" for a in "abc" for n in range(3)]
+        for name in names:
+            await self._put(name, b"x")
+        for at, name in enumerate(names):
+            page = await self.store.list_page("p/", name)
+            self.assertEqual([o.key for o in page.objects], names[at + 1 :])
+
     async def test_upload_in_parts(self) -> None:
         """Parts become one object when they are completed, and not before."""
         first, last = b"a" * SMALLEST_PART, b"bc"
