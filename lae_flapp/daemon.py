@@ -216,7 +216,8 @@ class Daemon(Service):
         exit with 0.  At exit, so that the pid file is gone by then.
         """
         atexit.register(_exit_with_failure)
-        self._reactor.stop()
+        # What fails at once fails before twistd runs the reactor.
+        self._reactor.callWhenRunning(self._reactor.stop)
 
 
 def _exit_with_failure() -> None:
