@@ -151,7 +151,6 @@ def render(
     message["Reply-To"] = _header(sender.support)
     message["Subject"] = subject
     message["Auto-Submitted"] = "auto-generated"
-    message["Content-Language"] = "en"
     plain, html = text("txt"), text("html", subject=subject)
     message.set_content(plain, cte=_encoding(plain))
     message.add_alternative(html, subtype="html", cte=_encoding(html))
@@ -162,6 +161,8 @@ def render(
             subtype="json",
             filename=_attachment(letter),
         )
+    # Last, since what is set before a part is added becomes the part's.
+    message["Content-Language"] = "en"
     envelope_sender = f"{sender.bounce_local}+{letter.signup_id}@{sender.bounce_domain}"
     return Envelope(envelope_sender, to.for_smtp, message.as_bytes())
 

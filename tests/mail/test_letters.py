@@ -46,6 +46,7 @@ def test_headers() -> None:
     assert envelope.sender == f"bounces+{SIGNUP}@bounce.s4.example"
     assert message["Message-ID"] == "<1@s4.example>"
     assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Content-Language"] == "en"
     assert message["Date"].datetime == NOW
     assert envelope.message.isascii()
     assert all(len(line) <= 998 for line in envelope.message.split(b"\r\n"))
