@@ -6,20 +6,28 @@ in whatever order they come, however often.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Literal
 
 from twisted.logger import Logger
 
 from lae_flapp.journal import capacity, effects, events, sessions, signups
+from lae_flapp.journal.effects import Effect
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.signup import payment
 from lae_flapp.signup.doors import CheckoutSession
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.ids import SignupId
+from lae_protocol.process.deadline import DeadlinePassed
+from lae_provision.errors import ProvisionError
 
 #: The step of effects that open Checkout sessions.
 CHECKOUT = "checkout"
+#: Who reads Stripe, in the events.
+WHO = "reconciliation"
+#: By then Stripe has ended every session that a request can have opened.
+UNHEARD = timedelta(hours=1)
 
 Outcome = Literal["kept", "surplus", "unpaid", "expired", "foreign", "unknown"]
 
@@ -69,21 +77,39 @@ class Settlement:
         """Read Stripe: webhooks are lost, and we may have been away.
 
         1. Sessions that were open when we last heard; 2. sessions whose id we never
-        heard, since the reply was lost.
+        heard, since the reply was lost.  What cannot be settled now waits for the
+        next time, and holds up none of the others.
         """
         for session in await self._shop.journal.read(sessions.open_ones):
-            await self.settle(session.session_id, "reconciliation")
+            await self._in_its_turn(self.settle(session.session_id, WHO))
         for effect in await self._shop.journal.read(effects.unfinished):
             if effect.key.step == CHECKOUT:
-                await self._settle_unheard(effect.key.signup_id)
+                await self._in_its_turn(self._settle_unheard(effect))
 
-    async def _settle_unheard(self, signup_id: SignupId) -> None:
-        shop = self._shop
+    async def _in_its_turn(self, settling: Awaitable[object]) -> None:
+        try:
+            await settling
+        except (ProvisionError, DeadlinePassed) as e:
+            self._log.warn("not settled this time: {problem}", problem=str(e))
+
+    async def _settle_unheard(self, effect: Effect) -> None:
+        shop, signup_id = self._shop, effect.key.signup_id
         found: tuple[CheckoutSession, ...] = await shop.outside(
             "payments.find_sessions", lambda: shop.payments.find_sessions(signup_id)
         )
-        for session in found:
-            await self.settle(session.session_id, "reconciliation")
+        outcomes = {await self.settle(s.session_id, WHO) for s in found}
+        if "unpaid" not in outcomes:
+            await shop.journal.write(self._give_up_unheard, effect.number)
+
+    @staticmethod
+    def _give_up_unheard(tx: WriteTx, number: int) -> None:
+        """Nobody sent it again while it could still open a session: it is over.
+
+        So it is not looked for for ever, and the registration can be purged.
+        """
+        effect = effects.get(tx, number)
+        if effect.state == "begun" and effect.changed_at <= tx.now - UNHEARD:
+            effects.fail(tx, number, "nobody came back for it")
 
     @staticmethod
     def _unpaid(tx: WriteTx, session: CheckoutSession, who: str) -> Outcome:
