@@ -81,10 +81,11 @@ class Queue(Service, Generic[Row]):
         looked.addErrback(self._could_not_look)
 
     async def _look(self) -> None:
-        self._just_ended.clear()
+        ended, self._just_ended = self._just_ended, set()
         try:
             rows = await self._journal.read(self._due)
             self._forget_old_failures()
+            self._hold_back(ended & {self._number_of(row) for row in rows})
             for row in rows:
                 if len(self._in_work) >= self._at_once:
                     break
@@ -103,6 +104,14 @@ class Queue(Service, Generic[Row]):
         # What ended since we asked may still stand in the answer as due.
         busy = (self._in_work, self._held_until, self._just_ended)
         return bool(self.running) and not any(number in where for where in busy)
+
+    def _hold_back(self, unsettled: set[object]) -> None:
+        """Work that ended before we asked and changed nothing would begin for ever."""
+        for number in unsettled - set(self._held_until):
+            self._log.error(
+                "{queue}: {number} is still due", queue=self.name, number=number
+            )
+            self._held_until[number] = self._clock.seconds() + AFTER_FAILURE
 
     def _forget_old_failures(self) -> None:
         now = self._clock.seconds()

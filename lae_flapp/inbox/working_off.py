@@ -8,11 +8,13 @@ from __future__ import annotations
 import json
 from datetime import timedelta
 from random import Random
+from typing import assert_never
 
 from twisted.logger import Logger
 
 from lae_flapp.checkout.settlement import Settlement
 from lae_flapp.journal import inbox
+from lae_flapp.journal.errors import JournalError
 from lae_flapp.journal.inbox import InboxEvent
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import WriteTx
@@ -70,6 +72,13 @@ class InboxWork:
                 self._log.error("{event}: {why}", event=event.event_id, why=str(e))
             await self._journal.write(self._put_off, event, str(e))
             return
+        except JournalError:
+            raise
+        except Exception as e:  # noqa: BLE001  (a fault of ours, met by this one event)
+            self._log.failure("{event} cannot be settled", event=event.event_id)
+            why = f"cannot be settled: {type(e).__name__}"
+            await self._journal.write(self._put_off, event, why)
+            return
         match outcome:
             case "foreign":
                 await self._journal.write(
@@ -79,6 +88,8 @@ class InboxWork:
                 await self._journal.write(self._unknown, event)
             case "kept" | "surplus" | "unpaid" | "expired":
                 await self._journal.write(inbox.done, event.event_id)
+            case _:
+                assert_never(outcome)
 
     def _put_off(self, tx: WriteTx, event: InboxEvent, why: str) -> None:
         seconds = pause(event.attempts, self._rng, FIRST, LONGEST)

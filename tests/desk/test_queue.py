@@ -187,6 +187,24 @@ def test_failing_at_once_is_no_busy_loop(tmp_path, logged) -> None:
     rows.stop()
 
 
+def test_unsettled_is_no_busy_loop(tmp_path) -> None:
+    """Work that ends and leaves its row due is tried again after a pause."""
+    tries: list[str] = []
+
+    def forgetful(event: Any) -> Any:
+        tries.append(event.event_id)
+        return succeed(None)
+
+    rows = Rows(tmp_path / "journal")
+    rows.start(forgetful)
+    rows.add("a")
+    assert tries == ["a"]
+    for _ in range(60):
+        rows.clock.advance(1)
+    assert 5 < len(tries) <= 60 / AFTER_FAILURE + 1
+    rows.stop()
+
+
 class Slow:
     """A journal whose reads the test answers, in their order."""
 

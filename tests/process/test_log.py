@@ -66,14 +66,10 @@ def line_of(**event: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-@pytest.mark.parametrize(
-    "around", ["{}", " {} ", "\n{}\n", "'{}'", '"{}"', "\t{}", "é{}é "]
-)
+@pytest.mark.parametrize("around", ["{}", " {} ", "\n{}\n", "'{}'", '"{}"', "\t{}"])
 def test_redacted_wherever_it_stands(secret, around) -> None:
     """A secret in a message, a field or a traceback is not written, at a line's start too."""
     text = around.format(secret)
-    if around.startswith("é") and not secret.startswith("pb"):
-        pytest.skip("a letter before it makes it another word")
     assert secret not in as_json({"log_format": "{m}", "m": text})
     assert secret not in as_json({"log_format": "x", "field": [text]})
     assert secret not in as_text({"log_format": "{m}", "m": text})

@@ -1,0 +1,171 @@
+"""The inbox: an event that cannot be settled waits, and holds up no other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from twisted.internet.defer import Deferred
+from twisted.internet.task import Clock
+
+from lae_flapp.inbox.working_off import LONGEST, InboxWork, session_of
+from lae_flapp.journal import inbox
+from lae_flapp.journal.errors import JournalClosed
+from lae_flapp.journal.testing import answer, open_journal
+from lae_flapp.queue import Queue
+from lae_provision.errors import Refused, TryLater
+
+COMPLETED = "checkout.session.completed"
+
+
+class Settling:
+    """What becomes of each session, by its id: an outcome, or an error."""
+
+    def __init__(self) -> None:
+        self.becomes: dict[str, Any] = {}
+        self.asked: list[str] = []
+
+    async def settle(self, session_id: str, why: str) -> Any:
+        assert why == "webhook"
+        self.asked.append(session_id)
+        becomes = self.becomes.get(session_id, "kept")
+        if isinstance(becomes, Exception):
+            raise becomes
+        return becomes
+
+
+class Box:
+    def __init__(self, folder: Path) -> None:
+        self.clock = Clock()
+        self.clock.advance(1_795_000_000)
+        self.settling = Settling()
+        self.journal = open_journal(folder, self.clock)
+        self.queue = Queue(
+            "inbox",
+            self.clock,
+            self.journal,
+            due=inbox.due,
+            next_due_at=inbox.next_due_at,
+            number_of=lambda event: event.event_id,
+            work=InboxWork(self.journal, self.settling, Random(1)),
+            at_once=2,
+        )
+        self.queue.startService()
+
+    def take(self, number: int, session: str, kind: str = COMPLETED) -> None:
+        payload = json.dumps({"data": {"object": {"id": session}}}).encode()
+        name = f"evt_{number:03}"
+        answer(self.journal.write(inbox.take, name, kind, payload, "rq"))
+        self.queue.wake()
+
+    def state(self, number: int) -> str:
+        return answer(self.journal.read(inbox.find, f"evt_{number:03}")).state
+
+    def pass_time(self, seconds: float) -> None:
+        for _ in range(int(seconds)):
+            self.clock.advance(1)
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Iterator[Box]:
+    made = Box(tmp_path / "journal")
+    yield made
+    made.queue.stopService()
+    answer(Deferred.fromCoroutine(made.journal.close()))
+
+
+@pytest.mark.parametrize("outcome", ["kept", "unpaid", "expired", "surplus"])
+def test_settled(box, outcome) -> None:
+    """Whatever the session turns out to be, its event is worked off, once."""
+    box.settling.becomes["cs_1"] = outcome
+    box.take(1, "cs_1")
+    box.pass_time(120)
+    assert box.state(1) == "done"
+    assert box.settling.asked == ["cs_1"]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TryLater("Throttling", "slow"),
+        Refused("AccessDenied", "no"),
+        RuntimeError("a bug"),
+    ],
+)
+def test_put_off(box, error) -> None:
+    """An event that cannot be settled now is tried again, later and later."""
+    box.settling.becomes["cs_1"] = error
+    box.take(1, "cs_1")
+    box.pass_time(3600)
+    assert box.state(1) == "waiting"
+    assert 3600 / LONGEST < len(box.settling.asked) < 80
+    del box.settling.becomes["cs_1"]
+    box.pass_time(LONGEST + 1)
+    assert box.state(1) == "done"
+
+
+def test_holds_up_no_other(box) -> None:
+    """Events that always fail do not delay those of other customers."""
+    for number in range(1, 120):
+        box.settling.becomes[f"cs_{number}"] = RuntimeError("a bug")
+        box.take(number, f"cs_{number}")
+    box.take(500, "cs_good")
+    box.pass_time(2)
+    assert box.state(500) == "done"
+
+
+def test_events_of_no_session(box) -> None:
+    """Events from which nothing follows are ignored, with their kind."""
+    box.take(1, "cs_1", "invoice.paid")
+    assert box.state(1) == "ignored"
+    assert box.settling.asked == []
+
+
+def test_foreign(box) -> None:
+    """An event of another deployment is ignored."""
+    box.settling.becomes["cs_1"] = "foreign"
+    box.take(1, "cs_1")
+    assert box.state(1) == "ignored"
+
+
+def test_unknown(box) -> None:
+    """An event of a signup that the journal does not know waits for a person."""
+    box.settling.becomes["cs_1"] = "unknown"
+    box.take(1, "cs_1")
+    box.pass_time(3599)
+    assert box.state(1) == "waiting"
+    assert len(box.settling.asked) == 1
+    box.pass_time(3)
+    assert len(box.settling.asked) == 2
+
+
+def test_closing_journal(box) -> None:
+    """A journal that closes under the work leaves the event as it was."""
+    box.settling.becomes["cs_1"] = JournalClosed("closed")
+    box.take(1, "cs_1")
+    event = answer(box.journal.read(inbox.find, "evt_001"))
+    assert (event.state, event.attempts) == ("waiting", 0)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["data", "object", "id"]), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
+
+
+@given(JSON)
+def test_any_payload(content) -> None:
+    """Whatever an event holds, it is about one session or about none."""
+    found = session_of(COMPLETED, json.dumps(content).encode())
+    assert found is None or isinstance(found, str)
+    assert session_of("invoice.paid", json.dumps(content).encode()) is None
