@@ -98,9 +98,10 @@ class Daemon(Service):
         self._log.info("ready: {deployment}", deployment=settings.deployment)
 
     async def _begin_work(self, inside: Inside, journal: Journal) -> None:
-        await journal.write(
-            operators.add, FIRST_OPERATOR, inside.operator_name, "daemon"
-        )
+        if not await journal.write(
+            operators.install, FIRST_OPERATOR, inside.operator_name, "daemon"
+        ):
+            self._log.warn("the first operator's furl is revoked: operator.furl")
         crew, settlement = inside.crew, inside.settlement
         self._ends.append(("crew", lambda: Deferred.fromCoroutine(crew.stop())))
         await crew.start()

@@ -63,6 +63,25 @@ def add(tx: WriteTx, name: str, swissnum: Secret, who: str) -> None:
         raise StateChanged(f"operator {name}", state)
 
 
+def install(tx: WriteTx, name: str, swissnum: Secret, who: str) -> bool:
+    """Let a person's furl be the one in the daemon's own folder.
+
+    Where the journal came back without that file, the furl is another one now.
+    Somebody revoked stays so: False, and nothing changes.
+    """
+    row = tx.first(select(OPERATORS).where(OPERATORS.c.name == name))
+    if row is None:
+        add(tx, name, swissnum, who)
+    elif row.revoked_at is not None:
+        return False
+    elif row.swissnum_hash != hash_of(swissnum):
+        here = OPERATORS.c.name == name
+        values = {"swissnum_hash": hash_of(swissnum)}
+        tx.run(update(OPERATORS).where(here).values(**values))
+        events.note(tx, None, "operator-furl-renewed", who, name)
+    return True
+
+
 def by_swissnum(tx: ReadTx, swissnum: Secret) -> Operator | None:
     """Whose furl it is; None for a stranger's or a revoked one."""
     matches = OPERATORS.c.swissnum_hash == hash_of(swissnum)

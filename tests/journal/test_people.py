@@ -201,3 +201,23 @@ def test_ten_thousand_signups_are_listed_by_index(desk) -> None:
         scans = [step for step in plan if step.startswith("SCAN")]
         assert all("signups" in step for step in scans), plan
     assert CELLS.name not in text
+
+
+def test_a_first_operator_whose_furl_was_lost(desk) -> None:
+    """A journal that came back without the furl's file believes the new one alone."""
+    old, new = Secret("o-old"), Secret("o-new")
+    for furl in (old, old, new):
+        assert desk.write(operators.install, "first", furl, "daemon")
+    assert desk.read(operators.by_swissnum, old) is None
+    assert desk.read(operators.by_swissnum, new).name == "first"
+    kinds = [event.kind for event in desk.read(events.since, None, 0)]
+    assert kinds == ["operator-added", "operator-furl-renewed"]
+
+
+def test_a_first_operator_who_was_revoked(desk) -> None:
+    """A revoked first operator comes back with no start, and hinders none."""
+    desk.write(operators.install, "first", Secret("o-old"), "daemon")
+    desk.write(operators.revoke, "first", "operator second")
+    for furl in (Secret("o-old"), Secret("o-new")):
+        assert not desk.write(operators.install, "first", furl, "daemon")
+        assert desk.read(operators.by_swissnum, furl) is None
