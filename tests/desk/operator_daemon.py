@@ -149,6 +149,9 @@ async def main(folder: Path) -> None:
     path = folder / "journal" / "journal.sqlite"
     journal = Journal(path, home, reactor, JournalThreads(reactor))
     await journal.open()
+    reactor.addSystemEventTrigger(
+        "before", "shutdown", lambda: Deferred.fromCoroutine(journal.close())
+    )
     await journal.write(fill)
     name = new_name("o")
     await journal.write(operators.add, "ann", Secret(name), "test")
