@@ -15,12 +15,18 @@ from twisted.python.threadpool import ThreadPool
 from lae_provision.errors import TryLater
 from lae_provision.identity.keys import TubKey, make_tub_key
 
+#: Seconds without a taker before what was taken is made again.
+REST = 5.0
+
 
 class KeyPool(Service):
     """Keeps *size* keys ready and makes more in one thread of its own.
 
-    Who takes from an empty pool waits for the next key made, in the order of asking.
-    One thread is enough: making a key stalls the others for up to 41 ms.
+    Making a key stalls the other threads, for up to 95 ms, just when somebody who has
+    paid waits for what they do.  So one thread makes them, and what was taken is made
+    again once nobody took any for *rest* seconds; at once where fewer than *low* are
+    left.  Who takes from an empty pool waits for the next key made, in the order of
+    asking.
     """
 
     name = "key-pool"
@@ -31,8 +37,13 @@ class KeyPool(Service):
         reactor: Any,
         size: int,
         make: Callable[[], TubKey] = make_tub_key,
+        *,
+        low: int = 4,
+        rest: float = REST,
     ) -> None:
         self._reactor, self._size, self._make = reactor, size, make
+        self._low, self._rest = low, rest
+        self._resting: Any = None
         self._threads = ThreadPool(0, 1, "tub-keys")
         self._ready: deque[TubKey] = deque()
         self._waiting: deque[Deferred[TubKey]] = deque()
@@ -48,6 +59,7 @@ class KeyPool(Service):
         """Refuse who waits, and wait for the thread, at most for one key."""
         super().stopService()  # type: ignore[no-untyped-call]
         self._refuse(_closed())
+        self._wake_up()
         self._threads.stop()
         return None
 
@@ -62,17 +74,30 @@ class KeyPool(Service):
         # A waiter that gives up must not swallow a key: it leaves the queue.
         waiter: Deferred[TubKey] = Deferred(self._waiting.remove)
         self._waiting.append(waiter)
-        self._serve()
+        self._hand_out()
+        self._wake_up()
+        if self.running:
+            self._resting = self._reactor.callLater(self._rest, self._rested)
+        self._make_more()
         return waiter
 
-    def _serve(self) -> None:
+    def _hand_out(self) -> None:
         while self._ready and self._waiting:
             self._waiting.popleft().callback(self._ready.popleft())
+
+    def _wake_up(self) -> None:
+        resting, self._resting = self._resting, None
+        if resting is not None:
+            resting.cancel()
+
+    def _rested(self) -> None:
+        self._resting = None
         self._make_more()
 
     def _make_more(self) -> None:
-        wanted = self._size + len(self._waiting)
-        if self._making or not self.running or len(self._ready) >= wanted:
+        wanted = self._size if self._resting is None else min(self._low, self._size)
+        enough = len(self._ready) >= wanted + len(self._waiting)
+        if self._making or not self.running or enough:
             return
         self._making = True
         made = deferToThreadPool(self._reactor, self._threads, self._make)
@@ -81,7 +106,8 @@ class KeyPool(Service):
     def _made(self, key: TubKey) -> None:
         self._making = False
         self._ready.append(key)
-        self._serve()
+        self._hand_out()
+        self._make_more()
 
     def _failed(self, failure: Any) -> None:
         self._making = False

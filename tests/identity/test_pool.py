@@ -8,7 +8,7 @@ from typing import Any
 
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
-from twisted.internet.task import deferLater
+from twisted.internet.task import Clock, deferLater
 from twisted.trial.unittest import TestCase
 
 from lae_protocol.secret import Secret
@@ -23,7 +23,7 @@ class PoolTests(TestCase):
         self.go_on = threading.Event()
         self.go_on.set()
         self.broken = False
-        self.pool = KeyPool(reactor, 3, self.make)
+        self.pool = KeyPool(reactor, 3, self.make, low=1, rest=0.2)
         self.pool.startService()
         self.addCleanup(self.stop)
 
@@ -55,6 +55,24 @@ class PoolTests(TestCase):
         taken = self.pool.take()
         self.assertEqual(self.successResultOf(taken).tub_id, "tub0")
         await self.until_ready(3)
+
+    async def test_takers_are_not_disturbed(self) -> None:
+        """While keys are taken only those are made that will be missed at once."""
+        clock = Clock()
+        clock.callFromThread = reactor.callFromThread
+        self.pool.stopService()
+        self.pool = KeyPool(clock, 5, self.make, low=2, rest=10)
+        self.pool.startService()
+        await self.until_ready(5)
+        for left in (4, 3, 2, 2, 2):
+            clock.advance(9)
+            await self.pool.take()
+            await self.until_ready(left)
+        clock.advance(9.9)
+        await deferLater(reactor, 0.05)
+        self.assertEqual(self.pool.ready(), 2)
+        clock.advance(0.1)
+        await self.until_ready(5)
 
     async def test_no_key_twice(self) -> None:
         """More takers than keys wait, and each gets a key of its own."""
