@@ -1,0 +1,100 @@
+"""The documents can be read, and what they point at is there."""
+
+from __future__ import annotations
+
+import ast
+import re
+from functools import cache
+from importlib import import_module
+from importlib.metadata import metadata
+
+import pytest
+
+from tests.docs.reading import DOCUMENTS, ROOT, links, literals, parse
+
+NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
+
+#: Folders and files of the checkout begin so; anything else in back-quotes is no path.
+_PATH = re.compile(
+    r"^(lae_[a-z]+|templates|config|docs|tests|twisted|stubs)/[\w./*-]*(::\w+)*$"
+)
+_DOTTED = re.compile(r"^lae_[a-z]+(\.\w+)+$")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_reads_without_a_warning(name):
+    """Every document parses, without so much as an information from docutils."""
+    _, complaints = parse(ROOT / name)
+    assert complaints == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_links_lead_somewhere(name):
+    """Every link between documents names a file or folder that is there."""
+    document = ROOT / name
+    inside = [link for link in links(document) if "://" not in link]
+    inside = [link for link in inside if not link.startswith("mailto:")]
+    missing = [i for i in inside if not (document.parent / i.split("#")[0]).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_files_and_names_exist(name):
+    """Every file, test, module and function that a document names is there."""
+    missing = [
+        text
+        for text in literals(ROOT / name)
+        if (_PATH.match(text) and not _file_exists(text))
+        or (_DOTTED.match(text) and not _name_exists(text))
+    ]
+    assert missing == []
+
+
+def test_the_readme_is_the_packages_description():
+    """What a package index would show is README.rst."""
+    told = metadata("s4")
+    assert told["License"] == "GPL-3.0-or-later"
+    setup = (ROOT / "setup.py").read_text("utf-8")
+    assert 'open("README.rst"' in setup
+
+
+def test_the_judges_see_what_is_missing():
+    """A file, a test and a name that are not there are found out."""
+    assert not _file_exists("lae_site/nowhere.py")
+    assert not _file_exists("tests/docs/test_documents.py::test_nowhere")
+    assert _file_exists("tests/docs/test_documents.py::test_links_lead_somewhere")
+    assert not _name_exists("lae_site.routes.nowhere")
+    assert _name_exists("lae_site.routes.routes")
+
+
+def _file_exists(text: str) -> bool:
+    path, _, test = text.partition("::")
+    if "*" in path:
+        return any(ROOT.glob(path))
+    if not test:
+        return (ROOT / path).exists()
+    return test.split("::")[-1] in _functions(path)
+
+
+@cache
+def _functions(path: str) -> frozenset[str]:
+    if not (ROOT / path).exists():
+        return frozenset()
+    tree = ast.parse((ROOT / path).read_text("utf-8"))
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    return frozenset(n.name for n in ast.walk(tree) if isinstance(n, kinds))
+
+
+def _name_exists(dotted: str) -> bool:
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: object = import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[length:]:
+            if not hasattr(found, name):
+                return False
+            found = getattr(found, name)
+        return True
+    return False
