@@ -32,7 +32,7 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.opening import Opening
 from lae_flapp.operator.facet import OperatorDesk, OperatorFacet
 from lae_flapp.outbox.sending import Sending
-from lae_flapp.outside import CellUserData, Outside, ground_of
+from lae_flapp.outside import CellUserData, Outside, cloud_keys, ground_of
 from lae_flapp.queue import Queue
 from lae_flapp.settings import CellSettings, DaemonSettings
 from lae_flapp.signup.crew import Crew
@@ -200,6 +200,7 @@ class Wiring:
             host_furl=lambda name: furl_of(tub, location, name),
             nudge=crew.nudge,
             new_message_id=shop.new_message_id,
+            cloud_keys=cloud_keys(self.settings.cells[0]),
         )
 
     def _serve_site(self, tub: Any, front_desk: FrontDesk) -> None:

@@ -7,6 +7,8 @@ from random import Random
 from typing import Any
 
 from attrs import define
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 
 from lae_flapp.mail.letters import Sender
@@ -188,6 +190,17 @@ def ground_of(cell: CellSettings) -> Ground:
         storage_port=ports.storage or 0,
         port_span=span,
     )
+
+
+def cloud_keys(cell: CellSettings) -> tuple[RSAPublicKey, ...]:
+    """What checks the signatures of identity documents; raises ValueError."""
+    found = []
+    for path in cell.identity_certificates:
+        key = load_pem_x509_certificate(path.read_bytes()).public_key()
+        if not isinstance(key, RSAPublicKey):
+            raise ValueError(f"{path}: not of an RSA key")  # noqa: TRY004  (of the file)
+        found.append(key)
+    return tuple(found)
 
 
 @define(frozen=True)

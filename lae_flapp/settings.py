@@ -1,6 +1,6 @@
 """The daemon's settings: one YAML file (:mod:`lae_protocol.process.settings`).
 
-``config/daemon.example.yaml`` has every key with a comment; a test keeps it so.
+``config/daemon.example.yaml`` has every key that AWS needs; a test keeps it so.
 """
 
 from __future__ import annotations
@@ -167,7 +167,8 @@ class CellSettings:
 
     *host_name* is None where each grid has a name of its own under *dns_zone*
     (``LABEL.ZONE``), or one name for all (``localhost``).  *listen* is the interface
-    that a node binds, None for all.
+    that a node binds, None for all.  *identity_certificates* (PEM) check the cloud's
+    signature of an instance's identity document; without any it is not checked.
     """
 
     name: str
@@ -189,6 +190,7 @@ class CellSettings:
     s3_endpoint: str | None = None
     quotas: QuotaSettings = QuotaSettings()  # noqa: RUF009  (frozen)
     metadata_url: str = "http://169.254.169.254"
+    identity_certificates: tuple[Path, ...] = ()
 
 
 @define(frozen=True)
@@ -253,6 +255,8 @@ class DaemonSettings:
             raise ValueError("site_url: production needs a public https:// address")
         if self.stripe.mode != "live":
             raise ValueError("stripe.mode: production needs live")
+        if not self.cells[0].identity_certificates:
+            raise ValueError("cells.identity_certificates: production checks claims")
         if self.mail.host in _LOCAL:
             raise ValueError(
                 "mail.host: production needs a mail server that is not local"

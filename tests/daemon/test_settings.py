@@ -1,0 +1,72 @@
+"""The daemon's settings: what ships can be read, and production is production."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import attrs
+import pytest
+import yaml
+
+from lae_flapp.outside import cloud_keys
+from lae_flapp.settings import DaemonSettings
+from lae_protocol.process.settings import SettingsError, load
+from lae_provision.localcloud.booter.signer import IdentitySigner
+
+CONFIG = Path(__file__).parents[2] / "config"
+EXAMPLE = CONFIG / "daemon.example.yaml"
+#: What the example for AWS leaves to those who need it.
+ELSEWHERE = {
+    "aws": {"endpoint", "s3_endpoint", "access_key", "secret_key"},
+    "stripe": {"endpoint", "account"},
+    "sealing": {"key_files"},
+    "mail": {"trust_root"},
+    "cells": {
+        *("host_name", "listen", "s3_endpoint", "metadata_url", "volume_kms_key"),
+    },
+}
+
+
+@pytest.mark.parametrize("name", ["daemon.example.yaml", "daemon.localcloud.yaml"])
+def test_examples(name) -> None:
+    """The examples that ship can be read."""
+    assert load(CONFIG / name, DaemonSettings).process == "daemon"
+
+
+def test_the_example_has_every_key() -> None:
+    """What a daemon on AWS may be told stands in the example."""
+    settings = load(EXAMPLE, DaemonSettings)
+    shown = yaml.safe_load(EXAMPLE.read_text())
+    assert set(shown) == set(attrs.fields_dict(DaemonSettings))
+    for part, elsewhere in ELSEWHERE.items():
+        value, told = getattr(settings, part), shown[part]
+        if part == "cells":
+            value, told = value[0], told[0]
+        assert set(told) | elsewhere >= set(attrs.fields_dict(type(value))), part
+
+
+@pytest.mark.parametrize(
+    ("line", "instead", "said"),
+    [
+        ("mode: live", "mode: test", "stripe.mode"),
+        ("  region: eu-west-1", "  region: x\n  endpoint: http://x", "aws.endpoint"),
+        ("site_url: https://", "site_url: http://", "site_url"),
+        ("host: smtp.example.org", "host: localhost", "mail.host"),
+        ("    identity_certificates:", "    #", "identity_certificates"),
+    ],
+)
+def test_production(tmp_path, line, instead, said) -> None:
+    """Production takes no local endpoint, no test money, and no claim unchecked."""
+    text = EXAMPLE.read_text()
+    assert text.count(line) == 1
+    (tmp_path / "daemon.yaml").write_text(text.replace(line, instead))
+    with pytest.raises(SettingsError, match=said):
+        load(tmp_path / "daemon.yaml", DaemonSettings)
+
+
+def test_certificates_of_the_cloud(tmp_path) -> None:
+    """The certificates that are named are those that claims are checked with."""
+    cell = load(EXAMPLE, DaemonSettings).cells[0]
+    (tmp_path / "pem").write_bytes(IdentitySigner().certificate())
+    (key,) = cloud_keys(attrs.evolve(cell, identity_certificates=(tmp_path / "pem",)))
+    assert key.key_size == 2048
