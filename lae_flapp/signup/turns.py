@@ -11,6 +11,7 @@ from attrs import evolve
 from lae_flapp.journal import (
     bootstraps,
     capacity,
+    effects,
     events,
     host_furls,
     hosts,
@@ -21,7 +22,9 @@ from lae_flapp.journal import (
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.signup.plan import REMOVABLE
 from lae_flapp.signup.record import Record
+from lae_flapp.signup.sights import StepName
 from lae_protocol.host_messages import NodeIdentity
 from lae_protocol.ids import Generation, SignupId
 
@@ -102,6 +105,7 @@ def next_host(tx: WriteTx, record: Record) -> None:
     """Journal that the old host is gone for certain."""
     signup_id, generation = record.signup.signup_id, record.generation
     hosts.move(tx, signup_id, generation, {"retiring"}, "gone")
+    _settle_lost_outcomes(tx, record, (StepName.HOST,))
     events.note(tx, signup_id, "host-gone", WHO, f"generation {generation}")
 
 
@@ -126,10 +130,28 @@ def close(tx: WriteTx, record: Record) -> None:
     signup_id = record.signup.signup_id
     if record.host is not None:
         hosts.move(tx, signup_id, record.generation, {"retiring"}, "gone")
+    _settle_lost_outcomes(tx, record, REMOVABLE)
     capacity.release(tx, signup_id)
     ports.free(tx, signup_id)
     signups.set_problem(tx, signup_id, None)
     signups.move(tx, signup_id, {"refunding"}, "refunded", kind="refunded", who=WHO)
+
+
+def _settle_lost_outcomes(
+    tx: WriteTx, record: Record, steps: tuple[StepName, ...]
+) -> None:
+    """Nothing of these steps is left, so effects whose outcome a death of ours kept
+    from the journal have one now: what was to be removed is, what was to be made never
+    came.
+    """
+    names = {step.value for step in steps}
+    for effect in effects.of(tx, record.signup.signup_id):
+        if effect.state != "begun" or effect.key.step not in names:
+            continue
+        if effect.key.purpose.startswith("unmake"):
+            effects.finish(tx, effect.number, "removed")
+        else:
+            effects.fail(tx, effect.number, "never seen")
 
 
 def delay(tx: WriteTx, signup_id: SignupId, problem: str) -> None:

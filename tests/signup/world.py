@@ -35,7 +35,7 @@ from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.testing import open_journal
 from lae_flapp.signup import payment, turns
 from lae_flapp.signup.crew import Crew
-from lae_flapp.signup.doors import CheckoutRequest
+from lae_flapp.signup.doors import CheckoutRequest, payment_key
 from lae_flapp.signup.limits import Limits
 from lae_flapp.signup.memory import Account, MemoryPayments
 from lae_flapp.signup.requests import Ground
@@ -252,6 +252,9 @@ class World:
             Secret("alice@example.org"), "en", "https://s/", "https://s/",
             moment(self.clock.seconds() + 1800),
         )  # fmt: skip
+        # The same attempt again is the same request, whenever it is asked.
+        key = payment_key(signup_id, "checkout", attempt)
+        request = self.account.keys.get(key, (request,))[0]
         session = now(payments.open_checkout(request))
 
         def work(tx):
@@ -376,6 +379,7 @@ def check_refunded(world, signup_id):
     assert world.live_hosts(signup_id) == 0
     assert world.mails(signup_id).count("refunded") == 1
     assert world.kinds(signup_id).count("refunded") == 1
+    assert not world.read(effects.unfinished)
     kept = world.read(signups.get, signup_id).payment.subscription
     assert kept not in world.account.subscriptions
     assert kept not in world.account.kept()
