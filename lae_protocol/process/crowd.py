@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -15,6 +16,26 @@ from twisted.internet.protocol import Factory
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
+
+#: Files beside connections: the journal, what we ask of others, threads, logs.
+SPARE = 256
+#: The daemon has two ports; neither's crowd may take the other's files, or the rest.
+PORTS = 2
+
+
+def room_for(most: int) -> int:
+    """How many connections a port may take, and leave files for all that is done.
+
+    The usual limit of 1,024 files is raised as far as the system lets us.
+    """
+    wanted = PORTS * most + SPARE
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return most
+    return min(most, max(1, (soft - SPARE) // PORTS))
 
 
 class _Bounded(Factory):
@@ -59,7 +80,9 @@ class _Bounded(Factory):
 
 @implementer(IStreamServerEndpoint)
 class BoundedEndpoint:
-    """An endpoint that takes at most *most* connections at the same time."""
+    """An endpoint that takes at most *most* connections at the same time, fewer where
+    the process may not open so many files.
+    """
 
     def __init__(
         self, reactor: IReactorFDSet, inner: IStreamServerEndpoint, most: int
@@ -72,7 +95,7 @@ class BoundedEndpoint:
         Raises at once where the port cannot be had: a Tub looks at no Deferred, and
         its process would say that it is ready and hear nobody.
         """
-        bounded = _Bounded(self._reactor, factory, self._most)
+        bounded = _Bounded(self._reactor, factory, room_for(self._most))
 
         def listening(port: IListeningPort) -> IListeningPort:
             bounded.port = port

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
+import pytest
 from foolscap.api import Referenceable
 from foolscap.util import allocate_tcp_port
 from twisted.internet import reactor
@@ -84,3 +88,25 @@ class CrowdTests(TestCase):
         tub.listenOn(BoundedEndpoint(reactor, inner, 10))
         self.addCleanup(tub.stopService)
         self.assertRaises(CannotListenError, tub.startService)
+
+
+PROGRAM = """
+import resource, sys
+soft, hard, most = map(int, sys.argv[1:])
+resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+from lae_protocol.process.crowd import room_for
+print(room_for(most), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+"""
+
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "room", "limit"),
+    [(300, 4096, 1000, 2256), (300, 1024, 384, 1024), (4000, 4096, 1000, 4000)],
+)
+def test_files_are_left(soft, hard, room, limit) -> None:
+    """A crowd cannot take the files that the process needs for its work; the limit is
+    raised as far as that goes, and never lowered.
+    """
+    argv = [sys.executable, "-c", PROGRAM, str(soft), str(hard), "1000"]
+    told = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
+    assert told.stdout.split() == [str(room), str(limit)]
