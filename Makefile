@@ -1,48 +1,56 @@
-# Two commands for everybody: `make demo` and `make test`. They do all the set-up.
+# Two commands for everybody: `make demo` and `make test`.  They do all the set-up.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 CLIENT := .client-venv
 DEMO_ARGS ?=
 TEST_ARGS ?=
+BENCH_ARGS ?=
 
-.PHONY: demo test check lint wheel clean help install
+.PHONY: help demo test check lint wheel clean install install-tests
 
 help:
 	@echo "make demo            the whole of S4 on this machine; ONCE=1 also signs up, stores a file, and stops"
 	@echo "make test            everything that is tested"
 	@echo "make check           lint, types, import contracts and the fast tests"
 	@echo "make bench-signup    the figures of docs/benchmarks.rst"
+	@echo "make wheel           build/wheel/s4-*.whl"
+	@echo "make clean           what all of these left in this folder is removed"
+	@echo
+	@echo "PYTHON=python3.12 chooses another Python; DEMO_ARGS, TEST_ARGS and BENCH_ARGS"
+	@echo "go to the demo, to pytest and to the benchmark, as in: make demo DEMO_ARGS=--help"
 
-# bootstrap.py makes the environments: $(VENV) for S4 and its tests, $(CLIENT) with
-# the unmodified tahoe-lafs of PyPI alone, as a customer has it.
-$(VENV)/.installed: bootstrap.py setup.py constraints.txt
+# bootstrap.py makes the environments, and does nothing when nothing changed: $(VENV)
+# for S4, $(CLIENT) with the unmodified tahoe-lafs of PyPI alone, as a customer has it.
+install:
 	@$(PYTHON) bootstrap.py $(VENV) $(CLIENT)
 
-install: $(VENV)/.installed
+install-tests:
+	@$(PYTHON) bootstrap.py $(VENV) $(CLIENT) --tests
 
 # exec, so that a signal to make's child reaches the launcher itself.
 demo: install
 	@exec $(BIN)/lae localcloud demo $(if $(ONCE),--once) $(DEMO_ARGS)
 
-lint: install
+lint: install-tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	@$(PYTHON) bootstrap.py --test-system
 	$(BIN)/python -m pytest $(TEST_ARGS)
 
 check: lint
 	$(BIN)/python -m pytest -m "not end_to_end and not browser" $(TEST_ARGS)
 
-bench-%: install
+bench-%: install-tests
 	$(BIN)/python -m tests.bench.$* $(BENCH_ARGS)
 
-wheel: install
+wheel: install-tests
 	$(BIN)/pip wheel -q --no-deps --no-build-isolation -w build/wheel .
 
 clean:
-	rm -rf $(VENV) $(CLIENT) build *.egg-info
+	rm -rf $(VENV) $(CLIENT) build *.egg-info twisted/plugins/dropin.cache
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

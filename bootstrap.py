@@ -1,14 +1,17 @@
-"""Make the two virtual environments that the Makefile's commands run in.
+"""Make the virtual environments that the Makefile's commands run in.
 
-Runs on the system's python3 with nothing installed.  What the system lacks is
-installed with apt-get where that is allowed, or else named in one line.
+Runs on the system's python3 with nothing installed, and does nothing when nothing
+changed.  What the system lacks is installed with apt-get where that is allowed, or
+else named in one line.
 
-    bootstrap.py VENV CLIENT_VENV     install S4 and, apart, a customer's tahoe
-    bootstrap.py --test-system        what only the tests need (a browser, ...)
+    bootstrap.py VENV CLIENT           S4, and apart a customer's tahoe
+    bootstrap.py VENV CLIENT --tests   what the tests need too: tools, a browser
 """
 
+import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -16,6 +19,7 @@ from pathlib import Path
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 HERE = Path(__file__).resolve().parent
+DEMO, TESTS = "site,daemon,node,localcloud", "site,daemon,node,localcloud,test"
 
 
 def fail(line):
@@ -24,38 +28,49 @@ def fail(line):
     raise SystemExit(1)
 
 
-def apt(packages, *, needed):
-    """Install Debian packages, as root or by sudo; say so where that cannot be."""
-    line = "apt-get install -y " + " ".join(packages)
+def say(line):
+    print(f"S4: {line}", flush=True)
+
+
+def run(*commands, **how):
+    """Run these side by side to their end, or to ours; their exit codes."""
+    running = [subprocess.Popen(command, cwd=HERE, **how) for command in commands]
+    try:
+        return [process.wait() for process in running]
+    except BaseException:
+        for process in running:
+            process.terminate()
+        for process in running:
+            process.wait()
+        raise
+
+
+def apt(packages, *, otherwise):
+    """Install Debian packages, as root or by sudo; call *otherwise* if we cannot."""
+    line = "apt-get install " + " ".join(packages)
     become = [] if os.geteuid() == 0 else ["sudo", "-n"]
-    allowed = not become or (
-        shutil.which("sudo")
-        and subprocess.run(["sudo", "-n", "true"], capture_output=True).returncode == 0
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL}
+    unheard = {**quiet, "stderr": subprocess.DEVNULL}
+    allowed = shutil.which("apt-get") and (
+        not become
+        or (shutil.which("sudo") and run([*become, "true"], **unheard) == [0])
     )
-    if shutil.which("apt-get") and allowed:
-        print(f"S4: {line}", flush=True)
-        env = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
-        subprocess.run([*become, *env, "update"], **quiet)
-        done = subprocess.run([*become, *env, "install", "-y", *packages], **quiet)
-        if done.returncode == 0:
+    if allowed:
+        say(line)
+        get = [*become, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq"]
+        get += ["-o", "DPkg::Lock::Timeout=120", "-o", "Dpkg::Use-Pty=0"]
+        run([*get, "update"], **quiet)
+        if run([*get, "install", "--no-install-recommends", *packages], **quiet) == [0]:
             return
-        print(done.stderr, file=sys.stderr)
-    if needed:
-        fail(f"missing system packages; please run: {line}")
-    print(
-        f"S4: tests that need {', '.join(packages)} will be skipped; to run them: {line}"
-    )
+    otherwise(line)
 
 
 def missing_for_build():
     """Packages that the environments need from the system."""
     version = f"python3.{sys.version_info[1]}"
     debian = sys.executable.startswith("/usr/bin")
-    probe = subprocess.run(
-        [sys.executable, "-c", "import ensurepip, venv"], capture_output=True
-    )
-    if probe.returncode:
+    probe = [sys.executable, "-c", "import ensurepip, venv"]
+    if run(probe, stderr=subprocess.DEVNULL) != [0]:
         yield f"{version}-venv" if debian else "python3-venv"
     # netifaces (by way of tahoe-lafs) has no wheel for today's Pythons.
     if not shutil.which("gcc"):
@@ -66,55 +81,106 @@ def missing_for_build():
         yield f"{version}-dev"
 
 
-def environment(folder, *requirements):
-    """A virtual environment with these requirements, at the pinned versions."""
-    if not (folder / "bin" / "pip").exists():
-        shutil.rmtree(folder, ignore_errors=True)
-        subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
-    pip = [str(folder / "bin" / "pip"), "--disable-pip-version-check", "install"]
-    pinned = ["-q", "-c", str(HERE / "constraints.txt")]
-    for wanted in requirements:
-        done = subprocess.run([*pip, *pinned, *wanted], cwd=HERE)
-        if done.returncode:
-            fail(f"pip could not install into {folder}; its own words are above")
+def missing_for_tests():
+    """Packages that only the tests need."""
+    if not shutil.which("chromium"):
+        yield "chromium"
+        yield "fonts-liberation"
+    if not shutil.which("ignition-validate"):
+        yield "ignition"
 
 
-def install(venv, client):
-    """Both environments, then a stamp that the Makefile looks at."""
-    if not OLDEST <= sys.version_info[:2] <= NEWEST:
-        fail(
-            f"Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]} is needed, this is "
-            f"{sys.version.split()[0]}; choose another with: make PYTHON=python3.11 ..."
+class Environment:
+    """One virtual environment, and what stands in it."""
+
+    def __init__(self, name, *wanted):
+        self.folder = HERE / name
+        self.python = self.folder / "bin" / "python"
+        self.wanted = wanted
+        self.made = self.folder / ".made"
+        self.installed = self.folder / ".installed"
+
+    def place(self):
+        """What it is made for: scripts in it name this folder and this Python."""
+        return f"{sys.version} {sys.prefix} {self.folder}"
+
+    def content(self):
+        """What is to be in it, in one line."""
+        files = (HERE / n for n in ("bootstrap.py", "constraints.txt", "setup.py"))
+        digest = hashlib.sha256(b"".join(f.read_bytes() for f in files))
+        return f"{digest.hexdigest()} {self.wanted[-1]}"
+
+    def is_made(self):
+        """Tell whether it is there, made here and by this Python."""
+        return self.made.exists() and self.made.read_text("utf-8") == self.place()
+
+    def is_installed(self):
+        """Tell whether all is there; what has the tests' extra has the demo's too."""
+        had = self.installed.read_text("utf-8") if self.installed.exists() else ""
+        return self.is_made() and had.startswith(self.content().rstrip("]"))
+
+    def make(self):
+        """An empty one, in place of one that was made for something else."""
+        if not self.is_made():
+            shutil.rmtree(self.folder, ignore_errors=True)
+            if run([sys.executable, "-m", "venv", str(self.folder)]) != [0]:
+                fail(f"no virtual environment could be made in {self.folder}")
+            self.made.write_text(self.place(), "utf-8")
+        self.installed.unlink(missing_ok=True)
+
+    def command(self):
+        """Install at the pinned versions; what is built, with pinned tools too."""
+        quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
+        pip = [str(self.python), "-m", "pip", "install", *quiet]
+        return [*pip, "--use-pep517", *self.wanted]
+
+
+def install(environments):
+    """What the system lacks, then all environments at once."""
+    missing = list(missing_for_build())
+    if missing:
+        apt(
+            missing,
+            otherwise=lambda line: fail(f"packages are missing; run as root: {line}"),
         )
-    packages = list(missing_for_build())
-    if packages:
-        apt(packages, needed=True)
-    print("S4: installing into this folder (once, about a minute) ...", flush=True)
-    environment(client, ["setuptools", "wheel"], ["tahoe-lafs"])
-    environment(
-        venv,
-        ["setuptools", "wheel"],
-        # compat: with the default finder, twistd does not see our plugins.
-        [
-            "--no-build-isolation",
-            "--config-settings=editable_mode=compat",
-            "-e",
-            ".[site,daemon,node,localcloud,test]",
-        ],
-    )
-    (venv / ".installed").touch()
+    names = " and ".join(e.folder.name for e in environments)
+    say(f"installing into {names}, from PyPI; the first time that takes minutes ...")
+    for environment in environments:
+        environment.make()
+    pinned = str(HERE / "constraints.txt")
+    env = {**os.environ, "PIP_CONSTRAINT": pinned, "PIP_BUILD_CONSTRAINT": pinned}
+    ended = run(*(e.command() for e in environments), env=env)
+    for environment, code in zip(environments, ended, strict=True):
+        if code:
+            fail(
+                f"pip could not install into {environment.folder}; its words are above"
+            )
+        environment.installed.write_text(environment.content(), "utf-8")
+    say("installed.")
 
 
 def main(arguments):
-    if arguments == ["--test-system"]:
-        wanted = {"chromium": "chromium", "ignition-validate": "ignition"}
-        packages = [p for program, p in wanted.items() if not shutil.which(program)]
-        if packages:
-            apt(packages, needed=False)
-    elif len(arguments) == 2:
-        install(*(HERE / name for name in arguments))
-    else:
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
+    if not OLDEST <= sys.version_info[:2] <= NEWEST:
+        fail(
+            f"Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]} is needed, this"
+            f" is {sys.version.split()[0]}; name another: make PYTHON=python3.11 ..."
+        )
+    tests = arguments[2:] == ["--tests"]
+    if len(arguments) != 2 and not tests:
         fail(__doc__)
+    # compat: with the default finder, twistd does not see our plugins.
+    ours = ["--config-settings=editable_mode=compat", "-e"]
+    s4 = Environment(arguments[0], *ours, f".[{TESTS if tests else DEMO}]")
+    client = Environment(arguments[1], "tahoe-lafs")
+    stale = [e for e in (s4, client) if not e.is_installed()]
+    if stale:
+        install(stale)
+    missing = list(missing_for_tests()) if tests else []
+    if missing:
+        skipped = "tests that need it will be skipped; to run them, as root: "
+        apt(missing, otherwise=lambda line: say(skipped + line))
 
 
 if __name__ == "__main__":

