@@ -1,4 +1,4 @@
-"""Coroutines for callers that want a Deferred."""
+"""Coroutines for callers that want a Deferred, behind the fence."""
 
 from __future__ import annotations
 
@@ -13,10 +13,20 @@ T = TypeVar("T")
 def answering(
     method: Callable[..., Coroutine[Deferred[Any], Any, T]],
 ) -> Callable[..., Deferred[T]]:
-    """Have a coroutine method answer a Deferred, as Foolscap wants it."""
+    """Have a coroutine method answer a Deferred, as Foolscap wants it.
 
-    def answers(*arguments: Any, **named: Any) -> Deferred[T]:
-        return Deferred.fromCoroutine(method(*arguments, **named))
+    The method's object has a ``fence``, which is asked before the work and, since the
+    bucket may be another node's when it is done, before the answer, too.
+    """
+
+    async def fenced(self: Any, *arguments: Any, **named: Any) -> T:
+        self.fence.check()
+        answer = await method(self, *arguments, **named)
+        self.fence.check()
+        return answer
+
+    def answers(self: Any, *arguments: Any, **named: Any) -> Deferred[T]:
+        return Deferred.fromCoroutine(fenced(self, *arguments, **named))
 
     answers.__doc__, answers.__name__ = method.__doc__, method.__name__
     return answers

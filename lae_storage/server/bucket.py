@@ -22,6 +22,7 @@ from lae_storage.s3.interface import (
     Unfinished,
 )
 from lae_storage.server import keys
+from lae_storage.server.fence import Fence
 from lae_storage.server.index import Index, read_index
 from lae_storage.server.slot_object import Author
 from lae_storage.server.together import together
@@ -36,10 +37,6 @@ class NotOurLayout(Exception):
     """The bucket is of a later version of this layout, or of something else."""
 
 
-class Superseded(StoreError):
-    """A later node has taken this bucket.  Do not try again from this one."""
-
-
 def _token() -> str:
     return secrets.token_hex(16)
 
@@ -51,23 +48,13 @@ class OpenBucket:
     store: IObjectStore
     writer: ConditionalWriter
     index: Index
-    epoch: int
+    fence: Fence
     token: Callable[[], str] = _token
-    newest: int = 0
 
     def author(self) -> Author:
-        """The next write's author; raises :class:`Superseded`."""
-        self.saw_epoch(self.newest)
-        return Author(self.epoch, self.token())
-
-    def saw_epoch(self, epoch: int) -> None:
-        """Something written in *epoch* was read: is this node still the one?
-
-        Its index does not know what a later node stored, so it must not go on.
-        """
-        self.newest = max(self.newest, epoch)
-        if self.newest > self.epoch:
-            raise Superseded("Superseded", f"epoch {self.newest} after {self.epoch}")
+        """The next write's author; raises what :meth:`Fence.check` does."""
+        self.fence.check()
+        return Author(self.fence.epoch, self.token())
 
 
 async def open_bucket(
@@ -92,16 +79,16 @@ async def open_bucket(
         rng or Random(),  # noqa: S311  (jitter is no secret)
     )
     await _check_format(store, writer)
-    epoch = await _take_epoch(store, writer, token, reactor)
+    fence = await _take_epoch(store, writer, token, reactor)
     index = await read_index(store)
     await _sweep_uploads(store)
     _log.info(
         "bucket open: epoch {epoch}, {shares} immutable shares, {stored} bytes",
-        epoch=epoch,
+        epoch=fence.epoch,
         shares=index.shares,
         stored=index.stored,
     )
-    return OpenBucket(store, writer, index, epoch, token)
+    return OpenBucket(store, writer, index, fence, token)
 
 
 async def _sweep_uploads(store: IObjectStore) -> None:
@@ -142,7 +129,7 @@ async def _take_epoch(
     writer: ConditionalWriter,
     token: Callable[[], str],
     reactor: IReactorTime,
-) -> int:
+) -> Fence:
     for _ in range(RACES):
         before, etag = 0, None
         try:
@@ -151,10 +138,13 @@ async def _take_epoch(
             pass
         else:
             before, etag = json.loads(got.data)["epoch"], got.head.etag
-        taken = {"epoch": before + 1, "token": token(), "at": reactor.seconds()}
+        began = reactor.seconds()
+        taken = {"epoch": before + 1, "token": token(), "at": began}
         try:
             await writer.put(keys.EPOCH_KEY, Bytes(json.dumps(taken).encode()), etag)
         except ConditionFailed:
             continue
-        return before + 1
+        # Nobody else's shares can be in a bucket that nobody had.
+        now, first = reactor.seconds(), before == 0
+        return Fence(store, reactor, before + 1, now, began, first)
     raise NotOurLayout("other nodes keep taking the epoch of this bucket")

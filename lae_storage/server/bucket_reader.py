@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
-from typing import Any, Protocol
+from typing import Protocol
 
 from attrs import define
 from twisted.internet.defer import Deferred
@@ -16,7 +15,7 @@ class ReadsShares(Protocol):
 
     def read_immutable(
         self, name: ShareName, length: int, offset: int, size: int
-    ) -> Coroutine[Deferred[Any], Any, bytes]:
+    ) -> Deferred[bytes]:
         """A range of a share."""
 
     def advise_corrupt_share(
@@ -37,9 +36,7 @@ class BucketReader:
         """A range, cut at the share's end."""
         if offset < 0 or length < 0:
             raise ValueError("a range before the beginning")
-        return Deferred.fromCoroutine(
-            self.server.read_immutable(self.name, self.length, offset, length)
-        )
+        return self.server.read_immutable(self.name, self.length, offset, length)
 
     def get_length(self) -> int:
         """The share's length."""

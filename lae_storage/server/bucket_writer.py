@@ -84,6 +84,8 @@ class BucketWriter:
         self._timeout.cancel()
         try:
             await self.upload.finish()
+            # S3 has it, and yet a node that took the bucket meanwhile may not see it.
+            self.upload.bucket.fence.check()
         except Exception as e:  # noqa: BLE001  (raised to whoever waits)
             self._end(None)
             closing.fail(e)

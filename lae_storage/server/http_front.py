@@ -36,7 +36,8 @@ from lae_storage.server.bucket_writer import BucketWriter, UploadOver
 from lae_storage.server.http_answers import AnyRequest, Refusal
 from lae_storage.server.http_body import ClientGone, pour
 from lae_storage.server.http_request import LONGEST_BODY
-from lae_storage.server.storage_server import V1, S3StorageServer
+from lae_storage.server.storage_server import S3StorageServer
+from lae_storage.server.telling import V1
 from lae_storage.server.upload import SomebodyElses
 
 _log = Logger()

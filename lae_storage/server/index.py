@@ -132,6 +132,23 @@ async def _take_all(store: IObjectStore, index: Index, prefix: str, take: Take) 
             return
 
 
+async def read_again(store: IObjectStore, index: Index) -> None:
+    """Add what is in the bucket and not yet in the index; how large a slot that is
+    new there is in all becomes known when it is read.
+    """
+
+    def take_slot(index: Index, line: Listed) -> None:
+        if not index.has_slot(keys.read_slot(line.key)):
+            _take_slot(index, line)
+
+    for prefix, take in (
+        (keys.IMMUTABLE, _take_immutable),
+        (keys.MUTABLE, take_slot),
+        (keys.LEASES, _take_leases),
+    ):
+        await _take_all(store, index, prefix, take)
+
+
 async def read_index(store: IObjectStore) -> Index:
     """List the bucket in pages; slots before their chunks."""
     index = Index()

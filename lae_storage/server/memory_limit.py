@@ -42,6 +42,11 @@ class Kept(Generic[V]):
             _, oldest = self._values.popitem(last=False)
             self.held -= self.size(oldest)
 
+    def clear(self) -> None:
+        """Forget all."""
+        self._values.clear()
+        self.held = 0
+
     def drop(self, key: Hashable) -> None:
         """Forget it."""
         value = self._values.pop(key, None)

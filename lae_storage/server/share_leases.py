@@ -66,6 +66,10 @@ class ShareLeases:
         known = self._known.get(storage_index)
         return {} if known is None else known.by_share
 
+    def forget(self) -> None:
+        """Read again what another node may have changed."""
+        self._known.clear()
+
     async def of(self, storage_index: bytes) -> ByShare:
         """The leases of every share of the storage index."""
         known = await self._turns.take(

@@ -80,14 +80,26 @@ class Slots:
 
     async def current(self, storage_index: bytes) -> Slot:
         """The slot as it is; without any request where there is none."""
-        held = self._held.get(storage_index)
+        held = self._remembered(storage_index)
         if held is None:
-            if not self.bucket.index.has_slot(storage_index):
-                return NOTHING
             held = await self._turns.take(
                 storage_index, lambda: self._load(storage_index)
             )
         return held.slot
+
+    def _remembered(self, storage_index: bytes) -> Held | None:
+        """What is known without asking, None where S3 must be asked."""
+        if not self.bucket.fence.settled:
+            # Another node may be acknowledging yet.
+            return None
+        held = self._held.get(storage_index)
+        if held is None and not self.bucket.index.has_slot(storage_index):
+            return Held(NOTHING, None, 0)
+        return held
+
+    def forget(self) -> None:
+        """Read again what another node may have changed."""
+        self._held.clear()
 
     def in_memory(self, storage_index: bytes) -> Slot:
         """The slot as far as it is in memory."""
@@ -115,26 +127,29 @@ class Slots:
         raise AssertionError("unreachable")
 
     async def _load(self, storage_index: bytes) -> Held:
-        held = self._held.get(storage_index)
+        held = self._remembered(storage_index)
         if held is None:
             held = await self._reload(storage_index)
         return held
 
     async def _reload(self, storage_index: bytes) -> Held:
         """Read the object, whatever the index says."""
+        settled = self.bucket.fence.settled
         try:
             got = await self.bucket.store.get(keys.slot_key(storage_index))
         except NotThere:
             held = Held(NOTHING, None, 0)
         else:
             slot, epoch = slot_object.decode(got.data)
-            self.bucket.saw_epoch(epoch)
+            self.bucket.fence.saw(epoch)
             held = Held(slot, got.head.etag, got.head.size)
-        self._take(storage_index, held)
+        self._take(storage_index, held, settled)
         return held
 
-    def _take(self, storage_index: bytes, held: Held) -> None:
-        self._held.keep(storage_index, held)
+    def _take(self, storage_index: bytes, held: Held, settled: bool) -> None:  # noqa: FBT001
+        """Remember it, unless another node may have written since it was asked for."""
+        if settled == self.bucket.fence.settled:
+            self._held.keep(storage_index, held)
         size = None
         if held.slot.shares:
             size = held.size + held.slot.chunk_bytes()
@@ -175,9 +190,7 @@ class Slots:
     async def _change_in_turn(
         self, storage_index: bytes, decide: Callable[[Slot], _Decision[T]]
     ) -> T:
-        held = self._held.get(storage_index)
-        if held is None and not self.bucket.index.has_slot(storage_index):
-            held = Held(NOTHING, None, 0)
+        held = self._remembered(storage_index)
         for _ in range(RACES):
             if held is None:
                 held = await self._reload(storage_index)
@@ -202,6 +215,7 @@ class Slots:
     async def _write(self, storage_index: bytes, before: Held, after: Slot) -> None:
         stored = await self._send_chunks(storage_index, after)
         fresh = stored.chunks() - before.slot.chunks()
+        settled = self.bucket.fence.settled
         body = slot_object.encode(stored, self.bucket.author())
         try:
             written = await self.bucket.writer.put(
@@ -210,7 +224,7 @@ class Slots:
         except ConditionFailed:
             await self._sweep(storage_index, fresh)
             raise
-        self._take(storage_index, Held(stored, written.etag, len(body)))
+        self._take(storage_index, Held(stored, written.etag, len(body)), settled)
         self._later(storage_index, before.slot.chunks() - stored.chunks())
 
     # -- chunks ----------------------------------------------------------------

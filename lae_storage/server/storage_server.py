@@ -12,8 +12,6 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-import allmydata
-from allmydata.mutable.layout import MAX_MUTABLE_SHARE_SIZE
 from allmydata.storage.common import (
     UnknownImmutableContainerVersionError,
     UnknownMutableContainerVersionError,
@@ -21,7 +19,7 @@ from allmydata.storage.common import (
 from allmydata.storage.server import StorageServer
 from twisted.logger import Logger
 
-from lae_storage.server import keys
+from lae_storage.server import keys, telling
 from lae_storage.server.advisories import MOST_ADVISORIES, keep_advisory
 from lae_storage.server.allowance import Allowance, Suspended
 from lae_storage.server.answering import answering
@@ -29,6 +27,7 @@ from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.bucket_reader import BucketReader
 from lae_storage.server.bucket_writer import BucketWriter
 from lae_storage.server.crawlers import BucketCount, LeaseCheck
+from lae_storage.server.housekeeping import Housekeeping
 from lae_storage.server.keys import ShareName
 from lae_storage.server.leases import (
     Lease,
@@ -40,14 +39,12 @@ from lae_storage.server.leases import (
 from lae_storage.server.limits import Limits, clear_cache
 from lae_storage.server.reading import Reader
 from lae_storage.server.share_leases import FIRST, ByShare, ShareLeases
-from lae_storage.server.slot import LONGEST_SHARE, Operation, Vectors
+from lae_storage.server.slot import Operation, Vectors
 from lae_storage.server.slots import Slots
 from lae_storage.server.spool import Spool
 from lae_storage.server.upload import Upload
 
 _log = Logger()
-#: The protocol's version, under which its limits are told.
-V1 = b"http://allmydata.org/tahoe/protocols/storage/v1"
 #: Owner numbers as upstream writes them.
 ALLOCATED, ADDED = 0, 1
 
@@ -67,7 +64,7 @@ class S3StorageServer(StorageServer):
         **upstreams_own: Any,
     ) -> None:
         """*folder* is for unfinished uploads; *upstreams_own* clock, stats_provider."""
-        self._bucket, self.index = bucket, bucket.index
+        self._bucket, self.index, self.fence = bucket, bucket.index, bucket.fence
         self.allowance = allowance
         self._limits = limits or Limits()
         self._folder = folder
@@ -76,6 +73,19 @@ class S3StorageServer(StorageServer):
         self._slots = Slots(bucket, nodeid)
         self._leases = ShareLeases(bucket)
         self._reader = Reader(bucket.store, self._limits.read_memory)
+        self._housekeeping = Housekeeping(bucket, self._slots, self._leases)
+
+    def startService(self) -> None:
+        """Begin to look whether the bucket is still ours, and to keep it tidy."""
+        super().startService()
+        self.fence.start()
+        self._housekeeping.start()
+
+    def stopService(self) -> Any:
+        """End that, and the uploads under way."""
+        self._housekeeping.stop()
+        self.fence.stop()
+        return super().stopService()
 
     # -- what upstream asks of its disk ----------------------------------------
 
@@ -90,39 +100,24 @@ class S3StorageServer(StorageServer):
 
     def get_available_space(self) -> int:
         """What the quota leaves; asks nobody."""
+        if not self.fence.open():
+            return 0
         return self.allowance.room(self.index.stored)
 
     def get_version(self) -> dict[bytes, Any]:
         """What clients poll each second; asks nobody."""
-        room = self.get_available_space()
-        limits = {
-            b"maximum-immutable-share-size": min(room, self._limits.spool),
-            b"maximum-mutable-share-size": min(MAX_MUTABLE_SHARE_SIZE, LONGEST_SHARE),
-            b"available-space": room,
-            b"tolerates-immutable-read-overrun": True,
-            b"delete-mutable-shares-with-zero-length-writev": True,
-            b"fills-holes-with-zero-bytes": True,
-            b"prevents-read-past-end-of-share-data": True,
-        }
-        release = allmydata.__full_version__.encode("utf-8")
-        return {V1: limits, b"application-version": release}
+        return telling.version(self.get_available_space(), self._limits.spool)
 
     def get_stats(self) -> dict[str, Any]:
         """Numbers for upstream's statistics."""
-        room = self.get_available_space()
-        stats = {
-            "storage_server.allocated": self.allocated_size(),
-            "storage_server.reserved_space": 0,
-            "storage_server.disk_used": self.index.stored,
-            "storage_server.disk_total": self.allowance.quota,
-            "storage_server.disk_avail": room,
-            "storage_server.accepting_immutable_shares": int(room > 0),
-            "storage_server.total_bucket_count": self.index.buckets(),
-        }
-        for category, numbers in self.get_latencies().items():
-            for name, value in numbers.items():
-                stats[f"storage_server.latencies.{category}.{name}"] = value
-        return stats
+        return telling.statistics(
+            allocated=self.allocated_size(),
+            stored=self.index.stored,
+            quota=self.allowance.quota,
+            room=self.get_available_space(),
+            buckets=self.index.buckets(),
+            latencies=self.get_latencies(),
+        )
 
     def _timed(self, category: str, since: float) -> None:
         self.add_latency(category, self._clock.seconds() - since)
@@ -203,12 +198,14 @@ class S3StorageServer(StorageServer):
 
     def get_buckets(self, storage_index: bytes) -> dict[int, BucketReader]:
         """Readers of all shares; asks nobody."""
+        self.fence.check()
         self.count("get")
         return {
             number: BucketReader(self, ShareName(storage_index, number), length)
             for number, length in self.index.immutable(storage_index).items()
         }
 
+    @answering
     async def read_immutable(
         self, name: ShareName, length: int, offset: int, size: int
     ) -> bytes:
@@ -222,11 +219,13 @@ class S3StorageServer(StorageServer):
 
     def get_shares(self, storage_index: bytes) -> Iterator[tuple[int, str]]:
         """Numbers and keys of the immutable shares; asks nobody."""
+        self.fence.check()
         for number in self.index.immutable(storage_index):
             yield number, keys.immutable_key(storage_index, number)
 
     def has_shares(self, storage_index: bytes) -> bool:
         """Whether there is any share, of either kind; asks nobody."""
+        self.fence.check()
         return bool(self.index.immutable(storage_index)) or self.index.has_slot(
             storage_index
         )

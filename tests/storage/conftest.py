@@ -304,6 +304,7 @@ class Serving:
             self.limits,
             clock=self.clock,
         )
+        self.server.startService()
         return self
 
     def another(self) -> Serving:

@@ -13,7 +13,7 @@ from lae_storage.s3.interface import Contended, Unavailable, Unclear
 from lae_storage.s3.memory import Request
 from lae_storage.server import keys, leases
 from lae_storage.server.allowance import Suspended
-from lae_storage.server.bucket import Superseded
+from lae_storage.server.fence import Superseded
 from lae_storage.server.slot import BLOCK, LONGEST_TOMBSTONE
 from lae_storage.server.slot_object import DamagedSlot, decode
 

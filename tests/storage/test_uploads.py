@@ -321,8 +321,8 @@ def test_advisories_are_in_the_bucket(serving: Any) -> None:
 
 def test_the_bucket_is_checked_and_taken(serving: Any) -> None:
     """Each start takes the next epoch; a later layout is refused."""
-    first = serving.server._bucket.epoch
-    assert serving.another().server._bucket.epoch == first + 1
+    first = serving.server.fence.epoch
+    assert serving.another().server.fence.epoch == first + 1
     serving.store.objects[keys.FORMAT_KEY].data = b'{"format": 2}'
     with pytest.raises(NotOurLayout):
         serving.another()
