@@ -31,7 +31,7 @@ from lae_flapp.journal.errors import NoRoom, NotOwner
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.signups import Agreement, Signup
-from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.signup.doors import CheckoutRequest, CheckoutSession, IPayments
 from lae_protocol import wire
 from lae_protocol.ids import SignupId, new_grid_label
@@ -47,6 +47,9 @@ from lae_provision.errors import Refused as DoorRefused
 SESSION_LIVES = timedelta(minutes=31)
 #: Capacity is held as long, and a little longer: a payment at the last moment.
 HELD = SESSION_LIVES + timedelta(minutes=4)
+
+#: A signup that may be paid for.
+UNPAID = frozenset({"registered", "paying", "expired"})
 
 BEFORE_OPENING = declare(
     "checkout.before-opening", "the signup and the request are journaled, not sent"
@@ -68,6 +71,12 @@ class Selling:
 
 def _no(code: object, message: str) -> Refusal:
     return Refusal(Refused(code, message))  # type: ignore[arg-type]
+
+
+def _has_overdue(tx: ReadTx, signup_id: SignupId) -> bool:
+    """Whether a session is open in the journal that Stripe has ended by now."""
+    known = sessions.of(tx, signup_id)
+    return any(s.state == "open" and s.expires_at <= tx.now for s in known)
 
 
 class CheckoutDesk:
@@ -106,6 +115,10 @@ class CheckoutDesk:
                 raise _no("full", "All places are taken at the moment.") from None
             except NotOwner:
                 raise _no("unknown-signup", "There is no such signup.") from None
+            if await self._journal.read(_has_overdue, signup.signup_id):
+                # No news came of its end: it may even have been paid.
+                await self._expire_open_ones(signup.signup_id)
+                signup = await self._journal.write(self._held_again, signup.signup_id)
             return await self._way_on(signup)
 
         return await self._turns.take(register.signup_id, turn)
@@ -125,7 +138,7 @@ class CheckoutDesk:
         if known is None and switches.paused(tx, "signups") is not None:
             raise _no("paused", "We take no new signups at the moment.")
         cells.put(tx, self._selling.cell)
-        signup, new = signups.register(
+        signup, _ = signups.register(
             tx,
             register.signup_id,
             register.owner_secret,
@@ -133,7 +146,8 @@ class CheckoutDesk:
             cell=self._selling.cell,
             agreement=Agreement(offer.plan, tx.now, offer.language),
         )
-        if new:
+        if signup.state in UNPAID:
+            # Also of a form that is sent again: its place may have lapsed since.
             self._hold(tx, signup)
         contacts.put(
             tx, signup.signup_id, offer.address.as_typed, offer.address.for_smtp
@@ -142,7 +156,7 @@ class CheckoutDesk:
 
     def _held_again(self, tx: WriteTx, signup_id: SignupId) -> Signup:
         signup = signups.get(tx, signup_id)
-        if signup.state in {"registered", "paying", "expired"}:
+        if signup.state in UNPAID:
             try:
                 self._hold(tx, signup)
             except NoRoom:
@@ -160,7 +174,7 @@ class CheckoutDesk:
 
     async def _way_on(self, signup: Signup) -> str:
         """The open session's page, a new one's, or, once paid, the status page."""
-        if signup.state not in {"registered", "paying", "expired"}:
+        if signup.state not in UNPAID:
             return f"{self._selling.site_url}/signup/{signup.signup_id}"
         for session in await self._journal.read(sessions.of, signup.signup_id):
             if session.state == "open" and session.url is not None:

@@ -1,0 +1,56 @@
+"""A form that is sent again late: the place is held anew, and no dead page is shown."""
+
+from __future__ import annotations
+
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from lae_flapp.journal import capacity, signups
+from lae_flapp.journal.testing import answer
+from lae_protocol.messages import RegisterAnswer
+
+#: Seconds after which Stripe has ended a session, and its place is free.
+LATER = 40 * 60
+
+
+def expire_at_stripe(desk, session_id):
+    """Stripe ends it by itself; no webhook comes."""
+    sessions = desk.account.sessions
+    sessions[session_id] = evolve(sessions[session_id], status="expired", url=None)
+
+
+def test_sent_again_when_the_place_is_gone(desk, a_form):
+    """A form sent again after its session expired opens none without a place."""
+    desk.quota = 1
+    desk.restart()
+    (first, _), (second, _) = a_form(1), a_form(2)
+    desk.ask("register", first, RegisterAnswer)
+    desk.clock.advance(LATER)
+    expire_at_stripe(desk, "cs_1")
+    answer(Deferred.fromCoroutine(desk.settlement.reconcile()))
+    desk.ask("register", second, RegisterAnswer)
+    assert desk.ask("register", first, RegisterAnswer).code == "full"
+    assert list(desk.account.sessions) == ["cs_1", "cs_2"]
+
+
+def test_sent_again_before_we_heard_of_the_end(desk, a_form):
+    """A form sent again leads to a page that lives, with a place held for it."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    desk.clock.advance(LATER)
+    expire_at_stripe(desk, "cs_1")
+    told = desk.ask("register", register, RegisterAnswer)
+    assert told.checkout_url == "https://pay.invalid/cs_2"
+    assert desk.read(signups.get, owner.signup_id).state == "paying"
+    assert desk.read(capacity.held, owner.signup_id)["instances"] == 1
+
+
+def test_sent_again_after_an_unheard_payment(desk, a_form):
+    """A form sent again after a payment of which nobody told leads to no payment."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    desk.account.pay("cs_1")
+    desk.clock.advance(LATER)
+    told = desk.ask("register", register, RegisterAnswer)
+    assert told.checkout_url == f"https://s4.example/signup/{owner.signup_id}"
+    assert desk.read(signups.get, owner.signup_id).state == "paid"
