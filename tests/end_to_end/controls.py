@@ -203,7 +203,7 @@ class Stripe:
             "success_url": session["success_url"],
             "cancel_url": session["cancel_url"],
             "client_reference_id": session["client_reference_id"],
-            "customer_email": session["customer_details"]["email"],
+            "customer_email": session["customer_email"],
             "line_items[0][price]": items[0]["price"]["id"],
             "line_items[0][quantity]": 1,
         }

@@ -16,14 +16,20 @@ from tests.end_to_end.stack import Stack
 _FURL = re.compile(r"pb://[a-z2-7]{32}@[^\s<\"&]+/[a-z2-7]+")
 
 
-def keep_pages(http: requests.Session, folder: Path, kind: str) -> requests.Session:
-    """Keep every page that this browser is given, for whoever looks for secrets."""
+def keep_pages(
+    http: requests.Session, folder: Path, kind: str, cookies: set[str]
+) -> requests.Session:
+    """Keep every page that this browser is given, and apart from them its cookies,
+    for whoever looks for secrets.
+    """
     folder.mkdir(parents=True, exist_ok=True)
 
     def keep(response: requests.Response, *_: object, **__: object) -> None:
+        cookies.update(response.cookies.values())
         if not response.headers.get("content-type", "").startswith("text/event"):
             number = len(list(folder.iterdir()))
-            head = f"{response.url} {response.status_code}\n{response.headers}\n"
+            headers = {k: v for k, v in response.headers.items() if k != "Set-Cookie"}
+            head = f"{response.url} {response.status_code}\n{headers}\n"
             page = head + response.text
             (folder / f"{kind}-{number}.html").write_text(page, "utf-8")
 
@@ -37,11 +43,12 @@ class Customer:
 
     stack: Stack
     email: str
+    kind: str = "owner"
     visit: Visit = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         pages = self.stack.layout.root / "pages"
-        http = keep_pages(requests.Session(), pages, "owner")
+        http = keep_pages(requests.Session(), pages, self.kind, self.stack.cookies)
         self.visit = Visit(self.stack.layout.site_url, http)
 
     @property

@@ -4,7 +4,8 @@ daemon as often as a test kills it.
 
 from __future__ import annotations
 
-import threading
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -46,8 +47,9 @@ class Stack:
     node_ports: tuple[int, int]
     arguments: Arguments
     running: dict[str, Process] = field(factory=dict)
+    #: Every cookie that a browser of the tests was given.
+    cookies: set[str] = field(factory=set)
     _operator: Operator | None = None
-    _lock: threading.Lock = field(factory=threading.Lock)
 
     @classmethod
     def new(cls, folder: Path) -> Stack:
@@ -86,6 +88,28 @@ class Stack:
             path = path.with_name("daemon-impatient.yaml")
             write_private(path, yaml.safe_dump(settings, sort_keys=False))
         return Program((*twistd_argv("lae-flapp"), *options, "--config", str(path)))
+
+    def daemon_elsewhere(self, *options: str) -> Program:
+        """The same daemon on other ports, as on another machine with the journal."""
+        path = self.layout.config / "daemon.yaml"
+        settings = yaml.safe_load(path.read_text())
+        for tub, port in zip(("private_tub", "hosts_tub"), free_ports(2), strict=True):
+            listen = f"tcp:{port}:interface=127.0.0.1"
+            settings[tub] = {"listen": listen, "location": f"localhost:{port}"}
+        path = path.with_name("daemon-elsewhere.yaml")
+        write_private(path, yaml.safe_dump(settings, sort_keys=False))
+        return Program((*twistd_argv("lae-flapp"), *options, "--config", str(path)))
+
+    def journal_numbers(self) -> tuple[int, ...]:
+        """How many rows the journal has of what only grows, and whose epoch it is."""
+        journal = self.layout.daemon / "journal" / "journal.sqlite"
+        with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as opened:
+            counted = [
+                opened.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
+                for table in ("events", "effects", "hosts", "outbox")
+            ]
+            epoch = opened.execute("SELECT number FROM epoch").fetchone()[0]
+        return (*counted, epoch)
 
     def start_daemon(self, *, crash_at: str = "", **patience: int) -> Process:
         """Run the daemon; one that is to crash may do so before it is ready."""

@@ -1,0 +1,78 @@
+"""The two commands, as a person types them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from tests.end_to_end.process import until
+
+ROOT = Path(__file__).parents[2]
+ENDS_WITHIN = 10.0
+
+
+def descendants(pid: int) -> set[int]:
+    """All processes below one, by what the kernel says now."""
+    children: dict[int, set[int]] = {}
+    for folder in Path("/proc").iterdir():
+        if folder.name.isdecimal():
+            try:
+                stat = (folder / "stat").read_text()
+            except OSError:
+                continue
+            parent = int(stat.rpartition(")")[2].split()[1])
+            children.setdefault(parent, set()).add(int(folder.name))
+    found: set[int] = set()
+    todo = [pid]
+    while todo:
+        below = children.get(todo.pop(), set()) - found
+        found |= below
+        todo += below
+    return found
+
+
+def alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def test_make_demo_ends_whole(tmp_path) -> None:
+    """``make demo`` in the background, with SIGINT ignored: SIGTERM to make ends every
+    process within ten seconds, a customer's host as well.
+    """
+    state, out = tmp_path / "state", tmp_path / "out"
+    arguments = f"DEMO_ARGS=--signup --state-dir {state}"
+    with out.open("wb") as said:
+        make = subprocess.Popen(
+            ["sh", "-c", 'trap "" INT; exec make -C "$0" demo "$1"', ROOT, arguments],
+            stdout=said,
+            stderr=said,
+            start_new_session=True,
+            env={k: v for k, v in os.environ.items() if k != "MAKEFLAGS"},
+        )
+    try:
+        until(
+            lambda: (
+                make.poll() is not None
+                or "the mail server has the mail" in out.read_text()
+            ),
+            "one signup",
+            180,
+        )
+        assert make.poll() is None, out.read_text()
+        below = descendants(make.pid)
+        assert len(below) > 8, "make, launcher, five programs, a store, a host"
+        began = time.monotonic()
+        make.send_signal(signal.SIGTERM)
+        make.wait(60)
+        until(lambda: not any(map(alive, below)), "the end of all", ENDS_WITHIN)
+        assert time.monotonic() - began < ENDS_WITHIN
+    finally:
+        if make.poll() is None:
+            os.killpg(make.pid, signal.SIGKILL)
