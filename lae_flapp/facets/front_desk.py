@@ -17,7 +17,7 @@ from zope.interface import implementer
 from lae_flapp.checkout.desk import CheckoutDesk
 from lae_flapp.checkout.settlement import Settlement
 from lae_flapp.facets.furls import CustomerFurls
-from lae_flapp.facets.view import NOT_YOURS, see, see_owned
+from lae_flapp.facets.view import NOT_YOURS, see, see_as_owner
 from lae_flapp.facets.wishes import Wishes
 from lae_flapp.inbox.intake import Intake
 from lae_flapp.journal import signups
@@ -161,13 +161,19 @@ class FrontDesk(Referenceable):
             raise Refusal(NOT_YOURS)
 
     async def _view(self, owner: Owner, since: int) -> SignupView:
-        if owner.owner_secret is not None:
-            await self._owned(owner)
-        view = await self._journal.read(see, owner.signup_id, since)
-        if owner.owner_secret is None:
+        signup_id, secret = owner.signup_id, owner.owner_secret
+        if secret is None:
+            return await self._journal.read(see, signup_id, since)
+        if not SIGNUP_ID.match(signup_id):
+            raise Refusal(NOT_YOURS)
+        # All of it in one transaction: it is asked after each event of each signup.
+        view, identity = await self._journal.read(
+            see_as_owner, signup_id, secret, since
+        )
+        furl = await self._furls.within(identity)
+        if furl is None or view.owner is None:
             return view
-        furl = await self._furls.of(owner.signup_id)
-        owned = await self._journal.read(see_owned, owner.signup_id, furl)
+        owned = evolve(view.owner, introducer_furl=furl.reveal())
         return evolve(view, owner=owned)
 
     async def _news(self, signup_id: SignupId, since: int, patience: int) -> None:

@@ -28,14 +28,17 @@ class CustomerFurls:
 
         Raises what :meth:`IIdentities.open` raises.
         """
-        if signup_id in self._known:
-            self._known.move_to_end(signup_id)
-            return self._known[signup_id]
-        row = await self._journal.read(identities.latest, signup_id)
+        return await self.within(await self._journal.read(identities.latest, signup_id))
+
+    async def within(self, row: Identity | None) -> Furl | None:
+        """The furl that is sealed in *row*; see :meth:`of`."""
         if row is None or row.vaulted_at is None:
             return None
+        if row.signup_id in self._known:
+            self._known.move_to_end(row.signup_id)
+            return self._known[row.signup_id]
         furl = Furl.parse((await self.open(row)).introducer_furl())
-        self._known[signup_id] = furl
+        self._known[row.signup_id] = furl
         if len(self._known) > KEPT:
             self._known.popitem(last=False)
         return furl

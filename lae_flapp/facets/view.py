@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from lae_flapp.journal import contacts, events, outbox, sessions, signups
+from attrs import evolve
+
+from lae_flapp.journal import (
+    contacts,
+    events,
+    identities,
+    outbox,
+    sessions,
+    signups,
+)
+from lae_flapp.journal.identities import Identity
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx
-from lae_protocol.furl import Furl
-from lae_protocol.ids import SignupId
+from lae_protocol.ids import OwnerSecret, SignupId
 from lae_protocol.messages import OwnerView, Progress, Refused, SignupView
 from lae_protocol.process.answer import Refusal
 
@@ -24,9 +33,27 @@ def see(tx: ReadTx, signup_id: SignupId, since: int) -> SignupView:
     signup = signups.find(tx, signup_id)
     if signup is None:
         raise Refusal(NOT_YOURS)
-    told = events.since(tx, signup_id, since, public=True)
+    return _seen(tx, signup, since)
+
+
+def see_as_owner(
+    tx: ReadTx, signup_id: SignupId, secret: OwnerSecret, since: int
+) -> tuple[SignupView, Identity | None]:
+    """What its owner sees, but the furl; and the identity that the furl is sealed in.
+
+    Raises :class:`Refusal` for an unknown id, and for another's secret.
+    """
+    signup = signups.owned(tx, signup_id, secret)
+    if signup is None:
+        raise Refusal(NOT_YOURS)
+    view = evolve(_seen(tx, signup, since), owner=_owners(tx, signup))
+    return view, identities.latest(tx, signup_id)
+
+
+def _seen(tx: ReadTx, signup: Signup, since: int) -> SignupView:
+    told = events.since(tx, signup.signup_id, since, public=True)
     return SignupView(
-        signup_id=signup_id,
+        signup_id=signup.signup_id,
         state=signup.state,
         plan=signup.agreement.plan,
         joinable=signup.state == "active",
@@ -36,16 +63,15 @@ def see(tx: ReadTx, signup_id: SignupId, since: int) -> SignupView:
     )
 
 
-def see_owned(tx: ReadTx, signup_id: SignupId, furl: Furl | None) -> OwnerView:
-    """What only the owner sees; the caller has checked the secret."""
-    signup = signups.get(tx, signup_id)
+def _owners(tx: ReadTx, signup: Signup) -> OwnerView:
+    signup_id = signup.signup_id
     contact = contacts.find(tx, signup_id)
     open_urls = [s.url for s in sessions.of(tx, signup_id) if s.state == "open"]
     mails = outbox.of(tx, signup_id)
     return OwnerView(
         email=contact.typed if contact is not None else "",
         email_state=contact.state if contact is not None else "unconfirmed",
-        introducer_furl=furl.reveal() if furl is not None else None,
+        introducer_furl=None,
         nickname=nickname(signup),
         checkout_url=open_urls[-1] if open_urls else None,
         mail_accepted=any(m.kind == "active" and m.state == "accepted" for m in mails),
