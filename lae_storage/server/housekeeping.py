@@ -2,6 +2,7 @@
 
 1. When everything that an earlier node may have acknowledged is in the bucket, see it:
    until then the slots' memory is not believed, and from then on it is.
+2. Each day, delete the chunks that no slot names.
 
 Nothing here is in a hurry, and all of it ends with the node.
 """
@@ -20,12 +21,14 @@ from lae_storage.s3.interface import StoreError
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.fence import SETTLED, Superseded
 from lae_storage.server.index import read_again
+from lae_storage.server.orphans import sweep_orphans
 from lae_storage.server.share_leases import ShareLeases
 from lae_storage.server.slots import Slots
 
 _log = Logger()
 #: Seconds before what S3 refused is tried again.
 AGAIN = 20.0
+DAY = 24 * 60 * 60
 
 
 @define(eq=False)
@@ -49,6 +52,9 @@ class Housekeeping:
 
     async def _run(self) -> None:
         await self._until_done(self._settle)
+        while True:
+            await self._until_done(self._sweep)
+            await deferLater(self.bucket.fence.reactor, DAY)
 
     async def _until_done(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -71,6 +77,9 @@ class Housekeeping:
         self.leases.forget()
         fence.settled = True
         _log.info("all that earlier nodes acknowledged is seen")
+
+    async def _sweep(self) -> None:
+        await sweep_orphans(self.bucket, self.slots)
 
 
 def _ended(failure: Failure) -> None:

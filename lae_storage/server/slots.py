@@ -271,6 +271,17 @@ class Slots:
         key = keys.chunk_key(storage_index, block.chunk)
         await self.bucket.store.put(key, Bytes(data), {})
 
+    async def collect(self, storage_index: bytes, names: set[str]) -> int:
+        """Delete those of the old chunks *names* that the slot's object, read now, does
+        not name; how many.
+        """
+        held = await self._turns.take(
+            storage_index, lambda: self._reload(storage_index)
+        )
+        orphans = names - held.slot.chunks()
+        await self._sweep(storage_index, orphans)
+        return len(orphans)
+
     def _later(self, storage_index: bytes, names: set[str]) -> None:
         """Sweep behind the acknowledgement."""
         if names:

@@ -14,6 +14,7 @@ from lae_storage.s3.memory import Request
 from lae_storage.server import keys, leases
 from lae_storage.server.allowance import Suspended
 from lae_storage.server.fence import Superseded
+from lae_storage.server.orphans import AGE
 from lae_storage.server.slot import BLOCK, LONGEST_TOMBSTONE
 from lae_storage.server.slot_object import DamagedSlot, decode
 
@@ -245,3 +246,65 @@ def test_suspended(serving: Any) -> None:
         serving.change(SI, b"more")
     assert serving.slot(SI) == b"data"
     assert serving.server.get_available_space() == 0
+
+
+def _chunks(serving: Any) -> set[str]:
+    return {k for k in serving.store.objects if k.startswith("chunks/")}
+
+
+def _start_later(serving: Any, seconds: float) -> Any:
+    """Another node, whose clock says so much more, with its housekeeping done."""
+    later = type(serving)(serving.folder, serving.store)
+    later.retries.advance(seconds)
+    later.start()
+    for _ in range(80):
+        later.retries.advance(0.5)
+    return later
+
+
+def test_orphaned_chunks_are_swept_after_a_day(serving: Any) -> None:
+    """Chunks that a crash left go, when they are old; those that a slot names stay."""
+    other = b"o" * 16
+    serving.change(SI, b"a" * 5 * BLOCK)
+    serving.change(other, b"b" * 3 * BLOCK)
+    named = _chunks(serving)
+    some = next(iter(named))
+    orphans = {
+        keys.chunk_key(SI, "left"),
+        keys.chunk_key(other, "left"),
+        keys.chunk_key(b"g" * 16, "of a slot that never was"),
+    }
+    for key in orphans:
+        serving.store.objects[key] = serving.store.objects[some]
+    serving.store.page = 2
+    _start_later(serving, AGE - 60)
+    assert _chunks(serving) == named | orphans
+    later = _start_later(serving, AGE + 60)
+    assert _chunks(serving) == named
+    assert later.slot(SI) == b"a" * 5 * BLOCK
+    assert later.slot(other) == b"b" * 3 * BLOCK
+    assert later.server.index.stored == later.another().server.index.stored
+
+
+def test_the_sweep_reads_what_another_node_wrote(serving: Any) -> None:
+    """A node that holds an old slot in memory deletes nothing that the newer names."""
+    serving.change(SI, b"a" * 3 * BLOCK)
+    newer = serving.another()
+    newer.change(SI, b"b" * 3 * BLOCK)
+    with pytest.raises(Superseded):
+        serving.now(serving.server._slots.collect(SI, _chunk_names(serving)))
+    assert newer.another().slot(SI) == b"b" * 3 * BLOCK
+
+
+def _chunk_names(serving: Any) -> set[str]:
+    return {keys.read_chunk(key)[1] for key in _chunks(serving)}
+
+
+def test_a_damaged_slot_keeps_its_chunks(serving: Any) -> None:
+    """What cannot be read names nothing, and yet nothing of it is deleted."""
+    serving.change(SI, b"a" * 3 * BLOCK)
+    serving.store.objects[KEY].data = b"S4SLOT1\n" + bytes(1000)
+    before = _chunks(serving)
+    _start_later(serving, 2 * AGE)
+    assert _chunks(serving) == before
+    assert len(before) == 3
