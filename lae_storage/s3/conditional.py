@@ -30,6 +30,8 @@ from lae_storage.s3.interface import (
 #: The metadata's name of the writer's token.
 WRITER = "s4-writer"
 ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 5, 0.1, 3.0
+#: Seconds after its beginning in which a write may be sent again.
+WITHIN = 15.0
 
 
 @define(frozen=True)
@@ -62,6 +64,7 @@ class ConditionalWriter:
         """
         token = self.token()
         marked = {**(metadata or {}), WRITER: token}
+        last = self.reactor.seconds() + WITHIN
         for attempt in range(ATTEMPTS):
             try:
                 return Written(
@@ -71,6 +74,8 @@ class ConditionalWriter:
                 etag = await self._found(key, token, expected)
             if etag is not None:
                 return Written(etag)
+            if self.reactor.seconds() >= last:
+                break
             await deferLater(
                 self.reactor, pause(attempt, self.rng, FIRST_PAUSE, LONGEST_PAUSE)
             )

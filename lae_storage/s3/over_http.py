@@ -21,6 +21,7 @@ from lae_protocol.aws.agent import SigningAgent
 from lae_protocol.aws.body import read_body
 from lae_protocol.aws.credentials import CredentialsSource
 from lae_protocol.aws.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Scope
+from lae_protocol.process.deadline import with_deadline
 from lae_protocol.process.retry import retrying
 from lae_storage.s3 import answers
 from lae_storage.s3.answers import Asked
@@ -40,10 +41,16 @@ from lae_storage.s3.interface import (
 from lae_storage.s3.sending import Sending
 
 T = TypeVar("T")
-#: Seconds until an answer's headers, and until its body.
-PATIENCE = 30.0
+#: Seconds until an answer's headers, more by what is sent at so many bytes a second;
+#: until the answer's body; and until the answer to what makes an object of many parts.
+PATIENCE, SLOWEST, BODY_PATIENCE, COMPLETION = 8.0, 512 * 1024, 30.0, 30.0
 #: Tries of what may be repeated, and the pauses between them in seconds.
 ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 5, 0.1, 3.0
+#: Seconds after the first try began in which another may begin: with a silent S3 a
+#: client hears of it before its own patience, 60 seconds, ends.
+WITHIN = 20.0
+#: Seconds that no request outlives, the largest part with the slowest network.
+LONGEST = 600.0
 #: No answer of S3 that we ask for is longer.
 LONGEST_ANSWER = 64 * 1024 * 1024
 #: Bodies up to this size are hashed into the signature; larger ones are guarded by
@@ -85,10 +92,6 @@ class _Reply:
         return values[0] if values else ""
 
 
-def _repeatable(error: Exception) -> bool:
-    return isinstance(error, Unavailable)
-
-
 @implementer(IObjectStore)
 class HttpStore:
     """A bucket on S3 or on what speaks like it."""
@@ -101,12 +104,11 @@ class HttpStore:
         place: BucketPlace,
         *,
         rng: Random | None = None,
-        patience: float = PATIENCE,
     ) -> None:
-        self._reactor, self._place, self._patience = reactor, place, patience
+        self._reactor, self._place = reactor, place
         self._rng = rng or Random()  # noqa: S311  (jitter is no secret)
         self._agent = SigningAgent(
-            reactor, agent, credentials, Scope(place.region, "s3"), patience=patience
+            reactor, agent, credentials, Scope(place.region, "s3"), patience=LONGEST
         )
 
     def __repr__(self) -> str:
@@ -125,11 +127,14 @@ class HttpStore:
         sent = {"x-amz-content-sha256": _payload(body), **headers}
         lost = Unclear if asked.effect == "once" else Unavailable
         try:
-            response = await self._agent.request(
+            sending = self._agent.request(
                 asked.method.encode(),
                 self._place.url(asked.key, query).encode(),
                 Headers({k: [v] for k, v in sent.items()}),
                 None if body is None else Sending(body),
+            )
+            response = await with_deadline(
+                self._reactor, _patience(asked, body), "S3", sending
             )
         except (ConnectError, DNSLookupError, RequestNotSent) as e:
             raise Unavailable(type(e).__name__, asked.key) from None
@@ -141,7 +146,7 @@ class HttpStore:
             whole = await read_body(
                 self._reactor,
                 response,
-                seconds=self._patience,
+                seconds=BODY_PATIENCE,
                 limit=LONGEST_ANSWER,
             )
         except CancelledError:
@@ -164,6 +169,11 @@ class HttpStore:
         body: Body | None = None,
     ) -> _Reply:
         """Send; again, within bounds, where nothing was done or nothing is lost."""
+        last = self._reactor.seconds() + WITHIN
+
+        def repeatable(error: Exception) -> bool:
+            return isinstance(error, Unavailable) and self._reactor.seconds() < last
+
         return await retrying(
             self._reactor,
             self._rng,
@@ -171,7 +181,7 @@ class HttpStore:
             attempts=ATTEMPTS,
             base=FIRST_PAUSE,
             cap=LONGEST_PAUSE,
-            is_retryable=_repeatable,
+            is_retryable=repeatable,
         )
 
     def _key(self, key: str) -> str:
@@ -346,6 +356,12 @@ class HttpStore:
             found += page.uploads
             markers = page.markers
         return tuple(Unfinished(u.key[cut:], u.upload_id, u.begun) for u in found)
+
+
+def _patience(asked: Asked, body: Body | None) -> float:
+    if asked.method == "POST" and asked.effect == "once":
+        return COMPLETION
+    return PATIENCE + (0 if body is None else body.size() / SLOWEST)
 
 
 def _payload(body: Body | None) -> str:

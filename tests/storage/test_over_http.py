@@ -17,6 +17,7 @@ from twisted.web.server import NOT_DONE_YET
 from lae_protocol.aws.credentials import StaticCredentials
 from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.secret import Secret
+from lae_storage.s3.conditional import ConditionalWriter
 from lae_storage.s3.interface import (
     Bytes,
     ConditionFailed,
@@ -114,13 +115,46 @@ def test_reads_are_repeated(trouble: Script) -> None:
     assert len(asking.server.seen) == 3
 
 
-@pytest.mark.parametrize("trouble", [error(503, "SlowDown"), cut, hang])
+@pytest.mark.parametrize("trouble", [error(503, "SlowDown"), cut])
 def test_reads_end(trouble: Script) -> None:
     """Tries are bounded, and the end is an error that says: later."""
     asking = Asking(trouble)
     with pytest.raises(Unavailable):
         asking.now(asking.store.get("k"))
     assert len(asking.server.seen) == ATTEMPTS
+
+
+def _silent(asking: Asking, request: Deferred[Any], kind: type[Exception]) -> float:
+    """The seconds until the error."""
+    with pytest.raises(kind):
+        asking.now(request)
+    return asking.clock.seconds()
+
+
+def test_a_silent_store_is_told_of_in_time() -> None:
+    """A client hears of a store that answers nothing well within its 60 seconds."""
+    asking = Asking(hang)
+    assert _silent(asking, asking.store.get("k"), Unavailable) < 30
+    asking = Asking(hang)
+    writer = ConditionalWriter(asking.store, asking.clock, lambda: "t", Random(0))
+    put = Deferred.fromCoroutine(writer.put("k", Bytes(b"x"), None))
+    assert _silent(asking, put, Unavailable) < 40
+    assert [method for method, _, _ in asking.server.seen].count("PUT") == 1
+
+
+def test_a_write_of_unclear_fate_ends_in_time() -> None:
+    """Where puts vanish and looks find nothing, the end comes before the client's."""
+    asking = Asking(*([hang, error(404, "NoSuchKey")] * 20))
+    writer = ConditionalWriter(asking.store, asking.clock, lambda: "t", Random(0))
+    put = Deferred.fromCoroutine(writer.put("k", Bytes(b"x"), None))
+    assert _silent(asking, put, Unclear) < 40
+
+
+def test_a_large_body_has_the_time_it_takes() -> None:
+    """The deadline grows with what is sent."""
+    asking = Asking(hang)
+    put = asking.store.put("k", Bytes(bytes(16 << 20)), {}, if_absent=True)
+    assert 30 < _silent(asking, put, Unclear) < 60
 
 
 @pytest.mark.parametrize("trouble", [error(500, "InternalError"), hang])
