@@ -6,14 +6,19 @@ in whatever order they come, however often.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
+from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from twisted.python.failure import Failure
 
+from lae_flapp.checkout.customer_name import STEP as NAMING
+from lae_flapp.checkout.customer_name import CustomerName
 from lae_flapp.journal import capacity, effects, events, sessions, signups
 from lae_flapp.journal.effects import Effect
+from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.signup import payment
 from lae_flapp.signup.doors import CheckoutSession
@@ -42,6 +47,7 @@ class Settlement:
 
     def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
         self._shop, self._nudge = shop, nudge
+        self._name = CustomerName(shop)
 
     async def settle(self, session_id: str, who: str) -> Outcome:
         """Fetch the session, journal what it shows; raises what the door raises."""
@@ -56,6 +62,8 @@ class Settlement:
             return await shop.journal.write(self._unpaid, session, who)
         if taken in {"kept", "surplus"} and session.signup_id is not None:
             self._nudge(session.signup_id)
+        if taken == "kept" and session.signup_id is not None:
+            self._in_the_background(self._name.write(session.signup_id))
         if taken == "unknown":
             await shop.journal.write(
                 events.note, None, "unknown-session", who, session.session_id
@@ -85,6 +93,17 @@ class Settlement:
         for effect in await self._shop.journal.read(effects.unfinished):
             if effect.key.step == CHECKOUT:
                 await self._in_its_turn(self._settle_unheard(effect))
+            if effect.key.step == NAMING:
+                await self._name.repeat(effect)
+
+    def _in_the_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """The customer does not wait for it; the journal says what is left to do."""
+
+        def failed(failure: Failure) -> None:
+            if not failure.check(JournalClosed):  # type: ignore[no-untyped-call]
+                self._log.failure("in the background", failure)
+
+        Deferred.fromCoroutine(work).addErrback(failed)
 
     async def _in_its_turn(self, settling: Awaitable[object]) -> None:
         try:

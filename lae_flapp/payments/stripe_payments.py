@@ -19,6 +19,7 @@ from lae_flapp.payments.opening import checkout_parameters
 from lae_flapp.payments.prices import FoundPrice, agreed_price, look_up
 from lae_flapp.payments.reading import (
     ATTEMPT,
+    DEPLOYMENT,
     SIGNUP_ID,
     plain,
     session_from,
@@ -29,6 +30,7 @@ from lae_flapp.signup.doors import (
     GiveBack,
     GivenBack,
     IPayments,
+    NameCustomer,
     payment_key,
 )
 from lae_protocol.ids import SignupId
@@ -73,6 +75,10 @@ class StripePayments:
         """See there."""
         return Deferred.fromCoroutine(self._give_back(request))
 
+    def name_customer(self, request: NameCustomer) -> Deferred[None]:
+        """See there."""
+        return Deferred.fromCoroutine(self._name(request))
+
     def happenings_since(self, since: datetime) -> Deferred[tuple[Happening, ...]]:
         """The events since then that may change a signup, oldest first.
 
@@ -100,6 +106,17 @@ class StripePayments:
             ):
                 return session
             return await self._create(parameters, f"{key}:again")
+
+    async def _name(self, request: NameCustomer) -> None:
+        metadata = {SIGNUP_ID: request.signup_id, DEPLOYMENT: request.deployment}
+        key = payment_key(request.signup_id, "name-customer", request.attempt)
+
+        def update(client: stripe.StripeClient) -> None:
+            client.v1.customers.update(
+                request.customer, {"metadata": metadata}, {"idempotency_key": key}
+            )
+
+        await self.calls.ask("name customer", update)
 
     async def _create(self, parameters: Any, key: str) -> CheckoutSession:
         def create(client: stripe.StripeClient) -> tuple[dict[str, Any], bool]:

@@ -113,6 +113,16 @@ class GivenBack:
     amount: int
 
 
+@define(frozen=True)
+class NameCustomer:
+    """Write our metadata to the customer that Checkout has made."""
+
+    signup_id: SignupId
+    attempt: int
+    deployment: str
+    customer: str
+
+
 class IPayments(Interface):
     """Stripe, or its twin."""
 
@@ -144,6 +154,9 @@ class IPayments(Interface):
         Idempotent by what is there, not by key alone: a cancelled subscription stays
         cancelled and a charge is refunded once.
         """
+
+    def name_customer(request: NameCustomer) -> Deferred[None]:
+        """Write the signup's id and the deployment to the customer's metadata."""
 
 
 class NewBootstrap(Protocol):

@@ -21,6 +21,7 @@ from lae_flapp.signup.doors import (
     GiveBack,
     GivenBack,
     IPayments,
+    NameCustomer,
     payment_key,
 )
 from lae_protocol.ids import SignupId
@@ -41,6 +42,8 @@ class Account:
     subscriptions: set[str] = Factory(set)
     charged: dict[str, int] = Factory(dict)
     refunded: dict[str, int] = Factory(dict)
+    #: The signup that each customer's metadata names.
+    names: dict[str, str] = Factory(dict)
 
     def pay(self, session_id: str) -> CheckoutSession:
         """Play the customer: pay an open session."""
@@ -144,6 +147,18 @@ class MemoryPayments:
             return GivenBack(subscription, f"re_{subscription}", amount)
 
         return self._call("payments.cancel_and_refund", effect)
+
+    def name_customer(self, request: NameCustomer) -> Deferred[None]:
+        """See there."""
+
+        def effect() -> None:
+            if all(
+                s.customer != request.customer for s in self.account.sessions.values()
+            ):
+                raise Refused("resource_missing", request.customer)
+            self.account.names[request.customer] = request.signup_id
+
+        return self._call("payments.name_customer", effect)
 
     def _call(self, name: str, effect: Callable[[], T]) -> Deferred[T]:
         def kept() -> T:

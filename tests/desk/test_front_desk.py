@@ -212,6 +212,24 @@ def test_webhook(desk, a_form):
     assert desk.read(inbox.waiting) == 0
 
 
+def test_customer_is_named(desk, a_form):
+    """Stripe's customer is told whose it is, later where Stripe was away, and once."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    desk.account.pay("cs_1")
+    desk.faults["payments.name_customer"] = [Fault.THROTTLED]
+    desk.ask("take_stripe_event", event("cs_1"), EventAnswer)
+    assert desk.account.names == {}
+    desk.restart()
+    answer(Deferred.fromCoroutine(desk.settlement.reconcile()))
+    assert desk.account.names == {"cus_1": owner.signup_id}
+    desk.ask("take_stripe_event", event("cs_1", 2), EventAnswer)
+    named = [
+        e for e in desk.read(effects.of, owner.signup_id) if e.key.step == "customer"
+    ]
+    assert [e.state for e in named] == ["done"]
+
+
 def test_event_that_lies(desk, a_form):
     """An event that says paid builds nothing while Stripe says unpaid."""
     register, owner = a_form()

@@ -67,6 +67,9 @@ class Bench(Protocol):
     def live(self) -> set[str]:
         """The subscriptions that are not cancelled."""
 
+    def name_of(self, customer: str) -> str | None:
+        """The signup that a customer's metadata names."""
+
 
 @define(eq=False)
 class StripeBench:
@@ -127,3 +130,9 @@ class StripeBench:
         """See :class:`Bench`."""
         every = self.local.account.all("subscription")
         return {s["id"] for s in every if s["status"] != "canceled"}
+
+    def name_of(self, customer: str) -> str | None:
+        """See :class:`Bench`."""
+        metadata = self.local.account.get("customer", customer)["metadata"]
+        name: str | None = metadata.get("s4_signup_id")
+        return name

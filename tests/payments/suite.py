@@ -7,7 +7,7 @@ from typing import Any
 from twisted.internet.defer import gatherResults, inlineCallbacks, maybeDeferred
 from zope.interface.verify import verifyObject
 
-from lae_flapp.signup.doors import GiveBack, IPayments
+from lae_flapp.signup.doors import GiveBack, IPayments, NameCustomer
 from lae_protocol.secret import Secret
 from lae_provision.errors import Refused
 from tests.payments.bench import Bench, request, signup
@@ -172,3 +172,17 @@ class PaymentsContract:
         asked = GiveBack(signup(), "unserved", 1, opened.session_id, None)
         done = await self.bench.payments.cancel_and_refund(asked)
         self.assertEqual((done.subscription, done.amount), (None, 0))
+
+    async def test_customer_named(self: Any) -> None:
+        """The customer that a payment made is told whose it is, however often asked."""
+        session = await self.bench.payments.open_checkout(request())
+        await self.bench.pay(session.session_id)
+        paid = await self.bench.payments.fetch_session(session.session_id)
+        asked = NameCustomer(signup(), 1, "demo", paid.customer)
+        await self.bench.payments.name_customer(asked)
+        await self.bench.payments.name_customer(asked)
+        self.assertEqual(self.bench.name_of(paid.customer), signup())
+        with self.assertRaises(Refused):
+            await self.bench.payments.name_customer(
+                NameCustomer(signup(), 2, "demo", "cus_nobody")
+            )

@@ -36,6 +36,10 @@ class MemoryBench:
         """See :class:`Bench`."""
         return self.account.subscriptions
 
+    def name_of(self, customer: str) -> str | None:
+        """See :class:`Bench`."""
+        return self.account.names.get(customer)
+
 
 class MemoryTests(PaymentsContract, TestCase):
     def setUp(self) -> None:
