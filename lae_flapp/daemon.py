@@ -104,7 +104,6 @@ class Daemon(Service):
             self._log.warn("the first operator's furl is revoked: operator.furl")
         crew, settlement = inside.crew, inside.settlement
         self._ends.append(("crew", lambda: Deferred.fromCoroutine(crew.stop())))
-        await crew.start()
         self._begin("outbox", inside.mails)
         self._begin("inbox", inside.events)
         self._wake_on_events(journal, inside.mails)
@@ -112,6 +111,7 @@ class Daemon(Service):
         self._begin("hosts tub", inside.hosts_tub)
         seconds = self._settings.patience.reconcile
         self._repeat("reconciliation", seconds, settlement.reconcile)
+        self._repeat("what is left undone", seconds, crew.start)
         self._repeat("retention", DAY, lambda: journal.write(retention.sweep))
 
     def _opening(self, outside: Outside) -> Opening:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from attrs import Factory, define
 from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -29,16 +30,22 @@ class Crew:
     shop: Workshop
     _workers: dict[SignupId, Worker] = Factory(dict)
     _running: dict[SignupId, Deferred[None]] = Factory(dict)
+    #: Workers that died, and are begun again after a while.
+    _later: dict[SignupId, IDelayedCall] = Factory(dict)
     _stopped: bool = False
 
     async def start(self) -> None:
-        """Take up everything that a daemon before this one left undone."""
+        """Take up everything that is left undone: by a daemon before this one at
+        start, and by anybody when asked again.
+        """
         for signup_id in await self.shop.journal.read(_undone):
             self.nudge(signup_id)
 
     async def stop(self) -> None:
         """End all workers where they are; what is undone is in the journal."""
         self._stopped = True
+        for again in self._later.values():
+            again.cancel()
         for worker in self._workers.values():
             worker.stopped = True
         running = list(self._running.values())
@@ -86,9 +93,34 @@ class Crew:
         del self._workers[worker.signup_id], self._running[worker.signup_id]
         if isinstance(result, Failure):
             _log.failure("worker of {id} died", result, id=worker.signup_id)
+            self._begin_later(worker.signup_id, result)
         elif worker.nudged():
             # Somebody journaled something after the worker's last look.
             self._begin(worker.signup_id)
+
+    def _begin_later(self, signup_id: SignupId, died: Failure) -> None:
+        """A worker never ends for ever: its customer has paid.  An operator is told."""
+        if self._stopped:
+            return
+        seconds = self.shop.limits.retry_cap
+        self._later[signup_id] = self.shop.clock.callLater(
+            seconds, self._begin_again, signup_id
+        )
+        kind = died.type.__name__ if died.type is not None else "unknown"
+        problem = f"a worker died of {kind}; it is tried again"
+        told = self.shop.journal.write(
+            turns.trouble,
+            signup_id,
+            f"worker:{kind}",
+            problem,
+            self.shop.new_message_id(),
+        )
+        # What cannot be journaled now is in the log; the next death tells it again.
+        told.addErrback(lambda f: _log.failure("an operator cannot be told", f))
+
+    def _begin_again(self, signup_id: SignupId) -> None:
+        del self._later[signup_id]
+        self.nudge(signup_id)
 
 
 def _undone(tx: ReadTx) -> tuple[SignupId, ...]:

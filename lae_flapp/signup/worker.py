@@ -20,6 +20,7 @@ from lae_flapp.journal.errors import (
     EffectOpen,
     JournalBusy,
     JournalClosed,
+    JournalDamaged,
     JournalFull,
     StaleEpoch,
     StateChanged,
@@ -74,7 +75,7 @@ _PASSING = (
 
 
 #: Of the journal itself, not of one signup.
-_JOURNAL = (JournalClosed, StaleEpoch, JournalBusy, JournalFull)
+_JOURNAL = (JournalClosed, StaleEpoch, JournalBusy, JournalFull, JournalDamaged)
 
 
 @define
@@ -132,7 +133,7 @@ class Worker:
             try:
                 if not await self._turn():
                     return
-            except (JournalBusy, JournalFull) as e:
+            except (JournalBusy, JournalFull, JournalDamaged) as e:
                 await self._journal_failed(e)
             except (JournalClosed, StaleEpoch):
                 return
