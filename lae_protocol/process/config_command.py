@@ -13,7 +13,7 @@ from lae_protocol.process.settings import SecretSource, SettingsError, load
 
 @click.group()
 def config() -> None:
-    """Check settings, and show examples of them."""
+    """Look at settings before a process does."""
 
 
 def _name(path: Path) -> str | None:

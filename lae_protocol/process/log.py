@@ -33,8 +33,12 @@ LogFormat = Literal["json", "text"]
 #: Fields of Twisted's own that say nothing to a reader of our logs.
 _NOISE = ("format", "message", "isError", "text", "why", "printed", "failure")
 
-#: Who says at each connection that there is one.
-_CHATTER = ("twisted.web.client._HTTP11ClientFactory", "txaws.client.base")
+#: Who says at each connection that there is one; the last names visitors' addresses.
+_CHATTER = (
+    "twisted.web.client._HTTP11ClientFactory",
+    "txaws.client.base",
+    "twisted.web.http.HTTPChannel",
+)
 
 
 def _field(value: Any) -> Any:
