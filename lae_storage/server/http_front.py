@@ -11,34 +11,25 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from allmydata.interfaces import (
-    BadWriteEnablerError,
-    ConflictingWriteError,
-    DataTooLargeError,
-    NoSpace,
-)
 from allmydata.storage.common import si_a2b
 from allmydata.storage.http_common import Secrets, swissnum_auth_header
 from allmydata.storage.http_server import _SCHEMAS, UploadsInProgress, _HTTPError
 from allmydata.util.hashutil import timing_safe_compare
 from attrs import define
-from pycddl import ValidationError
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web import http
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from lae_storage.s3.interface import StoreError
 from lae_storage.server import http_answers as answers
-from lae_storage.server.allowance import Suspended
-from lae_storage.server.bucket_writer import BucketWriter, UploadOver
+from lae_storage.server.bucket_writer import BucketWriter
 from lae_storage.server.http_answers import AnyRequest, Refusal
 from lae_storage.server.http_body import ClientGone, pour
+from lae_storage.server.http_refusals import refusal_of
 from lae_storage.server.http_request import LONGEST_BODY
 from lae_storage.server.storage_server import S3StorageServer
 from lae_storage.server.telling import V1
-from lae_storage.server.upload import SomebodyElses
 
 _log = Logger()
 #: The longest bodies of an allocation and of an advisory.
@@ -147,23 +138,11 @@ class HttpFront(Resource):
         )
         try:
             return await found.answer(self, asked)
-        except _HTTPError as e:
-            raise Refusal(e.code) from None
-        except ValidationError:
-            raise Refusal(http.BAD_REQUEST, "not what the schema says") from None
-        except BadWriteEnablerError:
-            raise Refusal(http.UNAUTHORIZED) from None
-        except (ConflictingWriteError, SomebodyElses):
-            raise Refusal(http.CONFLICT) from None
-        except DataTooLargeError:
-            raise Refusal(http.REQUEST_ENTITY_TOO_LARGE) from None
-        except (NoSpace, Suspended):
-            raise Refusal(http.INSUFFICIENT_STORAGE_SPACE) from None
-        except UploadOver:
-            raise Refusal(http.NOT_FOUND) from None
-        except StoreError as e:
-            _log.error("S3 failed us: {why}", why=str(e))
-            raise Refusal(http.SERVICE_UNAVAILABLE, "the store behind us") from None
+        except Exception as e:
+            refused = refusal_of(e)
+            if refused is None:
+                raise
+            raise refused from None
 
     def _judge(self, request: AnyRequest) -> int | None:
         authorization = request.getHeader(b"authorization") or b""

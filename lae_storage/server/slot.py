@@ -126,6 +126,10 @@ class Slot:
         """The chunk objects that it names."""
         return {chunk for share in self.shares.values() for chunk in share.chunks()}
 
+    def size(self) -> int:
+        """The bytes of all shares together, holes left out."""
+        return sum(b.size for share in self.shares.values() for b in share.blocks)
+
     def chunk_bytes(self) -> int:
         """What the chunk objects take in the bucket."""
         return sum(b.stored for s in self.shares.values() for b in s.blocks)

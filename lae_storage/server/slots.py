@@ -68,10 +68,11 @@ def _weight(held: Held) -> int:
 
 @define
 class Slots:
-    """All slots of a bucket."""
+    """All slots of a bucket; *growing* is how many bytes are being added to them."""
 
     bucket: OpenBucket
     nodeid: bytes
+    growing: int = 0
     _turns: Turns = field(factory=Turns)
     _held: Kept[Held] = field(factory=lambda: Kept(KEPT_SLOTS, _weight))
     _chunks: Kept[bytes] = field(factory=lambda: Kept(KEPT_CHUNKS, len))
@@ -157,15 +158,37 @@ class Slots:
 
     # -- changing --------------------------------------------------------------
 
-    async def operate(self, storage_index: bytes, operation: Operation) -> Outcome:
-        """Test, read and write, as one; acknowledged means that S3 has it."""
+    async def operate(
+        self,
+        storage_index: bytes,
+        operation: Operation,
+        check_growth: Callable[[int, int], None],
+    ) -> Outcome:
+        """Test, read and write, as one; acknowledged means that S3 has it.
+
+        *check_growth* is given how much larger the slot becomes, and how large, and
+        raises NoSpace.
+        """
+        growth = 0
 
         async def decide(slot: Slot) -> tuple[Outcome, Slot | None]:
+            nonlocal growth
             loaded = await self._fetch(storage_index, needed(slot, operation))
             outcome = carry_out(slot, operation, loaded, self.nodeid)
+            self.growing -= growth
+            growth = 0
+            if outcome.after is not None:
+                size = outcome.after.size()
+                more = max(0, size - slot.size())
+                check_growth(more, size)
+                growth = more
+                self.growing += growth
             return outcome, outcome.after
 
-        return await self._change(storage_index, decide)
+        try:
+            return await self._change(storage_index, decide)
+        finally:
+            self.growing -= growth
 
     async def lease(
         self,

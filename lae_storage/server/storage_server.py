@@ -21,7 +21,7 @@ from twisted.logger import Logger
 
 from lae_storage.server import keys, telling
 from lae_storage.server.advisories import MOST_ADVISORIES, keep_advisory
-from lae_storage.server.allowance import Allowance, Suspended
+from lae_storage.server.allowance import Allowance
 from lae_storage.server.answering import answering
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.bucket_reader import BucketReader
@@ -29,13 +29,8 @@ from lae_storage.server.bucket_writer import BucketWriter
 from lae_storage.server.crawlers import BucketCount, LeaseCheck
 from lae_storage.server.housekeeping import Housekeeping
 from lae_storage.server.keys import ShareName
-from lae_storage.server.leases import (
-    Lease,
-    added_or_renewed,
-    new_lease,
-    renewed,
-    upstreams,
-)
+from lae_storage.server.leases import Lease, new_lease
+from lae_storage.server.leasing import Leasing
 from lae_storage.server.limits import Limits, clear_cache
 from lae_storage.server.reading import Reader
 from lae_storage.server.share_leases import FIRST, ByShare, ShareLeases
@@ -72,6 +67,7 @@ class S3StorageServer(StorageServer):
         super().__init__(str(folder), nodeid, **upstreams_own)
         self._slots = Slots(bucket, nodeid)
         self._leases = ShareLeases(bucket)
+        self._leasing = Leasing(bucket.index, self._slots, self._leases, nodeid)
         self._reader = Reader(bucket.store, self._limits.read_memory)
         self._housekeeping = Housekeeping(bucket, self._slots, self._leases)
 
@@ -141,9 +137,11 @@ class S3StorageServer(StorageServer):
         self._must_be_immutable(storage_index)
         lease = new_lease(owner_num, began, renew_secret, cancel_secret)
         if renew_leases and self.index.immutable(storage_index):
-            await self._lease_immutable(storage_index, lease)
+            await self._leasing.add_to_immutable(storage_index, lease)
         here = set(self.index.immutable(storage_index))
         writers = {}
+        if not here.issuperset(sharenums):
+            self.allowance.check_writing()
         for number in sorted(sharenums):
             name = ShareName(storage_index, number)
             if number in here or name in self._bucket_writers:
@@ -238,12 +236,6 @@ class S3StorageServer(StorageServer):
 
     # -- leases ----------------------------------------------------------------
 
-    async def _lease_immutable(self, storage_index: bytes, lease: Lease) -> None:
-        def add(by_share: ByShare) -> ByShare:
-            return {n: added_or_renewed(held, lease) for n, held in by_share.items()}
-
-        await self._leases.change(storage_index, add)
-
     @answering
     async def add_lease(
         self,
@@ -256,13 +248,7 @@ class S3StorageServer(StorageServer):
         began = self._clock.seconds()
         self.count("add-lease")
         lease = new_lease(owner_num, began, renew_secret, cancel_secret)
-        if self.index.immutable(storage_index):
-            await self._lease_immutable(storage_index, lease)
-        if self.index.has_slot(storage_index):
-            await self._slots.lease(
-                storage_index,
-                lambda held: {n: added_or_renewed(h, lease) for n, h in held.items()},
-            )
+        await self._leasing.add(storage_index, lease)
         self._timed("add-lease", began)
 
     @answering
@@ -276,40 +262,20 @@ class S3StorageServer(StorageServer):
         if not self.has_shares(storage_index):
             raise IndexError("no such lease to renew")
         lease = new_lease(ADDED, began, renew_secret, b"")
-        without: list[int] = []
-
-        def renew(by_share: ByShare) -> ByShare:
-            found = {
-                n: renewed(h, lease.renew, lease.expires) for n, h in by_share.items()
-            }
-            without[:] = [n for n, held in found.items() if held is None]
-            return {n: held or by_share[n] for n, held in found.items()}
-
-        if self.index.immutable(storage_index):
-            await self._leases.change(storage_index, renew)
-        if self.index.has_slot(storage_index):
-            await self._slots.lease(storage_index, renew)
+        await self._leasing.renew(storage_index, lease)
         self._timed("renew", began)
-        if without:
-            raise IndexError("unable to renew non-existent lease")
 
     def get_leases(self, storage_index: bytes) -> Iterator[Any]:
         """The leases of the first immutable share, as far as they are in memory."""
-        by_share = self._leases.in_memory(storage_index)
-        return iter(upstreams(next(iter(by_share.values()), ()), self.my_nodeid))
+        return self._leasing.of_first_immutable(storage_index)
 
     def get_slot_leases(self, storage_index: bytes) -> Iterator[Any]:
         """The leases of the slot's first share, as far as they are in memory."""
-        shares = self._slots.in_memory(storage_index).shares.values()
-        leases = next((share.leases for share in shares), ())
-        return iter(upstreams(leases, self.my_nodeid))
+        return self._leasing.of_first_mutable(storage_index)
 
     async def all_leases(self, storage_index: bytes) -> ByShare:
         """The leases of every share, read from the bucket where need be."""
-        if self.index.has_slot(storage_index):
-            slot = await self._slots.current(storage_index)
-            return {n: share.leases for n, share in slot.shares.items()}
-        return await self._leases.of(storage_index)
+        return await self._leasing.of(storage_index)
 
     # -- mutable slots ---------------------------------------------------------
 
@@ -328,16 +294,22 @@ class S3StorageServer(StorageServer):
         if self.index.immutable(storage_index):
             where = keys.immutable_key(storage_index, 0)
             raise UnknownMutableContainerVersionError(where, "immutable")
-        if test_and_write_vectors and self.allowance.suspended:
-            raise Suspended
+        if test_and_write_vectors:
+            self.allowance.check_writing()
         write_enabler, renew, cancel = secrets
         lease = new_lease(ADDED, began, renew, cancel) if renew_leases else None
         operation = Operation(
             test_and_write_vectors, tuple(read_vector), write_enabler, lease
         )
-        outcome = await self._slots.operate(storage_index, operation)
+        outcome = await self._slots.operate(
+            storage_index, operation, self._check_growth
+        )
         self._timed("writev", began)
         return outcome.passed, outcome.data
+
+    def _check_growth(self, growth: int, size: int) -> None:
+        promised = self.allocated_size() + self._slots.growing
+        self.allowance.check_growth(self.index.stored + promised, growth, size)
 
     @answering
     async def slot_readv(

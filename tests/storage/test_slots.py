@@ -246,6 +246,65 @@ def test_suspended(serving: Any) -> None:
         serving.change(SI, b"more")
     assert serving.slot(SI) == b"data"
     assert serving.server.get_available_space() == 0
+    serving.now(serving.server.add_lease(SI, b"s" * 32, b"t" * 32))
+
+
+def test_suspended_uploads(serving: Any) -> None:
+    """New shares are refused by name, those that are here are told, and what was
+    allocated before may be finished.
+    """
+    share, si = b"data", b"u" * 16
+    serving.upload(b"h" * 16, share)
+    writer = serving.writer(si, 4)
+    serving.server.allowance.suspended = True
+    with pytest.raises(Suspended, match="can be read"):
+        serving.upload(b"n" * 16, share)
+    allocating = serving.server.allocate_buckets(
+        b"h" * 16, b"r" * 32, b"c" * 32, {0}, 4
+    )
+    assert serving.now(allocating) == ({0}, {})
+    serving.now(writer.write(0, share))
+    serving.now(writer.close())
+    assert serving.another().server.get_buckets(si)
+
+
+def test_a_full_customer_can_tidy_up(serving: Any) -> None:
+    """Beyond the quota directories still change, small slots grow into the reserve,
+    large ones do not, and whatever shrinks passes.
+    """
+    serving.change(SI, b"x" * 3 * BLOCK)
+    serving.change(b"d" * 16, b"directory")
+    allowance, stored = serving.server.allowance, serving.server.index.stored
+    allowance.quota = stored
+    assert serving.server.get_available_space() == 0
+    assert serving.change(SI, b"y" * 3 * BLOCK)
+    assert serving.change(b"d" * 16, b"directory, a name more")
+    with pytest.raises(NoSpace):
+        serving.change(SI, b"z", offset=3 * BLOCK)
+    with pytest.raises(NoSpace):
+        serving.change(b"n" * 16, b"z" * (stored // 10 + 1))
+    allowance.quota = stored // 2
+    assert serving.change(b"d" * 16, b"DIRECTORY")
+    with pytest.raises(NoSpace):
+        serving.change(b"d" * 16, b"directory, a name more again")
+    vectors = {0: ([], [], 1)}
+    secrets = (b"w" * 32, b"r" * 32, b"c" * 32)
+    serving.now(
+        serving.server.slot_testv_and_readv_and_writev(SI, secrets, vectors, [])
+    )
+    assert serving.slot(SI) == b"y"
+    assert serving.server._slots.growing == 0
+
+
+def test_slots_that_grow_at_once_share_the_room(serving: Any) -> None:
+    """A write under way counts before S3 has it, and no more when it failed."""
+    serving.server.allowance.quota = 2_000_000
+    held = _hold_next_put(serving)
+    _begin_change(serving, bytes(1_000_000))
+    with pytest.raises(NoSpace):
+        serving.change(b"o" * 16, bytes(1_200_000))
+    held.errback(Unavailable("SlowDown"))
+    assert serving.change(b"o" * 16, bytes(1_200_000))
 
 
 def _chunks(serving: Any) -> set[str]:
