@@ -18,10 +18,11 @@ from twisted.python.failure import Failure
 
 from lae_flapp.inside import Inside, Wiring
 from lae_flapp.journal import operators, retention
+from lae_flapp.journal.errors import JournalError
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import JournalThreads
-from lae_flapp.opening import Opening
+from lae_flapp.opening import Opening, WrongAccount
 from lae_flapp.outside import Outside, Secrets, open_outside
 from lae_flapp.payments.check import Wanted
 from lae_flapp.queue import Queue
@@ -209,7 +210,9 @@ class Daemon(Service):
             kind=failure.type.__name__ if failure.type else "",
             problem=failure.getErrorMessage(),
         )
-        self._log.failure("cannot start", failure)
+        if not failure.check(JournalError, WrongAccount):
+            # Theirs are sentences that say all; anything else needs its traceback.
+            self._log.failure("cannot start", failure)
         self._end_as_failed()
 
     def _end_as_failed(self) -> None:
