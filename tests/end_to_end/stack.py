@@ -100,16 +100,24 @@ class Stack:
         write_private(path, yaml.safe_dump(settings, sort_keys=False))
         return Program((*twistd_argv("lae-flapp"), *options, "--config", str(path)))
 
-    def journal_numbers(self) -> tuple[int, ...]:
-        """How many rows the journal has of what only grows, and whose epoch it is."""
+    def journal_says(self, query: str, *values: str) -> list[Any]:
+        """Read the journal from beside the daemon: for when nobody can be asked."""
         journal = self.layout.daemon / "journal" / "journal.sqlite"
         with closing(sqlite3.connect(f"file:{journal}?mode=ro", uri=True)) as opened:
-            counted = [
-                opened.execute(f"SELECT COUNT(*) FROM {table}").fetchone()[0]
-                for table in ("events", "effects", "hosts", "outbox")
-            ]
-            epoch = opened.execute("SELECT number FROM epoch").fetchone()[0]
-        return (*counted, epoch)
+            return opened.execute(query, values).fetchall()
+
+    def journal_numbers(self) -> tuple[int, ...]:
+        """How many rows the journal has of what only grows, and whose epoch it is."""
+        return tuple(
+            self.journal_says(query)[0][0]
+            for query in (
+                "SELECT COUNT(*) FROM events",
+                "SELECT COUNT(*) FROM effects",
+                "SELECT COUNT(*) FROM hosts",
+                "SELECT COUNT(*) FROM outbox",
+                "SELECT number FROM epoch",
+            )
+        )
 
     def start_daemon(self, *, crash_at: str = "", **patience: int) -> Process:
         """Run the daemon; one that is to crash may do so before it is ready."""
@@ -147,9 +155,11 @@ class Stack:
         self.arguments.stop()
         if self._operator is not None:
             self._operator.stop()
-        for name in ("site", "daemon", "stripe", "smtp", "aws"):
-            if name in self.running:
-                self.running[name].stop()
+        cloud = {
+            name: self.running.pop(name) for name in _CLOUD if name in self.running
+        }
+        for process in (*self.running.values(), *cloud.values()):
+            process.stop()
 
     def in_good_times(self) -> None:
         """No faults, fair weather, and daemon and site up: how each test begins."""

@@ -111,12 +111,14 @@ def test_beside_a_frozen_daemon_the_site_still_answers(stack) -> None:
         "type": "checkout.session.completed",
         "data": {"object": {"id": session["id"]}},
     }
+    visit = customer.visit
+    at_stripe = visit.page, visit.url
     stack.daemon.send(signal.SIGSTOP)
     try:
         for path in ("/", "/signup?plan=small", f"/signup/{customer.signup_id}"):
             began = time.monotonic()
             try:
-                customer.visit.open(path)
+                visit.open(path)
             except VisitFailed as e:
                 assert "503" in str(e), path
             assert time.monotonic() - began < PAGE_WITHIN, path
@@ -126,6 +128,7 @@ def test_beside_a_frozen_daemon_the_site_still_answers(stack) -> None:
     finally:
         stack.daemon.send(signal.SIGCONT)
     stack.until_site_knows(up=True)
+    visit.page, visit.url = at_stripe
     customer.pay()
     check_served(stack, customer)
 
@@ -163,23 +166,22 @@ def test_a_second_daemon_on_a_journal_refuses(stack) -> None:
 
 
 def test_a_daemon_that_was_taken_over_writes_nothing_more(stack) -> None:
-    """A daemon stopped in the middle of a launch and taken over ends when it is
+    """A daemon stopped in the middle of the routine and taken over ends when it is
     continued, having written nothing; everything is made once.
     """
     customer = Customer(stack, "taken-over@example.org")
     customer.register()
     first = stack.daemon
-    number = stack.cloud.control.fault(
-        service="ec2", action="RunInstances", kind="hold"
-    )
+    number = stack.cloud.control.fault(service="s3", action="CreateBucket", kind="hold")
     customer.leave()
-    until(lambda: stack.cloud.control.struck(number), "the launch is under way")
+    until(lambda: stack.cloud.control.struck(number), "the bucket is being made")
     first.send(signal.SIGSTOP)
     try:
         stack.cloud.control.calm()
         second = stack.run("taking-over", stack.daemon_elsewhere("--take-over"))
         second.ready()
-        until(lambda: stack.mailbox.about(customer.signup_id), "the second's mail")
+        mailed = "SELECT 1 FROM events WHERE signup_id = ? AND kind = 'mail-accepted'"
+        until(lambda: stack.journal_says(mailed, customer.signup_id), "its mail")
         written = stack.journal_numbers()
     finally:
         first.send(signal.SIGCONT)
