@@ -8,7 +8,8 @@ from xml.etree.ElementTree import Element
 from xml.sax.saxutils import escape
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lae_protocol.aws.agent import Answer
@@ -97,8 +98,7 @@ class S3Buckets:
             raise AlreadyThere("BucketAlreadyOwnedByYou", f"{name} has other tags")
         for setting in settings_of(request):
             await self._set(name, setting.subresource, setting.document)
-        for setting in settings_of(request):
-            await self._check(name, setting)
+        await self._check_all(name, settings_of(request))
         await self._set(name, "tagging", tagging(request))
 
     async def _set(self, name: str, subresource: str, document: bytes) -> None:
@@ -112,6 +112,16 @@ class S3Buckets:
                 headers={"content-md5": _md5(document)},
             ),
         )
+
+    async def _check_all(self, name: str, settings: tuple[Setting, ...]) -> None:
+        """Read all back at the same time; raises what the first that failed raised.
+
+        Reads alone: S3 refuses changes of one bucket's settings at the same time.
+        """
+        looking = [Deferred.fromCoroutine(self._check(name, s)) for s in settings]
+        for _, outcome in await DeferredList(looking, consumeErrors=True):
+            if isinstance(outcome, Failure):
+                outcome.raiseException()
 
     async def _check(self, name: str, setting: Setting) -> None:
         async def look() -> None:
