@@ -119,4 +119,6 @@ def _given(
     signup_id = effect.key.signup_id
     if request.purpose == "unserved":
         outbox.put(tx, signup_id, "refunded", message_id)
+    elif given.amount:
+        outbox.put(tx, signup_id, "paid-twice", message_id, f"refund {effect.number}")
     events.note(tx, signup_id, "money-back", "daemon", request.session_id)

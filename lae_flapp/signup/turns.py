@@ -6,6 +6,8 @@ The routine runs them through ``journal.write``; the facets call :func:`claimed`
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
+
 from attrs import evolve
 
 from lae_flapp.journal import (
@@ -19,11 +21,13 @@ from lae_flapp.journal import (
     ports,
     signups,
 )
+from lae_flapp.journal.effects import NO_HOST
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.signup.plan import REMOVABLE
 from lae_flapp.signup.record import Record
+from lae_flapp.signup.sights import StepName
 from lae_flapp.signup.sights import StepName
 from lae_protocol.host_messages import NodeIdentity
 from lae_protocol.ids import Generation, SignupId
@@ -131,6 +135,7 @@ def close(tx: WriteTx, record: Record) -> None:
     if record.host is not None:
         hosts.move(tx, signup_id, record.generation, {"retiring"}, "gone")
     _settle_lost_outcomes(tx, record, REMOVABLE)
+    _settle(tx, signup_id, {record.generation, NO_HOST})
     capacity.release(tx, signup_id)
     ports.free(tx, signup_id)
     signups.set_problem(tx, signup_id, None)
@@ -175,6 +180,17 @@ def trouble(
 def go_on(tx: WriteTx, signup_id: SignupId) -> None:
     """Journal that nothing is in the way any more."""
     signups.set_problem(tx, signup_id, None)
+
+
+def _settle(
+    tx: WriteTx, signup_id: SignupId, generations: AbstractSet[Generation]
+) -> None:
+    """Close effects whose answer never came: what they made is gone for certain."""
+    steps = {step.value for step in StepName}
+    for effect in effects.of(tx, signup_id):
+        ours = effect.key.step in steps and effect.key.generation in generations
+        if ours and effect.state == "begun":
+            effects.fail(tx, effect.number, "never answered, and nothing is left")
 
 
 def _told(tx: ReadTx, signup_id: SignupId, occasion: str) -> bool:

@@ -49,14 +49,13 @@ class Workshop:
     mail_domain: str
     limits: Limits = field(factory=Limits)
     random: Random = field(factory=Random)
-    _gate: DeferredSemaphore = field(init=False)
-
-    @_gate.default
-    def _make_gate(self) -> DeferredSemaphore:
-        return DeferredSemaphore(self.limits.together)
+    _gates: dict[str, DeferredSemaphore] = field(factory=dict, init=False)
 
     def outside(self, what: str, ask: Callable[[], Deferred[T]]) -> Deferred[T]:
         """Ask a door: not too many at a time, and never without an end.
+
+        *what* is ``door.method``; each door has a gate of its own, so that one that
+        hangs keeps nobody from the others.
 
         Raises what the door does, and
         :class:`~lae_protocol.process.deadline.DeadlinePassed`.
@@ -65,7 +64,11 @@ class Workshop:
         def bounded() -> Deferred[T]:
             return with_deadline(self.clock, self.limits.call, what, ask())
 
-        asked: Deferred[T] = self._gate.run(bounded)
+        door = what.partition(".")[0]
+        gate = self._gates.get(door)
+        if gate is None:
+            gate = self._gates[door] = DeferredSemaphore(self.limits.together)
+        asked: Deferred[T] = gate.run(bounded)
         return asked
 
     def new_message_id(self) -> str:

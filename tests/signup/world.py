@@ -368,7 +368,7 @@ def check_served(world, signup_id):
     assert world.kinds(signup_id).count("identity-sealed") == 1
     identity = world.read(identities.latest, signup_id)
     assert world.cloud.vault[identity.vault_key].body == identity.sealed
-    assert not world.read(effects.unfinished)
+    assert not [e for e in world.read(effects.of, signup_id) if e.state == "begun"]
     kept = world.read(signups.get, signup_id).payment.subscription
     assert kept in world.account.subscriptions
 
@@ -379,7 +379,8 @@ def check_refunded(world, signup_id):
     assert world.live_hosts(signup_id) == 0
     assert world.mails(signup_id).count("refunded") == 1
     assert world.kinds(signup_id).count("refunded") == 1
-    assert not world.read(effects.unfinished)
+    assert not [e for e in world.read(effects.of, signup_id) if e.state == "begun"]
+    assert not [e for e in world.read(effects.of, signup_id) if e.state == "begun"]
     kept = world.read(signups.get, signup_id).payment.subscription
     assert kept not in world.account.subscriptions
     assert kept not in world.account.kept()
