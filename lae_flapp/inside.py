@@ -90,7 +90,7 @@ class Wiring:
             self.journal,
             checkout=self._checkout(settlement),
             settlement=settlement,
-            intake=Intake(self.journal, events.wake),
+            intake=Intake(self.journal, self.outside.sealer, events.wake),
             wishes=self._wishes(shop, mails.wake),
             furls=furls,
         )
@@ -163,7 +163,7 @@ class Wiring:
             due=inbox.due,
             next_due_at=inbox.next_due_at,
             number_of=lambda event: event.event_id,
-            work=InboxWork(self.journal, settlement, self.rng),
+            work=InboxWork(self.journal, self.outside.sealer, settlement, self.rng),
             at_once=EVENTS_AT_ONCE,
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from attrs import define
@@ -54,6 +55,9 @@ NOBODY = Refused("unknown-signup", "This furl is good for nothing (any more).")
 TOO_EARLY = Refused("try-later", "The launch is not recorded yet.")
 
 CLAIM_BOUND = declare("claim.bound", "the claim is journaled, not answered")
+
+#: Reports of the same phase that come sooner are answered and not written down.
+PAUSE = timedelta(seconds=5)
 
 
 @define(frozen=True)
@@ -221,9 +225,11 @@ class HostFacet(Referenceable):
         """Journal how it is, and tell it what it shall be."""
         del request_id
         journal = self._desk.journal
-        await journal.read(self._known)
-        signup, host = await journal.write(self._journaled, report)
-        self._desk.nudge(signup.signup_id)
+        seen = await journal.read(self._seen_already, report)
+        if seen is None:
+            seen = await journal.write(self._journaled, report)
+            self._desk.nudge(seen[0].signup_id)
+        signup, host = seen
         wanted = signup.state in {"paid", "active"} and host.state != "quarantined"
         return Desired("serving" if wanted else "stopping", signup.agreement.plan.quota)
 
@@ -232,6 +238,19 @@ class HostFacet(Referenceable):
         if row is None:
             raise Refusal(NOBODY)
         return row
+
+    def _seen_already(
+        self, tx: ReadTx, report: Report
+    ) -> tuple[Signup, HostRow] | None:
+        """A host that reports without a pause makes us read, not write."""
+        row = self._known(tx)
+        host = hosts.get(tx, row.signup_id, row.generation)
+        if host.report is None or host.reported_at is None:
+            return None
+        last: Report = wire.decode(Report, host.report.encode())
+        if tx.now - host.reported_at >= PAUSE or last.phase != report.phase:
+            return None
+        return signups.get(tx, row.signup_id), host
 
     def _journaled(self, tx: WriteTx, report: Report) -> tuple[Signup, HostRow]:
         row = self._known(tx)

@@ -10,6 +10,7 @@ from lae_flapp.journal.journal import Journal
 from lae_protocol.messages import Refused
 from lae_protocol.process.answer import Refusal
 from lae_protocol.process.crash import crash_point, declare
+from lae_provision.doors import Sealer
 
 TAKEN = declare("inbox.taken", "the raw event is committed, nothing is decided")
 
@@ -30,11 +31,21 @@ def name_of(payload: bytes) -> tuple[str, str] | None:
     return str(named[0]), str(named[1])
 
 
-class Intake:
-    """Commits events to the inbox and wakes whoever works them off."""
+def seal_context(event_id: str) -> str:
+    """Name the row that a sealed event belongs to."""
+    return f"stripe event {event_id}"
 
-    def __init__(self, journal: Journal, wake: Callable[[], object]) -> None:
-        self._journal, self._wake = journal, wake
+
+class Intake:
+    """Commits events to the inbox and wakes whoever works them off.
+
+    An event quotes the customer's address, so its bytes are sealed.
+    """
+
+    def __init__(
+        self, journal: Journal, sealer: Sealer, wake: Callable[[], object]
+    ) -> None:
+        self._journal, self._sealer, self._wake = journal, sealer, wake
 
     async def take(self, payload: bytes, request_id: str) -> bool:
         """Commit; True if the event was known already.  Raises :class:`Refusal`."""
@@ -42,7 +53,8 @@ class Intake:
         if named is None:
             raise Refusal(Refused("malformed", "not an event of Stripe"))
         event_id, kind = named
-        new = await self._journal.write(inbox.take, event_id, kind, payload, request_id)
+        sealed = self._sealer.seal(payload, seal_context(event_id))
+        new = await self._journal.write(inbox.take, event_id, kind, sealed, request_id)
         crash_point(TAKEN)
         if new:
             self._wake()

@@ -13,6 +13,7 @@ from typing import assert_never
 from twisted.logger import Logger
 
 from lae_flapp.checkout.settlement import Settlement
+from lae_flapp.inbox.intake import seal_context
 from lae_flapp.journal import inbox
 from lae_flapp.journal.errors import JournalError
 from lae_flapp.journal.inbox import InboxEvent
@@ -20,6 +21,7 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
+from lae_provision.doors import Sealer
 from lae_provision.errors import ProvisionError, TryLater
 
 #: The events of a Checkout session; each says only: look at it.
@@ -53,19 +55,22 @@ class InboxWork:
 
     _log = Logger()
 
-    def __init__(self, journal: Journal, settlement: Settlement, rng: Random) -> None:
-        self._journal, self._settlement, self._rng = journal, settlement, rng
+    def __init__(
+        self, journal: Journal, sealer: Sealer, settlement: Settlement, rng: Random
+    ) -> None:
+        self._journal, self._sealer = journal, sealer
+        self._settlement, self._rng = settlement, rng
 
     async def __call__(self, event: InboxEvent) -> None:
         """Settle what it is about; put it off where that is not possible now."""
         assert event.payload is not None, "a waiting event keeps its bytes"
-        session_id = session_of(event.kind, event.payload)
-        if session_id is None:
-            await self._journal.write(
-                inbox.ignore, event.event_id, f"nothing follows from {event.kind}"
-            )
-            return
         try:
+            payload = self._sealer.unseal(event.payload, seal_context(event.event_id))
+            session_id = session_of(event.kind, payload)
+            if session_id is None:
+                why = f"nothing follows from {event.kind}"
+                await self._journal.write(inbox.ignore, event.event_id, why)
+                return
             outcome = await self._settlement.settle(session_id, "webhook")
         except (ProvisionError, DeadlinePassed) as e:
             if not isinstance(e, (TryLater, DeadlinePassed)):

@@ -39,7 +39,7 @@ INBOX = Table(
     column(
         "payload",
         LargeBinary,
-        purpose="raw; only its names are used, facts are fetched from Stripe",
+        purpose="raw, sealed (it quotes an address); facts are fetched from Stripe",
         kept=Kept.SETTLED,
         nullable=True,
     ),

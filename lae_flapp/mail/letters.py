@@ -66,6 +66,15 @@ class Refunded:
 
 
 @define(frozen=True)
+class PaidTwice:
+    """A payment that a signup could not take goes back."""
+
+    kind = "paid-twice"
+    signup_id: str
+    plan: Plan
+
+
+@define(frozen=True)
 class Troubled:
     """To an operator: a signup needs a person.  *problem* holds no secret."""
 
@@ -75,7 +84,7 @@ class Troubled:
     problem: str
 
 
-Letter = Active | Refunded | Troubled
+Letter = Active | Refunded | PaidTwice | Troubled
 
 
 @define(frozen=True)

@@ -26,6 +26,7 @@ from lae_flapp.mail.letters import (
     Active,
     Envelope,
     Letter,
+    PaidTwice,
     Refunded,
     Sender,
     Troubled,
@@ -177,6 +178,8 @@ class Sending:
                 return Active(mail.signup_id, plan, name, furl, status)
             case "refunded":
                 return Refunded(mail.signup_id, plan)
+            case "paid-twice":
+                return PaidTwice(mail.signup_id, plan)
             case "troubled":
                 problem = signup.problem or "see its events"
                 if mail.occasion.startswith(BOUNCED):
@@ -187,7 +190,7 @@ class Sending:
 
     def _recipients(self, letter: Letter, contact: Contact) -> tuple[Address, ...]:
         match letter:
-            case Active() | Refunded():
+            case Active() | Refunded() | PaidTwice():
                 return (parse_address(contact.typed),)
             case Troubled():
                 return self._operators

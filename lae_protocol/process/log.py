@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+import syslog
 from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Literal, TextIO, cast
@@ -105,8 +106,25 @@ def observer(out: TextIO, form: LogFormat) -> FilteringLogObserver:
     return FilteringLogObserver(written, [levels])
 
 
+class _Syslog:
+    """Each line to the system's log, under the name that ``--prefix`` gives."""
+
+    def __init__(self, prefix: str) -> None:
+        syslog.openlog(prefix, syslog.LOG_PID)
+
+    def write(self, text: str) -> None:
+        """Write an event; a traceback is several lines."""
+        for line in text.splitlines():
+            syslog.syslog(line)
+
+    def flush(self) -> None:
+        """Nothing is kept back."""
+
+
 def _file_of(options: Any) -> TextIO:
     """Where twistd's own options say that the log goes."""
+    if options is not None and options.get("syslog"):
+        return cast("TextIO", _Syslog(options.get("prefix") or "twisted"))
     name = options.get("logfile") if options is not None else None
     if not name or name == "-":
         return sys.stdout
@@ -117,8 +135,8 @@ def _file_of(options: Any) -> TextIO:
 class LoggedService(MultiService):
     """A process's top service, whose log is redacted.
 
-    *options* are twistd's (the parent of the plugin's); ``--logger`` and ``--syslog``
-    win over us, as their users expect.
+    *options* are twistd's (the parent of the plugin's).  ``--logger`` wins over us, as
+    its users expect: whoever writes an observer redacts what it gets.
     """
 
     def __init__(self, options: Any, form: LogFormat) -> None:
@@ -128,9 +146,7 @@ class LoggedService(MultiService):
     def setServiceParent(self, parent: Any) -> None:
         """Give the application our observer; twistd starts its log after this."""
         super().setServiceParent(parent)  # type: ignore[no-untyped-call]
-        chosen = self._options is not None and (
-            self._options.get("logger") or self._options.get("syslog")
-        )
+        chosen = self._options is not None and self._options.get("logger")
         if isinstance(parent, Componentized) and not chosen:
             made: Callable[[LogEvent], None] = observer(
                 _file_of(self._options), self._form

@@ -86,7 +86,7 @@ class Desk:
         self.checkout = CheckoutDesk(
             self.journal, payments, MemorySealer(), self.settlement, selling
         )
-        work = InboxWork(self.journal, self.settlement, Random(1))
+        work = InboxWork(self.journal, MemorySealer(), self.settlement, Random(1))
         self.queue = Queue(
             "inbox",
             self.clock,
@@ -112,7 +112,7 @@ class Desk:
             self.journal,
             checkout=self.checkout,
             settlement=self.settlement,
-            intake=Intake(self.journal, self.queue.wake),
+            intake=Intake(self.journal, MemorySealer(), self.queue.wake),
             wishes=self.wishes,
             furls=furls,
         )

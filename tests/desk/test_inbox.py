@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from lae_flapp.inbox.intake import seal_context
 from lae_flapp.inbox.working_off import LONGEST, InboxWork, session_of
 from lae_flapp.journal import inbox
 from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.queue import Queue
 from lae_provision.errors import Refused, TryLater
+from lae_provision.memory.identities import MemorySealer
 
 COMPLETED = "checkout.session.completed"
 
@@ -53,7 +55,7 @@ class Box:
             due=inbox.due,
             next_due_at=inbox.next_due_at,
             number_of=lambda event: event.event_id,
-            work=InboxWork(self.journal, self.settling, Random(1)),
+            work=InboxWork(self.journal, MemorySealer(), self.settling, Random(1)),
             at_once=2,
         )
         self.queue.startService()
@@ -61,7 +63,8 @@ class Box:
     def take(self, number: int, session: str, kind: str = COMPLETED) -> None:
         payload = json.dumps({"data": {"object": {"id": session}}}).encode()
         name = f"evt_{number:03}"
-        answer(self.journal.write(inbox.take, name, kind, payload, "rq"))
+        sealed = MemorySealer().seal(payload, seal_context(name))
+        answer(self.journal.write(inbox.take, name, kind, sealed, "rq"))
         self.queue.wake()
 
     def state(self, number: int) -> str:

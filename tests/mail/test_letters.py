@@ -100,6 +100,8 @@ def test_other_letters() -> None:
     """A refund and an operator's alert name the signup and what happens next."""
     _, refund = rendered(Refunded(SIGNUP, PLAN))
     assert "is being\r\nrefunded" in refund.get_body(("plain",)).get_content()
+    _, twice = rendered(letters.PaidTwice(SIGNUP, PLAN))
+    assert "is being refunded" in twice.get_body(("plain",)).get_content()
     _, alert = rendered(Troubled(SIGNUP, "paid", "no capacity"))
     text = alert.get_body(("plain",)).get_content()
     assert f"lae subscriptions retry {SIGNUP}" in text

@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from twisted.logger import Logger
+from twisted.application.service import Application
+from twisted.logger import ILogObserver, Logger
 
-from lae_protocol.process.log import as_json, as_text, observer
+from lae_protocol.process.log import LoggedService, as_json, as_text, observer
 from lae_protocol.secret import Secret
 
 FURL = "pb://" + "a2" * 16 + "@h.example:3456/swissnumswissnum"
@@ -238,3 +239,20 @@ def test_own_logger_wins(tmp_path) -> None:
         running.send_signal(signal.SIGTERM)
         out, _ = running.communicate(timeout=20)
     assert '"message"' not in out
+
+
+def test_syslog(monkeypatch) -> None:
+    """With ``--syslog`` each line goes to the system's log, redacted too."""
+    lines: list[str] = []
+    monkeypatch.setattr("syslog.syslog", lines.append)
+    application = Application("any")
+    options = {"syslog": True, "prefix": "lae-flapp", "logger": None}
+    LoggedService(options, "text").setServiceParent(application)
+    log = Logger(observer=application.getComponent(ILogObserver))
+    try:
+        raise ValueError(FURL)
+    except ValueError:
+        log.failure("failed with {furl}", furl=FURL)
+    assert len(lines) > 2
+    assert "failed with pb://[redacted]" in lines[0]
+    assert not any(FURL in line for line in lines)
