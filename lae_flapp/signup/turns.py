@@ -6,8 +6,6 @@ The routine runs them through ``journal.write``; the facets call :func:`claimed`
 
 from __future__ import annotations
 
-from collections.abc import Set as AbstractSet
-
 from attrs import evolve
 
 from lae_flapp.journal import (
@@ -21,13 +19,10 @@ from lae_flapp.journal import (
     ports,
     signups,
 )
-from lae_flapp.journal.effects import NO_HOST
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.transaction import ReadTx, WriteTx
-from lae_flapp.signup.plan import REMOVABLE
 from lae_flapp.signup.record import Record
-from lae_flapp.signup.sights import StepName
 from lae_flapp.signup.sights import StepName
 from lae_protocol.host_messages import NodeIdentity
 from lae_protocol.ids import Generation, SignupId
@@ -109,7 +104,7 @@ def next_host(tx: WriteTx, record: Record) -> None:
     """Journal that the old host is gone for certain."""
     signup_id, generation = record.signup.signup_id, record.generation
     hosts.move(tx, signup_id, generation, {"retiring"}, "gone")
-    _settle_lost_outcomes(tx, record, (StepName.HOST,))
+    _settle_lost_outcomes(tx, record, (StepName.HOST, StepName.ADDRESS))
     events.note(tx, signup_id, "host-gone", WHO, f"generation {generation}")
 
 
@@ -134,8 +129,7 @@ def close(tx: WriteTx, record: Record) -> None:
     signup_id = record.signup.signup_id
     if record.host is not None:
         hosts.move(tx, signup_id, record.generation, {"retiring"}, "gone")
-    _settle_lost_outcomes(tx, record, REMOVABLE)
-    _settle(tx, signup_id, {record.generation, NO_HOST})
+    _settle_lost_outcomes(tx, record, tuple(StepName))
     capacity.release(tx, signup_id)
     ports.free(tx, signup_id)
     signups.set_problem(tx, signup_id, None)
@@ -180,17 +174,6 @@ def trouble(
 def go_on(tx: WriteTx, signup_id: SignupId) -> None:
     """Journal that nothing is in the way any more."""
     signups.set_problem(tx, signup_id, None)
-
-
-def _settle(
-    tx: WriteTx, signup_id: SignupId, generations: AbstractSet[Generation]
-) -> None:
-    """Close effects whose answer never came: what they made is gone for certain."""
-    steps = {step.value for step in StepName}
-    for effect in effects.of(tx, signup_id):
-        ours = effect.key.step in steps and effect.key.generation in generations
-        if ours and effect.state == "begun":
-            effects.fail(tx, effect.number, "never answered, and nothing is left")
 
 
 def _told(tx: ReadTx, signup_id: SignupId, occasion: str) -> bool:
