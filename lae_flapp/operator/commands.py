@@ -14,6 +14,7 @@ from lae_protocol.ids import MalformedId, SignupId, parse_signup_id
 from lae_protocol.messages import (
     DetailAnswer,
     DoneAnswer,
+    EventRow,
     EventsAnswer,
     EventsSince,
     ListSignups,
@@ -131,28 +132,41 @@ def retry(furl_file: Path, signup: SignupId) -> None:
 @_furl_option
 @_json_option
 @click.option("-f", "--follow", is_flag=True, help="Go on as more happens.")
-@click.argument("signup", type=_SIGNUP)
-def events(furl_file: Path, as_json: bool, follow: bool, signup: SignupId) -> None:
-    """Print the event log of one subscription."""
+@click.option("--since", default=0, help="Only what has a greater number.")
+@click.argument("signup", type=_SIGNUP, required=False)
+def events(
+    furl_file: Path, as_json: bool, follow: bool, since: int, signup: SignupId | None
+) -> None:
+    """Print the event log of one subscription, or of the whole deployment."""
+    whole = signup is None
 
-    async def work(line: Line) -> None:
-        since, patience = 0, 0
+    async def follows(line: Line) -> None:
+        number, patience = since, 0
         while True:
-            asked = EventsSince(signup, since, patience)
+            asked = EventsSince(signup, number, patience)
             page = await line.ask("events", asked, EventsAnswer, patience)
-            since = page.last_number
-            if follow:
-                for event in page.events:
-                    if as_json:
-                        tables.print_json(one_line=True, event=event)
-                    else:
-                        click.echo(tables.event_line(event))
-                patience = FOLLOW
-                continue
-            if as_json:
-                tables.print_json(events=page.events)
-            else:
-                tables.print_events(page.events)
-            return
+            number, patience = page.last_number, FOLLOW
+            for event in page.events:
+                if as_json:
+                    tables.print_json(one_line=True, event=event)
+                else:
+                    click.echo(tables.event_line(event, whole=whole))
 
-    run(furl_file, work)
+    async def reads(line: Line) -> list[EventRow]:
+        read: list[EventRow] = []
+        while True:
+            number = read[-1].number if read else since
+            asked = EventsSince(signup, number)
+            page = await line.ask("events", asked, EventsAnswer)
+            if not page.events:
+                return read
+            read += page.events
+
+    if follow:
+        run(furl_file, follows)
+        return
+    read = run(furl_file, reads)
+    if as_json:
+        tables.print_json(events=read)
+    else:
+        tables.print_events(tuple(read), whole=whole)

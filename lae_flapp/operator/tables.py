@@ -142,19 +142,25 @@ def print_detail(detail: SignupDetail) -> None:
     print_events(detail.events)
 
 
-def print_events(events: tuple[EventRow, ...]) -> None:
-    """Lines of the event log."""
-    table = _table("number", "at (UTC)", "event", "who", "why")
+def print_events(events: tuple[EventRow, ...], *, whole: bool = False) -> None:
+    """Lines of the event log; of the *whole* deployment, each names its signup."""
+    whose = ("signup",) if whole else ()
+    table = _table("number", "at (UTC)", *whose, "event", "who", "why")
     for e in events:
         why = _plain(e.why or "")
-        table.add_row(str(e.number), moment(e.at), e.kind, _plain(e.who), why)
+        named = (e.signup_id or "",) if whole else ()
+        who = _plain(e.who)
+        table.add_row(str(e.number), moment(e.at), *named, e.kind, who, why)
     _console().print(table)
 
 
-def event_line(event: EventRow) -> str:
+def event_line(event: EventRow, *, whole: bool = False) -> str:
     """One line, for a log that is followed."""
     why = f": {event.why}" if event.why else ""
-    line = f"{event.number:>6}  {moment(event.at)}  {event.kind} ({event.who}){why}"
+    named = f"{event.signup_id or 'deployment':22}  " if whole else ""
+    line = (
+        f"{event.number:>6}  {moment(event.at)}  {named}{event.kind} ({event.who}){why}"
+    )
     return printable(line)
 
 

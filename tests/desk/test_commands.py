@@ -269,6 +269,17 @@ def test_events(shared) -> None:
     assert set(events[0]) == {"number", "signup_id", "kind", "at", "who", "why"}
 
 
+def test_all_events(shared) -> None:
+    """Without a signup it is the whole deployment's log, and each line names whose."""
+    every = shared.json("events")["events"]
+    numbers = [e["number"] for e in every]
+    assert numbers == sorted(set(numbers))
+    assert {None, STUCK} <= {e["signup_id"] for e in every}
+    told = shared.lae("events", "--since", str(numbers[-2]))
+    assert len(told.out.splitlines()) == 2
+    assert "signup" in told.out.splitlines()[0]
+
+
 @pytest.mark.parametrize(
     "arguments",
     [["subscriptions", "show"], ["subscriptions", "retry"], ["events"]],
