@@ -173,7 +173,9 @@ def main(arguments):
     # compat: with the default finder, twistd does not see our plugins.
     ours = ["--config-settings=editable_mode=compat", "-e"]
     s4 = Environment(arguments[0], *ours, f".[{TESTS if tests else DEMO}]")
-    client = Environment(arguments[1], "tahoe-lafs")
+    # tahoe-lafs 1.20 imports cgi, which left Python with 3.13, and does not say so.
+    cgi = "legacy-cgi; python_version >= '3.13'"
+    client = Environment(arguments[1], cgi, "tahoe-lafs")
     stale = [e for e in (s4, client) if not e.is_installed()]
     if stale:
         install(stale)

@@ -61,6 +61,7 @@ EXTRAS = {
         "setuptools",
         # What upstream's own tests import, which ours run.
         "fixtures",
+        "legacy-cgi; python_version >= '3.13'",
         "testtools",
         "treq",
         "types-PyYAML",
