@@ -7,6 +7,7 @@ effect like any other, but nobody waits for it.
 
 from __future__ import annotations
 
+from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
 from lae_flapp.journal import effects, signups
@@ -21,6 +22,8 @@ from lae_provision.errors import Refused, TryLater
 
 #: The step of effects that write to Stripe's customer.
 STEP = "customer"
+#: Seconds: not in the moment in which the customer waits for the furl.
+LATER = 15.0
 
 
 class CustomerName:
@@ -32,9 +35,12 @@ class CustomerName:
         self._shop = shop
 
     async def write(self, signup_id: SignupId) -> None:
-        """Write it, unless that was done; raises nothing that a door raises."""
+        """Write it a little later, unless that was done; a daemon that dies until then
+        finds it begun.  Raises nothing that a door raises.
+        """
         effect = await self._shop.journal.write(self._begun, signup_id)
         if effect is not None:
+            await deferLater(self._shop.clock, LATER)
             await self.repeat(effect)
 
     async def repeat(self, effect: Effect) -> None:

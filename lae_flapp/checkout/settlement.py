@@ -16,9 +16,11 @@ from twisted.python.failure import Failure
 
 from lae_flapp.checkout.customer_name import STEP as NAMING
 from lae_flapp.checkout.customer_name import CustomerName
+from lae_flapp.checkout.turns import Turns
 from lae_flapp.journal import capacity, effects, events, sessions, signups
 from lae_flapp.journal.effects import Effect
 from lae_flapp.journal.errors import JournalClosed
+from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.signup import payment
 from lae_flapp.signup.doors import CheckoutSession
@@ -48,10 +50,21 @@ class Settlement:
     def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
         self._shop, self._nudge = shop, nudge
         self._name = CustomerName(shop)
+        self._turns = Turns()
 
     async def settle(self, session_id: str, who: str) -> Outcome:
-        """Fetch the session, journal what it shows; raises what the door raises."""
+        """Fetch the session, journal what it shows; raises what the door raises.
+
+        Webhook and return mostly come together: the second waits for the first, and
+        what is over by then is not fetched again.
+        """
+        return await self._turns.take(session_id, lambda: self._settle(session_id, who))
+
+    async def _settle(self, session_id: str, who: str) -> Outcome:
         shop = self._shop
+        known = await shop.journal.read(sessions.find, session_id)
+        if known is not None and known.state != "open":
+            return _of_closed(known)
         session: CheckoutSession | None = await shop.outside(
             "payments.fetch_session", lambda: shop.payments.fetch_session(session_id)
         )
@@ -147,3 +160,10 @@ class Settlement:
             )
             capacity.release(tx, signup_id)
         return "expired"
+
+
+def _of_closed(session: Session) -> Outcome:
+    """What a session came to that is over: no session is ever opened again."""
+    if session.state == "expired":
+        return "expired"
+    return "kept" if session.kept else "surplus"

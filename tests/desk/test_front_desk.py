@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
+from lae_flapp.checkout.customer_name import LATER
 from lae_flapp.inbox.intake import name_of
 from lae_flapp.journal import (
     contacts,
@@ -219,6 +220,7 @@ def test_customer_is_named(desk, a_form):
     desk.account.pay("cs_1")
     desk.faults["payments.name_customer"] = [Fault.THROTTLED]
     desk.ask("take_stripe_event", event("cs_1"), EventAnswer)
+    desk.clock.advance(LATER)
     assert desk.account.names == {}
     desk.restart()
     answer(Deferred.fromCoroutine(desk.settlement.reconcile()))
