@@ -37,7 +37,15 @@ class S3Shares:
         """What the shares take now; asks nobody."""
         index = self.backing.bucket.index
         count = index.shares + sum(1 for _ in index.slots())
-        return Usage(index.stored, count, index.advisories)
+        today = self.backing.bucket.meter.today()
+        return Usage(
+            index.stored,
+            count,
+            index.advisories,
+            today.received,
+            today.sent,
+            today.requests.total(),
+        )
 
     def obey(self, desired: Desired) -> None:
         """Take the quota, and be read-only unless all is well."""

@@ -34,6 +34,10 @@ class Usage:
     used_bytes: int = 0
     share_count: int = 0
     advisories: int = 0
+    # Of this day (UTC) until now: bytes from and to clients, operations of the bucket.
+    received_today: int = 0
+    sent_today: int = 0
+    requests_today: int = 0
 
 
 class Node(Protocol):

@@ -13,6 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lae_storage.s3.conditional import ConditionalWriter
+from lae_storage.s3.counted import CountedStore
 from lae_storage.s3.interface import (
     Bytes,
     ConditionFailed,
@@ -24,6 +25,7 @@ from lae_storage.s3.interface import (
 from lae_storage.server import keys
 from lae_storage.server.fence import Fence
 from lae_storage.server.index import Index, read_index
+from lae_storage.server.meter import Meter
 from lae_storage.server.slot_object import Author
 from lae_storage.server.together import together
 
@@ -49,6 +51,7 @@ class OpenBucket:
     writer: ConditionalWriter
     index: Index
     fence: Fence
+    meter: Meter
     token: Callable[[], str] = _token
 
     def author(self) -> Author:
@@ -72,6 +75,8 @@ async def open_bucket(
        superseded node had acknowledged by then;
     4. uploads that earlier nodes left are thrown away.
     """
+    meter = Meter(reactor)
+    store = CountedStore(store, lambda kind: meter.now().requests.update([kind]))
     writer = ConditionalWriter(
         store,
         reactor,
@@ -88,7 +93,7 @@ async def open_bucket(
         shares=index.shares,
         stored=index.stored,
     )
-    return OpenBucket(store, writer, index, fence, token)
+    return OpenBucket(store, writer, index, fence, meter, token)
 
 
 async def _sweep_uploads(store: IObjectStore) -> None:

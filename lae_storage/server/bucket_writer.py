@@ -64,6 +64,7 @@ class BucketWriter:
         except Beyond:
             length = self.spool.length
             raise DataTooLargeError(length, offset, len(data)) from None
+        self.upload.bucket.meter.now().received += len(data)
         complete = self.spool.complete()
         await self.upload.advance()
         return complete

@@ -3,6 +3,7 @@
 1. When everything that an earlier node may have acknowledged is in the bucket, see it:
    until then the slots' memory is not believed, and from then on it is.
 2. Each day, delete the chunks that no slot names.
+Beside these, every ten minutes and at the end, keep what was counted.
 
 Nothing here is in a hurry, and all of it ends with the node.
 """
@@ -12,11 +13,12 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from attrs import define, field
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import CancelledError, Deferred, succeed
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_storage.s3.interface import StoreError
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.fence import SETTLED, Superseded
@@ -29,6 +31,8 @@ _log = Logger()
 #: Seconds before what S3 refused is tried again.
 AGAIN = 20.0
 DAY = 24 * 60 * 60
+#: Seconds between two writings of what was counted, and for the last one.
+COUNTED, LAST = 10 * 60.0, 2.0
 
 
 @define(eq=False)
@@ -38,23 +42,44 @@ class Housekeeping:
     bucket: OpenBucket
     slots: Slots
     leases: ShareLeases
-    _running: Deferred[None] | None = field(default=None, init=False)
+    _running: list[Deferred[None]] = field(factory=list, init=False)
 
     def start(self) -> None:
         """Begin."""
-        self._running = Deferred.fromCoroutine(self._run())
-        self._running.addErrback(_ended)
+        self._running = [
+            Deferred.fromCoroutine(work()).addErrback(_ended)
+            for work in (self._run, self._count)
+        ]
 
-    def stop(self) -> None:
-        """Leave it."""
-        if self._running is not None:
-            self._running.cancel()
+    def stop(self) -> Deferred[None]:
+        """Leave it, but keep what was counted, if S3 takes it at once."""
+        running, self._running = self._running, []
+        if not running:
+            return succeed(None)
+        for work in running:
+            work.cancel()
+        kept = Deferred.fromCoroutine(self._keep_counts())
+        reactor = self.bucket.fence.reactor
+        return with_deadline(reactor, LAST, "the counts", kept).addErrback(_ended)
 
     async def _run(self) -> None:
         await self._until_done(self._settle)
         while True:
             await self._until_done(self._sweep)
             await deferLater(self.bucket.fence.reactor, DAY)
+
+    async def _count(self) -> None:
+        bucket = self.bucket
+        await self._until_done(lambda: bucket.meter.open(bucket.store))
+        while True:
+            await deferLater(bucket.fence.reactor, COUNTED)
+            await self._until_done(self._keep_counts)
+
+    async def _keep_counts(self) -> None:
+        # Superseded or not: the object is of our own epoch.
+        bucket = self.bucket
+        stored = bucket.index.stored
+        await bucket.meter.keep(bucket.writer, bucket.fence.epoch, stored)
 
     async def _until_done(self, work: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -82,6 +107,10 @@ class Housekeeping:
         await sweep_orphans(self.bucket, self.slots)
 
 
+#: How housekeeping ends: told to, by another node, or with an S3 that is away.
+EXPECTED = (CancelledError, StoreError, DeadlinePassed)
+
+
 def _ended(failure: Failure) -> None:
-    if failure.check(CancelledError, Superseded) is None:  # type: ignore[no-untyped-call]
+    if failure.check(*EXPECTED) is None:  # type: ignore[no-untyped-call]
         _log.failure("housekeeping ended", failure)

@@ -6,6 +6,8 @@ listing: of an immutable share the object's size is the share's.
 
 from __future__ import annotations
 
+from datetime import date
+
 from allmydata.storage.common import si_a2b, si_b2a
 from attrs import define
 
@@ -14,7 +16,7 @@ FORMAT = 1
 FORMAT_KEY = "s4/format"
 EPOCH_KEY = "s4/epoch"
 IMMUTABLE, MUTABLE, CHUNKS = "immutable/", "mutable/", "chunks/"
-LEASES, ADVISORIES = "leases/", "advisories/"
+LEASES, ADVISORIES, METER = "leases/", "advisories/", "meter/"
 
 
 class ForeignKey(ValueError):
@@ -50,6 +52,16 @@ def advisory_key(when: str, storage_index: bytes, share_number: int, rest: str) 
     """One client's word that a share is corrupt."""
     name = f"{when}--{si_text(storage_index)}-{share_number}-{rest}"
     return ADVISORIES + name.replace(":", "")
+
+
+def meter_prefix(day: date) -> str:
+    """Before the names of all objects with a day's counts."""
+    return f"{METER}{day.isoformat()}/"
+
+
+def meter_key(day: date, epoch: int) -> str:
+    """What the node of this epoch counted on a day."""
+    return f"{meter_prefix(day)}{epoch}"
 
 
 @define(frozen=True)

@@ -257,6 +257,11 @@ def _changed(
     return share if new_length is None else share.cut(new_length)
 
 
+def written_by(vectors: Vectors) -> int:
+    """How many bytes a request brings to be written."""
+    return sum(len(data) for _, writes, _ in vectors.values() for _, data in writes)
+
+
 def leased(slot: Slot, change: Mapping[int, Leases]) -> Slot | None:
     """The slot with these leases; None where that changes nothing."""
     shares = {

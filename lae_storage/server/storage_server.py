@@ -8,7 +8,7 @@ What needs no request of the bucket (version, readers, room) answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from allmydata.storage.common import (
     UnknownMutableContainerVersionError,
 )
 from allmydata.storage.server import StorageServer
+from twisted.internet.defer import gatherResults, maybeDeferred
 from twisted.logger import Logger
 
 from lae_storage.server import keys, telling
@@ -34,7 +35,7 @@ from lae_storage.server.leasing import Leasing
 from lae_storage.server.limits import Limits, clear_cache
 from lae_storage.server.reading import Reader
 from lae_storage.server.share_leases import FIRST, ByShare, ShareLeases
-from lae_storage.server.slot import Operation, Vectors
+from lae_storage.server.slot import Operation, Vectors, written_by
 from lae_storage.server.slots import Slots
 from lae_storage.server.spool import Spool
 from lae_storage.server.upload import Upload
@@ -79,9 +80,9 @@ class S3StorageServer(StorageServer):
 
     def stopService(self) -> Any:
         """End that, and the uploads under way."""
-        self._housekeeping.stop()
+        last_words = self._housekeeping.stop()
         self.fence.stop()
-        return super().stopService()
+        return gatherResults([last_words, maybeDeferred(super().stopService)])
 
     # -- what upstream asks of its disk ----------------------------------------
 
@@ -211,6 +212,7 @@ class S3StorageServer(StorageServer):
         began = self._clock.seconds()
         key = keys.immutable_key(name.storage_index, name.share_number)
         data = await self._reader.read(key, length, offset, size)
+        self._bucket.meter.now().sent += len(data)
         self._timed("read", began)
         self.count("read")
         return data
@@ -304,6 +306,9 @@ class S3StorageServer(StorageServer):
         outcome = await self._slots.operate(
             storage_index, operation, self._check_growth
         )
+        counts = self._bucket.meter.now()
+        counts.sent += _bytes_of(outcome.data)
+        counts.received += written_by(test_and_write_vectors)
         self._timed("writev", began)
         return outcome.passed, outcome.data
 
@@ -322,6 +327,7 @@ class S3StorageServer(StorageServer):
         began = self._clock.seconds()
         self.count("readv")
         data = await self._slots.read(storage_index, shares, readv)
+        self._bucket.meter.now().sent += _bytes_of(data)
         self._timed("readv", began)
         return data
 
@@ -359,3 +365,7 @@ class S3StorageServer(StorageServer):
         if number in self.index.immutable(storage_index):
             return True
         return number in (await self._slots.current(storage_index)).shares
+
+
+def _bytes_of(data: Mapping[int, Iterable[bytes]]) -> int:
+    return sum(len(piece) for pieces in data.values() for piece in pieces)

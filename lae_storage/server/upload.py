@@ -39,6 +39,11 @@ class SomebodyElses(Exception):
     """Another writer stored other data under this share's name first."""
 
 
+def part_size(length: int) -> int:
+    """The bytes of every part, but the last, of a share that is sent in parts."""
+    return max(PART, -(-length // MOST_PARTS))
+
+
 @define(eq=False)
 class Upload:
     """Carries a spool into one object.
@@ -66,7 +71,7 @@ class Upload:
     @property
     def part_size(self) -> int:
         """Every part's bytes, but the last's."""
-        return max(PART, -(-self.spool.length // MOST_PARTS))
+        return part_size(self.spool.length)
 
     # -- while it is received --------------------------------------------------
 

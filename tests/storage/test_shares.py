@@ -22,6 +22,8 @@ def test_usage_and_what_is_desired(serving: Any, tmp_path: Path) -> None:
     serving.change(b"m" * 16, b"y" * 10)
     usage = shares.usage()
     assert usage.share_count == 2
+    assert (usage.received_today, usage.sent_today) == (110, 0)
+    assert usage.requests_today >= 2
     stored = [len(o.data) for k, o in serving.store.objects.items() if k[:2] != "s4"]
     assert usage.used_bytes == sum(stored)
     shares.obey(Desired("serving", 500))

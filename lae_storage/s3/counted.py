@@ -1,0 +1,88 @@
+"""A bucket whose operations are counted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from lae_storage.s3.interface import Body, Got, Head, IObjectStore, Page, Unfinished
+
+
+@implementer(IObjectStore)
+@define(eq=False)
+class CountedStore:
+    """Hands on to *store*, and tells *count* the kind of each operation first.
+
+    What *store* repeats by itself counts once.
+    """
+
+    store: IObjectStore
+    count: Callable[[str], None]
+
+    def put(
+        self,
+        key: str,
+        body: Body,
+        metadata: Mapping[str, str],
+        if_match: str | None = None,
+        if_absent: bool = False,  # noqa: FBT001, FBT002
+    ) -> Deferred[str]:
+        """See :meth:`IObjectStore.put`."""
+        self.count("put")
+        return self.store.put(key, body, metadata, if_match, if_absent)
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> Deferred[Got]:
+        """See :meth:`IObjectStore.get`."""
+        self.count("get")
+        return self.store.get(key, start, length)
+
+    def head(self, key: str) -> Deferred[Head | None]:
+        """See :meth:`IObjectStore.head`."""
+        self.count("head")
+        return self.store.head(key)
+
+    def delete(self, key: str, if_match: str | None = None) -> Deferred[None]:
+        """See :meth:`IObjectStore.delete`."""
+        self.count("delete")
+        return self.store.delete(key, if_match)
+
+    def list_page(self, prefix: str, after: str | None = None) -> Deferred[Page]:
+        """See :meth:`IObjectStore.list_page`."""
+        self.count("list")
+        return self.store.list_page(prefix, after)
+
+    def begin_upload(self, key: str, metadata: Mapping[str, str]) -> Deferred[str]:
+        """See :meth:`IObjectStore.begin_upload`."""
+        self.count("begin-upload")
+        return self.store.begin_upload(key, metadata)
+
+    def put_part(
+        self, key: str, upload_id: str, number: int, body: Body
+    ) -> Deferred[str]:
+        """See :meth:`IObjectStore.put_part`."""
+        self.count("put-part")
+        return self.store.put_part(key, upload_id, number, body)
+
+    def complete_upload(
+        self,
+        key: str,
+        upload_id: str,
+        etags: tuple[str, ...],
+        if_absent: bool,  # noqa: FBT001
+    ) -> Deferred[str]:
+        """See :meth:`IObjectStore.complete_upload`."""
+        self.count("complete-upload")
+        return self.store.complete_upload(key, upload_id, etags, if_absent)
+
+    def abort_upload(self, key: str, upload_id: str) -> Deferred[None]:
+        """See :meth:`IObjectStore.abort_upload`."""
+        self.count("abort-upload")
+        return self.store.abort_upload(key, upload_id)
+
+    def list_uploads(self, prefix: str) -> Deferred[tuple[Unfinished, ...]]:
+        """See :meth:`IObjectStore.list_uploads`."""
+        self.count("list-uploads")
+        return self.store.list_uploads(prefix)

@@ -1,0 +1,122 @@
+"""What is counted survives the process that counted it."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+import pytest
+from zope.interface.verify import verifyObject
+
+from lae_storage.s3.counted import CountedStore
+from lae_storage.s3.interface import Bytes, IObjectStore, Unavailable
+from lae_storage.s3.memory import Request
+from lae_storage.server import keys
+from lae_storage.server.housekeeping import COUNTED, DAY
+from lae_storage.server.meter import Counts, counted_on
+
+SI = b"i" * 16
+FIRST, SECOND = date(1970, 1, 1), date(1970, 1, 2)
+
+
+def _today(serving: Any) -> Counts:
+    counts: Counts = serving.server._bucket.meter.today()
+    return counts
+
+
+def _pass(serving: Any, seconds: float) -> None:
+    for _ in range(int(seconds / 10)):
+        serving.retries.advance(10)
+
+
+def test_what_clients_bring_and_take_is_counted(serving: Any) -> None:
+    """Bytes of both kinds of shares, and each operation of the bucket by its kind."""
+    before = dict(_today(serving).requests)
+    serving.store.requests.clear()
+    serving.upload(SI, b"x" * 1000)
+    serving.now(serving.server.get_buckets(SI)[0].read(100, 50))
+    serving.change(b"m" * 16, b"y" * 70)
+    assert serving.slot(b"m" * 16) == b"y" * 70
+    counts = _today(serving)
+    assert (counts.received, counts.sent) == (1070, 120)
+    made = [r.operation for r in serving.store.requests]
+    for kind in ("put", "get"):
+        assert counts.requests[kind] - before.get(kind, 0) == made.count(kind)
+
+
+def test_counts_survive_a_crash_and_an_end(serving: Any) -> None:
+    """The next node of the day adds to what the one before had written; an orderly
+    end writes the rest.
+    """
+    serving.upload(SI, b"x" * 1000)
+    _pass(serving, COUNTED + 10)
+    serving.upload(b"a" * 16, b"x" * 500)
+    assert _today(serving.another()).received == 1000
+    serving.now(serving.server.stopService())
+    later = serving.another()
+    assert _today(later).received == 1500
+    later.upload(b"b" * 16, b"x" * 100)
+    assert _today(later).received == 1600
+    later.now(later.server.stopService())
+    kept = serving.now(counted_on(serving.store, FIRST))
+    assert kept.received == 1600
+    assert kept.stored == later.server.index.stored
+
+
+def test_a_day_ends_at_midnight(serving: Any) -> None:
+    """A new day begins with nothing, and the old one is written whole."""
+    serving.upload(SI, b"x" * 1000)
+    _pass(serving, DAY - COUNTED)
+    serving.upload(b"a" * 16, b"x" * 500)
+    _pass(serving, 2 * COUNTED)
+    assert _today(serving).received == 0
+    serving.upload(b"b" * 16, b"x" * 30)
+    _pass(serving, COUNTED)
+    assert serving.now(counted_on(serving.store, FIRST)).received == 1500
+    assert serving.now(counted_on(serving.store, SECOND)).received == 30
+
+
+@pytest.mark.parametrize("how", ["refuse", "lose"])
+def test_a_failed_writing_loses_nothing(serving: Any, how: str) -> None:
+    """What S3 did not take, or took without saying, is right after the next time."""
+    serving.upload(SI, b"x" * 1000)
+    troubles = [how] * 2
+
+    def fault(request: Request) -> str | None:
+        if request.operation == "put" and request.key.startswith(keys.METER):
+            if troubles and troubles.pop() == "refuse":
+                raise Unavailable("SlowDown")
+            return "lose" if how == "lose" else None
+        return None
+
+    serving.store.fault = fault
+    _pass(serving, 2 * COUNTED)
+    assert not troubles
+    serving.store.fault = None
+    serving.upload(b"a" * 16, b"x" * 500)
+    _pass(serving, 2 * COUNTED)
+    assert serving.now(counted_on(serving.store, FIRST)).received == 1500
+
+
+def test_an_end_without_s3_is_an_end(serving: Any) -> None:
+    """A node that cannot write its counts stops all the same."""
+
+    def fault(request: Request) -> None:
+        raise Unavailable("SlowDown")
+
+    serving.store.fault = fault
+    serving.now(serving.server.stopService())
+    assert serving.retries.getDelayedCalls() == []
+
+
+def test_foreign_counts_are_left_out(serving: Any) -> None:
+    """What is no count of this format is no count."""
+    key = keys.meter_key(FIRST, 99)
+    serving.now(serving.server._bucket.writer.put(key, Bytes(b'{"format": 9}'), None))
+    serving.store.objects[key + "x"] = serving.store.objects[key]
+    assert serving.now(counted_on(serving.store, FIRST)).received == 0
+
+
+def test_counting_is_a_bucket(serving: Any) -> None:
+    """A counted bucket has all that a bucket has."""
+    assert verifyObject(IObjectStore, CountedStore(serving.store, lambda _: None))
