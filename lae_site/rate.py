@@ -10,7 +10,9 @@ from attrs import define, field
 
 #: Clients remembered; the one unseen longest is forgotten first.
 _CLIENTS = 10_000
+#: So many at once are always allowed; or, where that is more, a minute's worth.
 _BURST = 5
+_BURST_SHARE = 1 / 60
 
 
 def client_of(peer: str, forwarded: str | None, proxies: int) -> str:
@@ -40,7 +42,8 @@ class RateLimit:
 
     def take(self, client: str) -> int:
         """Spend one; 0 when allowed, else the seconds until the next is."""
-        now, burst = self.seconds(), float(min(_BURST, self.per_hour))
+        most = max(_BURST, self.per_hour * _BURST_SHARE)
+        now, burst = self.seconds(), float(min(most, self.per_hour))
         tokens, since = self._buckets.pop(client, (burst, now))
         tokens = min(burst, tokens + (now - since) * self.per_hour / 3600)
         allowed = tokens >= 1

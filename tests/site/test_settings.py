@@ -118,6 +118,12 @@ def test_whom_we_count(peer, forwarded, proxies, client) -> None:
     assert client_of(peer, forwarded, proxies) == client
 
 
+def test_where_many_may_come_many_may_come_at_once() -> None:
+    """A minute's worth is allowed at the same moment, where that is more than a few."""
+    limit = RateLimit(1200, lambda: 0.0)
+    assert [limit.take("a") for _ in range(21)] == [0] * 20 + [4]
+
+
 def test_the_limit_fills_up_again_and_its_memory_is_bounded() -> None:
     """A client may go on after the time it was told; the unseen are forgotten."""
     now = [0.0]
