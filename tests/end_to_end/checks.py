@@ -26,7 +26,7 @@ def check_served(stack: Stack, customer: Customer, copies: int = 1) -> None:
     assert stack.cloud.booted()[instance["InstanceId"]]["state"] == "running"
     check_paid_once(stack, signup_id)
     check_mailed_once(stack, customer, copies)
-    assert not [e for e in detail.effects if e.state == "open"], detail.effects
+    assert not [e for e in detail.effects if e.state == "begun"], detail.effects
 
 
 def check_paid_once(stack: Stack, signup_id: str) -> None:
@@ -40,34 +40,42 @@ def check_paid_once(stack: Stack, signup_id: str) -> None:
 
 
 def check_mailed_once(stack: Stack, customer: Customer, copies: int = 1) -> None:
-    """One Message-ID about this signup; its furl is the page's."""
-    mails = _to_the_customer(stack, customer.signup_id)
+    """One Message-ID brings this signup's furl, which is the page's."""
+    furl = customer.furl_on_page()
+    mails = [
+        m for m in to_the_customer(stack, customer.signup_id) if "pb://" in _text(m)
+    ]
     assert len({mail["Message-ID"] for mail in mails}) == 1, mails
     assert len(mails) == copies
-    furl = customer.furl_on_page()
     for mail in mails:
-        body = mail.get_body(("plain",))
-        assert body is not None
-        assert furl in body.get_content().split()
+        assert furl in _text(mail).split()
 
 
 def check_refunded(stack: Stack, customer: Customer) -> None:
-    """The money went back, a mail says so, and nothing is left in the cloud."""
+    """The money went back, one mail says so, and nothing is left in the cloud."""
     signup_id = customer.signup_id
     stack.operator.wait_for(signup_id, "refunded")
     detail = stack.operator.show(signup_id)
     assert detail.row.state == "refunded"
     assert [e.kind for e in detail.events].count("refunded") == 1
+    assert not [e for e in detail.effects if e.state == "begun"], detail.effects
     assert stack.stripe.kept_charges(signup_id) == []
     assert {s["status"] for s in stack.stripe.subscriptions(signup_id)} == {"canceled"}
     assert stack.cloud.instances(signup_id) == []
     assert stack.cloud.named_after(detail.row.grid_label) == set()
-    mails = until(lambda: _to_the_customer(stack, signup_id), "the mail of the refund")
+    mails = until(lambda: to_the_customer(stack, signup_id), "the mail of the refund")
     assert len({mail["Message-ID"] for mail in mails}) == 1, mails
+    assert "your payment goes back" in mails[0]["Subject"]
 
 
-def _to_the_customer(stack: Stack, signup_id: str) -> list[EmailMessage]:
-    typed = "operator@localhost.localdomain"
-    return [
-        mail for mail in stack.mailbox.about(signup_id) if mail["Delivered-To"] != typed
-    ]
+def to_the_customer(stack: Stack, signup_id: str) -> list[EmailMessage]:
+    """The mails of a signup but for those to operators."""
+    operator = "operator@localhost.localdomain"
+    mails = stack.mailbox.about(signup_id)
+    return [mail for mail in mails if mail["Delivered-To"] != operator]
+
+
+def _text(mail: EmailMessage) -> str:
+    body = mail.get_body(("plain",))
+    assert body is not None
+    return str(body.get_content())

@@ -13,7 +13,7 @@ import pytest
 
 import lae_flapp.service  # noqa: F401  (declares all points)
 from lae_protocol.process.crash import declared
-from tests.end_to_end.checks import check_refunded, check_served
+from tests.end_to_end.checks import check_refunded, check_served, to_the_customer
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.process import Process, until
 from tests.end_to_end.stack import Stack
@@ -172,6 +172,12 @@ def check_one_went_back(stack: Stack, signup_id: str) -> None:
     assert sorted(found) == ["active", "canceled"]
     charges = stack.stripe.charges(signup_id)
     assert sorted(c["amount_refunded"] for c in charges) == [0, charges[0]["amount"]]
+    told = [
+        mail["Message-ID"]
+        for mail in to_the_customer(stack, signup_id)
+        if "You paid twice" in mail["Subject"]
+    ]
+    assert len(set(told)) == 1
 
 
 @pytest.mark.parametrize("points", [WITHDRAWING, REMOVED], ids=["going", "gone"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -73,6 +74,16 @@ def test_make_demo_ends_whole(tmp_path) -> None:
         make.wait(60)
         until(lambda: not any(map(alive, below)), "the end of all", ENDS_WITHIN)
         assert time.monotonic() - began < ENDS_WITHIN
+        check_says_no_secret(state, out)
     finally:
         if make.poll() is None:
             os.killpg(make.pid, signal.SIGKILL)
+
+
+def check_says_no_secret(state: Path, out: Path) -> None:
+    """What the launcher printed and logged is for everybody's eyes."""
+    (signup,) = json.loads((state / "demo.json").read_text())["signups"]
+    said = out.read_text() + (state / "launcher.log").read_text()
+    assert signup["introducer_furl"].rpartition("/")[2] not in said
+    for path in (state / "config" / "secrets").iterdir():
+        assert path.read_text().strip().rpartition("/")[2] not in said, path.name

@@ -188,7 +188,7 @@ def test_a_daemon_that_was_taken_over_writes_nothing_more(stack) -> None:
     assert first.ended() == 1
     assert "another daemon took over this journal" in first.log.read_text()
     assert stack.journal_numbers() == written
-    assert second.stop() == 0
+    second.stop()
     stack.in_good_times()
     check_served(stack, customer)
     assert len(stack.cloud.instances(customer.signup_id, live=False)) == 1

@@ -33,9 +33,10 @@ MAY_HOLD = (
     ("mail/new/*", "introducer furl", "the mail brings it"),
     ("pages/owner-*", "introducer furl", "the owner's page shows it"),
     ("customers/*", "introducer furl", "the customer's own laptop"),
+    ("customers/*", "storage furl", "the laptop has it from its introducer"),
     ("customers/*", "rootcap", "the customer's own laptop"),
 )  # fmt: skip
-#: The program that looks reads a file of them, outside the run's folder.
+#: What is shorter could be anywhere by chance.
 SHORTEST = 16
 
 
