@@ -210,7 +210,7 @@ class Daemon(Service):
             kind=failure.type.__name__ if failure.type else "",
             problem=failure.getErrorMessage(),
         )
-        if not failure.check(JournalError, WrongAccount):
+        if not isinstance(failure.value, (JournalError, WrongAccount)):
             # Theirs are sentences that say all; anything else needs its traceback.
             self._log.failure("cannot start", failure)
         self._end_as_failed()
