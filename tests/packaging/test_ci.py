@@ -1,0 +1,87 @@
+"""The rules of tests/conftest.py, tried on small suites of their own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
+
+GOOD = "def test_good():\n    pass\n"
+FUNCTION = "import pytest\ndef test_one():\n    pytest.skip('no moon')\n"
+MARKED = (
+    "import pytest\n@pytest.mark.skipif(True, reason='no moon')\ndef test_one(): 0\n"
+)
+MODULE = "import pytest\npytest.skip('no moon', allow_module_level=True)\n"
+TRIAL = (
+    "from twisted.trial.unittest import SkipTest, TestCase\n"
+    "class SomeTests(TestCase):\n"
+    "    def test_one(self):\n"
+    "        raise SkipTest('no moon')\n"
+)
+EXPECTED = "import pytest\n@pytest.mark.xfail\ndef test_one():\n    assert 0\n"
+CHILD = (
+    "import subprocess\n"
+    "def test_one():\n"
+    "    child = subprocess.Popen(['sleep', '60'], start_new_session=True)\n"
+    "    open('child', 'w').write(str(child.pid))\n"
+)
+
+
+def run(folder: Path, text: str, **env: str) -> tuple[int, str]:
+    """Run a suite of one module under our rules; pytest's code and words."""
+    shutil.copy(CONFTEST, folder / "conftest.py")
+    (folder / "test_small.py").write_text(text)
+    (folder / "test_good.py").write_text(GOOD)
+    clean = {k: v for k, v in os.environ.items() if k not in {"CI", "S4_TEST_RUN"}}
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", str(folder)],
+        cwd=folder,
+        env={**clean, **env},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.mark.parametrize("text", [FUNCTION, MARKED, MODULE, TRIAL])
+def test_a_skip_fails_in_ci_and_is_named(tmp_path: Path, text: str) -> None:
+    """With CI=true a skipped test fails the run, which says which and why."""
+    code, said = run(tmp_path, text, CI="true")
+    assert code != 0
+    assert "in CI no test may be skipped" in said
+    assert "no moon" in said
+
+
+@pytest.mark.parametrize("text", [FUNCTION, MARKED, MODULE, TRIAL])
+def test_a_skip_is_told_elsewhere(tmp_path: Path, text: str) -> None:
+    """Without CI a skipped test is skipped aloud, and the run succeeds."""
+    code, said = run(tmp_path, text)
+    assert code == 0
+    assert "SKIPPED" in said
+    assert "no moon" in said
+
+
+def test_an_expected_failure_stays_one(tmp_path: Path) -> None:
+    """With CI=true an expected failure is no skip."""
+    code, said = run(tmp_path, EXPECTED, CI="true")
+    assert code == 0
+    assert "1 xfailed" in said
+
+
+def test_a_process_left_behind_fails_the_run(tmp_path: Path) -> None:
+    """A process that outlives the tests is named, and fails the run."""
+    code, said = run(tmp_path, CHILD)
+    try:
+        assert code == 1
+        assert "LEFT BEHIND by the tests: process" in said
+        assert "sleep 60" in said
+    finally:
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
