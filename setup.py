@@ -104,7 +104,10 @@ setup(
     install_requires=PROTOCOL,
     extras_require=EXTRAS,
     entry_points={
-        "console_scripts": ["lae=lae_protocol.process.command:main"],
+        "console_scripts": [
+            "lae=lae_protocol.process.command:main",
+            "lae-storage=lae_storage.command:main",
+        ],
         # What `lae config check` can check, by the file's `process:` key.
         "s4.settings": [
             "site=lae_site.settings:SiteSettings",

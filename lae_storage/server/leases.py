@@ -38,7 +38,7 @@ class Lease:
     renew: bytes = field(repr=False)
     cancel: bytes = field(repr=False)
 
-    def upstream(self, nodeid: bytes) -> Any:
+    def upstream(self, nodeid: bytes | None) -> Any:
         """As upstream's code reads one."""
         inner = LeaseInfo(self.owner, self.renew, self.cancel, self.expires, nodeid)
         return HashedLeaseInfo(inner, hashed)

@@ -40,7 +40,7 @@ force_foolscap = {force}
 
 
 def main(folder: Path, endpoint: str, bucket: str, port: str, *more: str) -> None:
-    """Run until killed."""
+    """Run until killed, or told to end."""
     log.startLogging((folder.parent / f"{folder.name}.log").open("a"), setStdout=False)
     folder.mkdir(exist_ok=True)
     force = str("force-foolscap" in more)
@@ -53,6 +53,7 @@ def main(folder: Path, endpoint: str, bucket: str, port: str, *more: str) -> Non
         backing = Backing(opened, folder / "uploads", Allowance(10**12))
         node = await create_client(str(folder), _client_factory=client_class(backing))
         node.startService()
+        reactor.addSystemEventTrigger("before", "shutdown", node.stopService)
         furl = (folder / "private/storage.furl").read_text().strip()
         seed = (folder / "permutation-seed").read_text().strip()
         found = {"anonymous-storage-FURL": furl, "permutation-seed-base32": seed}

@@ -1,0 +1,1 @@
+"""What an operator or a leaving customer does with a bucket, without a node."""

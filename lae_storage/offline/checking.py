@@ -1,0 +1,202 @@
+"""Is everything in a bucket as the layout says?  And deleting what nobody needs."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+
+from attrs import define, field
+
+from lae_storage.offline.inventory import Inventory, lines, take_inventory
+from lae_storage.s3.interface import IObjectStore, Listed, NotThere
+from lae_storage.server import keys, leases, slot_object
+from lae_storage.server.leases import Lease
+from lae_storage.server.orphans import AGE
+from lae_storage.server.share_leases import FIRST
+from lae_storage.server.slot import Slot
+from lae_storage.server.slot_object import DamagedSlot
+from lae_storage.server.upload import part_size
+
+#: Bytes read at once.
+PIECE = 8 * 1024 * 1024
+
+
+@define
+class Findings:
+    """*problems* are sentences, one for each thing that is not as it should be."""
+
+    immutable_shares: int = 0
+    slots: int = 0
+    tombstones: int = 0
+    mutable_shares: int = 0
+    chunks: int = 0
+    orphans: int = 0
+    leases: int = 0
+    advisories: int = 0
+    stored: int = 0
+    problems: list[str] = field(factory=list)
+
+
+async def check(store: IObjectStore, *, data: bool) -> Findings:
+    """Walk the bucket and read all that describes shares; with *data* the shares, too.
+
+    A node may be writing meanwhile: what it changes is then said as a problem, and is
+    none at the next check.
+    """
+    inventory = await take_inventory(store)
+    found = Findings(advisories=inventory.advisories, stored=inventory.stored)
+    found.problems += [f"an object of no kind: {key}" for key in inventory.foreign]
+    await _check_format(store, found)
+    for name, line in inventory.immutable.items():
+        await _check_immutable(store, name, line, inventory, found, data=data)
+    for storage_index in inventory.leases:
+        await _check_leases(store, storage_index, inventory, found)
+    for storage_index in inventory.slots.keys() | inventory.chunks.keys():
+        await _check_slot(store, storage_index, inventory, found, data=data)
+    return found
+
+
+async def _check_format(store: IObjectStore, found: Findings) -> None:
+    try:
+        document = json.loads((await store.get(keys.FORMAT_KEY)).data)
+    except NotThere:
+        found.problems.append(f"no {keys.FORMAT_KEY}: no node has opened this bucket")
+        return
+    if document.get("format") != keys.FORMAT:
+        found.problems.append(f"a layout of another format: {document.get('format')}")
+
+
+async def _check_immutable(
+    store: IObjectStore,
+    name: keys.ShareName,
+    line: Listed,
+    inventory: Inventory,
+    found: Findings,
+    *,
+    data: bool,
+) -> None:
+    found.immutable_shares += 1
+    if name.storage_index not in inventory.leases:
+        head = await store.head(line.key)
+        text = None if head is None else head.metadata.get(FIRST)
+        try:
+            found.leases += text is not None and bool(Lease.of_metadata(text))
+        except (ValueError, TypeError):
+            found.problems.append(f"a lease that cannot be read: {line.key}")
+    if data and not await _as_stored(store, line):
+        found.problems.append(f"not the bytes that were stored: {line.key}")
+
+
+async def _as_stored(store: IObjectStore, line: Listed) -> bool:
+    """Whether the bytes have the hash that is the ETag, where it is one."""
+    digest, _, parts = line.etag.strip('"').partition("-")
+    size = part_size(line.size) if parts else max(line.size, 1)
+    hashes = []
+    for start in range(0, max(line.size, 1), size):
+        one = hashlib.md5(usedforsecurity=False)
+        for at in range(start, min(start + size, line.size), PIECE):
+            stop = min(at + PIECE, start + size, line.size)
+            one.update((await store.get(line.key, at, stop - at)).data)
+        hashes.append(one)
+    if not parts:
+        return hashes[0].hexdigest() == digest
+    whole = b"".join(one.digest() for one in hashes)
+    return hashlib.md5(whole, usedforsecurity=False).hexdigest() == digest
+
+
+async def _check_leases(
+    store: IObjectStore, storage_index: bytes, inventory: Inventory, found: Findings
+) -> None:
+    key = keys.leases_key(storage_index)
+    try:
+        by_share = leases.decode((await store.get(key)).data)
+    except (NotThere, ValueError, KeyError, TypeError):
+        found.problems.append(f"leases that cannot be read: {key}")
+        return
+    found.leases += sum(len(held) for held in by_share.values())
+    for number in by_share:
+        if keys.ShareName(storage_index, number) not in inventory.immutable:
+            found.problems.append(f"leases of a share that is not there: {key}")
+
+
+async def read_slot(store: IObjectStore, storage_index: bytes) -> Slot:
+    """The slot as it is now; raises DamagedSlot.  Without an object it has no share."""
+    try:
+        got = await store.get(keys.slot_key(storage_index))
+    except NotThere:
+        return Slot()
+    return slot_object.decode(got.data)[0]
+
+
+async def _check_slot(
+    store: IObjectStore,
+    storage_index: bytes,
+    inventory: Inventory,
+    found: Findings,
+    *,
+    data: bool,
+) -> None:
+    key = keys.slot_key(storage_index)
+    try:
+        slot = await read_slot(store, storage_index)
+    except DamagedSlot:
+        found.problems.append(f"a slot that is damaged: {key}")
+        return
+    if storage_index in inventory.slots:
+        found.slots += bool(slot.shares)
+        found.tombstones += not slot.shares
+    found.mutable_shares += len(slot.shares)
+    found.leases += sum(len(share.leases) for share in slot.shares.values())
+    here = inventory.chunks.get(storage_index, {})
+    found.chunks += len(here)
+    found.orphans += len(here.keys() - slot.chunks())
+    for share in slot.shares.values():
+        for block in share.blocks:
+            if block.chunk is None:
+                continue
+            line = here.get(block.chunk)
+            if line is None or line.size != block.stored:
+                found.problems.append(f"a chunk of {key} is not there: {block.chunk}")
+            elif data and not await _chunk_as_named(store, line):
+                found.problems.append(f"not the bytes that were stored: {line.key}")
+
+
+async def _chunk_as_named(store: IObjectStore, line: Listed) -> bool:
+    digest = hashlib.sha256((await store.get(line.key)).data).hexdigest()
+    return line.key.endswith(f"-{digest[:32]}")
+
+
+@define
+class Repaired:
+    """What was deleted."""
+
+    orphans: int = 0
+    uploads: int = 0
+
+
+async def repair(store: IObjectStore, now: float) -> Repaired:
+    """Delete chunks that no slot names and uploads that nobody finishes, when they are
+    older than a day; safe while a node runs, see :mod:`lae_storage.server.orphans`.
+    """
+    done = Repaired()
+    old: dict[bytes, set[str]] = {}
+    async for line in lines(store, keys.CHUNKS):
+        if line.modified < now - AGE:
+            try:
+                storage_index, name = keys.read_chunk(line.key)
+            except keys.ForeignKey:
+                continue
+            old.setdefault(storage_index, set()).add(name)
+    for storage_index, names in old.items():
+        try:
+            named = (await read_slot(store, storage_index)).chunks()
+        except DamagedSlot:
+            continue
+        for name in names - named:
+            await store.delete(keys.chunk_key(storage_index, name))
+            done.orphans += 1
+    for upload in await store.list_uploads(keys.IMMUTABLE):
+        if upload.begun < now - AGE:
+            await store.abort_upload(upload.key, upload.upload_id)
+            done.uploads += 1
+    return done

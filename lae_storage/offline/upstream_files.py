@@ -1,0 +1,136 @@
+"""Shares as upstream's files, ``storage/shares/<two letters>/<si>/<number>``.
+
+Written and read by upstream's own containers, so that its node serves them.  These are
+plain blocking calls: a command has nothing else to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from struct import Struct
+from typing import Any, BinaryIO
+
+from allmydata.storage.common import UnknownContainerVersionError, si_a2b
+from allmydata.storage.immutable import ShareFile
+from allmydata.storage.immutable_schema import NEWEST_SCHEMA_VERSION
+from allmydata.storage.lease import HashedLeaseInfo
+from allmydata.storage.mutable import MutableShareFile
+from allmydata.storage.shares import get_share_file
+from attrs import define
+
+from lae_storage.server.keys import ShareName, si_text
+from lae_storage.server.leases import Lease, Leases, hashed
+
+_COUNT = Struct(">L")
+#: Where an immutable container's header has the number of its leases.
+_COUNT_AT = 8
+#: Leases of a mutable share need no room where they go.
+_ROOM = 1 << 40
+
+
+class NotAShare(Exception):
+    """A file among the shares that is none, or is damaged."""
+
+
+def path_of(folder: Path, name: ShareName) -> Path:
+    """The share's file in a node's folder."""
+    si = si_text(name.storage_index)
+    return folder / "storage" / "shares" / si[:2] / si / str(name.share_number)
+
+
+class ImmutableFile:
+    """A container of upstream's newest form, while it is written; gone if that fails.
+
+    Raises FileExistsError.
+    """
+
+    def __init__(self, path: Path, length: int, leases: Leases) -> None:
+        self._path, self._leases = path, leases
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("xb")
+        self._file.write(NEWEST_SCHEMA_VERSION.header(length))
+
+    def __enter__(self) -> BinaryIO:
+        """Where its data are to be written."""
+        return self._file
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            serializer = NEWEST_SCHEMA_VERSION.lease_serializer
+            for lease in self._leases:
+                self._file.write(serializer.serialize(lease.upstream(None)))
+            self._file.seek(_COUNT_AT)
+            self._file.write(_COUNT.pack(len(self._leases)))
+        self._file.close()
+        if kind is not None:
+            self._path.unlink()
+
+
+def new_mutable(path: Path, nodeid: bytes, write_enabler: bytes, leases: Leases) -> Any:
+    """An empty container of upstream's newest form; raises FileExistsError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.exists():
+        raise FileExistsError(str(path))
+    container = MutableShareFile(str(path))
+    container.create(nodeid, write_enabler)
+    for lease in leases:
+        container.add_lease(_ROOM, lease.upstream(nodeid))
+    return container
+
+
+@define(frozen=True)
+class Found:
+    """A share's file.  *write_enabler* is None for an immutable one."""
+
+    name: ShareName
+    container: Any
+    length: int
+    leases: Leases
+    write_enabler: bytes | None
+
+    def read(self, start: int, length: int) -> bytes:
+        """Some bytes of its data."""
+        if self.write_enabler is None:
+            data: bytes = self.container.read_share_data(start, length)
+        else:
+            (data,) = self.container.readv([(start, length)])
+        return data
+
+
+def find(folder: Path) -> Iterator[Path]:
+    """All files where shares are, in order; what is unfinished is left out."""
+    shares = folder / "storage" / "shares"
+    for path in sorted(shares.glob("??/*/*")):
+        if path.parent.parent.name != "incoming" and path.is_file():
+            yield path
+
+
+def open_share(path: Path) -> Found:
+    """Read a container's header; raises :class:`NotAShare`."""
+    try:
+        name = ShareName(si_a2b(path.parent.name.encode()), int(path.name))
+        container = get_share_file(str(path))
+        leases = tuple(_lease(info) for info in container.get_leases())
+    except (ValueError, AssertionError, OSError, UnknownContainerVersionError) as e:
+        raise NotAShare(str(path)) from e
+    if isinstance(container, ShareFile):
+        return Found(name, container, container.get_length(), leases, None)
+    with path.open("rb") as file:
+        enabler = _write_enabler(container, file)
+    return Found(name, container, container.get_length(), leases, enabler)
+
+
+def _write_enabler(container: Any, file: BinaryIO) -> bytes:
+    write_enabler: bytes = container._read_write_enabler_and_nodeid(file)[0]  # noqa: SLF001
+    return write_enabler
+
+
+def _lease(info: Any) -> Lease:
+    if isinstance(info, HashedLeaseInfo):
+        inner = info._lease_info  # noqa: SLF001  (upstream shows hashes nowhere else)
+        renew, cancel = inner.renew_secret, inner.cancel_secret
+    else:
+        inner = info
+        renew, cancel = hashed(info.renew_secret), hashed(info.cancel_secret)
+    return Lease(inner.owner_num, int(inner.get_expiration_time()), renew, cancel)

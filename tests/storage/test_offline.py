@@ -1,0 +1,193 @@
+"""A bucket without a node: checked, tidied, left with, and come back to."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from allmydata.storage.server import StorageServer
+
+from lae_storage.offline.checking import check, repair
+from lae_storage.offline.moving import Importing, export
+from lae_storage.offline.upstream_files import find
+from lae_storage.server import keys
+from lae_storage.server.orphans import AGE
+from lae_storage.server.slot import BLOCK
+from lae_storage.server.upload import ONE_PUT, PART
+
+SI, SLOT, LARGE_SLOT, LARGE = b"i" * 16, b"m" * 16, b"l" * 16, b"L" * 16
+NODEID = b"n" * 20
+SECRETS = (b"w" * 32, b"r" * 32, b"c" * 32)
+
+
+@pytest.fixture
+def filled(serving: Any) -> Any:
+    """A bucket with shares of each kind, leases added to some, and a hole."""
+    serving.upload(SI, b"small share")
+    serving.upload(LARGE, os.urandom(ONE_PUT + PART + 5))
+    serving.now(serving.server.add_lease(SI, b"s" * 32, b"t" * 32))
+    serving.change(SLOT, b"small slot")
+    serving.now(serving.server.add_lease(SLOT, b"s" * 32, b"t" * 32))
+    serving.change(LARGE_SLOT, b"a" * 3 * BLOCK)
+    serving.change(LARGE_SLOT, b"z" * 5, offset=7 * BLOCK)
+    serving.change(b"g" * 16, b"gone")
+    vectors = {0: ([], [], 0)}
+    serving.now(
+        serving.server.slot_testv_and_readv_and_writev(b"g" * 16, SECRETS, vectors, [])
+    )
+    return serving
+
+
+def _check(serving: Any, *, data: bool = True) -> Any:
+    return serving.now(check(serving.store, data=data))
+
+
+def test_a_bucket_that_is_well(filled: Any) -> None:
+    """Everything is counted, and nothing is wrong."""
+    found = _check(filled)
+    assert found.problems == []
+    assert (found.immutable_shares, found.mutable_shares) == (2, 2)
+    assert (found.slots, found.tombstones, found.leases) == (2, 1, 6)
+    assert found.chunks == 4
+    assert found.orphans == 0
+    assert found.stored == sum(len(o.data) for o in filled.store.objects.values())
+
+
+def _damage(data: bytes) -> bytes:
+    return data[:-1] + bytes([data[-1] ^ 1])
+
+
+@pytest.mark.parametrize(
+    ("prefix", "said"),
+    [
+        ("immutable/", "not the bytes"),
+        ("chunks/", "not the bytes"),
+        ("mutable/", "damaged"),
+        ("leases/", "cannot be read"),
+        ("s4/format", "another format"),
+    ],
+)
+def test_what_was_changed_is_found(filled: Any, prefix: str, said: str) -> None:
+    """One byte changed behind our back is said, whatever object it is in."""
+    for key, there in filled.store.objects.items():
+        if key.startswith(prefix) and len(there.data) > 64:
+            there.data = _damage(there.data)
+    if prefix == "s4/format":
+        filled.store.objects[prefix].data = b'{"format": 7}'
+    problems = _check(filled).problems
+    assert problems
+    assert any(said in problem for problem in problems)
+
+
+def test_what_is_missing_or_foreign_is_found(filled: Any) -> None:
+    """A chunk that is gone, a share that is gone from its leases, a stray object."""
+    objects = filled.store.objects
+    del objects[next(k for k in objects if k.startswith("chunks/"))]
+    del objects[keys.immutable_key(SI, 0)]
+    objects["holiday.jpg"] = objects[keys.FORMAT_KEY]
+    objects[keys.chunk_key(SLOT, "left")] = objects[keys.FORMAT_KEY]
+    found = _check(filled, data=False)
+    assert len(found.problems) == 3
+    assert found.orphans == 1
+    for said in ("chunk", "leases of a share", "no kind: holiday.jpg"):
+        assert any(said in problem for problem in found.problems)
+
+
+def test_repair_deletes_what_is_old_and_not_needed(filled: Any) -> None:
+    """Orphans and unfinished uploads of a day's age go, and nothing else does."""
+    objects = filled.store.objects
+    before = set(objects)
+    objects[keys.chunk_key(LARGE_SLOT, "left")] = objects[keys.FORMAT_KEY]
+    filled.now(filled.store.begin_upload(keys.immutable_key(b"u" * 16, 0), {}))
+    early = filled.now(repair(filled.store, AGE - 60.0))
+    assert (early.orphans, early.uploads) == (0, 0)
+    done = filled.now(repair(filled.store, AGE + 60.0))
+    assert (done.orphans, done.uploads) == (1, 1)
+    assert set(objects) == before
+    assert not filled.store.uploads
+
+
+def _upstream(folder: Path) -> Any:
+    """Upstream's own server on the exported files."""
+    return StorageServer(str(folder / "storage"), NODEID)
+
+
+def test_upstream_serves_what_is_exported(filled: Any, tmp_path: Path) -> None:
+    """Data, leases with their secrets, write enablers and holes are as they were."""
+    moved = filled.now(export(filled.store, tmp_path / "node", NODEID))
+    assert (moved.immutable, moved.mutable, moved.problems) == (2, 2, [])
+    theirs = _upstream(tmp_path / "node")
+    for si in (SI, LARGE):
+        ours = filled.now(filled.server.get_buckets(si)[0].read(0, 10**9))
+        assert theirs.get_buckets(si)[0].read(0, 10**9) == ours
+    for si in (SLOT, LARGE_SLOT):
+        assert theirs.slot_readv(si, [0], [(0, 10**9)])[0] == [filled.slot(si)]
+    for si in (SI, SLOT):
+        theirs.renew_lease(si, b"s" * 32)
+        with pytest.raises(IndexError):
+            theirs.renew_lease(si, b"x" * 32)
+    passed, _ = theirs.slot_testv_and_readv_and_writev(
+        SLOT, SECRETS, {0: ([(0, 5, b"eq", b"small")], [(0, b"SMALL")], None)}, []
+    )
+    assert passed
+    again = filled.now(export(filled.store, tmp_path / "node", NODEID))
+    assert (again.immutable, again.mutable, len(again.problems)) == (0, 0, 4)
+
+
+def _import(serving: Any, tmp_path: Path, node: Path) -> Any:
+    importing = Importing(serving.server._bucket, tmp_path)
+    return serving.now(importing.import_from(node))
+
+
+def test_there_and_back(filled: Any, tmp_path: Path) -> None:
+    """Exported and imported into a new bucket, all is as it was; again changes
+    nothing.
+    """
+    node = tmp_path / "node"
+    filled.now(export(filled.store, node, NODEID))
+    fresh = type(filled)(tmp_path / "fresh").start()
+    moved = _import(fresh, tmp_path, node)
+    assert (moved.immutable, moved.mutable, moved.problems) == (2, 2, [])
+    later = fresh.another()
+    for si in (SI, LARGE):
+        ours = filled.now(filled.server.get_buckets(si)[0].read(0, 10**9))
+        assert later.now(later.server.get_buckets(si)[0].read(0, 10**9)) == ours
+    for si in (SLOT, LARGE_SLOT):
+        assert later.slot(si) == filled.slot(si)
+    for si in (SI, LARGE, SLOT, LARGE_SLOT):
+        expected = filled.now(filled.server.all_leases(si))
+        assert later.now(later.server.all_leases(si)) == expected
+    assert later.change(SLOT, b"SMALL", tests=[(0, 5, b"eq", b"small")])
+    assert _check(later).problems == []
+    again = _import(later.another(), tmp_path, node)
+    assert (again.immutable, again.mutable) == (0, 0)
+    assert later.another().slot(SLOT) == b"SMALL slot"
+
+
+def test_an_import_that_was_broken_off_goes_on(filled: Any, tmp_path: Path) -> None:
+    """A mutable share that came only in part is imported again."""
+    node = tmp_path / "node"
+    filled.now(export(filled.store, node, NODEID))
+    fresh = type(filled)(tmp_path / "fresh").start()
+    secrets, vectors = (b"w" * 32, b"", b""), {0: ([], [(0, b"a" * 10)], None)}
+    fresh.now(
+        fresh.server.slot_testv_and_readv_and_writev(
+            LARGE_SLOT, secrets, vectors, [], renew_leases=False
+        )
+    )
+    _import(fresh, tmp_path, node)
+    assert fresh.another().slot(LARGE_SLOT) == filled.slot(LARGE_SLOT)
+
+
+def test_what_is_no_share_is_said(filled: Any, tmp_path: Path) -> None:
+    """A damaged file among upstream's is named, and the others are imported."""
+    node = tmp_path / "node"
+    filled.now(export(filled.store, node, NODEID))
+    damaged = next(iter(find(node)))
+    damaged.write_bytes(b"\xff" * 20)
+    fresh = type(filled)(tmp_path / "fresh").start()
+    moved = _import(fresh, tmp_path, node)
+    assert moved.problems == [f"not a share: {damaged}"]
+    assert moved.immutable + moved.mutable == 3
