@@ -73,7 +73,8 @@ async def read_cbor(request: AnyRequest, schema: Any, longest: int) -> Any:
 
 def write_cbor(request: AnyRequest, data: object) -> bytes:
     """The answer's body; raises :class:`Refusal` where CBOR is not accepted."""
-    accepted = request.getHeader("accept") or CBOR_MIME_TYPE
+    # Of several headers upstream reads the first.
+    accepted = request.requestHeaders.getRawHeaders("accept", [CBOR_MIME_TYPE])[0]
     if not any(
         part.partition(";")[0].strip() in (CBOR_MIME_TYPE, "application/*", "*/*")
         for part in accepted.split(",")

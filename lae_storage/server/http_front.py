@@ -16,7 +16,7 @@ from allmydata.storage.http_common import Secrets, swissnum_auth_header
 from allmydata.storage.http_server import _SCHEMAS, UploadsInProgress, _HTTPError
 from allmydata.util.hashutil import timing_safe_compare
 from attrs import define
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.logger import Logger
 from twisted.web import http
 from twisted.web.resource import Resource
@@ -257,6 +257,7 @@ class HttpFront(Resource):
     @route(b"GET", f"immutable/{_SI}/{_SHARE}")
     async def read_share_chunk(self, asked: Asked) -> bytes:
         """A range of a share, or all of it."""
+        _is_share(asked.request)
         reader = self.storage.get_buckets(asked.si).get(asked.share)
         if reader is None:
             raise Refusal(http.NOT_FOUND)
@@ -306,6 +307,7 @@ class HttpFront(Resource):
     @route(b"GET", f"mutable/{_SI}/{_SHARE}")
     async def read_mutable_chunk(self, asked: Asked) -> bytes:
         """A range of a share, or all of it."""
+        _is_share(asked.request)
         try:
             length = await self.storage.get_mutable_share_length(asked.si, asked.share)
         except KeyError:
@@ -335,7 +337,8 @@ class HttpFront(Resource):
             asked.request, _SCHEMAS["advise_corrupt_share"], ADVISORY
         )
         reason = info["reason"].encode("utf-8")
-        await self.storage.advise_corrupt_share(kind, asked.si, asked.share, reason)
+        advise = self.storage.advise_corrupt_share
+        await maybeDeferred(advise, kind, asked.si, asked.share, reason)
         return b""
 
     async def _send(
@@ -344,7 +347,6 @@ class HttpFront(Resource):
         read: Callable[[int, int], Awaitable[bytes]],
         length: int,
     ) -> bytes:
-        request.setHeader("content-type", "application/octet-stream")
         asked = answers.range_of(request, length)
         if asked is not None:
             request.setResponseCode(http.PARTIAL_CONTENT)
@@ -359,6 +361,11 @@ class HttpFront(Resource):
         request.write(first)
         await pour(request, read, wanted.start + len(first), wanted.stop)
         return b""
+
+
+def _is_share(request: AnyRequest) -> None:
+    # Also where it is refused: upstream's client looks at this before the status.
+    request.setHeader("content-type", "application/octet-stream")
 
 
 def _lease_secrets(asked: Asked) -> tuple[bytes, bytes]:

@@ -197,3 +197,13 @@ def test_the_front_is_a_leaf(edge: Edge) -> None:
     """Every path is the front's own to judge."""
     assert isinstance(edge.front, Resource)
     assert edge.front.isLeaf
+
+
+@pytest.mark.parametrize("kind", ["immutable", "mutable"])
+def test_a_refused_read_says_what_it_would_have_been(edge: Edge, kind: str) -> None:
+    """Upstream's client looks at the content type before it looks at the status."""
+    path = PATH.replace("immutable", kind)
+    head = f"GET {path}/5 HTTP/1.1\nHost: h\nAuthorization: {KNOWN}\n"
+    answer = edge.send(head).lower()
+    assert answer.startswith(b"http/1.1 404")
+    assert b"content-type: application/octet-stream" in answer

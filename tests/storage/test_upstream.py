@@ -11,14 +11,15 @@ from typing import Any
 import pytest
 
 TRIAL = Path(__file__).with_name("upstream_trial.py")
-#: Upstream's module, and how many tests it has; none of them is excluded.
-MODULE, TESTS = "allmydata.test.test_istorageserver", 69
+#: Upstream's modules, and how many tests each has; none of them is excluded.
+ISTORAGESERVER = ("allmydata.test.test_istorageserver", 69)
+STORAGE_HTTP = ("allmydata.test.test_storage_http", 66)
 
 
-def _trial(where: str, folder: Path) -> str:
-    """Run them; trial's last lines."""
+def _trial(where: str, folder: Path, module: str) -> str:
+    """Run a module's tests; trial's last lines."""
     done = subprocess.run(
-        [sys.executable, str(TRIAL), where, "--reporter=text", MODULE],
+        [sys.executable, str(TRIAL), where, "--reporter=text", module],
         cwd=folder,
         capture_output=True,
         text=True,
@@ -28,18 +29,25 @@ def _trial(where: str, folder: Path) -> str:
     return "\n".join(done.stdout.splitlines()[-200:] + done.stderr.splitlines()[-20:])
 
 
-def _assert_all_passed(output: str) -> None:
-    assert re.search(rf"^Ran {TESTS} tests in ", output, re.MULTILINE), output
-    assert f"PASSED (successes={TESTS})" in output, output
+def _assert_all_pass(where: str, folder: Path, suite: tuple[str, int]) -> None:
+    module, tests = suite
+    output = _trial(where, folder, module)
+    assert re.search(rf"^Ran {tests} tests in ", output, re.MULTILINE), output
+    assert f"PASSED (successes={tests})" in output, output
 
 
 def test_istorageserver_on_the_twin(tmp_path: Path) -> None:
     """Both protocols pass upstream's tests, on the in-memory bucket."""
-    _assert_all_passed(_trial("memory", tmp_path))
+    _assert_all_pass("memory", tmp_path, ISTORAGESERVER)
+
+
+def test_storage_http_on_the_twin(tmp_path: Path) -> None:
+    """The HTTP front passes upstream's tests of its own."""
+    _assert_all_pass("memory", tmp_path, STORAGE_HTTP)
 
 
 @pytest.mark.end_to_end
 def test_istorageserver_on_seaweedfs(tmp_path: Path, seaweed: Any) -> None:
     """Both protocols pass upstream's tests, on a real S3 server."""
     seaweed.make_bucket("upstream")
-    _assert_all_passed(_trial(seaweed.endpoint, tmp_path))
+    _assert_all_pass(seaweed.endpoint, tmp_path, ISTORAGESERVER)

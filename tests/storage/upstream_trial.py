@@ -4,8 +4,8 @@
 
 ``memory`` is the in-memory bucket, anything else the address of an S3 server with a
 bucket named ``upstream``.  Upstream's tests build whole nodes by
-``allmydata.client.create_client``; it is given our class here, and nothing else is
-changed.
+``allmydata.client.create_client``, or (those of HTTP) a storage server and its front by
+name; they are given our classes here, and nothing else is changed.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from allmydata import client
+from allmydata.test import test_storage_http
+from hypothesis import settings
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.scripts.trial import run
@@ -30,8 +32,10 @@ from lae_storage.s3.interface import IObjectStore
 from lae_storage.s3.memory import MemoryStore
 from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.allowance import Allowance
-from lae_storage.server.bucket import open_bucket
+from lae_storage.server.bucket import OpenBucket, open_bucket
+from lae_storage.server.http_front import HttpFront
 from lae_storage.server.plug import Backing, client_class
+from lae_storage.server.storage_server import S3StorageServer
 
 BUCKET, QUOTA = "upstream", 100 * 1024**3
 KEYS = Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))
@@ -74,7 +78,30 @@ def plug(where: str) -> None:
     client.create_client = create_client
 
 
+def plug_http(where: str) -> None:
+    """Have upstream's tests of HTTP make our server and our front."""
+    stores = bucket_of(where)
+
+    def server(basedir: str, nodeid: bytes, *, clock: Any) -> S3StorageServer:
+        opening = Deferred.fromCoroutine(open_bucket(stores(basedir), clock))
+        opened: list[OpenBucket] = []
+        opening.addCallback(opened.append)
+        folder = Path(basedir) / "uploads"
+        made = S3StorageServer(opened[0], nodeid, folder, Allowance(QUOTA), clock=clock)
+        made.startService()
+        return made
+
+    test_storage_http.StorageServer = server
+    test_storage_http.HTTPServer = HttpFront
+    # A test's first run imports and compiles, and other tests share the machine.
+    settings.register_profile("s4", deadline=None, max_examples=20)
+    settings.load_profile("s4")
+
+
 if __name__ == "__main__":
     plug(sys.argv[1])
+    if sys.argv[1] == "memory":
+        # These run on a clock that stands still between their steps.
+        plug_http(sys.argv[1])
     sys.argv = ["trial", *sys.argv[2:]]
     run()
