@@ -311,6 +311,25 @@ def test_launch_still_in_the_air_is_waited_for_before_closing(world):
     assert world.cloud.empty()
 
 
+def test_launch_sent_by_a_dead_daemon_is_waited_for_before_closing(world):
+    """What a daemon sent just before it died may arrive late, and is not forgotten."""
+    world.weather = always("hosts.make", Fault.THROTTLED)
+    signup_id = world.paid()
+    world.kill()
+    world.advance(100)
+    world.weather = always("hosts.make", Fault.LATE)
+    world.start()
+    world.kill()
+    world.weather = always("hosts.find", Fault.THROTTLED)
+    world.start()
+    now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "op", "late")))
+    world.weather = weather()
+    world.advance(200)
+    check_refunded(world, signup_id)
+    assert world.cloud.launches == 1
+    assert world.cloud.empty()
+
+
 def test_bootstrap_dies_at_ready(world):
     """When the signup is served, nobody claims over its bootstrap furl any more."""
     signup_id = world.paid()
