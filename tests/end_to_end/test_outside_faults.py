@@ -89,7 +89,7 @@ def test_a_signup_that_cannot_be_served_is_refunded(stack) -> None:
     another customer is served meanwhile.
     """
     stack.daemon.stop()
-    stack.start_daemon(give_up=25)
+    stack.start_daemon(give_up=25, visibility=1)
     customer, other = (
         Customer(stack, name + "@example.org") for name in ("unserved", "served")
     )

@@ -103,15 +103,19 @@ def _of_a_host(found: Secrets, folder: Path) -> None:
     own = folder / "var" / "lib" / "s4"
     if not (own / "claimed.json").exists():
         return
-    claimed = json.loads((own / "claimed.json").read_text())
-    found.furl(
-        "introducer furl", (own / "introducer/private/introducer.furl").read_text()
-    )
-    found.furl("storage furl", (own / "storage/private/storage.furl").read_text())
-    for side in ("introducer", "storage"):
-        found.pem("identity key", (own / side / "private/node.pem").read_text())
-    found.add("identity key", (own / "storage/private/node.privkey").read_text())
     found.add("agent key", (own / "agent-key").read_text())
+    claimed = json.loads((own / "claimed.json").read_text())
+    identity = claimed["identity"]
+    for side in ("introducer", "storage"):
+        found.pem("identity key", identity[side]["pem"])
+    for kind, path in (
+        ("introducer furl", "introducer/private/introducer.furl"),
+        ("storage furl", "storage/private/storage.furl"),
+        ("identity key", "storage/private/node.privkey"),
+    ):
+        # A host that was ended in its first second has not written them.
+        if (own / path).exists():
+            found.furl(kind, (own / path).read_text())
     for name, value in _texts(claimed):
         if name.endswith("furl") and not name.startswith("introducer"):
             found.furl("host furl", value)
