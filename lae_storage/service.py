@@ -65,7 +65,12 @@ def _surroundings(reactor: Any, settings: NodeSettings) -> Surroundings:
         # Imported late: it needs upstream, which a thread imports meanwhile.
         shares = import_module("lae_storage.shares")
         opened: Shares = await shares.open_shares(
-            reactor, agent, metadata, place, volume.storage
+            reactor,
+            agent,
+            metadata,
+            place,
+            volume.storage,
+            expire_days=settings.expire_leases_after_days,
         )
         return opened
 

@@ -16,7 +16,9 @@ class NodeSettings:
 
     *metadata_url* is the instance metadata service; the standard variable
     ``AWS_EC2_METADATA_SERVICE_ENDPOINT`` overrides it.  *s3_endpoint* is None for AWS
-    itself.  *report_seconds* is the pause between two reports.
+    itself.  *report_seconds* is the pause between two reports.  What no lease held for
+    *expire_leases_after_days* is deleted, with None nothing ever; these are to be more
+    than any of the customer's devices may be offline.
     """
 
     process: Literal["node"]
@@ -27,3 +29,6 @@ class NodeSettings:
     s3_endpoint: str | None = None
     log_format: Literal["json", "text"] = "json"
     report_seconds: int = field(default=60, validator=validators.ge(1))
+    expire_leases_after_days: int | None = field(
+        default=None, validator=validators.optional(validators.ge(7))
+    )

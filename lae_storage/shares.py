@@ -63,14 +63,19 @@ async def open_shares(
     metadata: MetadataService,
     place: StoragePlace,
     folder: Path,
+    *,
+    expire_days: int | None = None,
 ) -> S3Shares:
     """Open the bucket: check its layout, take its epoch, read its index.
 
-    *folder* gets one for unfinished uploads, which is cleared.  Raises what S3 refuses
+    *folder* gets one for unfinished uploads, which is cleared; what no lease held for
+    *expire_days* is collected, with None nothing.  Raises what S3 refuses
     (:class:`~lae_storage.s3.interface.StoreError`); trying again is safe.
     """
     credentials = InstanceProfileCredentials(reactor, metadata)
     where = BucketPlace(place.bucket, place.region, place.endpoint)
     store = HttpStore(reactor, agent, credentials, where)
     bucket = await open_bucket(store, reactor)
-    return S3Shares(Backing(bucket, folder / "uploads", Allowance(place.quota)))
+    allowance = Allowance(place.quota)
+    uploads = folder / "uploads"
+    return S3Shares(Backing(bucket, uploads, allowance, expire_days=expire_days))

@@ -3,6 +3,7 @@
 1. When everything that an earlier node may have acknowledged is in the bucket, see it:
    until then the slots' memory is not believed, and from then on it is.
 2. Each day, delete the chunks that no slot names.
+3. Each day, an hour after the start at first, collect what no lease holds any more.
 Beside these, every ten minutes and at the end, keep what was counted.
 
 Nothing here is in a hurry, and all of it ends with the node.
@@ -21,6 +22,7 @@ from twisted.python.failure import Failure
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_storage.s3.interface import StoreError
 from lae_storage.server.bucket import OpenBucket
+from lae_storage.server.expiry import DAY, OFFICE, Expiry
 from lae_storage.server.fence import SETTLED, Superseded
 from lae_storage.server.index import read_again
 from lae_storage.server.orphans import sweep_orphans
@@ -30,7 +32,6 @@ from lae_storage.server.slots import Slots
 _log = Logger()
 #: Seconds before what S3 refused is tried again.
 AGAIN = 20.0
-DAY = 24 * 60 * 60
 #: Seconds between two writings of what was counted, and for the last one.
 COUNTED, LAST = 10 * 60.0, 2.0
 
@@ -42,6 +43,7 @@ class Housekeeping:
     bucket: OpenBucket
     slots: Slots
     leases: ShareLeases
+    expiry: Expiry
     _running: list[Deferred[None]] = field(factory=list, init=False)
 
     def start(self) -> None:
@@ -64,9 +66,23 @@ class Housekeeping:
 
     async def _run(self) -> None:
         await self._until_done(self._settle)
+        reactor = self.bucket.fence.reactor
         while True:
             await self._until_done(self._sweep)
-            await deferLater(self.bucket.fence.reactor, DAY)
+            # A share that a dead node was deleting may be looked at when no request of
+            # that node can arrive any more.
+            await deferLater(reactor, OFFICE)
+            await self._collect()
+            await deferLater(reactor, DAY - OFFICE)
+
+    async def _collect(self) -> None:
+        try:
+            await self.expiry.collect()
+        except Superseded:
+            raise
+        except StoreError as e:
+            # Not at once: a DELETE whose answer was lost may be on its way.
+            _log.warn("collecting goes on tomorrow: {why}", why=str(e))
 
     async def _count(self) -> None:
         bucket = self.bucket

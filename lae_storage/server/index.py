@@ -49,6 +49,20 @@ class Index:
         self.stored += length
         self.shares += 1
 
+    def remove_immutable(self, storage_index: bytes, number: int) -> None:
+        """A share that is gone; one that is not known is no matter."""
+        held = self.immutable(storage_index)
+        length = held.pop(number, None)
+        if length is None:
+            return
+        self.stored -= length
+        self.shares -= 1
+        if held:
+            packed = b"".join(_ROW.pack(n, size) for n, size in held.items())
+            self._immutable[storage_index] = packed
+        else:
+            del self._immutable[storage_index]
+
     # -- mutable slots ---------------------------------------------------------
 
     def has_slot(self, storage_index: bytes) -> bool:
@@ -77,6 +91,10 @@ class Index:
     def add_leases(self, storage_index: bytes) -> None:
         """A lease object is in the bucket."""
         self._leases.add(storage_index)
+
+    def leased_or_immutable(self) -> set[bytes]:
+        """The storage indexes that have immutable shares, or leases of such."""
+        return self._leases | self._immutable.keys()
 
     # -- all -------------------------------------------------------------------
 

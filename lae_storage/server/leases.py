@@ -97,10 +97,14 @@ def added_or_renewed(leases: Leases, lease: Lease) -> Leases:
     return (*leases, lease)
 
 
-def encode(by_share: Mapping[int, Leases], token: str) -> bytes:
-    """A lease object.  *token* makes its ETag unlike any before."""
+def encode(
+    by_share: Mapping[int, Leases], token: str, gone: Iterable[int] = ()
+) -> bytes:
+    """A lease object.  *token* makes its ETag unlike any before; *gone* are shares that
+    are being deleted.
+    """
     rows = {str(n): [lease.row() for lease in by_share[n]] for n in sorted(by_share)}
-    document = {"format": FORMAT, "token": token, "shares": rows}
+    document = {"format": FORMAT, "token": token, "shares": rows, "gone": sorted(gone)}
     return json.dumps(document, separators=(",", ":")).encode()
 
 
@@ -113,6 +117,11 @@ def decode(data: bytes) -> dict[int, Leases]:
         int(number): tuple(Lease.of_row(row) for row in rows)
         for number, rows in document["shares"].items()
     }
+
+
+def gone_of(data: bytes) -> frozenset[int]:
+    """The shares that a lease object says are being deleted."""
+    return frozenset(json.loads(data).get("gone", ()))
 
 
 def upstreams(leases: Iterable[Lease], nodeid: bytes) -> list[Any]:

@@ -31,13 +31,15 @@ from lae_storage.server.storage_server import S3StorageServer
 class Backing:
     """What a node's storage server stands on.
 
-    *folder* is for unfinished uploads and is cleared when the server is made.
+    *folder* is for unfinished uploads and is cleared when the server is made; what no
+    lease held for *expire_days* is collected, None collects nothing.
     """
 
     bucket: OpenBucket
     folder: Path
     allowance: Allowance
     limits: Limits = field(factory=Limits)
+    expire_days: int | None = None
 
 
 class S3Client(_Client):
@@ -56,6 +58,7 @@ class S3Client(_Client):
                 self.backing.folder,
                 self.backing.allowance,
                 self.backing.limits,
+                expire_days=self.backing.expire_days,
                 stats_provider=self.stats_provider,
             )
             made.setServiceParent(self)

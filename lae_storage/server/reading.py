@@ -96,6 +96,12 @@ class Reader:
             self._add(reads, span)
             self._make_room(key)
 
+    def forget(self, key: str) -> None:
+        """A share that is gone; another may come under its name."""
+        reads = self._reads.pop(key, Reads())
+        for span in list(reads.spans):
+            self._remove(reads, span)
+
     # -- fetching --------------------------------------------------------------
 
     def _of(self, key: str) -> Reads:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from lae_storage.s3.interface import Bytes, ConditionFailed, NotThere
 from lae_storage.server import keys, leases
@@ -31,10 +31,13 @@ ByShare = Mapping[int, Leases]
 
 @define(frozen=True)
 class Known:
-    """The leases of all shares of a storage index, and the lease object's ETag."""
+    """The leases of all shares of a storage index, and the lease object's ETag; *gone*
+    are shares that are being deleted: see :mod:`lae_storage.server.expiry`.
+    """
 
     by_share: ByShare
     etag: str | None
+    gone: frozenset[int] = frozenset()
 
 
 def _weight(known: Known) -> int:
@@ -59,7 +62,7 @@ class ShareLeases:
                 return
             known = Known({}, None)
         by_share = {**known.by_share, number: (lease,)}
-        self._known.keep(storage_index, Known(by_share, known.etag))
+        self._known.keep(storage_index, evolve(known, by_share=by_share))
 
     def in_memory(self, storage_index: bytes) -> ByShare:
         """What is known without asking."""
@@ -81,19 +84,57 @@ class ShareLeases:
         self, storage_index: bytes, change: Callable[[ByShare], ByShare]
     ) -> None:
         """Replace the leases; in S3 when this is done."""
-        await self._turns.take(
+        await self._rewrite(
+            storage_index, lambda known: evolve(known, by_share=change(known.by_share))
+        )
+
+    async def gone(self, storage_index: bytes) -> frozenset[int]:
+        """The shares that are being deleted, and may not be stored yet."""
+        if not self.bucket.index.has_leases(storage_index):
+            return frozenset()
+        known = await self._turns.take(
+            storage_index, lambda: self._current(storage_index)
+        )
+        return known.gone
+
+    async def condemn(
+        self, storage_index: bytes, over: Callable[[Leases], bool]
+    ) -> frozenset[int]:
+        """Say that the shares whose leases are *over* are gone; all that are."""
+
+        def change(known: Known) -> Known:
+            gone = {n for n, held in known.by_share.items() if over(held)}
+            left = {n: h for n, h in known.by_share.items() if n not in gone}
+            return evolve(known, by_share=left, gone=known.gone | gone)
+
+        condemned = await self._rewrite(storage_index, change)
+        for number in condemned.gone:
+            self.bucket.index.remove_immutable(storage_index, number)
+        return condemned.gone
+
+    async def bury(self, storage_index: bytes, gone: frozenset[int]) -> None:
+        """These shares are deleted for certain: they may be stored anew."""
+        await self._rewrite(
+            storage_index, lambda known: evolve(known, gone=known.gone - gone)
+        )
+
+    async def _rewrite(
+        self, storage_index: bytes, change: Callable[[Known], Known]
+    ) -> Known:
+        return await self._turns.take(
             storage_index, lambda: self._change_in_turn(storage_index, change)
         )
 
     async def _change_in_turn(
-        self, storage_index: bytes, change: Callable[[ByShare], ByShare]
-    ) -> None:
+        self, storage_index: bytes, change: Callable[[Known], Known]
+    ) -> Known:
         for _ in range(RACES):
             known = await self._current(storage_index)
-            changed = change(known.by_share)
-            if changed == known.by_share:
-                return
-            body = Bytes(leases.encode(changed, self.bucket.token()))
+            changed = change(known)
+            if changed == known:
+                return known
+            token = self.bucket.token()
+            body = Bytes(leases.encode(changed.by_share, token, changed.gone))
             try:
                 written = await self.bucket.writer.put(
                     keys.leases_key(storage_index), body, known.etag
@@ -107,8 +148,9 @@ class ShareLeases:
                 self.bucket.index.add_leases(storage_index)
                 raise
             self.bucket.index.add_leases(storage_index)
-            self._known.keep(storage_index, Known(changed, written.etag))
-            return
+            changed = evolve(changed, etag=written.etag)
+            self._known.keep(storage_index, changed)
+            return changed
         raise ConditionFailed("PreconditionFailed", "other writers keep coming between")
 
     async def _current(self, storage_index: bytes) -> Known:
@@ -120,7 +162,7 @@ class ShareLeases:
 
     async def _load(self, storage_index: bytes) -> Known:
         by_share: dict[int, Leases] = {}
-        etag = None
+        etag, gone = None, frozenset[int]()
         if self.bucket.index.has_leases(storage_index):
             try:
                 got = await self.bucket.store.get(keys.leases_key(storage_index))
@@ -128,10 +170,13 @@ class ShareLeases:
                 pass  # a write that was not acknowledged did not happen
             else:
                 by_share, etag = leases.decode(got.data), got.head.etag
+                gone = leases.gone_of(got.data)
+        for number in gone:
+            self.bucket.index.remove_immutable(storage_index, number)
         for number in self.bucket.index.immutable(storage_index):
             if number not in by_share:
                 by_share[number] = await self._first_of(storage_index, number)
-        return Known(by_share, etag)
+        return Known(by_share, etag, gone)
 
     async def _first_of(self, storage_index: bytes, number: int) -> Leases:
         head = await self.bucket.store.head(keys.immutable_key(storage_index, number))

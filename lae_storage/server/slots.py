@@ -203,6 +203,18 @@ class Slots:
 
         await self._change(storage_index, decide)
 
+    async def expire(self, storage_index: bytes, over: Callable[[Leases], bool]) -> int:
+        """Delete the shares whose leases are *over*; how many."""
+
+        async def decide(slot: Slot) -> tuple[int, Slot | None]:
+            left = {n: s for n, s in slot.shares.items() if not over(s.leases)}
+            if len(left) == len(slot.shares):
+                return 0, None
+            after = evolve(slot, generation=slot.generation + 1, shares=left)
+            return len(slot.shares) - len(left), after
+
+        return await self._change(storage_index, decide)
+
     async def _change(
         self, storage_index: bytes, decide: Callable[[Slot], _Decision[T]]
     ) -> T:

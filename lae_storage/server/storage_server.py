@@ -28,6 +28,7 @@ from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.bucket_reader import BucketReader
 from lae_storage.server.bucket_writer import BucketWriter
 from lae_storage.server.crawlers import BucketCount, LeaseCheck
+from lae_storage.server.expiry import Expiry
 from lae_storage.server.housekeeping import Housekeeping
 from lae_storage.server.keys import ShareName
 from lae_storage.server.leases import Lease, new_lease
@@ -57,9 +58,13 @@ class S3StorageServer(StorageServer):
         folder: Path,
         allowance: Allowance,
         limits: Limits | None = None,
+        *,
+        expire_days: int | None = None,
         **upstreams_own: Any,
     ) -> None:
-        """*folder* is for unfinished uploads; *upstreams_own* clock, stats_provider."""
+        """*folder* is for unfinished uploads; what no lease held for *expire_days* is
+        collected, with None nothing; *upstreams_own* clock, stats_provider.
+        """
         self._bucket, self.index, self.fence = bucket, bucket.index, bucket.fence
         self.allowance = allowance
         self._limits = limits or Limits()
@@ -70,7 +75,17 @@ class S3StorageServer(StorageServer):
         self._leases = ShareLeases(bucket)
         self._leasing = Leasing(bucket.index, self._slots, self._leases, nodeid)
         self._reader = Reader(bucket.store, self._limits.read_memory)
-        self._housekeeping = Housekeeping(bucket, self._slots, self._leases)
+        forget = self._reader.forget
+        expiry = Expiry(
+            bucket,
+            self._slots,
+            self._leases,
+            allowance,
+            self._clock,
+            expire_days,
+            forget,
+        )
+        self._housekeeping = Housekeeping(bucket, self._slots, self._leases, expiry)
 
     def startService(self) -> None:
         """Begin to look whether the bucket is still ours, and to keep it tidy."""
@@ -139,13 +154,14 @@ class S3StorageServer(StorageServer):
         lease = new_lease(owner_num, began, renew_secret, cancel_secret)
         if renew_leases and self.index.immutable(storage_index):
             await self._leasing.add_to_immutable(storage_index, lease)
+        gone = await self._leases.gone(storage_index)
         here = set(self.index.immutable(storage_index))
         writers = {}
         if not here.issuperset(sharenums):
             self.allowance.check_writing()
         for number in sorted(sharenums):
             name = ShareName(storage_index, number)
-            if number in here or name in self._bucket_writers:
+            if number in here or number in gone or name in self._bucket_writers:
                 continue
             if self._has_room_for(allocated_size):
                 writers[number] = self._open_writer(name, allocated_size, lease)

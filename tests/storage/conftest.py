@@ -292,6 +292,7 @@ class Serving:
     server: Any = None
     quota: int = 10**9
     limits: Limits | None = None
+    expire_days: int | None = None
 
     def start(self) -> Serving:
         """A new process on this bucket."""
@@ -302,6 +303,7 @@ class Serving:
             self.folder / uuid.uuid4().hex,
             Allowance(self.quota),
             self.limits,
+            expire_days=self.expire_days,
             clock=self.clock,
         )
         self.server.startService()

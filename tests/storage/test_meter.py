@@ -12,7 +12,8 @@ from lae_storage.s3.counted import CountedStore
 from lae_storage.s3.interface import Bytes, IObjectStore, Unavailable
 from lae_storage.s3.memory import Request
 from lae_storage.server import keys
-from lae_storage.server.housekeeping import COUNTED, DAY
+from lae_storage.server.expiry import DAY
+from lae_storage.server.housekeeping import COUNTED
 from lae_storage.server.meter import Counts, counted_on
 
 SI = b"i" * 16
