@@ -46,6 +46,9 @@ _FORBIDDEN = 403
 _SMALL = 1 << 20
 #: A bucket's first write makes its volumes: one is enough, and seven take a second.
 _MASTER = "[master.volume_growth]\ncopy_1 = 1\n"
+#: It makes these sockets wherever it runs, and leaves them.
+_SOCKET = "/tmp/seaweedfs-{part}-grpc-{port}.sock"  # noqa: S108  (its own choice)
+_PARTS = ("master", "volume", "filer", "s3")
 
 
 class _QuietFactory(_HTTP11ClientFactory):
@@ -74,6 +77,7 @@ class Weed:
         self._child: Child | None = None
         self._stopping = False
         self._exit: str | None = None
+        self._sockets: tuple[Path, ...] = ()
         self._base = self._master = ""
 
     async def start(self) -> None:
@@ -103,6 +107,10 @@ class Weed:
         ports = free_ports(8)
         self._base = f"http://127.0.0.1:{ports[6]}"
         self._master = f"http://127.0.0.1:{ports[0]}"
+        self._sockets = tuple(
+            Path(_SOCKET.format(part=part, port=port))
+            for part, port in zip(_PARTS, ports[1::2], strict=True)
+        )
         program = Program(
             argv=_argv(self._folder, data, ports),
             env={"PATH": os.environ.get("PATH", os.defpath), "HOME": str(self._folder)},
@@ -178,6 +186,8 @@ class Weed:
 
     def _ended(self, how: str) -> None:
         self._exit = how
+        for socket in self._sockets:
+            socket.unlink(missing_ok=True)
         if not self._stopping:
             self._log.error("the S3 server {how}", how=how)
 
