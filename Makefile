@@ -7,11 +7,12 @@ DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
 
-.PHONY: help demo test check lint wheel clean install install-tests
+.PHONY: help demo test test-upstream check lint wheel clean install install-tests
 
 help:
 	@echo "make demo            the whole of S4 on this machine; ONCE=1 also signs up, stores a file, and stops"
 	@echo "make test            everything that is tested"
+	@echo "make test-upstream   Tahoe-LAFS' own tests against our storage server, alone"
 	@echo "make check           lint, types, import contracts and the fast tests"
 	@echo "make bench-signup    the figures of docs/benchmarks.rst"
 	@echo "make wheel           build/wheel/s4-*.whl"
@@ -40,6 +41,15 @@ lint: install-tests
 
 test: lint
 	$(BIN)/python -m pytest $(TEST_ARGS)
+
+# Each suite ends in trial's own summary; `make test` has them, too, the first of them
+# also on a real S3 server.  What is left out, and why: tests/storage/upstream_storage.py.
+UPSTREAM := $(abspath $(BIN))/python $(abspath tests/storage/upstream_trial.py)
+test-upstream: install-tests
+	@mkdir -p build/upstream
+	cd build/upstream && $(UPSTREAM) memory --reporter=text allmydata.test.test_istorageserver
+	cd build/upstream && $(UPSTREAM) memory --reporter=text allmydata.test.test_storage_http
+	cd build/upstream && $(UPSTREAM) storage --reporter=text
 
 check: lint
 	$(BIN)/python -m pytest -m "not end_to_end and not browser" $(TEST_ARGS)

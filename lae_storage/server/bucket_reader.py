@@ -7,6 +7,7 @@ from typing import Protocol
 from attrs import define
 from twisted.internet.defer import Deferred
 
+from lae_storage.server import keys
 from lae_storage.server.keys import ShareName
 
 
@@ -24,13 +25,18 @@ class ReadsShares(Protocol):
         """Keep a client's word."""
 
 
-@define(frozen=True, eq=False)
+@define(frozen=True, eq=False, repr=False)
 class BucketReader:
     """One share."""
 
     server: ReadsShares
     name: ShareName
     length: int
+
+    def __repr__(self) -> str:
+        # As upstream's: enough to tell shares apart in a log, and no more.
+        start = keys.si_text(self.name.storage_index)[:12]
+        return f"<BucketReader {start} {self.name.share_number}>"
 
     def read(self, offset: int, length: int) -> Deferred[bytes]:
         """A range, cut at the share's end."""

@@ -1,11 +1,13 @@
 """Run upstream's tests against our storage server:
 
     python tests/storage/upstream_trial.py memory|ENDPOINT TRIAL-ARGUMENTS...
+    python tests/storage/upstream_trial.py storage TRIAL-OPTIONS...
 
 ``memory`` is the in-memory bucket, anything else the address of an S3 server with a
 bucket named ``upstream``.  Upstream's tests build whole nodes by
 ``allmydata.client.create_client``, or (those of HTTP) a storage server and its front by
-name; they are given our classes here, and nothing else is changed.
+name; they are given our classes here, and nothing else is changed.  ``storage`` runs
+the portable part of upstream's ``test_storage``, on the in-memory bucket.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import hashlib
 import os
 import sys
 from collections.abc import Callable
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +102,13 @@ def plug_http(where: str) -> None:
 
 
 if __name__ == "__main__":
-    plug(sys.argv[1])
+    if sys.argv[1] == "storage":
+        sys.path.insert(0, str(Path(__file__).parent))
+        portable = import_module("upstream_storage")
+        portable.plug_storage()
+        sys.argv += portable.names()
+    else:
+        plug(sys.argv[1])
     if sys.argv[1] == "memory":
         # These run on a clock that stands still between their steps.
         plug_http(sys.argv[1])
