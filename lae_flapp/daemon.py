@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from lae_flapp.inside import Inside, Wiring
 from lae_flapp.journal import operators, retention
-from lae_flapp.journal.errors import JournalError
+from lae_flapp.journal.errors import JournalClosed, JournalError
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import JournalThreads
@@ -113,6 +113,8 @@ class Daemon(Service):
         seconds = self._settings.patience.reconcile
         self._repeat("reconciliation", seconds, settlement.reconcile)
         self._repeat("what is left undone", seconds, crew.start)
+        seconds = self._settings.patience.lost_hosts
+        self._repeat("lost hosts", seconds, inside.lost_hosts.look)
         self._repeat("retention", DAY, lambda: journal.write(retention.sweep))
 
     def _opening(self, outside: Outside) -> Opening:
@@ -178,6 +180,9 @@ class Daemon(Service):
         async def once() -> None:
             try:
                 await work()
+            except JournalClosed:
+                # Stopping; what was looked at is looked at again at the next start.
+                return
             except Exception:  # noqa: BLE001  (it is tried again in its turn)
                 self._log.failure("{name} failed", name=name)
 

@@ -37,6 +37,7 @@ from lae_flapp.queue import Queue
 from lae_flapp.settings import CellSettings, DaemonSettings
 from lae_flapp.signup.crew import Crew
 from lae_flapp.signup.limits import Limits
+from lae_flapp.signup.lost_hosts import LostHosts
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.address import parse_address
 from lae_protocol.furl import Furl
@@ -54,6 +55,7 @@ class Inside:
     mails: Queue[Any]
     events: Queue[Any]
     settlement: Settlement
+    lost_hosts: LostHosts
     private_tub: Any
     hosts_tub: Any
     #: The name of the first operator's furl; the journal must know it.
@@ -98,7 +100,14 @@ class Wiring:
         operator_name = self._serve_operators(private_tub, crew)
         serve_hosts(hosts_tub, self._host_desk(shop, crew, furls, hosts_tub))
         return Inside(
-            crew, mails, events, settlement, private_tub, hosts_tub, operator_name
+            crew=crew,
+            mails=mails,
+            events=events,
+            settlement=settlement,
+            lost_hosts=LostHosts(shop, crew.nudge),
+            private_tub=private_tub,
+            hosts_tub=hosts_tub,
+            operator_name=operator_name,
         )
 
     def _workshop(self, hosts_tub: Any) -> Workshop:

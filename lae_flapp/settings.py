@@ -202,6 +202,7 @@ class PatienceSettings:
     operator_alert: int = 10 * 60
     visibility: int = 60
     reconcile: int = 3600
+    lost_hosts: int = 60
 
 
 @define(frozen=True)

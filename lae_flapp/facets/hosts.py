@@ -157,8 +157,7 @@ class BootstrapFacet(Referenceable):
                 why = "a claim was refused: it is of another key than the first"
                 return self._quarantine(tx, row, host, why)
             case "bound":
-                events.tell(tx, signup_id, "claimed", "host")
-                hosts.move(tx, signup_id, generation, {"launched"}, "claimed")
+                turns.claimed(tx, signup_id, generation)
             case "repeated":
                 pass
         furl = self._furl_of(tx, row)
@@ -258,17 +257,7 @@ class HostFacet(Referenceable):
         hosts.reported(tx, signup_id, generation, wire.encode(report).decode())
         host = hosts.get(tx, signup_id, generation)
         if host.state == "claimed" and report.phase in {"self-test-passed", "ready"}:
-            self._told_once(tx, signup_id, host)
-        if host.state == "claimed" and report.phase == "ready":
-            host = hosts.move(tx, signup_id, generation, {"claimed"}, "ready")
-            # Ready: the bootstrap furl has done its work and dies.
+            host = turns.self_test_passed(tx, signup_id, generation)
+            # Proved: the bootstrap furl has done its work and dies.
             bootstraps.kill(tx, signup_id, generation)
         return signups.get(tx, signup_id), host
-
-    @staticmethod
-    def _told_once(tx: WriteTx, signup_id: SignupId, host: HostRow) -> None:
-        told = events.since(tx, signup_id, 0, public=True)
-        if not any(
-            e.kind == "self-test-passed" and e.at >= host.wanted_at for e in told
-        ):
-            events.tell(tx, signup_id, "self-test-passed", "host")

@@ -7,6 +7,7 @@ from attrs import evolve
 from lae_flapp.journal import (
     contacts,
     events,
+    hosts,
     identities,
     outbox,
     sessions,
@@ -52,11 +53,13 @@ def see_as_owner(
 
 def _seen(tx: ReadTx, signup: Signup, since: int) -> SignupView:
     told = events.since(tx, signup.signup_id, since, public=True)
+    host = hosts.live(tx, signup.signup_id)
+    up = host is not None and host.state == "ready"
     return SignupView(
         signup_id=signup.signup_id,
         state=signup.state,
         plan=signup.agreement.plan,
-        joinable=signup.state == "active",
+        joinable=signup.state == "active" and up,
         last_number=told[-1].number if told else since,
         progress=tuple(Progress(e.number, e.kind, e.at) for e in told),
         owner=None,

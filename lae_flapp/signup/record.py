@@ -130,12 +130,13 @@ def standing_of(record: Record) -> Standing:
     match record.signup.state:
         case "registered" | "paying" | "expired":
             return Unpaid()
-        case "paid" if host is not None and host.state == "retiring":
+        case "paid" | "active" if host is not None and host.state == "retiring":
             return Retiring(generation)
-        case "paid":
-            return Building(generation)
-        case "active":
+        case "active" if host is not None and host.state == "ready":
             return Served(generation)
+        case "paid" | "active":
+            # Of a served customer: the host was lost, and the next one is built.
+            return Building(generation)
         case "refunding":
             kept = record.kept()
             money_back = kept is None or kept.state == "refunded"

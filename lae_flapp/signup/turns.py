@@ -6,8 +6,6 @@ The routine runs them through ``journal.write``; the facets call :func:`claimed`
 
 from __future__ import annotations
 
-from attrs import evolve
-
 from lae_flapp.journal import (
     bootstraps,
     capacity,
@@ -24,22 +22,11 @@ from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.signup.record import Record
 from lae_flapp.signup.sights import StepName
-from lae_protocol.host_messages import NodeIdentity
 from lae_protocol.ids import Generation, SignupId
 
 WHO = "daemon"
 #: An outbox row's occasion is at most so long.
 _OCCASION = 40
-
-
-def identity_of_host(identity: NodeIdentity, generation: int) -> NodeIdentity:
-    """Give the sealed identity to the host of this generation.
-
-    All of it is byte-equal for every host; only the announcement's sequence number
-    grows, so that running clients prefer the newest host.
-    """
-    seqnum = generation * 2**32
-    return evolve(identity, generation=generation, announcement_seqnum=seqnum)
 
 
 def claimed(tx: WriteTx, signup_id: SignupId, generation: Generation) -> HostRow:
@@ -98,6 +85,21 @@ def retire(tx: WriteTx, record: Record) -> None:
     hosts.move(tx, signup_id, generation, {host.state}, "retiring")
     _disarm(tx, signup_id, generation)
     delay(tx, signup_id, f"host {generation} did not come and is replaced")
+
+
+def lose_host(tx: WriteTx, signup_id: SignupId, generation: Generation) -> None:
+    """Journal that a served customer's host is gone, and is to be replaced.
+
+    Raises :class:`~lae_flapp.journal.errors.StateChanged` unless the signup is active
+    and its host was ready.
+    """
+    state = signups.get(tx, signup_id).state
+    if state != "active":
+        raise StateChanged(f"signup {signup_id}", state)
+    hosts.move(tx, signup_id, generation, {"ready"}, "retiring")
+    _disarm(tx, signup_id, generation)
+    events.note(tx, signup_id, "host-lost", WHO, f"generation {generation}")
+    delay(tx, signup_id, f"host {generation} is gone and is replaced")
 
 
 def next_host(tx: WriteTx, record: Record) -> None:

@@ -60,7 +60,7 @@ class Bench:
         self._kills()
         self._together()
         self.results.memory = self.stage.memory()
-        self.stage.terminate_all()
+        self.stage.stop_all()
         self._nothing_was_doubled()
         return self.results
 
@@ -80,7 +80,7 @@ class Bench:
         moments = customer.pay()
         self.results.alone.append(moments)
         click.echo(_line(len(self.results.alone), moments, self.results.floor[-1]))
-        self.stage.terminate_all()
+        self.stage.stop_all()
 
     def _client(self) -> WaitingClient:
         places = self.stage.places()
@@ -99,7 +99,7 @@ class Bench:
             client.close()
         self.results.with_file.append(moments)
         click.echo(_line(len(self.results.with_file), moments))
-        self.stage.terminate_all()
+        self.stage.stop_all()
 
     def _kills(self) -> None:
         client = self._client()
@@ -119,7 +119,7 @@ class Bench:
                 click.echo(f"written {self.results.recovered[-1]:.3f} s after a kill")
         finally:
             client.close()
-        self.stage.terminate_all()
+        self.stage.stop_all()
 
     def _together(self) -> None:
         customers = [self._customer() for _ in range(self.amounts.at_once)]

@@ -108,14 +108,16 @@ class Stage:
         return [
             i["instance_id"]
             for i in self.instances()
-            if i["state"] not in {"terminated", "shutting-down"}
+            if i["state"] not in {"terminated", "shutting-down", "stopping", "stopped"}
         ]
 
-    def terminate_all(self) -> None:
-        """End all instances as the account's administrator, and wait for it."""
+    def stop_all(self) -> None:
+        """Stop all instances as the account's administrator, and wait for it; a terminated
+        one would be taken for lost, and replaced.
+        """
         ids = self.running()
         if ids:
-            self._ec2().terminate_instances(InstanceIds=ids)
+            self._ec2().stop_instances(InstanceIds=ids)
         wait_until("all instances ended", lambda: not self.running(), 60)
 
     def kill_host(self, instance_id: str) -> None:

@@ -83,9 +83,9 @@ class Laptop:
             time.sleep(_LOOK_AGAIN)
         raise LaptopTrouble(f"no storage server within {seconds:g} s:\n{self._log()}")
 
-    def put(self, source: Path, target: str) -> str:
-        """Upload one file; its cap."""
-        return self._tahoe("put", str(source), target).strip()
+    def put(self, source: Path, target: str = "") -> str:
+        """Upload one file, to a name or (without one) for its cap alone; the cap."""
+        return self._tahoe("put", str(source), *([target] if target else [])).strip()
 
     def get(self, source: str, target: Path) -> None:
         """Download one file."""

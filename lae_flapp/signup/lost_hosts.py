@@ -1,0 +1,110 @@
+"""Hosts that are gone although nobody ended them, and hosts that nobody knows.
+
+A served customer's host may vanish at any time; their data lies in the bucket.  So the
+cloud's own list is compared with the journal from time to time: what is lost is
+replaced by the next generation under the same furl, what is stray is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+
+from twisted.logger import Logger
+
+from lae_flapp.journal import events, hosts
+from lae_flapp.journal.errors import StateChanged
+from lae_flapp.journal.hosts import HostRow
+from lae_flapp.journal.transaction import ReadTx
+from lae_flapp.signup import turns
+from lae_flapp.signup.workshop import Workshop
+from lae_protocol.ids import SignupId
+from lae_provision.doors import Host, HostKey
+
+
+def lost(
+    rows: Sequence[HostRow], listed: Sequence[Host], now: datetime, unseen: timedelta
+) -> tuple[HostRow, ...]:
+    """Tell which hosts that were ready are not in the cloud any more.  Pure.
+
+    *unseen* is how long what is there may stay invisible.
+    """
+    there = {host.instance_id for host in listed}
+    return tuple(
+        row
+        for row in rows
+        if row.state == "ready"
+        and row.instance_id not in there
+        and now - row.changed_at >= unseen
+    )
+
+
+def strays(rows: Sequence[HostRow], listed: Sequence[Host]) -> tuple[Host, ...]:
+    """Tell which hosts of the deployment belong to no row.  Pure."""
+    known = {(row.signup_id, row.generation) for row in rows}
+    return tuple(
+        host
+        for host in listed
+        if (host.key.signup_id, host.key.generation) not in known
+    )
+
+
+class LostHosts:
+    """Looks; *nudge* wakes the worker of a signup."""
+
+    _log = Logger()
+
+    def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
+        self._shop, self._nudge = shop, nudge
+        self._told: set[str] = set()
+
+    async def look(self) -> None:
+        """Compare once; raises what the door raises."""
+        shop = self._shop
+        # The journal first: a host that is launched meanwhile is no stray.
+        rows, now = await shop.journal.read(_rows)
+        listed: tuple[Host, ...] = await shop.outside(
+            "hosts.list", lambda: shop.hosts.list(shop.deployment)
+        )
+        unseen = timedelta(seconds=shop.limits.visibility)
+        for row in lost(rows, listed, now, unseen):
+            await self._replace(row)
+        rows, _ = await shop.journal.read(_rows)
+        for host in strays(rows, listed):
+            await self._tell(host)
+
+    async def _replace(self, row: HostRow) -> None:
+        shop = self._shop
+        key = HostKey(shop.deployment, row.signup_id, row.generation)
+        # A list may leave one out; asked for by its own tags it must be missing too.
+        found = await shop.outside("hosts.find", lambda: shop.hosts.find(key))
+        if found is not None:
+            return
+        try:
+            await shop.journal.write(turns.lose_host, row.signup_id, row.generation)
+        except StateChanged:
+            return
+        self._log.error(
+            "the host of {signup} is gone ({instance}); it is replaced",
+            signup=row.signup_id,
+            instance=row.instance_id,
+        )
+        self._nudge(row.signup_id)
+
+    async def _tell(self, host: Host) -> None:
+        if host.instance_id in self._told:
+            return
+        self._told.add(host.instance_id)
+        self._log.critical(
+            "instance {instance} is tagged as ours for {signup}, generation"
+            " {generation}, and the journal does not know it",
+            instance=host.instance_id,
+            signup=host.key.signup_id,
+            generation=host.key.generation,
+        )
+        why = f"instance {host.instance_id}, generation {host.key.generation}"
+        await self._shop.journal.write(events.note, None, "stray-host", turns.WHO, why)
+
+
+def _rows(tx: ReadTx) -> tuple[tuple[HostRow, ...], datetime]:
+    return hosts.all_live(tx), tx.now
