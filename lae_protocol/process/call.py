@@ -39,6 +39,9 @@ class FacetRefused(FacetError):
     """The peer broke the protocol, or says that we did.  Do not try again."""
 
 
+#: Seconds within which a reconnector that is reset tries again.
+SOON = 1.0
+
 _LOST = (
     DeadReferenceError,
     ConnectionDone,
@@ -136,11 +139,20 @@ class Facet(Service):
             self._reference = None
             self._log.warn("lost {furl}", furl=str(self._furl))
 
+    def _hurry(self) -> None:
+        """Have the next try within a second, and never put it off: Foolscap's reset
+        starts that second anew, so many callers would keep it from ever passing.
+        """
+        if self._reconnector is None:
+            return
+        left = self._reconnector.getDelayUntilNextAttempt()
+        if left is not None and left > SOON:
+            self._reconnector.reset()
+
     def _connection(self, seconds: float) -> Deferred[Any]:
         waiter: Deferred[Any] = Deferred(self._waiting.remove)
         self._waiting.append(waiter)
-        if self._reconnector is not None:
-            self._reconnector.reset()
+        self._hurry()
         return with_deadline(self._reactor, seconds, "connection", waiter)
 
     async def call(self, method: str, message: Any, answer: Any, seconds: float) -> Any:

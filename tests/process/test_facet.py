@@ -133,3 +133,23 @@ class FacetTests(TestCase):
         name = self.furl.rsplit("/", 1)[1]
         self.server.registerReference(Echo(), name)
         self.assertEqual(await self.ask("three", 10), Told("three"))
+
+    async def test_many_callers_do_not_put_the_connection_off(self) -> None:
+        """A process that is asked ten times a second connects as soon as one asked once."""
+        await self.asyncSetUp()
+        await self.ask("one")
+        pem = self.server.getCertData()
+        await self.server.stopService()
+        with self.assertRaises(FacetAway):
+            await self.ask("two", 1.5)
+        self.server, _ = await self.listening(self.port, pem)
+        self.addCleanup(self.server.stopService)
+        self.server.registerReference(Echo(), self.furl.rsplit("/", 1)[1])
+        for _ in range(40):
+            try:
+                told = await self.ask("three", 0.1)
+            except FacetAway:
+                continue
+            self.assertEqual(told, Told("three"))
+            return
+        self.fail("never connected within 40 calls of a tenth of a second")
