@@ -43,6 +43,15 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def signups(state: Path) -> list[dict[str, str]]:
+    """What the demo wrote of its signups, once their mail was accepted."""
+    path = state / "demo.json"
+    if not path.exists():
+        return []
+    told: list[dict[str, str]] = json.loads(path.read_text())["signups"]
+    return told
+
+
 def test_make_demo_ends_whole(tmp_path) -> None:
     """``make demo`` in the background, with SIGINT ignored: SIGTERM to make ends every
     process within ten seconds, a customer's host as well.
@@ -58,17 +67,10 @@ def test_make_demo_ends_whole(tmp_path) -> None:
             env={k: v for k, v in os.environ.items() if k != "MAKEFLAGS"},
         )
     try:
-        until(
-            lambda: (
-                make.poll() is not None
-                or "the mail server has the mail" in out.read_text()
-            ),
-            "one signup",
-            180,
-        )
+        until(lambda: make.poll() is not None or signups(state), "one signup", 180)
         assert make.poll() is None, out.read_text()
         below = descendants(make.pid)
-        assert len(below) > 8, "make, launcher, five programs, a store, a host"
+        assert len(below) >= 8, "a launcher, five programs, a store, a host"
         began = time.monotonic()
         make.send_signal(signal.SIGTERM)
         make.wait(60)
@@ -82,7 +84,7 @@ def test_make_demo_ends_whole(tmp_path) -> None:
 
 def check_says_no_secret(state: Path, out: Path) -> None:
     """What the launcher printed and logged is for everybody's eyes."""
-    (signup,) = json.loads((state / "demo.json").read_text())["signups"]
+    (signup,) = signups(state)
     said = out.read_text() + (state / "launcher.log").read_text()
     assert signup["introducer_furl"].rpartition("/")[2] not in said
     for path in (state / "config" / "secrets").iterdir():
