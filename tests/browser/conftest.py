@@ -186,9 +186,12 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
             end(process)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    """Debian's Chromium; without it these tests are skipped, but never in CI."""
+    """Debian's Chromium; without it these tests are skipped, but never in CI.
+
+    One for a module: two of playwright's loops cannot live in one thread.
+    """
     if not shutil.which(CHROMIUM):
         reason = f"no {CHROMIUM} here: apt-get install chromium"
         if os.environ.get("CI", "") == "true":
