@@ -48,6 +48,14 @@ def secrets_of(
     return found
 
 
+def body_size(request: AnyRequest) -> int:
+    """The bytes of the request's body."""
+    content: Any = request.content
+    size: int = content.seek(0, SEEK_END)
+    content.seek(0)
+    return size
+
+
 async def read_cbor(request: AnyRequest, schema: Any, longest: int) -> Any:
     """The body, checked against the schema; a long one in a thread.
 
@@ -57,10 +65,9 @@ async def read_cbor(request: AnyRequest, schema: Any, longest: int) -> Any:
     if kind not in (None, CBOR_MIME_TYPE):
         raise Refusal(http.UNSUPPORTED_MEDIA_TYPE)
     content: Any = request.content
-    size = content.seek(0, SEEK_END)
+    size = body_size(request)
     if size > longest:
         raise Refusal(http.REQUEST_ENTITY_TOO_LARGE)
-    content.seek(0)
     if size <= AT_ONCE:
         return schema.validate_cbor(content.read(), True)  # noqa: FBT003
     try:

@@ -24,6 +24,7 @@ from twisted.web.server import NOT_DONE_YET
 
 from lae_storage.server import http_answers as answers
 from lae_storage.server.bucket_writer import BucketWriter
+from lae_storage.server.budget import Budget
 from lae_storage.server.http_answers import AnyRequest, Refusal
 from lae_storage.server.http_body import ClientGone, pour
 from lae_storage.server.http_refusals import refusal_of
@@ -34,6 +35,9 @@ from lae_storage.server.telling import V1
 _log = Logger()
 #: The longest bodies of an allocation and of an advisory.
 ALLOCATION, ADVISORY = 8192, 32 * 1024
+#: Bytes of changes to mutable files that are worked on at once; they take about three
+#: times as much memory.
+BODIES = 32 * 1024 * 1024
 #: A PATCH is handed on in pieces of this size.
 PIECE = 1024 * 1024
 
@@ -94,6 +98,7 @@ class HttpFront(Resource):
         self.storage = server
         self._expected = swissnum_auth_header(swissnum)
         self.uploads = UploadsInProgress()
+        self._memory = Budget(BODIES)
         server.register_bucket_writer_close_handler(self.uploads.remove_write_bucket)
 
     def get_resource(self) -> HttpFront:
@@ -279,6 +284,11 @@ class HttpFront(Resource):
     )
     async def read_test_write(self, asked: Asked) -> bytes:
         """Test, read and write all shares of a slot as one."""
+        # A long body is in a file until it is its turn to be in memory.
+        async with self._memory.take(answers.body_size(asked.request)):
+            return await self._read_test_write(asked)
+
+    async def _read_test_write(self, asked: Asked) -> bytes:
         wanted = await answers.read_cbor(
             asked.request, _SCHEMAS["mutable_read_test_write"], LONGEST_BODY
         )

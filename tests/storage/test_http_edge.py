@@ -10,6 +10,7 @@ import pytest
 from allmydata.storage.http_common import CBOR_MIME_TYPE, swissnum_auth_header
 from allmydata.util import cbor
 from pycddl import Schema
+from twisted.internet.defer import Deferred
 from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 
@@ -42,15 +43,19 @@ class Edge:
         self.site = GuardedSite(self.front.get_resource(), SWISSNUM, folder)
 
     def send(self, head: str, body: bytes = b"") -> bytes:
-        """What comes back for these bytes."""
+        """What comes back for these bytes at once."""
+        protocol, transport = self._connect(head, body)
+        answer: bytes = transport.value()
+        protocol.connectionLost(None)
+        return answer
+
+    def _connect(self, head: str, body: bytes) -> tuple[Any, Any]:
         protocol: Any = self.site.buildProtocol(None)
         transport: Any = StringTransport()
         transport.abortConnection = transport.loseConnection
         protocol.makeConnection(transport)
         protocol.dataReceived(head.replace("\n", "\r\n").encode() + b"\r\n" + body)
-        answer: bytes = transport.value()
-        protocol.connectionLost(None)
-        return answer
+        return protocol, transport
 
     def ask(
         self,
@@ -61,17 +66,24 @@ class Edge:
         more: str = "",
     ) -> tuple[int, bytes]:
         """Status and body of one request by somebody who knows the swissnum."""
+        head = self._head(method, path, body, secrets or []) + more
+        start, _, rest = self.send(head, body).partition(b"\r\n\r\n")
+        return int(start.split()[1]), rest
+
+    def begin(self, method: str, path: str, body: bytes, secrets: list[str]) -> Any:
+        """The transport to which the answer of such a request will come."""
+        return self._connect(self._head(method, path, body, secrets), body)[1]
+
+    def _head(self, method: str, path: str, body: bytes, secrets: list[str]) -> str:
         lines = [
             f"{method} {path} HTTP/1.1",
             "Host: h",
             "Connection: close",
             f"Authorization: {KNOWN}",
             f"Content-Length: {len(body)}",
-            *(f"X-Tahoe-Authorization: {s}" for s in secrets or []),
+            *(f"X-Tahoe-Authorization: {s}" for s in secrets),
         ]
-        answer = self.send("\n".join(lines) + "\n" + more, body)
-        head, _, rest = answer.partition(b"\r\n\r\n")
-        return int(head.split()[1]), rest
+        return "\n".join(lines) + "\n"
 
 
 @pytest.fixture
@@ -207,3 +219,34 @@ def test_a_refused_read_says_what_it_would_have_been(edge: Edge, kind: str) -> N
     answer = edge.send(head).lower()
     assert answer.startswith(b"http/1.1 404")
     assert b"content-type: application/octet-stream" in answer
+
+
+def test_long_changes_share_the_memory(serving: Any, edge: Edge) -> None:
+    """A change that finds no room in memory waits, unread, until another is done."""
+    held: Deferred[None] = Deferred()
+    waiting = [held]
+
+    def fault(request: Request) -> Deferred[None] | None:
+        if request.operation == "put" and request.key.startswith("mutable/"):
+            return waiting.pop() if waiting else None
+        return None
+
+    serving.store.fault = fault
+    edge.front._memory.limit = 5000
+    path = PATH.replace("immutable", "mutable")
+    secrets = [*LEASE, secret("write-enabler")]
+
+    def change(letter: bytes) -> Any:
+        write = {"offset": 0, "data": letter * 4000}
+        share = {"test": [], "write": [write], "new-length": None}
+        body = cbor.dumps({"test-write-vectors": {0: share}, "read-vector": []})
+        return edge.begin("POST", f"{path}/read-test-write", body, secrets)
+
+    first, second = change(b"a"), change(b"b")
+    assert (first.value(), second.value()) == (b"", b"")
+    assert edge.front._memory.used > 4000
+    held.callback(None)
+    assert first.value().startswith(b"HTTP/1.1 200")
+    assert second.value().startswith(b"HTTP/1.1 200")
+    assert edge.front._memory.used == 0
+    assert serving.slot(SI) == b"b" * 4000
