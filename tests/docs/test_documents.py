@@ -125,7 +125,7 @@ def _asked_for() -> set[str]:
     wanted = ast.literal_eval(lists["PROTOCOL"])
     for more in ast.literal_eval(lists["EXTRAS"]).values():
         wanted += more
-    names = {re.split(r"[\[=<>]", requirement)[0] for requirement in wanted}
+    names = {re.split(r"[\[=<>;]", requirement)[0] for requirement in wanted}
     return {name for name in names if not name.startswith("types-")}
 
 
