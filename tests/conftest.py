@@ -54,14 +54,18 @@ def pytest_make_collect_report() -> Generator[
 
 
 @pytest.fixture(scope="session", autouse=True)
-def trial_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Trial's temporary folders are made among pytest's, and not in the checkout."""
-    base = tmp_path_factory.mktemp("trial")
+def temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """All temporary files are made among pytest's, which removes them in time: those
+    of processes that a test kills, and trial's, which would be in the checkout.
+    """
+    base = tmp_path_factory.mktemp("tmp")
     with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(base))
+        patch.setattr(tempfile, "tempdir", str(base))
         patch.setattr(
             SynchronousTestCase,
             "mktemp",
-            lambda _: str(Path(tempfile.mkdtemp(dir=base)) / "temp"),
+            lambda _: str(Path(tempfile.mkdtemp()) / "temp"),
         )
         yield
 

@@ -9,8 +9,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
 
 GOOD = "def test_good():\n    pass\n"
@@ -34,14 +32,17 @@ CHILD = (
 )
 
 
-def run(folder: Path, text: str, **env: str) -> tuple[int, str]:
-    """Run a suite of one module under our rules; pytest's code and words."""
+SKIPS = {"function": FUNCTION, "marked": MARKED, "trial": TRIAL}
+
+
+def run(folder: Path, suites: dict[str, str], **env: str) -> tuple[int, str]:
+    """Run suites under our rules, and a good one; pytest's code and words."""
     shutil.copy(CONFTEST, folder / "conftest.py")
-    (folder / "test_small.py").write_text(text)
-    (folder / "test_good.py").write_text(GOOD)
+    for name, text in {"good": GOOD, **suites}.items():
+        (folder / f"test_{name}.py").write_text(text)
     clean = {k: v for k, v in os.environ.items() if k not in {"CI", "S4_TEST_RUN"}}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-ra", "-p", "no:cacheprovider", str(folder)],
+        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", str(folder)],
         cwd=folder,
         env={**clean, **env},
         capture_output=True,
@@ -51,34 +52,41 @@ def run(folder: Path, text: str, **env: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-@pytest.mark.parametrize("text", [FUNCTION, MARKED, MODULE, TRIAL])
-def test_a_skip_fails_in_ci_and_is_named(tmp_path: Path, text: str) -> None:
+def test_a_skip_fails_in_ci_and_is_named(tmp_path: Path) -> None:
     """With CI=true a skipped test fails the run, which says which and why."""
-    code, said = run(tmp_path, text, CI="true")
+    code, said = run(tmp_path, SKIPS, CI="true")
     assert code != 0
-    assert "in CI no test may be skipped" in said
-    assert "no moon" in said
+    told = [s for s in said.splitlines() if s.startswith("in CI no test may")]
+    for name in SKIPS:
+        (line,) = (s for s in told if f"test_{name}.py" in s)
+        assert "no moon" in line
 
 
-@pytest.mark.parametrize("text", [FUNCTION, MARKED, MODULE, TRIAL])
-def test_a_skip_is_told_elsewhere(tmp_path: Path, text: str) -> None:
+def test_a_skipped_module_fails_in_ci(tmp_path: Path) -> None:
+    """With CI=true a module that skips itself fails the run, which says which."""
+    code, said = run(tmp_path, {"module": MODULE}, CI="true")
+    assert code != 0
+    assert "in CI no test may be skipped: test_module.py: Skipped: no moon" in said
+
+
+def test_a_skip_is_told_elsewhere(tmp_path: Path) -> None:
     """Without CI a skipped test is skipped aloud, and the run succeeds."""
-    code, said = run(tmp_path, text)
+    code, said = run(tmp_path, {**SKIPS, "module": MODULE})
     assert code == 0
-    assert "SKIPPED" in said
+    assert "1 passed, 4 skipped" in said
     assert "no moon" in said
 
 
 def test_an_expected_failure_stays_one(tmp_path: Path) -> None:
     """With CI=true an expected failure is no skip."""
-    code, said = run(tmp_path, EXPECTED, CI="true")
+    code, said = run(tmp_path, {"expected": EXPECTED}, CI="true")
     assert code == 0
     assert "1 xfailed" in said
 
 
 def test_a_process_left_behind_fails_the_run(tmp_path: Path) -> None:
     """A process that outlives the tests is named, and fails the run."""
-    code, said = run(tmp_path, CHILD)
+    code, said = run(tmp_path, {"child": CHILD})
     try:
         assert code == 1
         assert "LEFT BEHIND by the tests: process" in said
