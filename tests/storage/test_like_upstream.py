@@ -78,6 +78,7 @@ class SideBySide(RuleBasedStateMachine):
         self.clock.advance(1_000_000)
         self.store, self.trouble = MemoryStore(page=3), ""
         self.store.fault = self._fault
+        self.store.seconds = self.retries.seconds
         self.opened: list[Any] = []
         self.tokens = 0
         self._begin()
@@ -89,6 +90,13 @@ class SideBySide(RuleBasedStateMachine):
         self.ours = S3StorageServer(
             bucket, NODEID, path / "ours", Allowance(10**9), clock=self.clock
         )
+        self.ours.startService()
+
+    def _kill(self) -> None:
+        """What ends with a process, and writes nothing more."""
+        self.ours.fence.stop()
+        for work in self.ours._housekeeping._running:
+            work.cancel()
 
     def _token(self) -> str:
         self.tokens += 1
@@ -98,7 +106,7 @@ class SideBySide(RuleBasedStateMachine):
         trouble, writes = self.trouble, ("put", "complete")
         # Chunks go without a condition: the store itself repeats them, and S3 has
         # no conflict to tell of.
-        unconditional = request.key.startswith(("chunks/", "advisories/"))
+        unconditional = request.key.startswith(("chunks/", "advisories/", "meter/"))
         if not trouble or unconditional or request.operation not in writes:
             return None
         self.trouble = ""
@@ -328,12 +336,19 @@ class SideBySide(RuleBasedStateMachine):
 
     # -- the host --------------------------------------------------------------
 
+    @rule(minutes=st.sampled_from([1, 30, 24 * 60]))
+    def housekeeping(self, minutes: int) -> None:
+        """The node looks at its epoch, sees again what is there, counts and sweeps."""
+        for _ in range(12):
+            self.retries.advance(minutes * 5)
+
     @rule()
     def restart(self) -> None:
         """The host is lost; upstream's server is stopped and started."""
         for theirs, _ in self.opened:
             theirs.abort()
         self.opened.clear()
+        self._kill()
         self._begin()
         assert not self.store.uploads
 
