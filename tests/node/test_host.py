@@ -248,7 +248,8 @@ class HostTests(TestCase):
         self.assertEqual((away.claims, self.volume.claimed()), ([], None))
         away.service.startService()
         await ready
-        self.assertEqual(len(away.claims), 1)
+        # An answer that is late on a busy machine is asked for again, by the same key.
+        self.assertEqual(len({claim.public_key for claim in away.claims}), 1)
 
     async def test_claimed_by_another(self) -> None:
         """A host whose furl another key has claimed gets nothing and keeps asking."""
