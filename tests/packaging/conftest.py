@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import io
 import os
 import subprocess
 import sys
 import sysconfig
-import tarfile
 import venv
 import zipfile
 from pathlib import Path
@@ -69,11 +67,10 @@ class Installed:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """Built from what is committed, without network, and installed alone."""
     folder = tmp_path_factory.mktemp("wheel")
-    packed = subprocess.run(
-        ["git", "archive", "HEAD"], cwd=ROOT, capture_output=True, check=True
-    ).stdout
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        archive.extractall(folder / "source", filter="data")
+    packed = folder / "source.zip"
+    _run("git", "archive", "--output", packed, "HEAD")
+    with zipfile.ZipFile(packed) as archive:
+        archive.extractall(folder / "source")
     pip = [sys.executable, "-m", "pip", "-q", "--disable-pip-version-check"]
     offline = ["--no-deps", "--no-index"]
     build = ["wheel", *offline, "--no-build-isolation", "-w", folder / "out"]
