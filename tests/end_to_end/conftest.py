@@ -46,4 +46,5 @@ def stack(whole_stack: Stack) -> Iterator[Stack]:
     yield whole_stack
     for instance_id, one in whole_stack.cloud.booted().items():
         if one["state"] not in {"terminated", "stopped"}:
-            whole_stack.cloud.terminate(instance_id)
+            # Not terminated: the daemon would take it for lost, and build another.
+            whole_stack.cloud.halt(instance_id)

@@ -123,8 +123,12 @@ class Cloud:
         ]
         return len(sizes), sum(sizes)
 
+    def halt(self, instance_id: str) -> None:
+        """Stop an instance that no test needs any more."""
+        self.client("ec2").stop_instances(InstanceIds=[instance_id])
+
     def terminate(self, instance_id: str) -> None:
-        """The end of an instance that no test needs any more."""
+        """End an instance as if the cloud had lost it."""
         self.client("ec2").terminate_instances(InstanceIds=[instance_id])
 
 
