@@ -71,10 +71,10 @@ def _hold_next_put(serving: Any) -> Deferred[None]:
     return held
 
 
-def _begin_change(serving: Any, data: bytes) -> None:
+def _begin_change(serving: Any, data: bytes) -> Any:
     vectors = {0: ([], [(0, data)], None)}
     secrets = (b"w" * 32, b"r" * 32, b"c" * 32)
-    serving.server.slot_testv_and_readv_and_writev(SI, secrets, vectors, [])
+    return serving.server.slot_testv_and_readv_and_writev(SI, secrets, vectors, [])
 
 
 @pytest.mark.parametrize("before", [None, b"old"])
@@ -83,18 +83,20 @@ def test_a_dead_hosts_late_put_is_refused(serving: Any, before: bytes | None) ->
     if before is not None:
         serving.change(SI, before)
     held = _hold_next_put(serving)
-    _begin_change(serving, b"late")
+    late = _begin_change(serving, b"late")
     successor = serving.another()
     assert successor.slot(SI) == before
     successor.change(SI, b"newer")
     held.callback(None)
+    with pytest.raises(Superseded):
+        serving.now(late)
     assert successor.another().slot(SI) == b"newer"
 
 
 def test_a_late_put_does_not_raise_the_dead(serving: Any) -> None:
     """A creation that arrives after the slot was made and deleted is refused."""
     held = _hold_next_put(serving)
-    _begin_change(serving, b"late")
+    late = _begin_change(serving, b"late")
     successor = serving.another()
     successor.change(SI, b"newer")
     secrets = (b"w" * 32, b"r" * 32, b"c" * 32)
@@ -104,6 +106,8 @@ def test_a_late_put_does_not_raise_the_dead(serving: Any) -> None:
         )
     )
     held.callback(None)
+    with pytest.raises(Superseded):
+        serving.now(late)
     assert successor.another().slot(SI) is None
     assert serving.store.objects[KEY].data.startswith(b"S4GONE1")
     assert len(serving.store.objects[KEY].data) <= LONGEST_TOMBSTONE
