@@ -22,21 +22,21 @@ class BodyCutShort(Exception):
     """The connection ended before the body did.  Reading again is safe."""
 
 
-class _Collector(Protocol):
-    """Keeps what arrives, up to a limit in bytes."""
+class _Pouring(Protocol):
+    """Hands on what arrives; *finished* fires at the body's end."""
 
-    def __init__(self, limit: int, finished: Deferred[bytes]) -> None:
-        self._limit, self._finished = limit, finished
-        self._chunks: list[bytes] = []
+    def __init__(
+        self, take: Callable[[bytes], None], finished: Deferred[int], limit: int
+    ) -> None:
+        self._take, self._finished, self._limit = take, finished, limit
         self._held = 0
 
     def dataReceived(self, data: bytes) -> None:
         self._held += len(data)
         if self._held > self._limit:
-            self._chunks.clear()
             self.abort()
         else:
-            self._chunks.append(data)
+            self._take(data)
 
     def abort(self) -> None:
         # Twisted gives a proxy of the connection here: it can abort, whatever its type.
@@ -52,11 +52,29 @@ class _Collector(Protocol):
         if self._held > self._limit:
             self._finished.errback(BodyTooLarge(f"more than {self._limit} bytes"))
         elif isinstance(reason.value, ResponseDone):
-            self._finished.callback(b"".join(self._chunks))
+            self._finished.callback(self._held)
         else:
             # Also where the length was never told (PotentialDataLoss): a body that
             # may lack its end is not taken for a whole one.
             self._finished.errback(BodyCutShort(f"after {self._held} bytes"))
+
+
+def pour_body(
+    reactor: IReactorTime,
+    response: IResponse,
+    take: Callable[[bytes], None],
+    *,
+    seconds: float,
+    limit: int,
+) -> Deferred[int]:
+    """Hand the body's bytes to *take* as they arrive; how many, at its end.
+
+    Raises what :func:`read_body` does; what was handed on until then was right.
+    """
+    finished: Deferred[int] = Deferred(lambda _: pouring.abort())
+    pouring = _Pouring(take, finished, limit)
+    response.deliverBody(pouring)  # type: ignore[no-untyped-call]  # Twisted's
+    return with_deadline(reactor, seconds, "the body", finished)
 
 
 def read_body(
@@ -67,7 +85,6 @@ def read_body(
     Raises :class:`BodyTooLarge`, :class:`BodyCutShort` or ``DeadlinePassed``; the
     connection is then dropped, since what follows on it belongs to nobody.
     """
-    finished: Deferred[bytes] = Deferred(lambda _: collector.abort())
-    collector = _Collector(limit, finished)
-    response.deliverBody(collector)  # type: ignore[no-untyped-call]  # Twisted's
-    return with_deadline(reactor, seconds, "the body", finished)
+    chunks: list[bytes] = []
+    pouring = pour_body(reactor, response, chunks.append, seconds=seconds, limit=limit)
+    return pouring.addCallback(lambda _: b"".join(chunks))

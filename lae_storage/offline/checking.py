@@ -12,10 +12,10 @@ from lae_storage.s3.interface import IObjectStore, Listed, NotThere
 from lae_storage.server import keys, leases, slot_object
 from lae_storage.server.leases import Lease
 from lae_storage.server.orphans import AGE
+from lae_storage.server.parts import part_size
 from lae_storage.server.share_leases import FIRST
 from lae_storage.server.slot import Slot
 from lae_storage.server.slot_object import DamagedSlot
-from lae_storage.server.upload import part_size
 
 #: Bytes read at once.
 PIECE = 8 * 1024 * 1024

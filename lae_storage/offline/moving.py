@@ -163,7 +163,8 @@ class Importing:
         try:
             for at in range(0, found.length, PIECE):
                 spool.write(at, found.read(at, PIECE))
-                await upload.advance()
+                upload.advance()
+                await upload.keep_up()
             await upload.finish()
         finally:
             spool.close()

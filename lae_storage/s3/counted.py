@@ -39,6 +39,13 @@ class CountedStore:
         self.count("get")
         return self.store.get(key, start, length)
 
+    def pour(
+        self, key: str, start: int, length: int, take: Callable[[bytes], None]
+    ) -> Deferred[None]:
+        """See :meth:`IObjectStore.pour`."""
+        self.count("get")
+        return self.store.pour(key, start, length, take)
+
     def head(self, key: str) -> Deferred[Head | None]:
         """See :meth:`IObjectStore.head`."""
         self.count("head")

@@ -8,17 +8,23 @@ and of objects with unique names, aborts).  A conditional write is sent **once**
 its reply is lost it raises :class:`Unclear`, and :mod:`lae_storage.s3.conditional`
 finds out what became of it by the writer's token in the object's metadata.
 
-Every method answers a Deferred and none blocks.  Every request has a deadline.
+Every method answers a Deferred and none blocks.  Every request has a deadline; one
+whose body grows is given the time that this may take, :data:`GROWS_WITHIN`.  Where a
+body is withdrawn before its end was sent, the request ends and has no effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from zope.interface import Interface
+
+#: Seconds in which a body that grows is to be whole; S3 waits no longer for the next
+#: bytes of a body (RequestTimeout).
+GROWS_WITHIN = 20.0
 
 
 class StoreError(Exception):
@@ -55,18 +61,32 @@ class Unavailable(StoreError):
     """Throttled, unreachable or failing, after all tries.  Try again later."""
 
 
+class Withdrawn(StoreError):
+    """The body was taken back before its end: nothing was written."""
+
+
 class Denied(StoreError):
     """Refused for good: rights, a bucket that is gone, a request it cannot mean."""
 
 
 class Body(Protocol):
-    """Bytes to send, that can be read more than once and need not be in memory."""
+    """Bytes to send, that can be read more than once and need not be in memory.
+
+    A body may grow while it is sent: its size is known, and its bytes come in order.
+    Its methods raise :class:`Withdrawn` when they are not to come any more.
+    """
 
     def size(self) -> int:
         """How many."""
 
+    def here(self) -> int:
+        """How many of them, from the beginning, can be read now."""
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call *listener* whenever more is here; the one before is told no more."""
+
     def read(self, start: int, length: int) -> bytes:
-        """Some of them; short only at the end."""
+        """Some of what is here; short only at the end."""
 
 
 @define(frozen=True)
@@ -78,6 +98,13 @@ class Bytes:
     def size(self) -> int:
         """How many bytes."""
         return len(self.data)
+
+    def here(self) -> int:
+        """All of them."""
+        return len(self.data)
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Nothing more will come."""
 
     def read(self, start: int, length: int) -> bytes:
         """Some of them."""
@@ -148,6 +175,15 @@ class IObjectStore(Interface):
         """Read an object or a range of it (short at its end); raises NotThere.
 
         A range that begins at or after the end is empty, not an error.
+        """
+
+    def pour(
+        key: str, start: int, length: int, take: Callable[[bytes], None]
+    ) -> Deferred[None]:
+        """Read a range, handing on its bytes in order as they arrive, each once.
+
+        Fires at the range's end, or the object's if that is before.  *take* must not
+        raise.  What is cut short is asked for again from there on; raises NotThere.
         """
 
     def head(key: str) -> Deferred[Head | None]:

@@ -17,6 +17,7 @@ from zope.interface import implementer
 
 from lae_storage.s3.interface import (
     Body,
+    Bytes,
     ConditionFailed,
     Denied,
     Got,
@@ -27,6 +28,7 @@ from lae_storage.s3.interface import (
     Page,
     Unclear,
     Unfinished,
+    Withdrawn,
 )
 
 T = TypeVar("T")
@@ -64,6 +66,29 @@ class _Upload:
     parts: dict[int, bytes] = field(factory=dict)
 
 
+_NO_BODY = Bytes(b"")
+
+
+def _all(body: Body) -> bytes:
+    return body.read(0, body.size())
+
+
+def _whole(body: Body) -> Deferred[None]:
+    """Fires when the body is all here."""
+    whole: Deferred[None] = Deferred()
+
+    def look() -> None:
+        try:
+            if body.here() >= body.size() and not whole.called:
+                whole.callback(None)
+        except Withdrawn:
+            whole.errback()
+
+    body.tell(look)
+    look()
+    return whole
+
+
 def _etag(data: bytes) -> str:
     return f'"{hashlib.md5(data, usedforsecurity=False).hexdigest()}"'
 
@@ -81,14 +106,24 @@ class MemoryStore:
     uploads: dict[str, _Upload] = field(factory=dict)
     _ids: count[int] = field(factory=count)
 
-    def _do(self, operation: str, key: str, effect: Callable[[], T]) -> Deferred[T]:
-        return Deferred.fromCoroutine(self._carry_out(Request(operation, key), effect))
+    def _do(
+        self,
+        operation: str,
+        key: str,
+        effect: Callable[[], T],
+        body: Body = _NO_BODY,
+    ) -> Deferred[T]:
+        request = Request(operation, key)
+        return Deferred.fromCoroutine(self._carry_out(request, effect, body))
 
-    async def _carry_out(self, request: Request, effect: Callable[[], T]) -> T:
+    async def _carry_out(
+        self, request: Request, effect: Callable[[], T], body: Body
+    ) -> T:
         self.requests.append(request)
         verdict = self.fault(request) if self.fault is not None else None
         if isinstance(verdict, Deferred):
             await verdict
+        await _whole(body)
         result = effect()
         if verdict == "lose":
             raise Unclear("ConnectionLost", "the reply was lost")
@@ -120,9 +155,11 @@ class MemoryStore:
         if_absent: bool = False,  # noqa: FBT001, FBT002
     ) -> Deferred[str]:
         """See :meth:`IObjectStore.put`."""
-        data = body.read(0, body.size())
         return self._do(
-            "put", key, lambda: self._store(key, data, metadata, if_match, if_absent)
+            "put",
+            key,
+            lambda: self._store(key, _all(body), metadata, if_match, if_absent),
+            body,
         )
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> Deferred[Got]:
@@ -137,6 +174,13 @@ class MemoryStore:
             return Got(head, there.data[start:stop])
 
         return self._do("get", key, effect)
+
+    def pour(
+        self, key: str, start: int, length: int, take: Callable[[bytes], None]
+    ) -> Deferred[None]:
+        """See :meth:`IObjectStore.pour`."""
+        getting = self.get(key, start, length)
+        return getting.addCallback(lambda got: take(got.data))
 
     def head(self, key: str) -> Deferred[Head | None]:
         """See :meth:`IObjectStore.head`."""
@@ -191,16 +235,15 @@ class MemoryStore:
         self, key: str, upload_id: str, number: int, body: Body
     ) -> Deferred[str]:
         """See :meth:`IObjectStore.put_part`."""
-        data = body.read(0, body.size())
 
         def effect() -> str:
             upload = self.uploads.get(upload_id)
             if upload is None:
                 raise NotThere("NoSuchUpload")
-            upload.parts[number] = data
+            data = upload.parts[number] = _all(body)
             return _etag(data)
 
-        return self._do("part", key, effect)
+        return self._do("part", key, effect, body)
 
     def complete_upload(
         self,

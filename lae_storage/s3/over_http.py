@@ -14,11 +14,11 @@ from twisted.internet.error import ConnectError, DNSLookupError
 from twisted.internet.interfaces import IReactorTime
 from twisted.web._newclient import RequestNotSent
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent
+from twisted.web.iweb import IAgent, IResponse
 from zope.interface import implementer
 
 from lae_protocol.aws.agent import SigningAgent
-from lae_protocol.aws.body import read_body
+from lae_protocol.aws.body import pour_body, read_body
 from lae_protocol.aws.credentials import CredentialsSource
 from lae_protocol.aws.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Scope
 from lae_protocol.process.deadline import with_deadline
@@ -26,6 +26,7 @@ from lae_protocol.process.retry import retrying
 from lae_storage.s3 import answers
 from lae_storage.s3.answers import Asked
 from lae_storage.s3.interface import (
+    GROWS_WITHIN,
     Body,
     Bytes,
     Denied,
@@ -34,6 +35,7 @@ from lae_storage.s3.interface import (
     IObjectStore,
     NotThere,
     Page,
+    StoreError,
     Unavailable,
     Unclear,
     Unfinished,
@@ -43,7 +45,7 @@ from lae_storage.s3.sending import Sending
 T = TypeVar("T")
 #: Seconds until an answer's headers, more by what is sent at so many bytes a second;
 #: until the answer's body; and until the answer to what makes an object of many parts.
-PATIENCE, SLOWEST, BODY_PATIENCE, COMPLETION = 8.0, 512 * 1024, 30.0, 30.0
+PATIENCE, SLOWEST, BODY_PATIENCE, COMPLETION = 8.0, 2 << 20, 30.0, 30.0
 #: Tries of what may be repeated, and the pauses between them in seconds.
 ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 5, 0.1, 3.0
 #: Seconds after the first try began in which another may begin: with a silent S3 a
@@ -124,24 +126,8 @@ class HttpStore:
         body: Body | None,
     ) -> _Reply:
         """Send once and read the answer; every failure becomes a StoreError."""
-        sent = {"x-amz-content-sha256": _payload(body), **headers}
-        lost = Unclear if asked.effect == "once" else Unavailable
-        try:
-            sending = self._agent.request(
-                asked.method.encode(),
-                self._place.url(asked.key, query).encode(),
-                Headers({k: [v] for k, v in sent.items()}),
-                None if body is None else Sending(body),
-            )
-            response = await with_deadline(
-                self._reactor, _patience(asked, body), "S3", sending
-            )
-        except (ConnectError, DNSLookupError, RequestNotSent) as e:
-            raise Unavailable(type(e).__name__, asked.key) from None
-        except CancelledError:
-            raise
-        except Exception as e:  # noqa: BLE001  (the agent's errors are many)
-            raise lost(type(e).__name__, asked.key) from None
+        lost = _lost(asked)
+        response = await self._send(asked, query, headers, body)
         try:
             whole = await read_body(
                 self._reactor,
@@ -161,6 +147,35 @@ class HttpStore:
             raise answers.error_of(asked, reply.status, reply.body)
         return reply
 
+    async def _send(
+        self,
+        asked: Asked,
+        query: Mapping[str, str],
+        headers: Mapping[str, str],
+        body: Body | None,
+    ) -> IResponse:
+        """Send once, up to the answer's headers."""
+        sent = {"x-amz-content-sha256": _payload(body), **headers}
+        try:
+            sending = self._agent.request(
+                asked.method.encode(),
+                self._place.url(asked.key, query).encode(),
+                Headers({k: [v] for k, v in sent.items()}),
+                None if body is None else Sending(body),
+            )
+            return await with_deadline(
+                self._reactor, _patience(asked, body), "S3", sending
+            )
+        except (ConnectError, DNSLookupError, RequestNotSent) as e:
+            raise Unavailable(type(e).__name__, asked.key) from None
+        except CancelledError:
+            raise
+        except Exception as e:  # noqa: BLE001  (the agent's errors are many)
+            if body is not None:
+                # Raises Withdrawn, where that is why.
+                body.here()
+            raise _lost(asked)(type(e).__name__, asked.key) from None
+
     async def _ask(
         self,
         asked: Asked,
@@ -169,7 +184,15 @@ class HttpStore:
         body: Body | None = None,
     ) -> _Reply:
         """Send; again, within bounds, where nothing was done or nothing is lost."""
-        last = self._reactor.seconds() + WITHIN
+        return await self._repeating(
+            lambda: self._exchange(asked, query or {}, headers or {}, body),
+            _growth(body),
+        )
+
+    async def _repeating(
+        self, once: Callable[[], Coroutine[Deferred[Any], Any, T]], more: float = 0.0
+    ) -> T:
+        last = self._reactor.seconds() + WITHIN + more
 
         def repeatable(error: Exception) -> bool:
             return isinstance(error, Unavailable) and self._reactor.seconds() < last
@@ -177,7 +200,7 @@ class HttpStore:
         return await retrying(
             self._reactor,
             self._rng,
-            lambda: self._exchange(asked, query or {}, headers or {}, body),
+            once,
             attempts=ATTEMPTS,
             base=FIRST_PAUSE,
             cap=LONGEST_PAUSE,
@@ -245,6 +268,51 @@ class HttpStore:
             stop = head.size if length is None else start + length
             return Got(head, reply.body[start:stop])
         return Got(head, reply.body)
+
+    def pour(
+        self, key: str, start: int, length: int, take: Callable[[bytes], None]
+    ) -> Deferred[None]:
+        """See :meth:`IObjectStore.pour`."""
+        asked, stop = Asked("GET", self._key(key)), start + length
+        at = start
+
+        def arrived(data: bytes) -> None:
+            nonlocal at
+            at += len(data)
+            take(data)
+
+        async def once() -> None:
+            if at >= stop:
+                return
+            headers = {"range": f"bytes={at}-{stop - 1}"}
+            response = await self._send(asked, {}, headers, None)
+            if response.code != PARTIAL:
+                await self._no_part(asked, response)
+                return
+            try:
+                await pour_body(
+                    self._reactor,
+                    response,
+                    arrived,
+                    seconds=BODY_PATIENCE,
+                    limit=stop - at,
+                )
+            except CancelledError:
+                raise
+            except Exception as e:  # noqa: BLE001  (what did not come is asked again)
+                raise Unavailable(type(e).__name__, asked.key) from None
+
+        return self._run(lambda: self._repeating(once))
+
+    async def _no_part(self, asked: Asked, response: IResponse) -> None:
+        """A range that is answered otherwise: it begins at the end, or is an error."""
+        said = await read_body(
+            self._reactor, response, seconds=BODY_PATIENCE, limit=LONGEST_ANSWER
+        )
+        if response.code == OK and said:
+            raise Denied("RangeIgnored", asked.key)
+        if response.code not in (OK, answers.RANGE_NOT_SATISFIABLE):
+            raise answers.error_of(asked, response.code, said)
 
     def head(self, key: str) -> Deferred[Head | None]:
         """See :meth:`IObjectStore.head`."""
@@ -358,10 +426,23 @@ class HttpStore:
         return tuple(Unfinished(u.key[cut:], u.upload_id, u.begun) for u in found)
 
 
+def _lost(asked: Asked) -> type[StoreError]:
+    """What it is when no answer came."""
+    return Unclear if asked.effect == "once" else Unavailable
+
+
 def _patience(asked: Asked, body: Body | None) -> float:
     if asked.method == "POST" and asked.effect == "once":
         return COMPLETION
-    return PATIENCE + (0 if body is None else body.size() / SLOWEST)
+    if body is None:
+        return PATIENCE
+    return PATIENCE + body.size() / SLOWEST + _growth(body)
+
+
+def _growth(body: Body | None) -> float:
+    """Seconds that the body may take to be here."""
+    growing = body is not None and body.here() < body.size()
+    return GROWS_WITHIN if growing else 0.0
 
 
 def _payload(body: Body | None) -> str:

@@ -8,7 +8,7 @@ from twisted.internet.interfaces import IConsumer
 from twisted.web.iweb import IBodyProducer
 from zope.interface import implementer
 
-from lae_storage.s3.interface import Body
+from lae_storage.s3.interface import Body, Withdrawn
 
 #: Bytes handed over at once; the transport pauses us when its own buffer is full.
 PIECE = 128 * 1024
@@ -17,7 +17,10 @@ PIECE = 128 * 1024
 @implementer(IBodyProducer)
 @define(eq=False)
 class Sending:
-    """Reads a :class:`Body` while the connection has room; holds one piece."""
+    """Reads a :class:`Body` while the connection has room; holds one piece.
+
+    A body that grows is sent as it comes.
+    """
 
     body: Body
     length: int = field(init=False)
@@ -33,16 +36,28 @@ class Sending:
     def startProducing(self, consumer: IConsumer) -> Deferred[None]:
         """Write until all is written; the Deferred tells when."""
         self._consumer = consumer
+        self.body.tell(self._go_on)
         self._go_on()
         return self._done
 
     def _go_on(self) -> None:
+        try:
+            self._write()
+        except Withdrawn:
+            self._stopped = True
+            # The request fails by it, and its connection is cut.
+            self._done.errback()
+
+    def _write(self) -> None:
         while not (self._paused or self._stopped):
             if self._at >= self.length:
                 self._stopped = True
                 self._done.callback(None)
                 return
-            piece = self.body.read(self._at, min(PIECE, self.length - self._at))
+            here = self.body.here() - self._at
+            if here <= 0:
+                return
+            piece = self.body.read(self._at, min(PIECE, here))
             self._at += len(piece)
             assert self._consumer is not None
             self._consumer.write(piece)

@@ -52,6 +52,7 @@ class OpenBucket:
     index: Index
     fence: Fence
     meter: Meter
+    reactor: IReactorTime
     token: Callable[[], str] = _token
 
     def author(self) -> Author:
@@ -93,7 +94,7 @@ async def open_bucket(
         shares=index.shares,
         stored=index.stored,
     )
-    return OpenBucket(store, writer, index, fence, meter, token)
+    return OpenBucket(store, writer, index, fence, meter, reactor, token)
 
 
 async def _sweep_uploads(store: IObjectStore) -> None:

@@ -19,6 +19,11 @@ class ReadsShares(Protocol):
     ) -> Deferred[bytes]:
         """A range of a share."""
 
+    def want_immutable(
+        self, name: ShareName, length: int, offset: int, size: int
+    ) -> None:
+        """Begin to fetch a range."""
+
     def advise_corrupt_share(
         self, share_type: bytes, storage_index: bytes, shnum: int, reason: bytes
     ) -> Deferred[None]:
@@ -43,6 +48,10 @@ class BucketReader:
         if offset < 0 or length < 0:
             raise ValueError("a range before the beginning")
         return self.server.read_immutable(self.name, self.length, offset, length)
+
+    def want(self, offset: int, length: int) -> None:
+        """Begin to fetch a range that is about to be read piece by piece."""
+        self.server.want_immutable(self.name, self.length, offset, length)
 
     def get_length(self) -> int:
         """The share's length."""

@@ -51,8 +51,17 @@ class BucketWriter:
     async def write(self, offset: int, data: bytes) -> bool:
         """Take some bytes; whether all are there now.
 
-        Raises ConflictingWriteError, DataTooLargeError, :class:`UploadOver`, and
-        what makes sending fail.
+        Raises what :meth:`take` and :meth:`go_on` do.
+        """
+        self.take(offset, data)
+        complete = self.spool.complete()
+        await self.go_on()
+        return complete
+
+    def take(self, offset: int, data: bytes) -> None:
+        """Take some bytes.
+
+        Raises ConflictingWriteError, DataTooLargeError, :class:`UploadOver`.
         """
         if self._over or self._closing is not None:
             raise UploadOver
@@ -65,9 +74,11 @@ class BucketWriter:
             length = self.spool.length
             raise DataTooLargeError(length, offset, len(data)) from None
         self.upload.bucket.meter.now().received += len(data)
-        complete = self.spool.complete()
-        await self.upload.advance()
-        return complete
+        self.upload.advance()
+
+    async def go_on(self) -> None:
+        """Wait while S3 is far behind; raises what makes sending fail."""
+        await self.upload.keep_up()
 
     async def close(self) -> None:
         """Store the share; when this is done it is in S3, and others see it.
@@ -89,9 +100,11 @@ class BucketWriter:
             self.upload.bucket.fence.check()
         except Exception as e:  # noqa: BLE001  (raised to whoever waits)
             self._end(None)
+            self.spool.close()
             closing.fail(e)
         else:
             self._end(self.spool.length)
+            self.spool.close()
             closing.succeed(None)
 
     def disconnected(self) -> None:
@@ -104,10 +117,11 @@ class BucketWriter:
             return
         if self._timeout.active():
             self._timeout.cancel()
-        self.upload.stop()
+        stopping = self.upload.stop()
         self._end(None)
+        # What is whole is sent to its end: its bytes are needed until then.
+        stopping.addBoth(lambda _: self.spool.close())
 
     def _end(self, stored: int | None) -> None:
         self._over = True
         self.closed_as(self, stored)
-        self.spool.close()

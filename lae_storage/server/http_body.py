@@ -12,7 +12,9 @@ from zope.interface import implementer
 from lae_storage.server.http_answers import AnyRequest
 
 #: Bytes of a share asked for at once.
-PIECE = 1024 * 1024
+PIECE = 256 * 1024
+#: Bytes written at once, so that the client deciphers while we encipher.
+WRITE = 64 * 1024
 
 
 class ClientGone(Exception):
@@ -73,12 +75,12 @@ async def pour(
     try:
         at = start
         while at < stop:
-            await faucet.ready()
             data = await read(at, min(PIECE, stop - at))
             if not data:
                 raise ClientGone
-            await faucet.ready()
-            request.write(data)
+            for piece in range(0, len(data), WRITE):
+                await faucet.ready()
+                request.write(data[piece : piece + WRITE])
             at += len(data)
     finally:
         if not request._disconnected:  # noqa: SLF001

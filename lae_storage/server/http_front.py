@@ -27,6 +27,7 @@ from lae_storage.server.bucket_writer import BucketWriter
 from lae_storage.server.budget import Budget
 from lae_storage.server.http_answers import AnyRequest, Refusal
 from lae_storage.server.http_body import ClientGone, pour
+from lae_storage.server.http_incoming import Incoming, IncomingFile, TooShort
 from lae_storage.server.http_refusals import refusal_of
 from lae_storage.server.http_request import LONGEST_BODY
 from lae_storage.server.storage_server import S3StorageServer
@@ -38,6 +39,10 @@ ALLOCATION, ADVISORY = 8192, 32 * 1024
 #: Bytes of changes to mutable files that are worked on at once; they take about three
 #: times as much memory.
 BODIES = 32 * 1024 * 1024
+#: What is answered in one piece; what is longer begins with so much.
+FIRST = 64 * 1024
+#: Bytes that are asked of S3 at once for one answer.
+MOST = 4 * 1024 * 1024
 #: A PATCH is handed on in pieces of this size.
 PIECE = 1024 * 1024
 
@@ -87,6 +92,10 @@ def route(
     return register
 
 
+def _all_at_once(offset: int, size: int) -> None:
+    """Nothing is fetched ahead of what is read."""
+
+
 class HttpFront(Resource):
     """All routes as one resource."""
 
@@ -132,6 +141,16 @@ class HttpFront(Resource):
         refusal = getattr(request, "refusal", None) or self._judge(request)
         if refusal is not None:
             raise Refusal(refusal)
+        answer, asked = self._asked(request)
+        try:
+            return await answer(self, asked)
+        except Exception as e:
+            refused = refusal_of(e)
+            if refused is None:
+                raise
+            raise refused from None
+
+    def _asked(self, request: AnyRequest) -> tuple[Answer, Asked]:
         found, match = _find(request)
         secrets = answers.secrets_of(request, found.secrets)
         names = match.groupdict()
@@ -141,13 +160,7 @@ class HttpFront(Resource):
             si_a2b(names["si"].encode()) if names.get("si") else b"",
             int(names.get("share") or 0),
         )
-        try:
-            return await found.answer(self, asked)
-        except Exception as e:
-            refused = refusal_of(e)
-            if refused is None:
-                raise
-            raise refused from None
+        return found.answer, asked
 
     def _judge(self, request: AnyRequest) -> int | None:
         authorization = request.getHeader(b"authorization") or b""
@@ -227,6 +240,21 @@ class HttpFront(Resource):
         writer.abort()
         return b""
 
+    def receive(self, request: AnyRequest) -> IncomingFile | None:
+        """Where the body of a PATCH goes while it arrives, if it is in order.
+
+        Whatever else it is finds its answer when it is all here.
+        """
+        if request.method != b"PATCH":
+            return None
+        try:
+            asked = self._asked(request)[1]
+            where = answers.content_range_of(request)
+            writer = self._writer(asked)
+        except (Refusal, _HTTPError):
+            return None
+        return IncomingFile(Incoming(writer, where.start, where.stop))
+
     def _writer(self, asked: Asked) -> BucketWriter:
         writer: BucketWriter = self.uploads.get_write_bucket(
             asked.si, asked.share, asked.secrets[Secrets.UPLOAD]
@@ -238,15 +266,14 @@ class HttpFront(Resource):
         """Some bytes of an upload; with the last of them the share is stored."""
         where = answers.content_range_of(asked.request)
         writer = self._writer(asked)
-        required = writer.required_ranges
-        content: Any = asked.request.content
-        complete = False
-        for at in range(where.start, where.stop, PIECE):
-            data = content.read(min(PIECE, where.stop - at))
-            if len(data) != min(PIECE, where.stop - at):
-                raise Refusal(http.BAD_REQUEST, "the body is not what the range says")
-            complete = await writer.write(at, data)
-        missing = [{"begin": a, "end": b} for a, b, _ in required().ranges()]
+        try:
+            complete = await _incoming(asked.request, writer, where).end()
+        except TooShort:
+            text = "the body is not what the range says"
+            raise Refusal(http.BAD_REQUEST, text) from None
+        missing = [
+            {"begin": a, "end": b} for a, b, _ in writer.required_ranges().ranges()
+        ]
         if complete:
             await writer.close()
             asked.request.setResponseCode(http.CREATED)
@@ -266,7 +293,7 @@ class HttpFront(Resource):
         reader = self.storage.get_buckets(asked.si).get(asked.share)
         if reader is None:
             raise Refusal(http.NOT_FOUND)
-        return await self._send(asked.request, reader.read, reader.length)
+        return await self._send(asked.request, reader.read, reader.length, reader.want)
 
     @route(b"POST", f"immutable/{_SI}/{_SHARE}/corrupt")
     async def advise_corrupt_immutable(self, asked: Asked) -> bytes:
@@ -356,6 +383,7 @@ class HttpFront(Resource):
         request: AnyRequest,
         read: Callable[[int, int], Awaitable[bytes]],
         length: int,
+        want: Callable[[int, int], None] = _all_at_once,
     ) -> bytes:
         asked = answers.range_of(request, length)
         if asked is not None:
@@ -364,13 +392,24 @@ class HttpFront(Resource):
                 "content-range", f"bytes {asked.start}-{asked.stop - 1}/*"
             )
         wanted = range(length) if asked is None else asked
-        first = await read(wanted.start, min(len(wanted), PIECE)) if wanted else b""
+        want(wanted.start, min(len(wanted), MOST))
+        first = await read(wanted.start, min(len(wanted), FIRST)) if wanted else b""
         if len(first) == len(wanted):
             return first
         request.setHeader("content-length", str(len(wanted)))
         request.write(first)
         await pour(request, read, wanted.start + len(first), wanted.stop)
         return b""
+
+
+def _incoming(request: AnyRequest, writer: BucketWriter, where: range) -> Incoming:
+    content: Any = request.content
+    if isinstance(content, IncomingFile) and content.incoming.writer is writer:
+        return content.incoming
+    incoming = Incoming(writer, where.start, where.stop)
+    for _ in range(where.start, where.stop, PIECE):
+        incoming.take(content.read(PIECE))
+    return incoming
 
 
 def _is_share(request: AnyRequest) -> None:

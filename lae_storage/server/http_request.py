@@ -9,12 +9,11 @@ from __future__ import annotations
 import tempfile
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from allmydata.storage.http_common import swissnum_auth_header
 from allmydata.util.hashutil import timing_safe_compare
 from twisted.web import http
-from twisted.web.resource import IResource
 from twisted.web.server import Request, Site
 
 #: Bodies up to this size are kept in memory, as every PATCH of upstream's client is.
@@ -43,10 +42,16 @@ class GuardedRequest(Request):
 
     def gotLength(self, length: int | None) -> None:
         """The headers are here: decide where the body goes."""
-        site: GuardedSite = self.channel.site  # type: ignore[attr-defined]
+        channel: Any = self.channel
+        site: GuardedSite = channel.site
+        # Twisted tells the request itself only when its body is here.
+        self.method = channel._command  # noqa: SLF001
+        self.path = channel._path.partition(b"?")[0]  # noqa: SLF001
         self.refusal = site.judge(self, length)
         if self.refusal is not None:
             self.content = Sink()
+        elif (taken := site.resource.receive(self)) is not None:
+            self.content = taken
         elif length is not None and length <= IN_MEMORY:
             self.content = BytesIO()
         else:
@@ -61,10 +66,19 @@ class GuardedRequest(Request):
         self.content.write(data)
 
 
+class Receives(Protocol):
+    """A resource that may take a body while it arrives."""
+
+    def receive(self, request: Request) -> Any:
+        """The file that the body is to be written to, or None for one of its own."""
+
+
 class GuardedSite(Site):
     """Serves *resource* to those who know *swissnum*; *folder* is for long bodies."""
 
-    def __init__(self, resource: IResource, swissnum: bytes, folder: Path) -> None:
+    resource: Receives
+
+    def __init__(self, resource: Any, swissnum: bytes, folder: Path) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             resource, requestFactory=GuardedRequest, timeout=IDLE
         )

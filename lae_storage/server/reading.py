@@ -12,28 +12,23 @@ from collections import OrderedDict, deque
 from collections.abc import Hashable
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from twisted.python.failure import Failure
 
 from lae_storage.s3.interface import IObjectStore
-from lae_storage.server.outcome import Outcome
+from lae_storage.server.span import Span
 
 #: A read from anywhere fetches at least so much; a run's spans grow to the largest.
-SMALLEST, LARGEST = 256 * 1024, 4 * 1024 * 1024
+SMALLEST, LARGEST = 256 * 1024, 2 * 1024 * 1024
 #: So many bytes read in order make a run.
 RUN = 512 * 1024
+#: Seconds from a read to fetching ahead: by then it is answered, and while the client
+#: deciphers we are idle.
+MOMENT = 0.0015
 #: Spans fetched ahead of a run.
-AHEAD = 2
+AHEAD = 4
 #: Ends of recent reads that a run may go on from.
 RECENT = 8
-
-
-@define(eq=False)
-class Span:
-    """Bytes of a share from *start* to *stop*, here or on their way."""
-
-    start: int
-    stop: int
-    data: Outcome[bytes] = field(factory=Outcome)
 
 
 @define(eq=False)
@@ -41,6 +36,8 @@ class Reads:
     """What is remembered of one share's reads."""
 
     spans: list[Span] = field(factory=list)
+    #: Whether more is about to be fetched ahead.
+    ahead: bool = False
     #: Where recent reads ended, and how many bytes in order had been read by then.
     ends: deque[tuple[int, int]] = field(factory=lambda: deque(maxlen=RECENT))
 
@@ -51,7 +48,7 @@ class Reads:
     def at(self, offset: int) -> Span | None:
         """A span that has the byte at *offset*."""
         for span in self.spans:
-            if span.start <= offset < span.stop and span.data.error is None:
+            if span.start <= offset < span.stop and span.error is None:
                 return span
         return None
 
@@ -61,9 +58,18 @@ class Reader:
     """Reads all shares of a bucket with at most *limit* bytes in memory."""
 
     store: IObjectStore
+    clock: IReactorTime
     limit: int
     _reads: OrderedDict[Hashable, Reads] = field(factory=OrderedDict)
     _held: int = 0
+
+    def want(self, key: str, length: int, offset: int, size: int) -> None:
+        """Begin to fetch what is about to be read piece by piece."""
+        stop = min(offset + size, length)
+        if offset < stop:
+            reads = self._of(key)
+            in_run = reads.run_up_to(offset) >= RUN
+            self._cover(key, reads, range(offset, stop), length, in_run)
 
     async def read(self, key: str, length: int, offset: int, size: int) -> bytes:
         """*size* bytes from *offset* of the share of *length*, cut at its end."""
@@ -74,13 +80,13 @@ class Reader:
         run = reads.run_up_to(offset)
         wanted = self._cover(key, reads, range(offset, stop), length, run >= RUN)
         reads.ends.append((stop, run + stop - offset))
-        if run >= RUN:
-            self._read_ahead(key, reads, length, stop)
-        pieces = []
-        for span in wanted:
-            data = await span.data.wait()
-            start = max(offset - span.start, 0)
-            pieces.append(data[start : stop - span.start])
+        if run >= RUN and not reads.ahead:
+            reads.ahead = True
+            self.clock.callLater(MOMENT, self._read_ahead, key, reads, length)
+        pieces = [
+            await span.read(max(offset, span.start), min(stop, span.stop))
+            for span in wanted
+        ]
         if run >= RUN:
             # A run does not come back.
             for span in [s for s in reads.spans if s.stop <= offset]:
@@ -91,9 +97,7 @@ class Reader:
         """A share that was just written is often read at once."""
         if 0 < len(data) <= self.limit // 8:
             reads = self._of(key)
-            span = Span(0, len(data))
-            span.data.succeed(data)
-            self._add(reads, span)
+            self._add(reads, Span.of(0, data))
             self._make_room(key)
 
     def forget(self, key: str) -> None:
@@ -125,8 +129,8 @@ class Reader:
         while at < wanted.stop:
             span = reads.at(at)
             if span is None:
-                least = LARGEST if in_run else SMALLEST
-                end = min(max(wanted.stop, at + least), length, self._next(reads, at))
+                end = _border(at) if in_run else max(wanted.stop, at + SMALLEST)
+                end = min(end, length, self._next(reads, at))
                 span = self._fetch(key, reads, at, end)
             spans.append(span)
             at = span.stop
@@ -135,35 +139,40 @@ class Reader:
 
     def _next(self, reads: Reads, at: int) -> int:
         """Where the next span after *at* begins, so that nothing is fetched twice."""
-        starts = [s.start for s in reads.spans if s.start > at and s.data.error is None]
+        starts = [s.start for s in reads.spans if s.start > at and s.error is None]
         return min(starts, default=1 << 62)
 
-    def _read_ahead(self, key: str, reads: Reads, length: int, stop: int) -> None:
-        at, until = stop, min(stop + AHEAD * LARGEST, length)
+    def _read_ahead(self, key: str, reads: Reads, length: int) -> None:
+        reads.ahead = False
+        if self._reads.get(key) is not reads:
+            return
+        at = max((end for end, run in reads.ends if run >= RUN), default=length)
+        until = min(at + AHEAD * LARGEST, length)
         while at < until and self._held + LARGEST <= self.limit:
             span = reads.at(at)
             if span is None:
-                end = min(at + LARGEST, length, self._next(reads, at))
+                end = min(_border(at), length, self._next(reads, at))
                 span = self._fetch(key, reads, at, end)
             at = span.stop
 
     def _fetch(self, key: str, reads: Reads, start: int, stop: int) -> Span:
         span = Span(start, stop)
         self._add(reads, span)
-        Deferred.fromCoroutine(self._fill(key, reads, span))
-        return span
 
-    async def _fill(self, key: str, reads: Reads, span: Span) -> None:
-        size = span.stop - span.start
-        try:
-            got = await self.store.get(key, span.start, size)
-            if len(got.data) != size:
-                raise ShortShare(key)  # noqa: TRY301  (told to the waiting like others)
-        except Exception as e:  # noqa: BLE001  (raised where the bytes are awaited)
+        def failed(failure: Failure) -> None:
+            # Raised where the bytes are awaited.
             self._remove(reads, span)
-            span.data.fail(e)
-        else:
-            span.data.succeed(got.data)
+            assert isinstance(failure.value, Exception)
+            span.fail(failure.value)
+
+        def ended(_: None) -> None:
+            if not span.whole():
+                self._remove(reads, span)
+                span.fail(ShortShare(key))
+
+        pouring = self.store.pour(key, span.start, span.size, span.take)
+        pouring.addCallback(ended).addErrback(failed)
+        return span
 
     # -- what is kept ----------------------------------------------------------
 
@@ -182,11 +191,16 @@ class Reader:
             oldest = next(iter(self._reads))
             reads = self._reads[oldest]
             for span in list(reads.spans):
-                if span.data.known() or oldest != key:
+                if span.whole() or oldest != key:
                     self._remove(reads, span)
             if oldest == key:
                 return
             del self._reads[oldest]
+
+
+def _border(at: int) -> int:
+    """Where a large span from *at* ends: S3 keeps objects in blocks of such sizes."""
+    return (at // LARGEST + 1) * LARGEST
 
 
 class ShortShare(Exception):

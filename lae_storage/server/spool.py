@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from attrs import define, field
 from collections_extended import RangeMap
-
-from lae_storage.s3.interface import Body
 
 #: Shares up to this size are spooled in memory: that of a file of one megabyte.
 IN_MEMORY = 1024 * 1024 + 64 * 1024
@@ -38,7 +37,8 @@ class Spool:
     folder: Path
     _memory: bytearray | None = None
     _file: int = -1
-    _written: RangeMap = field(factory=RangeMap)
+    #: What is written after the front; empty where a share is written in order.
+    _beyond: RangeMap = field(factory=RangeMap)
     _front: int = 0
     _highest: int = 0
 
@@ -58,17 +58,33 @@ class Spool:
         if offset < 0:
             raise Beyond
         # The usual case is the next bytes of a share written in order.
-        if offset < self._highest:
-            for start, stop, _ in self._written.ranges(offset, end):
-                self._compare(max(start, offset), min(stop, end), offset, data)
+        in_order = offset == self._front == self._highest
+        if not in_order:
+            for start, stop in self._written(offset, end):
+                self._compare(start, stop, offset, data)
         if end > self.length:
             raise Beyond
         self._store(offset, data)
-        if data:
-            self._written.set(value=True, start=offset, stop=end)
-        self._highest = max(self._highest, end)
-        if offset <= self._front < end:
-            self._front = self._contiguous()
+        if in_order:
+            self._front = self._highest = end
+        elif data:
+            self._mark(offset, end)
+
+    def _written(self, start: int, stop: int) -> Iterator[tuple[int, int]]:
+        """What is written between these."""
+        if start < self._front:
+            yield start, min(stop, self._front)
+        for begin, end, _ in self._beyond.ranges(start, stop):
+            yield max(begin, start), min(end, stop)
+
+    def _mark(self, start: int, stop: int) -> None:
+        self._highest = max(self._highest, stop)
+        self._beyond.set(value=True, start=start, stop=stop)
+        for begin, end, _ in list(self._beyond.ranges()):
+            if begin > self._front:
+                break
+            self._front = max(self._front, int(end))
+            self._beyond.delete(begin, end)
 
     def _compare(self, start: int, stop: int, offset: int, data: bytes) -> None:
         for at in range(start, stop, PIECE):
@@ -84,11 +100,6 @@ class Spool:
             while view:
                 done = os.pwrite(self._file, view, at)
                 view, at = view[done:], at + done
-
-    def _contiguous(self) -> int:
-        for start, stop, _ in self._written.ranges():
-            return int(stop) if start == 0 else 0
-        return 0
 
     def fill(self) -> None:
         """Count the holes as written: zeros."""
@@ -108,9 +119,9 @@ class Spool:
     def required(self) -> RangeMap:
         """The ranges that are yet to be written, as upstream's clients get them."""
         missing = RangeMap()
-        if self.length:
-            missing.set(value=True, start=0, stop=self.length)
-        for start, stop, _ in self._written.ranges():
+        if self._front < self.length:
+            missing.set(value=True, start=self._front, stop=self.length)
+        for start, stop, _ in self._beyond.ranges():
             missing.delete(start, stop)
         return missing
 
@@ -120,14 +131,6 @@ class Spool:
         if self._memory is not None:
             return bytes(self._memory[start : start + length])
         return os.pread(self._file, length, start)
-
-    def size(self) -> int:
-        """A spool is a Body of its whole length."""
-        return self.length
-
-    def part(self, start: int, length: int) -> Body:
-        """A range of it as a Body."""
-        return _Part(self, start, min(length, self.length - start))
 
     def whole(self) -> bytes | None:
         """All bytes, where they are in memory."""
@@ -139,18 +142,3 @@ class Spool:
             os.close(self._file)
             self._file = -1
         self._memory = bytearray() if self._memory is not None else None
-
-
-@define(frozen=True, eq=False)
-class _Part:
-    spool: Spool
-    start: int
-    length: int
-
-    def size(self) -> int:
-        return self.length
-
-    def read(self, start: int, length: int) -> bytes:
-        return self.spool.read(
-            self.start + start, max(0, min(length, self.length - start))
-        )

@@ -74,7 +74,7 @@ class S3StorageServer(StorageServer):
         self._slots = Slots(bucket, nodeid)
         self._leases = ShareLeases(bucket)
         self._leasing = Leasing(bucket.index, self._slots, self._leases, nodeid)
-        self._reader = Reader(bucket.store, self._limits.read_memory)
+        self._reader = Reader(bucket.store, bucket.reactor, self._limits.read_memory)
         forget = self._reader.forget
         expiry = Expiry(
             bucket,
@@ -219,6 +219,13 @@ class S3StorageServer(StorageServer):
             number: BucketReader(self, ShareName(storage_index, number), length)
             for number, length in self.index.immutable(storage_index).items()
         }
+
+    def want_immutable(
+        self, name: ShareName, length: int, offset: int, size: int
+    ) -> None:
+        """Begin to fetch what is about to be read piece by piece."""
+        key = keys.immutable_key(name.storage_index, name.share_number)
+        self._reader.want(key, length, offset, size)
 
     @answering
     async def read_immutable(

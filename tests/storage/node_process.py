@@ -1,21 +1,24 @@
 """A storage node of ours as a process:
 
-    python tests/storage/node_process.py FOLDER ENDPOINT BUCKET PORT [force-foolscap]
+    python tests/storage/node_process.py FOLDER ENDPOINT BUCKET PORT [OPTION ...]
 
-Prints one line of JSON, what a client needs to find it, when it serves.
+Prints one line of JSON, what a client needs to find it, when it serves.  Options:
+``force-foolscap``, and ``first-byte=SECONDS``, by which each answer of S3 comes later,
+as from farther away.
 """
 
 from __future__ import annotations
 
-import json
 import sys
 from pathlib import Path
+from typing import Any
 
-from allmydata import storage_client
 from allmydata.client import create_client
+from running_node import prepare, run
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.python import log
+from twisted.internet.task import deferLater
+from twisted.web.iweb import IAgent
+from zope.interface import implementer
 
 from lae_protocol.aws.agent import pooled_agent
 from lae_protocol.aws.credentials import StaticCredentials
@@ -27,49 +30,40 @@ from lae_storage.server.bucket import open_bucket
 from lae_storage.server.plug import Backing, client_class
 
 KEYS = Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))
-CONFIG = """\
-[node]
-tub.port = tcp:{port}:interface=127.0.0.1
-tub.location = tcp:127.0.0.1:{port}
-web.port =
-[client]
-[storage]
-enabled = true
-force_foolscap = {force}
-"""
+LATER = "first-byte="
+
+
+@implementer(IAgent)
+class FarAgent:
+    """Hands on, and has each answer's first byte come *seconds* later."""
+
+    def __init__(self, agent: Any, seconds: float) -> None:
+        self._agent, self._seconds = agent, seconds
+
+    def request(self, *arguments: Any, **named: Any) -> Any:
+        """Send at once; the answer waits."""
+        asking = self._agent.request(*arguments, **named)
+        return asking.addBoth(
+            lambda answer: deferLater(reactor, self._seconds, lambda: answer)
+        )
 
 
 def main(folder: Path, endpoint: str, bucket: str, port: str, *more: str) -> None:
     """Run until killed, or told to end."""
-    log.startLogging((folder.parent / f"{folder.name}.log").open("a"), setStdout=False)
-    folder.mkdir(exist_ok=True)
-    force = str("force-foolscap" in more)
-    (folder / "tahoe.cfg").write_text(CONFIG.format(port=port, force=force))
+    prepare(folder, port, foolscap="force-foolscap" in more)
+    agent: Any = pooled_agent(reactor)
+    for option in more:
+        if option.startswith(LATER):
+            agent = FarAgent(agent, float(option.removeprefix(LATER)))
     place = BucketPlace(bucket, "us-east-1", endpoint)
-    store = HttpStore(reactor, pooled_agent(reactor), StaticCredentials(KEYS), place)
+    store = HttpStore(reactor, agent, StaticCredentials(KEYS), place)
 
-    async def serve() -> None:
+    async def make() -> Any:
         opened = await open_bucket(store, reactor)
         backing = Backing(opened, folder / "uploads", Allowance(10**12))
-        node = await create_client(str(folder), _client_factory=client_class(backing))
-        node.startService()
-        reactor.addSystemEventTrigger("before", "shutdown", node.stopService)
-        furl = (folder / "private/storage.furl").read_text().strip()
-        seed = (folder / "permutation-seed").read_text().strip()
-        found = {"anonymous-storage-FURL": furl, "permutation-seed-base32": seed}
-        if node.storage_nurls:
-            nurls = [nurl.to_text() for nurl in node.storage_nurls]
-            found[storage_client.ANONYMOUS_STORAGE_NURLS] = nurls
-        server_id = node.get_long_nodeid().decode()
-        sys.stdout.write(json.dumps({server_id: {"ann": found}}) + "\n")
-        sys.stdout.flush()
+        return await create_client(str(folder), _client_factory=client_class(backing))
 
-    def failed(failure: object) -> None:
-        sys.stderr.write(f"{failure}\n")
-        reactor.stop()
-
-    reactor.callWhenRunning(lambda: Deferred.fromCoroutine(serve()).addErrback(failed))
-    reactor.run()
+    run(folder, make)
 
 
 if __name__ == "__main__":

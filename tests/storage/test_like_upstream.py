@@ -36,7 +36,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lae_storage.s3 import memory
 from lae_storage.s3.interface import Contended
 from lae_storage.s3.memory import MemoryStore, Request
-from lae_storage.server import slot, slots, spool, upload
+from lae_storage.server import parts, slot, slots, spool, upload
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.index import read_index
@@ -379,7 +379,7 @@ class LikeUpstream(SynchronousTestCase):
         self.patch(slot, "BLOCK", 8)
         self.patch(slots, "INLINE", 40)
         self.patch(upload, "ONE_PUT", 20)
-        self.patch(upload, "PART", 8)
+        self.patch(parts, "PART", 8)
         self.patch(memory, "SMALLEST_PART", 1)
         self.patch(spool, "IN_MEMORY", 10)
         run_state_machine_as_test(

@@ -14,8 +14,9 @@ from lae_storage.offline.moving import Importing, export
 from lae_storage.offline.upstream_files import find
 from lae_storage.server import keys
 from lae_storage.server.orphans import AGE
+from lae_storage.server.parts import PART
 from lae_storage.server.slot import BLOCK
-from lae_storage.server.upload import ONE_PUT, PART
+from lae_storage.server.upload import ONE_PUT
 
 SI, SLOT, LARGE_SLOT, LARGE = b"i" * 16, b"m" * 16, b"l" * 16, b"L" * 16
 NODEID = b"n" * 20

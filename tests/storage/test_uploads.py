@@ -15,7 +15,8 @@ from lae_storage.server import keys, leases
 from lae_storage.server.bucket import NotOurLayout
 from lae_storage.server.bucket_writer import IDLE, UploadOver
 from lae_storage.server.limits import Limits
-from lae_storage.server.upload import ONE_PUT, PART, SomebodyElses
+from lae_storage.server.parts import PART
+from lae_storage.server.upload import ONE_PUT, SomebodyElses
 
 SI = b"i" * 16
 KEY = keys.immutable_key(SI, 0)

@@ -1,0 +1,88 @@
+"""The nodes that are compared: upstream's on the disk, and ours on a real S3 server.
+
+Each is a process of its own with a vanilla client of its own, and is asked by that
+client alone; they differ only in where the shares go.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import psutil
+from attrs import define, field
+
+from tests.storage.conftest import TAHOE, NodeProcess, VanillaClient, free_ports
+
+_DISK_NODE = Path(__file__).parents[2] / "storage" / "disk_node_process.py"
+
+
+@define
+class DiskNode:
+    """Upstream's storage node as PyPI has it, with its shares under *folder*."""
+
+    folder: Path
+    more: tuple[str, ...] = ()
+    port: int = field(factory=lambda: free_ports(1)[0])
+    found: dict[str, Any] = field(factory=dict)
+    process: subprocess.Popen[str] | None = None
+
+    def start(self) -> None:
+        """Start it; it serves when this returns."""
+        python = TAHOE.with_name("python")
+        self.process = subprocess.Popen(
+            [python, _DISK_NODE, self.folder, str(self.port), *self.more],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "the disk node did not start"
+        self.found = json.loads(line)
+
+    def kill(self) -> None:
+        """End it at once."""
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            assert self.process.stdout is not None
+            self.process.stdout.close()
+            self.process = None
+
+
+@define
+class Grid:
+    """A node and its client; *name* stands in the tables."""
+
+    name: str
+    node: DiskNode | NodeProcess
+    client: VanillaClient
+
+    def start(self) -> None:
+        """Run both; the client has found the node when this returns."""
+        self.node.start()
+        foolscap = "force-foolscap" in self.node.more
+        self.client.start(self.node.found, foolscap=foolscap)
+        self.client.until(lambda: self.client.store(b"is it there? " * 10))
+
+    def stop(self) -> None:
+        """End both."""
+        self.client.stop()
+        self.node.kill()
+
+    def cpu(self) -> dict[str, float]:
+        """CPU seconds used so far, by process."""
+        return {"client": _cpu(self.client.process), "node": _cpu(self.node.process)}
+
+    def memory(self) -> float:
+        """The node's resident MiB."""
+        assert self.node.process is not None
+        rss: int = psutil.Process(self.node.process.pid).memory_info().rss
+        return rss / 2**20
+
+
+def _cpu(process: Any) -> float:
+    times = psutil.Process(process.pid).cpu_times()
+    return float(times.user + times.system)
