@@ -25,8 +25,9 @@ RUN = 512 * 1024
 #: Seconds from a read to fetching ahead: by then it is answered, and while the client
 #: deciphers we are idle.
 MOMENT = 0.0015
-#: Spans fetched ahead of a run.
-AHEAD = 4
+#: Spans fetched ahead of a run, and how many of them at once: more would keep the
+#: first from coming.
+AHEAD, AT_ONCE = 4, 2
 #: Ends of recent reads that a run may go on from.
 RECENT = 8
 
@@ -38,12 +39,18 @@ class Reads:
     spans: list[Span] = field(factory=list)
     #: Whether more is about to be fetched ahead.
     ahead: bool = False
+    #: The share's length, once something was fetched ahead.
+    ahead_of: int | None = None
     #: Where recent reads ended, and how many bytes in order had been read by then.
     ends: deque[tuple[int, int]] = field(factory=lambda: deque(maxlen=RECENT))
 
     def run_up_to(self, offset: int) -> int:
         """How many bytes were read in order, ending at *offset*."""
         return max((run for end, run in self.ends if end == offset), default=0)
+
+    def arriving(self) -> int:
+        """How many spans are on their way."""
+        return sum(not span.whole() for span in self.spans)
 
     def at(self, offset: int) -> Span | None:
         """A span that has the byte at *offset*."""
@@ -143,13 +150,15 @@ class Reader:
         return min(starts, default=1 << 62)
 
     def _read_ahead(self, key: str, reads: Reads, length: int) -> None:
-        reads.ahead = False
+        reads.ahead, reads.ahead_of = False, length
         if self._reads.get(key) is not reads:
             return
         at = max((end for end, run in reads.ends if run >= RUN), default=length)
         until = min(at + AHEAD * LARGEST, length)
         while at < until and self._held + LARGEST <= self.limit:
             span = reads.at(at)
+            if span is None and reads.arriving() >= AT_ONCE:
+                return
             if span is None:
                 end = min(_border(at), length, self._next(reads, at))
                 span = self._fetch(key, reads, at, end)
@@ -169,6 +178,8 @@ class Reader:
             if not span.whole():
                 self._remove(reads, span)
                 span.fail(ShortShare(key))
+            elif reads.ahead_of is not None:
+                self._read_ahead(key, reads, reads.ahead_of)
 
         pouring = self.store.pour(key, span.start, span.size, span.take)
         pouring.addCallback(ended).addErrback(failed)

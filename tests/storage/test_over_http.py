@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from random import Random
 from typing import Any
 
@@ -24,8 +25,11 @@ from lae_storage.s3.interface import (
     Denied,
     Unavailable,
     Unclear,
+    Withdrawn,
 )
 from lae_storage.s3.over_http import ATTEMPTS, BucketPlace, HttpStore
+from lae_storage.server.spool import Spool
+from lae_storage.server.stretch import Stretch
 
 KEYS = Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))
 Script = Callable[[Any], Any]
@@ -73,6 +77,33 @@ def cut(request: Any) -> int:
     request.write(b"only this")
     request.channel.loseConnection()
     return NOT_DONE_YET
+
+
+def ranged(data: bytes, most: int | None = None) -> Script:
+    """Answers the range that is asked for; of *most* bytes, then the connection ends."""
+
+    def step(request: Any) -> int:
+        asked = request.getHeader("range").removeprefix("bytes=").split("-")
+        start, last = int(asked[0]), min(int(asked[1]), len(data) - 1)
+        request.setResponseCode(206)
+        request.setHeader("content-range", f"bytes {start}-{last}/{len(data)}")
+        request.setHeader("content-length", str(last - start + 1))
+        stop = last + 1 if most is None else start + most
+        request.write(data[start:stop])
+        if most is None:
+            request.finish()
+        else:
+            request.channel.loseConnection()
+        return NOT_DONE_YET
+
+    return step
+
+
+def growing(folder: Path, length: int, here: int) -> Stretch:
+    """A body of *length* bytes, of which the first are here."""
+    spool = Spool(length, folder)
+    spool.write(0, b"x" * here)
+    return Stretch(spool, 0, length, held=True)
 
 
 OK = status(200, b"hello", etag='"e"')
@@ -154,7 +185,44 @@ def test_a_large_body_has_the_time_it_takes() -> None:
     """The deadline grows with what is sent."""
     asking = Asking(hang)
     put = asking.store.put("k", Bytes(bytes(16 << 20)), {}, if_absent=True)
-    assert 30 < _silent(asking, put, Unclear) < 60
+    assert 15 < _silent(asking, put, Unclear) < 40
+
+
+def test_a_body_that_grows_has_its_time_too(tmp_path: Path) -> None:
+    """While its bytes are awaited the deadline is later, and yet before the client's."""
+    asking = Asking(hang)
+    body = growing(tmp_path, 16 << 20, 1 << 20)
+    put = asking.store.put("k", body, {}, if_absent=True)
+    assert 35 < _silent(asking, put, Unclear) < 40
+
+
+def test_a_withdrawn_body_ends_the_request(tmp_path: Path) -> None:
+    """It is no loss of unclear fate: nothing was written, and nothing is tried again."""
+    asking = Asking(hang)
+    body = growing(tmp_path, 300_000, 200_000)
+    put = asking.store.put("k", body, {}, if_absent=True)
+    asking.agent.flush()
+    body.withdraw()
+    with pytest.raises(Withdrawn):
+        asking.now(put)
+    assert asking.server.seen == []
+
+
+def test_a_range_that_is_cut_goes_on_where_it_ended() -> None:
+    """Each byte is handed on once, in order, however often the connection is cut."""
+    data = bytes(range(250)) * 4
+    asking = Asking(ranged(data, 290), ranged(data, 1), ranged(data))
+    taken: list[bytes] = []
+    asking.now(asking.store.pour("k", 10, 900, taken.append))
+    assert b"".join(taken) == data[10:910]
+
+
+def test_a_range_beyond_the_end_is_empty() -> None:
+    """416 is no error of a range that begins where the object ends."""
+    asking = Asking(error(416, "InvalidRange"))
+    taken: list[bytes] = []
+    asking.now(asking.store.pour("k", 10, 900, taken.append))
+    assert taken == []
 
 
 @pytest.mark.parametrize("trouble", [error(500, "InternalError"), hang])
