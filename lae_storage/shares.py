@@ -15,6 +15,7 @@ from twisted.web.iweb import IAgent
 from lae_protocol.aws.credentials import InstanceProfileCredentials
 from lae_protocol.aws.metadata import MetadataService
 from lae_protocol.host_messages import Desired, StoragePlace
+from lae_protocol.process.crowd import CrowdLimits
 from lae_storage.agent.reporting import Usage
 from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.allowance import Allowance
@@ -65,12 +66,14 @@ async def open_shares(
     folder: Path,
     *,
     expire_days: int | None = None,
+    crowd: CrowdLimits | None = None,
 ) -> S3Shares:
     """Open the bucket: check its layout, take its epoch, read its index.
 
     *folder* gets one for unfinished uploads, which is cleared; what no lease held for
-    *expire_days* is collected, with None nothing.  Raises what S3 refuses
-    (:class:`~lae_storage.s3.interface.StoreError`); trying again is safe.
+    *expire_days* is collected, with None nothing; *crowd* is of its port.  Raises
+    what S3 refuses (:class:`~lae_storage.s3.interface.StoreError`); trying again is
+    safe.
     """
     credentials = InstanceProfileCredentials(reactor, metadata)
     where = BucketPlace(place.bucket, place.region, place.endpoint)
@@ -78,4 +81,12 @@ async def open_shares(
     bucket = await open_bucket(store, reactor)
     allowance = Allowance(place.quota)
     uploads = folder / "uploads"
-    return S3Shares(Backing(bucket, uploads, allowance, expire_days=expire_days))
+    return S3Shares(
+        Backing(
+            bucket,
+            uploads,
+            allowance,
+            expire_days=expire_days,
+            crowd=crowd or CrowdLimits(),
+        )
+    )
