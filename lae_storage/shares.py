@@ -5,6 +5,7 @@ What the host asks of it stands in :class:`lae_storage.host.Shares`.
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,14 @@ from twisted.web.iweb import IAgent
 
 from lae_protocol.aws.credentials import InstanceProfileCredentials
 from lae_protocol.aws.metadata import MetadataService
-from lae_protocol.host_messages import Desired, StoragePlace
+from lae_protocol.host_messages import DayCounts, Desired, StoragePlace
+from lae_protocol.messages import Requests
 from lae_protocol.process.crowd import CrowdLimits
 from lae_storage.agent.reporting import Usage
 from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
+from lae_storage.server.meter import DAY, Meter
 from lae_storage.server.plug import Backing, S3Client, client_class
 
 
@@ -36,16 +39,16 @@ class S3Shares:
 
     def usage(self) -> Usage:
         """What the shares take now; asks nobody."""
-        index = self.backing.bucket.index
+        index, meter = self.backing.bucket.index, self.backing.bucket.meter
         count = index.shares + sum(1 for _ in index.slots())
-        today = self.backing.bucket.meter.today()
+        # Before it is known what others counted, half a day would pass for the whole.
+        told = (meter.day(), meter.day() - DAY) if meter.opened else ()
         return Usage(
             index.stored,
             count,
             index.advisories,
-            today.received,
-            today.sent,
-            today.requests.total(),
+            meter.noncurrent,
+            tuple(_counts_of(meter, day) for day in told),
         )
 
     def obey(self, desired: Desired) -> None:
@@ -56,6 +59,12 @@ class S3Shares:
     def close(self) -> Deferred[None]:
         """What was acknowledged is in S3 already."""
         return succeed(None)
+
+
+def _counts_of(meter: Meter, day: date) -> DayCounts:
+    counts = meter.of(day)
+    requests = tuple(Requests(*one) for one in sorted(counts.requests.items()))
+    return DayCounts(day, counts.received, counts.sent, requests)
 
 
 async def open_shares(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,14 @@ def test_usage_and_what_is_desired(serving: Any, tmp_path: Path) -> None:
     serving.change(b"m" * 16, b"y" * 10)
     usage = shares.usage()
     assert usage.share_count == 2
-    assert (usage.received_today, usage.sent_today) == (110, 0)
-    assert usage.requests_today >= 2
+    today, yesterday = usage.days
+    assert (today.day, yesterday.day) == (date(1970, 1, 1), date(1969, 12, 31))
+    assert (today.received, today.sent, yesterday.received) == (110, 0, 0)
+    assert {r.kind: r.count for r in today.requests}["put"] >= 2
+    assert usage.noncurrent_bytes is None
+    bucket.meter.noncurrent, bucket.meter.opened = 70, False
+    # Half of a day is not told for the whole.
+    assert (shares.usage().noncurrent_bytes, shares.usage().days) == (70, ())
     stored = [len(o.data) for k, o in serving.store.objects.items() if k[:2] != "s4"]
     assert usage.used_bytes == sum(stored)
     shares.obey(Desired("serving", 500))
