@@ -49,10 +49,14 @@ class S3Shares:
             index.advisories,
             meter.noncurrent,
             tuple(_counts_of(meter, day) for day in told),
+            self.backing.bucket.pace.slowed,
         )
 
     def obey(self, desired: Desired) -> None:
-        """Take the quota, and be read-only unless all is well."""
+        """Take quota and traffic, and be read-only unless all is well."""
+        pace = self.backing.bucket.pace
+        pace.traffic = desired.traffic
+        pace.look()
         self.backing.allowance.quota = desired.quota
         self.backing.allowance.suspended = desired.state != "serving"
 

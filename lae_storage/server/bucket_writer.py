@@ -35,6 +35,7 @@ class BucketWriter:
     closed_as: Callable[[BucketWriter, int | None], None]
     _closing: Outcome[None] | None = None
     _over: bool = False
+    _unanswered: int = 0
     _timeout: IDelayedCall = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -74,11 +75,19 @@ class BucketWriter:
             length = self.spool.length
             raise DataTooLargeError(length, offset, len(data)) from None
         self.upload.bucket.meter.now().received += len(data)
+        self._unanswered += len(data)
         self.upload.advance()
 
     async def go_on(self) -> None:
-        """Wait while S3 is far behind; raises what makes sending fail."""
+        """Wait while S3 is far behind, or it is too early for so many bytes; raises what
+        makes sending fail.
+        """
         await self.upload.keep_up()
+        size, self._unanswered = self._unanswered, 0
+        pace = self.upload.bucket.pace
+        if pace.slowed:
+            # The answer waits, not the bytes: a client may close right behind them.
+            await pace.from_clients.wait(size)
 
     async def close(self) -> None:
         """Store the share; when this is done it is in S3, and others see it.

@@ -5,7 +5,8 @@
 2. Each day, delete the chunks that no slot names.
 3. Each day, an hour after the start at first, collect what no lease holds any more.
 Beside these, every ten minutes and at the end, keep what was counted; and each day,
-some minutes after the start at first, find out what noncurrent versions take.
+some minutes after the start at first, find out what noncurrent versions take; and every
+ten seconds look whether the month's traffic is used up.
 
 Nothing here is in a hurry, and all of it ends with the node.
 """
@@ -27,6 +28,7 @@ from lae_storage.server.expiry import DAY, OFFICE, Expiry
 from lae_storage.server.fence import SETTLED, Superseded
 from lae_storage.server.index import read_again
 from lae_storage.server.orphans import sweep_orphans
+from lae_storage.server.pace import LOOK
 from lae_storage.server.share_leases import ShareLeases
 from lae_storage.server.slots import Slots
 from lae_storage.server.weighing import noncurrent_bytes
@@ -54,7 +56,7 @@ class Housekeeping:
         """Begin."""
         self._running = [
             Deferred.fromCoroutine(work()).addErrback(_ended)
-            for work in (self._run, self._count, self._weigh)
+            for work in (self._run, self._count, self._weigh, self._watch_traffic)
         ]
 
     def stop(self) -> Deferred[None]:
@@ -94,6 +96,11 @@ class Housekeeping:
         while True:
             await deferLater(bucket.fence.reactor, COUNTED)
             await self._until_done(self._keep_counts)
+
+    async def _watch_traffic(self) -> None:
+        while True:
+            self.bucket.pace.look()
+            await deferLater(self.bucket.fence.reactor, LOOK)
 
     async def _weigh(self) -> None:
         reactor = self.bucket.fence.reactor

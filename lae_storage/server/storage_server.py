@@ -233,6 +233,9 @@ class S3StorageServer(StorageServer):
     ) -> bytes:
         """A range of a share of *length* bytes, cut at its end."""
         began = self._clock.seconds()
+        if self._bucket.pace.slowed:
+            left = max(0, min(size, length - offset))
+            await self._bucket.pace.to_clients.wait(left)
         key = keys.immutable_key(name.storage_index, name.share_number)
         data = await self._reader.read(key, length, offset, size)
         self._bucket.meter.now().sent += len(data)
@@ -330,8 +333,11 @@ class S3StorageServer(StorageServer):
             storage_index, operation, self._check_growth
         )
         counts = self._bucket.meter.now()
-        counts.sent += _bytes_of(outcome.data)
-        counts.received += written_by(test_and_write_vectors)
+        sent, received = _bytes_of(outcome.data), written_by(test_and_write_vectors)
+        counts.sent += sent
+        counts.received += received
+        if self._bucket.pace.slowed:
+            await self._bucket.pace.slot(sent, received)
         self._timed("writev", began)
         return outcome.passed, outcome.data
 
@@ -350,7 +356,10 @@ class S3StorageServer(StorageServer):
         began = self._clock.seconds()
         self.count("readv")
         data = await self._slots.read(storage_index, shares, readv)
-        self._bucket.meter.now().sent += _bytes_of(data)
+        sent = _bytes_of(data)
+        self._bucket.meter.now().sent += sent
+        if self._bucket.pace.slowed:
+            await self._bucket.pace.slot(sent, 0)
         self._timed("readv", began)
         return data
 
