@@ -134,6 +134,10 @@ class S3StorageServer(StorageServer):
     def _timed(self, category: str, since: float) -> None:
         self.add_latency(category, self._clock.seconds() - since)
 
+    def _done(self, category: str, since: float) -> None:
+        self.count(category)
+        self._timed(category, since)
+
     # -- immutable shares ------------------------------------------------------
 
     @answering
@@ -191,7 +195,7 @@ class S3StorageServer(StorageServer):
                 self._stored(name, spool, lease)
             self.bucket_writer_closed(writer, stored or 0)
 
-        writer = BucketWriter(name, spool, upload, self._clock, closed)
+        writer = BucketWriter(name, spool, upload, self._clock, closed, self._done)
         self._bucket_writers[name] = writer
         return writer
 
@@ -214,11 +218,13 @@ class S3StorageServer(StorageServer):
     def get_buckets(self, storage_index: bytes) -> dict[int, BucketReader]:
         """Readers of all shares; asks nobody."""
         self.fence.check()
-        self.count("get")
-        return {
+        began = self._clock.seconds()
+        readers = {
             number: BucketReader(self, ShareName(storage_index, number), length)
             for number, length in self.index.immutable(storage_index).items()
         }
+        self._done("get", began)
+        return readers
 
     def want_immutable(
         self, name: ShareName, length: int, offset: int, size: int
@@ -234,13 +240,11 @@ class S3StorageServer(StorageServer):
         """A range of a share of *length* bytes, cut at its end."""
         began = self._clock.seconds()
         if self._bucket.pace.slowed:
-            left = max(0, min(size, length - offset))
-            await self._bucket.pace.to_clients.wait(left)
+            await self._bucket.pace.to_clients.wait(max(0, min(size, length - offset)))
         key = keys.immutable_key(name.storage_index, name.share_number)
         data = await self._reader.read(key, length, offset, size)
         self._bucket.meter.now().sent += len(data)
-        self._timed("read", began)
-        self.count("read")
+        self._done("read", began)
         return data
 
     def get_shares(self, storage_index: bytes) -> Iterator[tuple[int, str]]:
@@ -360,7 +364,7 @@ class S3StorageServer(StorageServer):
         self._bucket.meter.now().sent += sent
         if self._bucket.pace.slowed:
             await self._bucket.pace.slot(sent, 0)
-        self._timed("readv", began)
+        self._done("readv", began)
         return data
 
     @answering
