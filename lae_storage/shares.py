@@ -22,7 +22,7 @@ from lae_storage.agent.reporting import Usage
 from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
-from lae_storage.server.meter import DAY, Meter
+from lae_storage.server.meter import Meter
 from lae_storage.server.plug import Backing, S3Client, client_class
 
 
@@ -41,14 +41,12 @@ class S3Shares:
         """What the shares take now; asks nobody."""
         index, meter = self.backing.bucket.index, self.backing.bucket.meter
         count = index.shares + sum(1 for _ in index.slots())
-        # Before it is known what others counted, half a day would pass for the whole.
-        told = (meter.day(), meter.day() - DAY) if meter.opened else ()
         return Usage(
             index.stored,
             count,
             index.advisories,
             meter.noncurrent,
-            tuple(_counts_of(meter, day) for day in told),
+            tuple(_counts_of(meter, day) for day in meter.told()),
             self.backing.bucket.pace.slowed,
         )
 

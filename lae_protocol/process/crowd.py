@@ -29,12 +29,13 @@ KNOWN_FOR = 24 * 3600.0
 @define(frozen=True)
 class CrowdLimits:
     """Of one port.  Connections at the same time, *most* in all and *per_address*
-    from one; of these *strangers* and *strangers_per_address* that have not been
-    admitted.
+    from one.  A stranger has *patience* seconds, and may bring *unproved* bytes.
 
-    A stranger has *patience* seconds, and may bring *unproved* bytes.  From an address
-    from which nobody was admitted lately at most *burst* connections come at once and
-    *rate* a second on average: each may cost a TLS handshake.
+    From addresses from which nobody was admitted lately there are at most *strangers*
+    together and *strangers_per_address* each that are not admitted yet, and from each
+    at most *burst* connections come at once and *rate* a second on average: each may
+    cost a TLS handshake.  (An office behind one address may well open hundreds at once;
+    where somebody belongs, the first two limits are enough.)
     """
 
     most: int = 2000
@@ -96,28 +97,43 @@ class Crowd(Generic[G]):
 
     def judge(self, address: str, now: float) -> Refuse | Take[G]:
         """May one more come from *address*?"""
-        limits = self.limits
-        if not self._in_time(address, now):
+        limits, known = self.limits, self._is_known(address, now)
+        if not known and not self._in_time(address, now):
             return Refuse("too many connections in a short time from one address")
         theirs = self._strangers.get(address, {})
-        if (
-            self._count[address] >= limits.per_address
-            or len(theirs) >= limits.strangers_per_address
+        if self._count[address] >= limits.per_address or (
+            not known and len(theirs) >= limits.strangers_per_address
         ):
             if not theirs:
                 return Refuse("too many connections from one address")
             return Take(next(iter(theirs)))
-        if len(self._all) >= limits.most or self._unproved >= limits.strangers:
-            if not self._unproved:
-                return Refuse("too many connections")
-            largest = max(self._strangers.values(), key=len)
-            return Take(next(iter(largest)))
-        return Take()
+        if len(self._all) >= limits.most and not self._unproved:
+            return Refuse("too many connections")
+        crowds = self._too_many(now, known=known)
+        if not crowds:
+            return Take()
+        largest = max(crowds, key=len)
+        return Take(next(iter(largest)))
+
+    def _too_many(self, now: float, *, known: bool) -> list[dict[G, None]]:
+        """The crowds of strangers of which the largest must give a place, if any."""
+        limits = self.limits
+        if len(self._all) >= limits.most:
+            return list(self._strangers.values())
+        if known or self._unproved < limits.strangers:
+            return []
+        crowds = [
+            crowd
+            for at, crowd in self._strangers.items()
+            if not self._is_known(at, now)
+        ]
+        return crowds if sum(map(len, crowds)) >= limits.strangers else []
+
+    def _is_known(self, address: str, now: float) -> bool:
+        last = self._known.get(address)
+        return last is not None and now - last < KNOWN_FOR
 
     def _in_time(self, address: str, now: float) -> bool:
-        known = self._known.get(address)
-        if known is not None and now - known < KNOWN_FOR:
-            return True
         limits = self.limits
         pace = self._pace.pop(address, None)
         if pace is None:

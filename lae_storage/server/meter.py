@@ -116,6 +116,18 @@ class Meter:
         """This day until now."""
         return self.of(self.day())
 
+    def told(self) -> tuple[date, ...]:
+        """The days to tell of: this one, and the one before if anything was counted.
+
+        Until it is known what others counted there is none: a part of a day would pass
+        for the whole.
+        """
+        today = self.day()
+        if not self.opened:
+            return ()
+        counted = today - DAY in self._before or today - DAY in self._days
+        return (today, today - DAY) if counted else (today,)
+
     def sent_this_month(self) -> int:
         """Bytes to clients in this calendar month, in UTC, until now."""
         first = self.day().replace(day=1)

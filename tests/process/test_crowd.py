@@ -40,10 +40,11 @@ def test_no_limit_is_ever_passed(steps: list[tuple[str, str, float]]) -> None:
     """
     crowd: Crowd[int] = Crowd(LIMITS)
     here: dict[int, tuple[str, bool]] = {}
+    known: set[str] = set()
     now, number = 0.0, 0
 
-    def strangers(address: str | None = None) -> int:
-        return sum(stranger and address in (None, at) for at, stranger in here.values())
+    def strangers(addresses: set[str]) -> int:
+        return sum(stranger and at in addresses for at, stranger in here.values())
 
     for what, address, pause in steps:
         now += pause
@@ -60,14 +61,16 @@ def test_no_limit_is_ever_passed(steps: list[tuple[str, str, float]]) -> None:
             here[number] = (address, True)
         elif theirs and what == "admitted":
             crowd.admitted(theirs[0], now)
+            known.add(address)
             here[theirs[0]] = (address, False)
         elif theirs:
             crowd.left(theirs[0])
             del here[theirs[0]]
         assert len(crowd) == len(here) <= LIMITS.most
-        assert crowd.strangers == strangers() <= LIMITS.strangers
+        assert crowd.strangers == strangers(set("abc"))
+        assert strangers(set("abc") - known) <= LIMITS.strangers
         for at in "abc":
-            assert strangers(at) <= LIMITS.strangers_per_address
+            assert at in known or strangers({at}) <= LIMITS.strangers_per_address
             assert sum(a == at for a, _ in here.values()) <= LIMITS.per_address
     for guest in here:
         crowd.left(guest)
@@ -90,6 +93,20 @@ def test_the_largest_crowd_makes_room() -> None:
     _fill(crowd, "b", "b1", "b2", "b3")
     assert crowd.judge("c", 0) == Take("b1")
     assert crowd.judge("b", 0) == Take("b1")
+
+
+def test_an_office_may_come_all_at_once() -> None:
+    """Where somebody belongs, as many strangers may come as connections are allowed from
+    one address; they take no stranger's place elsewhere.
+    """
+    crowd: Crowd[str] = Crowd(LIMITS)
+    _fill(crowd, "a", "a1")
+    crowd.admitted("a1", 0)
+    for name in ("a2", "a3", "a4"):
+        assert crowd.judge("a", 0) == Take()
+        _fill(crowd, "a", name)
+    assert crowd.judge("a", 0) == Take("a2")
+    assert crowd.judge("b", 0) == Take()
 
 
 def test_the_admitted_are_not_driven_out() -> None:
