@@ -74,6 +74,9 @@ class HostSettings:
     aws_region: str
     s3_endpoint: str | None
     log_format: Literal["json", "text"]
+    expire_leases_after_days: int | None = None
+    connections: int = 2000
+    connections_per_address: int = 1000
 
 
 def user_data(settings: HostSettings, bootstrap: Secret, launch: Launch) -> Secret:
@@ -111,6 +114,20 @@ def node_yaml(settings: HostSettings) -> str:
             "aws_region": settings.aws_region,
             "s3_endpoint": settings.s3_endpoint,
             "log_format": settings.log_format,
+            # An image of an earlier release knows these not, and refuses them.
+            **{
+                name: value
+                for name, value, usual in (
+                    (
+                        "expire_leases_after_days",
+                        settings.expire_leases_after_days,
+                        None,
+                    ),
+                    ("connections", settings.connections, 2000),
+                    ("connections_per_address", settings.connections_per_address, 1000),
+                )
+                if value != usual
+            },
         },
         sort_keys=False,
     )
