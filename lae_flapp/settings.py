@@ -163,15 +163,21 @@ class HostProgram:
 
 @define(frozen=True)
 class NodePolicy:
-    """What hosts that are launched from now on hold to; see
-    :class:`lae_storage.settings.NodeSettings`, which reads it there.
+    """What hosts that are launched from now on hold to.
+
+    None leaves it to the node; :class:`lae_storage.settings.NodeSettings` says what
+    each means and what it is then.
     """
 
     expire_leases_after_days: int | None = field(
         default=None, validator=validators.optional(validators.ge(7))
     )
-    connections: int = field(default=2000, validator=validators.ge(10))
-    connections_per_address: int = field(default=1000, validator=validators.ge(10))
+    connections: int | None = field(
+        default=None, validator=validators.optional(validators.ge(10))
+    )
+    connections_per_address: int | None = field(
+        default=None, validator=validators.optional(validators.ge(10))
+    )
 
 
 @define(frozen=True)
