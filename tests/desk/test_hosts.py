@@ -478,6 +478,28 @@ def test_unsigned_document_is_still_compared(ours, key) -> None:
 # Reports.
 
 
+def test_a_host_of_an_earlier_release(ours, key) -> None:
+    """A host that speaks the version before is told so, and nothing is kept of what it
+    says; a report that the journal has from that time is read all the same.
+    """
+    furl = ours.claim(claim_of(key)).host_furl
+    name = Secret(furl.reveal().rsplit("/", 1)[1])
+    facet = HostFacet(ours.desk, name)
+    old = (
+        b'{"phase":"serving","at":"2026-11-23T00:00:00+00:00","used_bytes":5,'
+        b'"share_count":1,"advisories":0,"problem":null}'
+    )
+    told = answer(facet.remote_report(VERSION - 1, b"rq1", old))
+    assert wire.decode(ReportAnswer, told).code == "version"
+    assert ours.host().report is None
+    ours.write(hosts.reported, SU, ONE, old.decode())
+    seen = ours.read(usage_of, SU, 31)
+    assert (seen.stored, seen.noncurrent, seen.days) == (5, None, ())
+    ours.clock.advance(60)
+    assert ours.report(furl, "serving").state == "serving"
+    assert ours.read(usage_of, SU, 31).noncurrent == 6
+
+
 def test_way_to_ready(ours, key) -> None:
     """The self-test is told once, and "ready" kills the bootstrap furl."""
     furl = ours.claim(claim_of(key)).host_furl
