@@ -32,6 +32,8 @@ LIMITS = CrowdLimits(
     strangers_per_address=1000,
     burst=4000,
     rate=100,
+    burst_of_all=4000,
+    rate_of_all=400,
 )
 
 

@@ -33,9 +33,10 @@ class CrowdLimits:
 
     From addresses from which nobody was admitted lately there are at most *strangers*
     together and *strangers_per_address* each that are not admitted yet, and from each
-    at most *burst* connections come at once and *rate* a second on average: each may
-    cost a TLS handshake.  (An office behind one address may well open hundreds at once;
-    where somebody belongs, the first two limits are enough.)
+    at most *burst* connections come at once and *rate* a second on average, and from
+    all of them together *burst_of_all* and *rate_of_all*: each may cost a TLS
+    handshake, a millisecond.  (An office behind one address may well open hundreds at
+    once; where somebody belongs, the first two limits are enough.)
     """
 
     most: int = 2000
@@ -46,6 +47,8 @@ class CrowdLimits:
     unproved: int = 64 * 1024
     burst: float = 200.0
     rate: float = 20.0
+    burst_of_all: float = 1000.0
+    rate_of_all: float = 200.0
 
 
 @define(frozen=True)
@@ -85,6 +88,7 @@ class Crowd(Generic[G]):
     _count: Counter[str] = field(factory=Counter)
     _known: OrderedDict[str, float] = field(factory=OrderedDict)
     _pace: OrderedDict[str, TokenBucket] = field(factory=OrderedDict)
+    _everybody: TokenBucket | None = None
     _unproved: int = 0
 
     def __len__(self) -> int:
@@ -99,7 +103,7 @@ class Crowd(Generic[G]):
         """May one more come from *address*?"""
         limits, known = self.limits, self._is_known(address, now)
         if not known and not self._in_time(address, now):
-            return Refuse("too many connections in a short time from one address")
+            return Refuse("too many connections in a short time")
         theirs = self._strangers.get(address, {})
         if self._count[address] >= limits.per_address or (
             not known and len(theirs) >= limits.strangers_per_address
@@ -141,7 +145,10 @@ class Crowd(Generic[G]):
         self._pace[address] = pace
         while len(self._pace) > REMEMBERED:
             self._pace.popitem(last=False)
-        return pace.take(1, now)
+        if self._everybody is None:
+            burst, rate = limits.burst_of_all, limits.rate_of_all
+            self._everybody = TokenBucket.full(rate, burst, now)
+        return pace.take(1, now) and self._everybody.take(1, now)
 
     def arrived(self, guest: G, address: str) -> None:
         """It is here, a stranger."""

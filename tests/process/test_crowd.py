@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -137,6 +138,20 @@ def test_a_flood_from_one_address() -> None:
     later = 1 + KNOWN_FOR
     verdicts = [crowd.judge("a", later) for _ in range(7)]
     assert isinstance(verdicts[-1], Refuse)
+
+
+def test_a_flood_from_everywhere() -> None:
+    """Many addresses together are held to a rate, too, and where somebody belongs that
+    is not felt.
+    """
+    limits = evolve(LIMITS, burst_of_all=10, rate_of_all=2)
+    crowd: Crowd[str] = Crowd(limits)
+    _fill(crowd, "a", "a1")
+    crowd.admitted("a1", 0)
+    verdicts = [crowd.judge(f"from {n}", 0) for n in range(12)]
+    assert [isinstance(v, Refuse) for v in verdicts] == [False] * 10 + [True] * 2
+    assert crowd.judge("a", 0) == Take()
+    assert crowd.judge("another", 1) == Take()
 
 
 def test_neighbourhoods() -> None:
