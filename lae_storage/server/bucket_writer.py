@@ -83,8 +83,9 @@ class BucketWriter:
         self.upload.advance()
 
     async def go_on(self) -> None:
-        """Wait while S3 is far behind, or it is too early for so many bytes; raises what
-        makes sending fail.
+        """Wait while S3 is far behind, or it is too early for so many bytes.
+
+        Raises what makes sending fail.
         """
         await self.upload.keep_up()
         size, self._unanswered = self._unanswered, 0

@@ -8,7 +8,7 @@ What needs no request of the bucket (version, readers, room) answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from lae_storage.server.leasing import Leasing
 from lae_storage.server.limits import Limits, clear_cache
 from lae_storage.server.reading import Reader
 from lae_storage.server.share_leases import FIRST, ByShare, ShareLeases
-from lae_storage.server.slot import Operation, Vectors, written_by
+from lae_storage.server.slot import Operation, Vectors, read_by, written_by
 from lae_storage.server.slots import Slots
 from lae_storage.server.spool import Spool
 from lae_storage.server.upload import Upload
@@ -337,7 +337,7 @@ class S3StorageServer(StorageServer):
             storage_index, operation, self._check_growth
         )
         counts = self._bucket.meter.now()
-        sent, received = _bytes_of(outcome.data), written_by(test_and_write_vectors)
+        sent, received = read_by(outcome.data), written_by(test_and_write_vectors)
         counts.sent += sent
         counts.received += received
         if self._bucket.pace.slowed:
@@ -360,7 +360,7 @@ class S3StorageServer(StorageServer):
         began = self._clock.seconds()
         self.count("readv")
         data = await self._slots.read(storage_index, shares, readv)
-        sent = _bytes_of(data)
+        sent = read_by(data)
         self._bucket.meter.now().sent += sent
         if self._bucket.pace.slowed:
             await self._bucket.pace.slot(sent, 0)
@@ -401,7 +401,3 @@ class S3StorageServer(StorageServer):
         if number in self.index.immutable(storage_index):
             return True
         return number in (await self._slots.current(storage_index)).shares
-
-
-def _bytes_of(data: Mapping[int, Iterable[bytes]]) -> int:
-    return sum(len(piece) for pieces in data.values() for piece in pieces)

@@ -139,13 +139,14 @@ def test_both_protocols_wait(slowed: Any, tmp_path: Path) -> None:
     assert not reading.called
     slowed.retries.advance(2.1)
     assert reading.called
+    slowed.server._bucket.pace.to_clients.turn(MB)
     edge = Edge(slowed, tmp_path)
     asking = edge.begin("GET", f"{PATH}/0", b"", [])
     assert asking.value() == b""
     assert edge.ask("GET", "/storage/v1/version")[0] == 200
-    # Eight pieces of a megabyte, one after the other.
-    for _ in range(9):
-        slowed.retries.advance(1.1)
+    # Piece by piece, one after the other.
+    for _ in range(100):
+        slowed.retries.advance(0.2)
     assert len(asking.value()) > 8 * MB
 
 
