@@ -226,5 +226,8 @@ class CellUserData:
             aws_region=self.aws.region,
             s3_endpoint=self.cell.s3_endpoint,
             log_format="json",
+            expire_leases_after_days=self.cell.node.expire_leases_after_days,
+            connections=self.cell.node.connections,
+            connections_per_address=self.cell.node.connections_per_address,
         )
         return user_data(host, Secret(bootstrap.reveal()), launch)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
-from attrs import define
+from attrs import define, field, validators
 
 from lae_protocol.address import AddressRefused, parse_address
 from lae_protocol.process.log import LogFormat
@@ -162,6 +162,25 @@ class HostProgram:
 
 
 @define(frozen=True)
+class NodePolicy:
+    """What hosts that are launched from now on hold to.
+
+    None leaves it to the node; :class:`lae_storage.settings.NodeSettings` says what
+    each means and what it is then.
+    """
+
+    expire_leases_after_days: int | None = field(
+        default=None, validator=validators.optional(validators.ge(7))
+    )
+    connections: int | None = field(
+        default=None, validator=validators.optional(validators.ge(10))
+    )
+    connections_per_address: int | None = field(
+        default=None, validator=validators.optional(validators.ge(10))
+    )
+
+
+@define(frozen=True)
 class CellSettings:
     """Where hosts are built.
 
@@ -191,6 +210,7 @@ class CellSettings:
     quotas: QuotaSettings = QuotaSettings()  # noqa: RUF009  (frozen)
     metadata_url: str = "http://169.254.169.254"
     identity_certificates: tuple[Path, ...] = ()
+    node: NodePolicy = NodePolicy()  # noqa: RUF009  (frozen)
 
 
 @define(frozen=True)

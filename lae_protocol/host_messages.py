@@ -6,16 +6,16 @@ host is replaced, but for the announcement's sequence number.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from attrs import define
 
-from lae_protocol.messages import Refused
+from lae_protocol.messages import Refused, Requests
 from lae_protocol.secret import Secret
 
 #: The version of all messages of this module.
-VERSION = 1
+VERSION = 2
 
 
 @define(frozen=True)
@@ -101,10 +101,24 @@ class Claimed:
 
 
 @define(frozen=True)
+class DayCounts:
+    """What was counted on a day (UTC) until now: bytes from and to clients, operations
+    of the bucket by kind.  A day that is told again is told whole.
+    """
+
+    day: date
+    received: int
+    sent: int
+    requests: tuple[Requests, ...]
+
+
+@define(frozen=True)
 class Report:
     """A host says how it is.  *phase* grows; ``ready`` means the self-test passed.
 
-    *used_bytes* is what shares take in the bucket; *problem* is a sentence for the
+    *used_bytes* is what shares take in the bucket, *noncurrent_bytes* what versions
+    take that are not current (None: not known); *days* are today and yesterday;
+    *slowed* says that the month's traffic is used up.  *problem* is a sentence for the
     operator, without secrets.
     """
 
@@ -114,14 +128,23 @@ class Report:
     share_count: int
     advisories: int
     problem: str | None
+    # With defaults, since the journal keeps reports that older hosts made.
+    noncurrent_bytes: int | None = None
+    days: tuple[DayCounts, ...] = ()
+    slowed: bool = False
 
 
 @define(frozen=True)
 class Desired:
-    """What the host shall be: serving, read only, or about to be stopped."""
+    """What the host shall be: serving, read only, or about to be stopped.
+
+    *traffic* is the bytes to clients in a calendar month (UTC) beyond which it slows
+    down; None is no limit.
+    """
 
     state: Literal["serving", "suspended", "stopping"]
     quota: int
+    traffic: int | None = None
 
 
 ClaimAnswer = Claimed | Refused

@@ -7,7 +7,7 @@ unit, sizes are bytes.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
 
 from attrs import define, field
@@ -15,7 +15,7 @@ from attrs import define, field
 from lae_protocol.ids import OwnerSecret, SignupId
 
 #: The version of all messages of this module; a peer of another one is refused.
-VERSION = 1
+VERSION = 2
 
 RefusalCode = Literal[
     "version",  # the peer speaks another version of this protocol
@@ -96,6 +96,48 @@ class Progress:
 
 
 @define(frozen=True)
+class Requests:
+    """Operations of a bucket of one kind, as ``put`` or ``list``."""
+
+    kind: str
+    count: int
+
+
+@define(frozen=True)
+class UsageDay:
+    """What a grid did on a day (UTC), and what it held at its end, or now.
+
+    *received* and *sent* are bytes from and to clients, *requests* operations of the
+    bucket by kind; *noncurrent* is None where it is not known.
+    """
+
+    day: date
+    stored: int
+    noncurrent: int | None
+    received: int
+    sent: int
+    requests: tuple[Requests, ...]
+
+
+@define(frozen=True)
+class UsageView:
+    """What a grid holds and did, as its host told at *told_at*.
+
+    *sent_this_month* counts against the plan's traffic; *slowed* says that it is used
+    up.  *days* has the last days that were told of, newest first.
+    """
+
+    told_at: datetime
+    stored: int
+    noncurrent: int | None
+    shares: int
+    advisories: int
+    sent_this_month: int
+    slowed: bool
+    days: tuple[UsageDay, ...]
+
+
+@define(frozen=True)
 class OwnerView:
     """What only the owner sees."""
 
@@ -106,6 +148,7 @@ class OwnerView:
     nickname: str
     checkout_url: str | None = field(repr=False)
     mail_accepted: bool
+    usage: UsageView | None = None
 
 
 @define(frozen=True)
@@ -254,6 +297,7 @@ class SignupDetail:
     plan: Plan
     effects: tuple[EffectRow, ...]
     events: tuple[EventRow, ...]
+    usage: UsageView | None = None
 
 
 @define(frozen=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import datetime
+from datetime import date, datetime
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
@@ -35,6 +35,12 @@ def _moment(text: Any, _: object) -> datetime:
     if moment.tzinfo is None:
         raise ValueError("a time needs its zone")
     return moment
+
+
+def _day(text: Any, _: object) -> date:
+    if not isinstance(text, str):
+        raise TypeError("a day must be text")
+    return date.fromisoformat(text)
 
 
 def _exactly(kind: type) -> Any:
@@ -106,6 +112,8 @@ def converter() -> cattrs.Converter:
     made.register_structure_hook_func(lambda k: _origin(k) is tuple, _sequence(made))
     made.register_structure_hook(datetime, _moment)
     made.register_unstructure_hook(datetime, lambda m: m.isoformat())
+    made.register_structure_hook(date, _day)
+    made.register_unstructure_hook(date, lambda d: d.isoformat())
     made.register_structure_hook(bytes, lambda t, _: base64.b64decode(t, validate=True))
     made.register_unstructure_hook(bytes, lambda b: base64.b64encode(b).decode("ascii"))
     for secret in (Secret, OwnerSecret):

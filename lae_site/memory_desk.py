@@ -36,6 +36,7 @@ from lae_protocol.messages import (
     SignupView,
     StripeEvent,
     Taken,
+    UsageView,
     ViewAnswer,
     Watch,
 )
@@ -91,6 +92,8 @@ class MemoryDesk:
     events_taken: list[StripeEvent] = field(factory=list)
     #: Signups whose payment Stripe knows, and we not yet.
     paid_unseen: set[SignupId] = field(factory=set)
+    #: What every grid's host told last.
+    usage: UsageView | None = None
     _signups: dict[SignupId, _Signup] = field(factory=dict)
     _numbers: int = 0
 
@@ -269,5 +272,6 @@ class MemoryDesk:
             if signup.state == "paying"
             else None,
             mail_accepted="mail-accepted" in happened,
+            usage=self.usage,
         )
         return evolve(view, owner=owner)

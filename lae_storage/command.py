@@ -127,10 +127,11 @@ def usage(place: Place, day: datetime | None) -> None:
     async def work(_: Any, store: IObjectStore) -> bool:
         counts = await counted_on(store, asked)
         click.echo(f"{'day':<20}{asked}")
-        for name in ("received", "sent", "stored"):
-            click.echo(f"{name:<20}{getattr(counts, name)}")
-        for kind, number in sorted(counts.requests.items()):
-            click.echo(f"{'requests: ' + kind:<20}{number}")
+        for name in ("received", "sent", "stored", "noncurrent"):
+            number = getattr(counts, name)
+            click.echo(f"{name:<20}{'not known' if number is None else number}")
+        for kind, times in sorted(counts.requests.items()):
+            click.echo(f"{'requests: ' + kind:<20}{times}")
         return True
 
     place.run(work)

@@ -15,7 +15,7 @@ from importlib import import_module
 from random import Random
 from typing import Any, Protocol
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 from twisted.application.service import MultiService
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import deferLater
@@ -28,6 +28,7 @@ from lae_protocol.furl import Furl
 from lae_protocol.host_messages import Claimed, Desired, StoragePlace
 from lae_protocol.process.call import Facet
 from lae_protocol.process.crash import crash_point, declare
+from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.readiness import notify
 from lae_protocol.process.retry import pause
@@ -79,7 +80,7 @@ class Surroundings:
 
     *open_shares* opens the storage server for a place in S3, with a folder for its
     cache; it is called in the reactor's thread, once upstream is imported.  *give_up*
-    ends the process.
+    ends the process.  *crowd* is of the introducer's port.
     """
 
     reactor: Any
@@ -88,6 +89,7 @@ class Surroundings:
     make_tub: Callable[[], Any]
     open_shares: Callable[[StoragePlace, Volume], Awaitable[Shares]]
     give_up: Callable[[], object]
+    crowd: CrowdLimits = field(factory=CrowdLimits)
 
 
 class Host(MultiService):
@@ -198,7 +200,10 @@ class Host(MultiService):
             self._volume, claimed.identity, self._volume.count_start()
         )
         nodes = await node.build_nodes(
-            self._around.reactor, folders, self._shares.client_class
+            self._around.reactor,
+            folders,
+            self._shares.client_class,
+            self._around.crowd,
         )
         nodes.start(self)
         assert self._reporting is not None

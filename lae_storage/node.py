@@ -20,6 +20,8 @@ from attrs import define
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 
+from lae_protocol.process.crowd import CrowdLimits
+from lae_protocol.process.gate import gate_before
 from lae_storage.announcing import OwnIntroducer
 from lae_storage.folders import Folders
 
@@ -60,9 +62,14 @@ class NotListening(Exception):
     """A port is taken by another process.  Try again when it is gone."""
 
 
-async def build_nodes(reactor: Any, folders: Folders, storage_class: Any) -> Nodes:
-    """Build both; *storage_class* is a subclass of upstream's ``_Client``."""
+async def build_nodes(
+    reactor: Any, folders: Folders, storage_class: Any, crowd: CrowdLimits
+) -> Nodes:
+    """Build both; *storage_class* is a subclass of upstream's ``_Client``, *crowd* is
+    of the introducer's port.
+    """
     introducer = _build_introducer(reactor, folders.introducer)
+    gate_before(reactor, introducer.tub, crowd)
     announcer = introducer.getServiceNamed("introducer")
     storage = await _build_storage(folders.storage, storage_class, announcer)
     service = MultiService()  # type: ignore[no-untyped-call]

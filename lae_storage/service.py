@@ -71,9 +71,16 @@ def _surroundings(reactor: Any, settings: NodeSettings) -> Surroundings:
             place,
             volume.storage,
             expire_days=settings.expire_leases_after_days,
+            crowd=settings.crowd(),
         )
         return opened
 
     return Surroundings(
-        reactor, SystemRandom(), metadata, agent_tub, open_shares, reactor.stop
+        reactor,
+        SystemRandom(),
+        metadata,
+        agent_tub,
+        open_shares,
+        reactor.stop,
+        settings.crowd(),
     )

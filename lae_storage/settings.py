@@ -7,6 +7,7 @@ from typing import Literal
 
 from attrs import define, field, validators
 
+from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.process.settings import SecretSource
 
 
@@ -18,7 +19,8 @@ class NodeSettings:
     ``AWS_EC2_METADATA_SERVICE_ENDPOINT`` overrides it.  *s3_endpoint* is None for AWS
     itself.  *report_seconds* is the pause between two reports.  What no lease held for
     *expire_leases_after_days* is deleted, with None nothing ever; these are to be more
-    than any of the customer's devices may be offline.
+    than any of the customer's devices may be offline.  Each of the two ports takes
+    *connections* at the same time, *connections_per_address* from one address.
     """
 
     process: Literal["node"]
@@ -32,3 +34,9 @@ class NodeSettings:
     expire_leases_after_days: int | None = field(
         default=None, validator=validators.optional(validators.ge(7))
     )
+    connections: int = field(default=2000, validator=validators.ge(10))
+    connections_per_address: int = field(default=1000, validator=validators.ge(10))
+
+    def crowd(self) -> CrowdLimits:
+        """Tell the limits of each port."""
+        return CrowdLimits(self.connections, self.connections_per_address)

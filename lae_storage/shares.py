@@ -5,6 +5,7 @@ What the host asks of it stands in :class:`lae_storage.host.Shares`.
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,14 @@ from twisted.web.iweb import IAgent
 
 from lae_protocol.aws.credentials import InstanceProfileCredentials
 from lae_protocol.aws.metadata import MetadataService
-from lae_protocol.host_messages import Desired, StoragePlace
+from lae_protocol.host_messages import DayCounts, Desired, StoragePlace
+from lae_protocol.messages import Requests
+from lae_protocol.process.crowd import CrowdLimits
 from lae_storage.agent.reporting import Usage
 from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
+from lae_storage.server.meter import Meter
 from lae_storage.server.plug import Backing, S3Client, client_class
 
 
@@ -35,26 +39,34 @@ class S3Shares:
 
     def usage(self) -> Usage:
         """What the shares take now; asks nobody."""
-        index = self.backing.bucket.index
+        index, meter = self.backing.bucket.index, self.backing.bucket.meter
         count = index.shares + sum(1 for _ in index.slots())
-        today = self.backing.bucket.meter.today()
         return Usage(
             index.stored,
             count,
             index.advisories,
-            today.received,
-            today.sent,
-            today.requests.total(),
+            meter.noncurrent,
+            tuple(_counts_of(meter, day) for day in meter.told()),
+            self.backing.bucket.pace.slowed,
         )
 
     def obey(self, desired: Desired) -> None:
-        """Take the quota, and be read-only unless all is well."""
+        """Take quota and traffic, and be read-only unless all is well."""
+        pace = self.backing.bucket.pace
+        pace.traffic = desired.traffic
+        pace.look()
         self.backing.allowance.quota = desired.quota
         self.backing.allowance.suspended = desired.state != "serving"
 
     def close(self) -> Deferred[None]:
         """What was acknowledged is in S3 already."""
         return succeed(None)
+
+
+def _counts_of(meter: Meter, day: date) -> DayCounts:
+    counts = meter.of(day)
+    requests = tuple(Requests(*one) for one in sorted(counts.requests.items()))
+    return DayCounts(day, counts.received, counts.sent, requests)
 
 
 async def open_shares(
@@ -65,12 +77,14 @@ async def open_shares(
     folder: Path,
     *,
     expire_days: int | None = None,
+    crowd: CrowdLimits | None = None,
 ) -> S3Shares:
     """Open the bucket: check its layout, take its epoch, read its index.
 
     *folder* gets one for unfinished uploads, which is cleared; what no lease held for
-    *expire_days* is collected, with None nothing.  Raises what S3 refuses
-    (:class:`~lae_storage.s3.interface.StoreError`); trying again is safe.
+    *expire_days* is collected, with None nothing; *crowd* is of its port.  Raises
+    what S3 refuses (:class:`~lae_storage.s3.interface.StoreError`); trying again is
+    safe.
     """
     credentials = InstanceProfileCredentials(reactor, metadata)
     where = BucketPlace(place.bucket, place.region, place.endpoint)
@@ -78,4 +92,12 @@ async def open_shares(
     bucket = await open_bucket(store, reactor)
     allowance = Allowance(place.quota)
     uploads = folder / "uploads"
-    return S3Shares(Backing(bucket, uploads, allowance, expire_days=expire_days))
+    return S3Shares(
+        Backing(
+            bucket,
+            uploads,
+            allowance,
+            expire_days=expire_days,
+            crowd=crowd or CrowdLimits(),
+        )
+    )

@@ -20,7 +20,15 @@ from zope.interface import implementer
 
 from lae_flapp.facets.claims import is_signed, what_is_wrong
 from lae_flapp.facets.furls import CustomerFurls
-from lae_flapp.journal import bootstraps, events, host_furls, hosts, identities, signups
+from lae_flapp.journal import (
+    bootstraps,
+    events,
+    host_furls,
+    hosts,
+    identities,
+    signups,
+    usage,
+)
 from lae_flapp.journal.bootstraps import Bootstrap
 from lae_flapp.journal.host_furls import HostFurl
 from lae_flapp.journal.hosts import HostRow
@@ -230,7 +238,8 @@ class HostFacet(Referenceable):
             self._desk.nudge(seen[0].signup_id)
         signup, host = seen
         wanted = signup.state in {"paid", "active"} and host.state != "quarantined"
-        return Desired("serving" if wanted else "stopping", signup.agreement.plan.quota)
+        plan = signup.agreement.plan
+        return Desired("serving" if wanted else "stopping", plan.quota, plan.traffic)
 
     def _known(self, tx: ReadTx) -> HostFurl:
         row = host_furls.by_swissnum(tx, self._swissnum)
@@ -255,6 +264,7 @@ class HostFacet(Referenceable):
         row = self._known(tx)
         signup_id, generation = row.signup_id, row.generation
         hosts.reported(tx, signup_id, generation, wire.encode(report).decode())
+        usage.told(tx, signup_id, report)
         host = hosts.get(tx, signup_id, generation)
         if host.state == "claimed" and report.phase in {"self-test-passed", "ready"}:
             host = turns.self_test_passed(tx, signup_id, generation)

@@ -18,19 +18,31 @@ from lae_flapp.facets.hosts import BootstrapFacet, HostDesk, HostFacet
 from lae_flapp.settings import TubSettings
 from lae_protocol.furl import facet_kind
 from lae_protocol.ids import base32
-from lae_protocol.process.crowd import BoundedEndpoint
+from lae_protocol.process.crowd import CrowdLimits
+from lae_protocol.process.gate import gate_before
 from lae_protocol.process.tub import make_tub
 from lae_protocol.secret import Secret
 
-#: Connections at the same time: every customer's host keeps one.
-MOST_CONNECTIONS = 4000
+#: Connections at the same time: every customer's host keeps one, and hosts may stand
+#: behind one address; all of them come back at once when the daemon starts.
+LIMITS = CrowdLimits(
+    most=4000,
+    per_address=4000,
+    strangers=1000,
+    strangers_per_address=1000,
+    burst=4000,
+    rate=100,
+    burst_of_all=4000,
+    rate_of_all=400,
+)
 
 
 def serving_tub(reactor: Any, settings: TubSettings, certificate: Path) -> Any:
     """Make a Tub with its kept certificate, on its kept port; not started yet."""
     tub = make_tub(certificate)
     endpoint = serverFromString(reactor, settings.listen)  # type: ignore[no-untyped-call]
-    tub.listenOn(BoundedEndpoint(reactor, endpoint, MOST_CONNECTIONS))
+    tub.listenOn(endpoint)
+    gate_before(reactor, tub, LIMITS)
     tub.setLocation(settings.location)
     return tub
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
+from lae_flapp.facets.usage_view import usage_of
 from lae_flapp.journal import (
     contacts,
     events,
@@ -78,4 +79,5 @@ def _owners(tx: ReadTx, signup: Signup) -> OwnerView:
         nickname=nickname(signup),
         checkout_url=open_urls[-1] if open_urls else None,
         mail_accepted=any(m.kind == "active" and m.state == "accepted" for m in mails),
+        usage=usage_of(tx, signup_id, most_days=0),
     )

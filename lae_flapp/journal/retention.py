@@ -20,6 +20,7 @@ from lae_flapp.journal.ports import PORTS
 from lae_flapp.journal.sessions import SESSIONS
 from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.journal.usage import USAGE
 from lae_protocol.ids import SignupId
 
 #: How long a registration that nobody paid stays, and what is settled.
@@ -33,6 +34,7 @@ _BELONGING = (
     IDENTITIES,
     BOOTSTRAPS,
     HOST_FURLS,
+    USAGE,
     HOSTS,
     PORTS,
     HOLDINGS,

@@ -21,6 +21,7 @@ from lae_flapp.journal import (
     sessions,
     signups,
     switches,
+    usage,
 )
 from lae_flapp.journal.columns import METADATA
 
@@ -43,6 +44,7 @@ TABLES = (
     outbox.OUTBOX,
     operators.OPERATORS,
     switches.SWITCHES,
+    usage.USAGE,
 )
 
 __all__ = ["METADATA", "TABLES"]

@@ -12,6 +12,7 @@ from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
+from lae_flapp.facets.usage_view import MONTH, usage_of
 from lae_flapp.facets.view import see
 from lae_flapp.journal import (
     effects,
@@ -137,6 +138,7 @@ class OperatorFacet(Referenceable):
                     for e in effects.of(tx, asked.signup_id)
                 ),
                 tuple(map(_row, told)),
+                usage_of(tx, asked.signup_id, MONTH),
             )
 
         return await self._desk.journal.read(detail)

@@ -7,6 +7,7 @@ goes or changes its meaning.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +18,7 @@ from rich.text import Text
 
 from lae_protocol import wire
 from lae_protocol.messages import EventRow, SignupDetail, SignupRow
+from lae_protocol.plan_words import size_in_words
 
 VERSION = 1
 
@@ -121,6 +123,7 @@ def print_detail(detail: SignupDetail) -> None:
         ("instance", row.instance_id or "none"),
         ("registered", moment(row.created_at)),
         ("problem", row.problem or "none"),
+        *_usage(detail),
     ):
         facts.add_row(name, _plain(value))
     console = _console()
@@ -140,6 +143,23 @@ def print_detail(detail: SignupDetail) -> None:
         console.print(table)
         console.print()
     print_events(detail.events)
+
+
+def _usage(detail: SignupDetail) -> Iterator[tuple[str, str]]:
+    """What the grid holds and did, line by line."""
+    usage, plan, size = detail.usage, detail.plan, size_in_words
+    if usage is None:
+        return
+    older = "unknown" if usage.noncurrent is None else size(usage.noncurrent)
+    slowed = "; used up: slowed down" if usage.slowed else ""
+    sent = size(usage.sent_this_month)
+    yield (
+        "stored",
+        f"{size(usage.stored)} of {size(plan.quota)}, older versions {older}",
+    )
+    yield "sent", f"{sent} of {size(plan.traffic)} this month{slowed}"
+    yield "shares", f"{usage.shares}, advisories {usage.advisories}"
+    yield "host told", f"{moment(usage.told_at)} UTC"
 
 
 def print_events(events: tuple[EventRow, ...], *, whole: bool = False) -> None:

@@ -1,109 +1,187 @@
-"""A limit on connections, before anybody has said who they are."""
+"""Who may come and stay, among connections that have not said who they are.  Pure.
+
+A connection is a *stranger* until it has shown what it may ask for; then it is
+*admitted*.  Strangers are few, stay for a short while and bring little; when there are
+too many the one that waited longest makes room for the next.  So a crowd of silent
+connections keeps nobody out who shows at once that they belong here.
+"""
 
 from __future__ import annotations
 
-import resource
-from typing import Any
+from collections import Counter, OrderedDict
+from collections.abc import Hashable
+from ipaddress import IPv6Address, ip_address
+from typing import Generic, TypeVar
 
-from twisted.internet.defer import Deferred
-from twisted.internet.interfaces import (
-    IListeningPort,
-    IProtocolFactory,
-    IReactorFDSet,
-    IStreamServerEndpoint,
-)
-from twisted.internet.protocol import Factory
-from twisted.logger import Logger
-from twisted.python.failure import Failure
-from zope.interface import implementer
+from attrs import define, field
 
-#: Files beside connections: the journal, what we ask of others, threads, logs.
-SPARE = 256
-#: The daemon has two ports; neither's crowd may take the other's files, or the rest.
-PORTS = 2
+from lae_protocol.process.token_bucket import TokenBucket
+
+G = TypeVar("G", bound=Hashable)
+
+#: Addresses that are remembered: those from which somebody was admitted, and those
+#: that came last.
+REMEMBERED = 4096
+#: Seconds for which an address counts as one from which somebody was admitted.
+KNOWN_FOR = 24 * 3600.0
 
 
-def room_for(most: int) -> int:
-    """How many connections a port may take, and leave files for all that is done.
+@define(frozen=True)
+class CrowdLimits:
+    """Of one port.  Connections at the same time, *most* in all and *per_address*
+    from one.  A stranger has *patience* seconds, and may bring *unproved* bytes.
 
-    The usual limit of 1,024 files is raised as far as the system lets us.
-    """
-    wanted = PORTS * most + SPARE
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft == resource.RLIM_INFINITY:
-        return most
-    return min(most, max(1, (soft - SPARE) // PORTS))
-
-
-class _Bounded(Factory):
-    """Lets *inner* build protocols while there are few enough connections.
-
-    They are counted at the reactor.  To wrap each protocol would be simpler, but
-    Foolscap exchanges its protocol for another one when it has negotiated.
+    From addresses from which nobody was admitted lately there are at most *strangers*
+    together and *strangers_per_address* each that are not admitted yet, and from each
+    at most *burst* connections come at once and *rate* a second on average, and from
+    all of them together *burst_of_all* and *rate_of_all*: each may cost a TLS
+    handshake, a millisecond.  (An office behind one address may well open hundreds at
+    once; where somebody belongs, the first two limits are enough.)
     """
 
-    noisy = False
-    _log = Logger()
-
-    def __init__(
-        self, reactor: IReactorFDSet, inner: IProtocolFactory, most: int
-    ) -> None:
-        self._reactor, self._inner, self._most = reactor, inner, most
-        self.port: IListeningPort | None = None
-        self._full = False
-
-    def buildProtocol(self, addr: Any) -> Any:
-        """A protocol, or None: the connection is then closed at once."""
-        readers = self._reactor.getReaders()
-        now = sum(getattr(r, "server", None) is self.port for r in readers)
-        if now >= self._most:
-            if not self._full:
-                self._log.warn("{count} connections: no more are taken", count=now)
-            self._full = True
-            return None
-        self._full = False
-        return self._inner.buildProtocol(addr)
-
-    def doStart(self) -> None:
-        """Start both."""
-        super().doStart()  # type: ignore[no-untyped-call]
-        self._inner.doStart()
-
-    def doStop(self) -> None:
-        """Stop both."""
-        super().doStop()  # type: ignore[no-untyped-call]
-        self._inner.doStop()
+    most: int = 2000
+    per_address: int = 1000
+    strangers: int = 256
+    strangers_per_address: int = 128
+    patience: float = 30.0
+    unproved: int = 64 * 1024
+    burst: float = 200.0
+    rate: float = 20.0
+    burst_of_all: float = 1000.0
+    rate_of_all: float = 200.0
 
 
-@implementer(IStreamServerEndpoint)
-class BoundedEndpoint:
-    """An endpoint that takes at most *most* connections at the same time, fewer where
-    the process may not open so many files.
-    """
+@define(frozen=True)
+class Refuse:
+    """Close it at once; *why* is for the log."""
 
-    def __init__(
-        self, reactor: IReactorFDSet, inner: IStreamServerEndpoint, most: int
-    ) -> None:
-        self._reactor, self._inner, self._most = reactor, inner, most
+    why: str
 
-    def listen(self, factory: IProtocolFactory) -> Deferred[IListeningPort]:
-        """Listen; see :class:`IStreamServerEndpoint`.
 
-        Raises at once where the port cannot be had: a Tub looks at no Deferred, and
-        its process would say that it is ready and hear nobody.
-        """
-        bounded = _Bounded(self._reactor, factory, room_for(self._most))
+@define(frozen=True)
+class Take(Generic[G]):
+    """Let it in, and end *instead* first."""
 
-        def listening(port: IListeningPort) -> IListeningPort:
-            bounded.port = port
-            return port
+    instead: G | None = None
 
-        waiting: Deferred[Any] = self._inner.listen(bounded)
-        if isinstance(waiting.result if waiting.called else None, Failure):
-            failed: list[Failure] = []
-            waiting.addErrback(failed.append)
-            failed[0].raiseException()
-        return waiting.addCallback(listening)
+
+def neighbourhood(host: str) -> str:
+    """What counts as one address: IPv4's own, and IPv6's network of 64 bits."""
+    try:
+        address = ip_address(host.partition("%")[0])
+    except ValueError:
+        return host
+    if isinstance(address, IPv6Address):
+        if address.ipv4_mapped is not None:
+            return str(address.ipv4_mapped)
+        return str(IPv6Address(int(address) >> 64 << 64))
+    return str(address)
+
+
+@define(eq=False)
+class Crowd(Generic[G]):
+    """The connections of one port."""
+
+    limits: CrowdLimits
+    _all: dict[G, str] = field(factory=dict)
+    _strangers: dict[str, dict[G, None]] = field(factory=dict)
+    _count: Counter[str] = field(factory=Counter)
+    _known: OrderedDict[str, float] = field(factory=OrderedDict)
+    _pace: OrderedDict[str, TokenBucket] = field(factory=OrderedDict)
+    _everybody: TokenBucket | None = None
+    _unproved: int = 0
+
+    def __len__(self) -> int:
+        return len(self._all)
+
+    @property
+    def strangers(self) -> int:
+        """How many have not been admitted."""
+        return self._unproved
+
+    def judge(self, address: str, now: float) -> Refuse | Take[G]:
+        """May one more come from *address*?"""
+        limits, known = self.limits, self._is_known(address, now)
+        if not known and not self._in_time(address, now):
+            return Refuse("too many connections in a short time")
+        theirs = self._strangers.get(address, {})
+        if self._count[address] >= limits.per_address or (
+            not known and len(theirs) >= limits.strangers_per_address
+        ):
+            if not theirs:
+                return Refuse("too many connections from one address")
+            return Take(next(iter(theirs)))
+        if len(self._all) >= limits.most and not self._unproved:
+            return Refuse("too many connections")
+        crowds = self._too_many(now, known=known)
+        if not crowds:
+            return Take()
+        largest = max(crowds, key=len)
+        return Take(next(iter(largest)))
+
+    def _too_many(self, now: float, *, known: bool) -> list[dict[G, None]]:
+        """The crowds of strangers of which the largest must give a place, if any."""
+        limits = self.limits
+        if len(self._all) >= limits.most:
+            return list(self._strangers.values())
+        if known or self._unproved < limits.strangers:
+            return []
+        crowds = [
+            crowd
+            for at, crowd in self._strangers.items()
+            if not self._is_known(at, now)
+        ]
+        return crowds if sum(map(len, crowds)) >= limits.strangers else []
+
+    def _is_known(self, address: str, now: float) -> bool:
+        last = self._known.get(address)
+        return last is not None and now - last < KNOWN_FOR
+
+    def _in_time(self, address: str, now: float) -> bool:
+        limits = self.limits
+        pace = self._pace.pop(address, None)
+        if pace is None:
+            pace = TokenBucket.full(limits.rate, limits.burst, now)
+        self._pace[address] = pace
+        while len(self._pace) > REMEMBERED:
+            self._pace.popitem(last=False)
+        if self._everybody is None:
+            burst, rate = limits.burst_of_all, limits.rate_of_all
+            self._everybody = TokenBucket.full(rate, burst, now)
+        return pace.take(1, now) and self._everybody.take(1, now)
+
+    def arrived(self, guest: G, address: str) -> None:
+        """It is here, a stranger."""
+        self._all[guest] = address
+        self._count[address] += 1
+        self._strangers.setdefault(address, {})[guest] = None
+        self._unproved += 1
+
+    def admitted(self, guest: G, now: float) -> None:
+        """It showed that it belongs here; too late is no matter."""
+        address = self._all.get(guest)
+        if address is None:
+            return
+        self._no_stranger(guest, address)
+        self._known.pop(address, None)
+        self._known[address] = now
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
+
+    def left(self, guest: G) -> None:
+        """It is gone; for the second time changes nothing."""
+        address = self._all.pop(guest, None)
+        if address is None:
+            return
+        self._no_stranger(guest, address)
+        self._count[address] -= 1
+        if not self._count[address]:
+            del self._count[address]
+
+    def _no_stranger(self, guest: G, address: str) -> None:
+        theirs = self._strangers.get(address, {})
+        if guest in theirs:
+            del theirs[guest]
+            self._unproved -= 1
+            if not theirs:
+                del self._strangers[address]

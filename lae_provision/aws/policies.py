@@ -26,6 +26,8 @@ BUCKET_ACTIONS = (
     "s3:GetBucketLocation",
     "s3:ListBucket",
     "s3:ListBucketMultipartUploads",
+    # What noncurrent versions take is the customer's, too; the host cannot read them.
+    "s3:ListBucketVersions",
 )
 
 

@@ -74,6 +74,9 @@ class HostSettings:
     aws_region: str
     s3_endpoint: str | None
     log_format: Literal["json", "text"]
+    expire_leases_after_days: int | None = None
+    connections: int | None = None
+    connections_per_address: int | None = None
 
 
 def user_data(settings: HostSettings, bootstrap: Secret, launch: Launch) -> Secret:
@@ -101,7 +104,16 @@ def user_data(settings: HostSettings, bootstrap: Secret, launch: Launch) -> Secr
 
 
 def node_yaml(settings: HostSettings) -> str:
-    """The settings of ``lae-node``; paths are relative to the file's folder."""
+    """The settings of ``lae-node``; paths are relative to the file's folder.
+
+    What is None is left out: the node has its own defaults, and an image of an earlier
+    release would refuse what it does not know.
+    """
+    policy = {
+        "expire_leases_after_days": settings.expire_leases_after_days,
+        "connections": settings.connections,
+        "connections_per_address": settings.connections_per_address,
+    }
     return yaml.safe_dump(
         {
             "process": "node",
@@ -111,6 +123,7 @@ def node_yaml(settings: HostSettings) -> str:
             "aws_region": settings.aws_region,
             "s3_endpoint": settings.s3_endpoint,
             "log_format": settings.log_format,
+            **{name: value for name, value in policy.items() if value is not None},
         },
         sort_keys=False,
     )

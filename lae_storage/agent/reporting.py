@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from lae_protocol.host_messages import Desired, Report, ReportAnswer
+from lae_protocol.host_messages import DayCounts, Desired, Report, ReportAnswer
 from lae_protocol.messages import Refused
 from lae_protocol.process.call import Facet, FacetError
 
@@ -29,15 +29,17 @@ _log = Logger()
 
 @define(frozen=True)
 class Usage:
-    """What the shares take."""
+    """What the shares take, and what clients did with them."""
 
     used_bytes: int = 0
     share_count: int = 0
     advisories: int = 0
-    # Of this day (UTC) until now: bytes from and to clients, operations of the bucket.
-    received_today: int = 0
-    sent_today: int = 0
-    requests_today: int = 0
+    #: What versions take that are not current; None where nobody could look yet.
+    noncurrent_bytes: int | None = None
+    #: Today and yesterday (UTC).
+    days: tuple[DayCounts, ...] = ()
+    #: Whether the month's traffic is used up.
+    slowed: bool = False
 
 
 class Node(Protocol):
@@ -131,6 +133,9 @@ class Reporting(Service):
             share_count=usage.share_count,
             advisories=usage.advisories,
             problem=problem,
+            noncurrent_bytes=usage.noncurrent_bytes,
+            days=usage.days,
+            slowed=usage.slowed,
         )
 
     async def _told(self, report: Report) -> bool:

@@ -20,6 +20,7 @@ from lae_storage.s3.interface import (
     Unavailable,
     Unclear,
     Unfinished,
+    VersionsPage,
 )
 
 NOT_FOUND, CONFLICT, PRECONDITION_FAILED, RANGE_NOT_SATISFIABLE = 404, 409, 412, 416
@@ -116,6 +117,19 @@ def page_of(body: bytes) -> Page:
     )
     more = _text(root, "IsTruncated") == "true" and lines
     return Page(lines, lines[-1].key if more else None)
+
+
+def versions_of(body: bytes) -> VersionsPage:
+    """ListObjectVersions' answer."""
+    root = _parse(body)
+    if root is None:
+        raise Unavailable("MalformedXML", "a listing of versions")
+    sizes = {"true": 0, "false": 0}
+    for node in root.findall("{*}Version"):
+        sizes[_text(node, "IsLatest")] += int(_text(node, "Size"))
+    after = (_text(root, "NextKeyMarker"), _text(root, "NextVersionIdMarker"))
+    more = _text(root, "IsTruncated") == "true" and after[0]
+    return VersionsPage(sizes["true"], sizes["false"], after if more else None)
 
 
 @define(frozen=True)

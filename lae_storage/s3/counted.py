@@ -8,7 +8,15 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from lae_storage.s3.interface import Body, Got, Head, IObjectStore, Page, Unfinished
+from lae_storage.s3.interface import (
+    Body,
+    Got,
+    Head,
+    IObjectStore,
+    Page,
+    Unfinished,
+    VersionsPage,
+)
 
 
 @implementer(IObjectStore)
@@ -60,6 +68,13 @@ class CountedStore:
         """See :meth:`IObjectStore.list_page`."""
         self.count("list")
         return self.store.list_page(prefix, after)
+
+    def versions_page(
+        self, after: tuple[str, str] | None = None
+    ) -> Deferred[VersionsPage]:
+        """See :meth:`IObjectStore.versions_page`."""
+        self.count("list-versions")
+        return self.store.versions_page(after)
 
     def begin_upload(self, key: str, metadata: Mapping[str, str]) -> Deferred[str]:
         """See :meth:`IObjectStore.begin_upload`."""

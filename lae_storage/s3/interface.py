@@ -147,6 +147,17 @@ class Page:
 
 
 @define(frozen=True)
+class VersionsPage:
+    """Some versions of objects in the order of their keys, added up: the bytes of those
+    that are current, and of those that are not.  *after* continues, None ends.
+    """
+
+    current: int
+    noncurrent: int
+    after: tuple[str, str] | None
+
+
+@define(frozen=True)
 class Unfinished:
     """A multipart upload that nobody completed.  *begun* is seconds since 1970."""
 
@@ -196,6 +207,9 @@ class IObjectStore(Interface):
 
     def list_page(prefix: str, after: str | None = None) -> Deferred[Page]:
         """One page of the objects whose keys begin with *prefix*."""
+
+    def versions_page(after: tuple[str, str] | None = None) -> Deferred[VersionsPage]:
+        """One page of all versions; deletions take no bytes."""
 
     def begin_upload(key: str, metadata: Mapping[str, str]) -> Deferred[str]:
         """Begin a multipart upload; its id."""

@@ -1,4 +1,4 @@
-"""The bucket's in-memory twin, with faults on demand.
+"""The bucket's in-memory twin, with versions, and with faults on demand.
 
 It answers at once, so that a test with a state machine needs no reactor; a test that
 wants an operation held gives a fault that waits.
@@ -28,6 +28,7 @@ from lae_storage.s3.interface import (
     Page,
     Unclear,
     Unfinished,
+    VersionsPage,
     Withdrawn,
 )
 
@@ -104,6 +105,7 @@ class MemoryStore:
     requests: list[Request] = field(factory=list)
     objects: dict[str, _Object] = field(factory=dict)
     uploads: dict[str, _Upload] = field(factory=dict)
+    noncurrent: list[tuple[str, int]] = field(factory=list)
     _ids: count[int] = field(factory=count)
 
     def _do(
@@ -143,8 +145,14 @@ class MemoryStore:
         if if_match is not None and (there is None or there.etag != if_match):
             raise ConditionFailed("PreconditionFailed" if there else "NoSuchKey")
         etag = _etag(data)
+        self._supersede(key)
         self.objects[key] = _Object(data, etag, dict(metadata), self.seconds())
         return etag
+
+    def _supersede(self, key: str) -> None:
+        there = self.objects.pop(key, None)
+        if there is not None:
+            self.noncurrent.append((key, len(there.data)))
 
     def put(
         self,
@@ -200,7 +208,7 @@ class MemoryStore:
             there = self.objects.get(key)
             if there is not None and if_match not in (None, there.etag):
                 raise ConditionFailed("PreconditionFailed")
-            self.objects.pop(key, None)
+            self._supersede(key)
 
         return self._do("delete", key, effect)
 
@@ -220,6 +228,25 @@ class MemoryStore:
             return Page(lines, shown[-1] if len(keys) > self.page else None)
 
         return self._do("list", prefix, effect)
+
+    def versions_page(
+        self, after: tuple[str, str] | None = None
+    ) -> Deferred[VersionsPage]:
+        """See :meth:`IObjectStore.versions_page`."""
+
+        def effect() -> VersionsPage:
+            current = [(k, len(o.data), True) for k, o in self.objects.items()]
+            older = [(k, size, False) for k, size in self.noncurrent]
+            versions = sorted(current + older, key=lambda v: v[0])
+            at = 0 if after is None else int(after[1])
+            shown = versions[at : at + self.page]
+            now = sum(size for _, size, latest in shown if latest)
+            whole = sum(size for _, size, _ in shown)
+            stop = at + len(shown)
+            more = (shown[-1][0], str(stop)) if stop < len(versions) else None
+            return VersionsPage(now, whole - now, more)
+
+        return self._do("list-versions", "", effect)
 
     def begin_upload(self, key: str, metadata: Mapping[str, str]) -> Deferred[str]:
         """See :meth:`IObjectStore.begin_upload`."""

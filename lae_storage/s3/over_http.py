@@ -39,6 +39,7 @@ from lae_storage.s3.interface import (
     Unavailable,
     Unclear,
     Unfinished,
+    VersionsPage,
 )
 from lae_storage.s3.sending import Sending
 
@@ -352,6 +353,20 @@ class HttpStore:
         cut = len(self._place.prefix)
         lines = tuple(evolve(o, key=o.key[cut:]) for o in page.objects)
         return Page(lines, page.after and page.after[cut:])
+
+    def versions_page(
+        self, after: tuple[str, str] | None = None
+    ) -> Deferred[VersionsPage]:
+        """See :meth:`IObjectStore.versions_page`."""
+        query = {"versions": "", "max-keys": "1000", "prefix": self._key("")}
+        if after is not None:
+            query["key-marker"], query["version-id-marker"] = after
+
+        async def go() -> VersionsPage:
+            reply = await self._ask(Asked("GET", ""), query)
+            return answers.versions_of(reply.body)
+
+        return self._run(go)
 
     # -- uploads in parts ------------------------------------------------------
 

@@ -26,6 +26,7 @@ from lae_storage.server import keys
 from lae_storage.server.fence import Fence
 from lae_storage.server.index import Index, read_index
 from lae_storage.server.meter import Meter
+from lae_storage.server.pace import Pace
 from lae_storage.server.slot_object import Author
 from lae_storage.server.together import together
 
@@ -52,6 +53,7 @@ class OpenBucket:
     index: Index
     fence: Fence
     meter: Meter
+    pace: Pace
     reactor: IReactorTime
     token: Callable[[], str] = _token
 
@@ -94,7 +96,8 @@ async def open_bucket(
         shares=index.shares,
         stored=index.stored,
     )
-    return OpenBucket(store, writer, index, fence, meter, reactor, token)
+    pace = Pace(reactor, meter)
+    return OpenBucket(store, writer, index, fence, meter, pace, reactor, token)
 
 
 async def _sweep_uploads(store: IObjectStore) -> None:

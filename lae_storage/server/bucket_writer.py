@@ -25,7 +25,7 @@ class UploadOver(Exception):
 @define(eq=False)
 class BucketWriter:
     """One share's upload.  *closed_as* is told once: the share's length, or None
-    when nothing was stored.
+    when nothing was stored; *done* of each write and close, and when it began.
     """
 
     name: ShareName
@@ -33,8 +33,11 @@ class BucketWriter:
     upload: Upload
     clock: IReactorTime
     closed_as: Callable[[BucketWriter, int | None], None]
+    done: Callable[[str, float], None]
     _closing: Outcome[None] | None = None
     _over: bool = False
+    _unanswered: int = 0
+    _began: float = 0.0
     _timeout: IDelayedCall = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -74,11 +77,23 @@ class BucketWriter:
             length = self.spool.length
             raise DataTooLargeError(length, offset, len(data)) from None
         self.upload.bucket.meter.now().received += len(data)
+        if not self._unanswered:
+            self._began = self.clock.seconds()
+        self._unanswered += len(data)
         self.upload.advance()
 
     async def go_on(self) -> None:
-        """Wait while S3 is far behind; raises what makes sending fail."""
+        """Wait while S3 is far behind, or it is too early for so many bytes.
+
+        Raises what makes sending fail.
+        """
         await self.upload.keep_up()
+        size, self._unanswered = self._unanswered, 0
+        pace = self.upload.bucket.pace
+        if pace.slowed:
+            # The answer waits, not the bytes: a client may close right behind them.
+            await pace.from_clients.wait(size)
+        self.done("write", self._began)
 
     async def close(self) -> None:
         """Store the share; when this is done it is in S3, and others see it.
@@ -88,8 +103,10 @@ class BucketWriter:
         if self._closing is None:
             if self._over:
                 raise UploadOver
+            began = self.clock.seconds()
             self._closing = Outcome()
             await self._close(self._closing)
+            self.done("close", began)
         await self._closing.wait()
 
     async def _close(self, closing: Outcome[None]) -> None:

@@ -4,7 +4,9 @@
    until then the slots' memory is not believed, and from then on it is.
 2. Each day, delete the chunks that no slot names.
 3. Each day, an hour after the start at first, collect what no lease holds any more.
-Beside these, every ten minutes and at the end, keep what was counted.
+Beside these, every ten minutes and at the end, keep what was counted; and each day,
+some minutes after the start at first, find out what noncurrent versions take; and every
+ten seconds look whether the month's traffic is used up.
 
 Nothing here is in a hurry, and all of it ends with the node.
 """
@@ -26,14 +28,18 @@ from lae_storage.server.expiry import DAY, OFFICE, Expiry
 from lae_storage.server.fence import SETTLED, Superseded
 from lae_storage.server.index import read_again
 from lae_storage.server.orphans import sweep_orphans
+from lae_storage.server.pace import LOOK
 from lae_storage.server.share_leases import ShareLeases
 from lae_storage.server.slots import Slots
+from lae_storage.server.weighing import noncurrent_bytes
 
 _log = Logger()
 #: Seconds before what S3 refused is tried again.
 AGAIN = 20.0
 #: Seconds between two writings of what was counted, and for the last one.
 COUNTED, LAST = 10 * 60.0, 2.0
+#: Seconds after the start in which clients come back and have S3 to themselves.
+RETURN = 5 * 60.0
 
 
 @define(eq=False)
@@ -50,7 +56,7 @@ class Housekeeping:
         """Begin."""
         self._running = [
             Deferred.fromCoroutine(work()).addErrback(_ended)
-            for work in (self._run, self._count)
+            for work in (self._run, self._count, self._weigh, self._watch_traffic)
         ]
 
     def stop(self) -> Deferred[None]:
@@ -90,6 +96,28 @@ class Housekeeping:
         while True:
             await deferLater(bucket.fence.reactor, COUNTED)
             await self._until_done(self._keep_counts)
+
+    async def _watch_traffic(self) -> None:
+        while True:
+            self.bucket.pace.look()
+            await deferLater(self.bucket.fence.reactor, LOOK)
+
+    async def _weigh(self) -> None:
+        reactor = self.bucket.fence.reactor
+        await deferLater(reactor, RETURN)
+        while True:
+            await self._weigh_once()
+            await deferLater(reactor, DAY)
+
+    async def _weigh_once(self) -> None:
+        bucket = self.bucket
+        try:
+            found = await noncurrent_bytes(bucket.store, bucket.fence.reactor)
+        except StoreError as e:
+            # A role of an earlier release may not list versions: it is not known then.
+            _log.warn("what noncurrent versions take is not known: {why}", why=str(e))
+        else:
+            bucket.meter.noncurrent = found
 
     async def _keep_counts(self) -> None:
         # Superseded or not: the object is of our own epoch.

@@ -1,12 +1,14 @@
 """The edge of the HTTP front: who may ask, and how much a request may bring.
 
 Everything is checked when the headers are here, before a byte of the body is kept:
-without the swissnum a request costs one comparison, and its body goes nowhere.
+without the swissnum a request costs one comparison, and its body goes nowhere.  What
+may come before the headers are here is limited at :mod:`lae_protocol.process.gate`.
 """
 
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +22,9 @@ from twisted.web.server import Request, Site
 IN_MEMORY = 2 * 1024 * 1024
 #: The longest body of an authenticated request: one change of a mutable file.
 LONGEST_BODY = 1024 * 1024 * 1024
+#: Bodies up to this size are waited for before a refusal is told, as clients expect
+#: it; one that is longer or untold is refused at once, and the connection closed.
+WAITED_FOR = 16 * 1024
 #: Seconds in which a connection must send something.
 IDLE = 15 * 60
 
@@ -50,12 +55,26 @@ class GuardedRequest(Request):
         self.refusal = site.judge(self, length)
         if self.refusal is not None:
             self.content = Sink()
+            if length is None or length > WAITED_FOR:
+                self._refuse_unread(self.refusal)
         elif (taken := site.resource.receive(self)) is not None:
             self.content = taken
         elif length is not None and length <= IN_MEMORY:
             self.content = BytesIO()
         else:
             self.content = tempfile.TemporaryFile(dir=site.folder)  # noqa: SIM115
+
+    def _refuse_unread(self, status: int) -> None:
+        """Answer now; whatever comes yet is not looked at."""
+        channel: Any = self.channel
+        words = http.RESPONSES[status]
+        channel.transport.writeSequence(
+            [
+                b"HTTP/1.1 %d %s\r\n" % (status, words),
+                b"content-length: 0\r\nconnection: close\r\n\r\n",
+            ]
+        )
+        channel.loseConnection()
 
     def handleContentChunk(self, data: bytes) -> None:
         """A piece of the body; one without a length may grow too long."""
@@ -78,12 +97,19 @@ class GuardedSite(Site):
 
     resource: Receives
 
-    def __init__(self, resource: Any, swissnum: bytes, folder: Path) -> None:
+    def __init__(
+        self,
+        resource: Any,
+        swissnum: bytes,
+        folder: Path,
+        admit: Callable[[Any], object] = lambda _: None,
+    ) -> None:
+        """*admit* is told the address of each connection that knows the swissnum."""
         super().__init__(  # type: ignore[no-untyped-call]
             resource, requestFactory=GuardedRequest, timeout=IDLE
         )
         self._expected = swissnum_auth_header(swissnum)
-        self.folder = folder
+        self.folder, self._admit = folder, admit
 
     def log(self, _: Any) -> None:
         """No access log: a storage index in it would tell who reads what."""
@@ -93,6 +119,7 @@ class GuardedSite(Site):
         authorization = request.getHeader(b"authorization") or b""
         if not timing_safe_compare(authorization, self._expected):
             return http.UNAUTHORIZED
+        self._admit(request.getClientAddress())  # type: ignore[no-untyped-call]
         if length is not None and length > LONGEST_BODY:
             return http.REQUEST_ENTITY_TOO_LARGE
         return None

@@ -64,6 +64,18 @@ def meter_key(day: date, epoch: int) -> str:
     return f"{meter_prefix(day)}{epoch}"
 
 
+def read_meter(key: str) -> tuple[date, int]:
+    """The day, and the epoch of the node that counted; raises :class:`ForeignKey`."""
+    day, _, epoch = key.removeprefix(METER).partition("/")
+    try:
+        found = date.fromisoformat(day), int(epoch)
+    except ValueError:
+        raise ForeignKey(key) from None
+    if meter_key(*found) != key:
+        raise ForeignKey(key)
+    return found
+
+
 @define(frozen=True)
 class ShareName:
     """Which share."""

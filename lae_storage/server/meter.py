@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from attrs import define, field
@@ -21,18 +21,21 @@ from lae_storage.s3.interface import Bytes, IObjectStore, NotThere, StoreError
 from lae_storage.server import keys
 
 FORMAT = 1
+DAY = timedelta(days=1)
 
 
 @define
 class Counts:
     """Bytes from and to clients, operations of the bucket by kind, and the bytes in
-    the bucket when this was written last.
+    the bucket when this was written last: *stored* of what is there, *noncurrent* of
+    what was and is not forgotten yet (None where nobody looked).
     """
 
     received: int = 0
     sent: int = 0
     requests: Counter[str] = field(factory=Counter)
     stored: int = 0
+    noncurrent: int | None = None
 
     def encode(self, token: str) -> bytes:
         """An object's content; *token* makes its ETag unlike any before."""
@@ -43,6 +46,7 @@ class Counts:
             "sent": self.sent,
             "requests": dict(sorted(self.requests.items())),
             "stored": self.stored,
+            "noncurrent": self.noncurrent,
         }
         return json.dumps(document, separators=(",", ":")).encode()
 
@@ -58,31 +62,40 @@ class Counts:
                 document["sent"],
                 Counter(document["requests"]),
                 document["stored"],
+                # Nodes of the first releases did not look.
+                document.get("noncurrent"),
             )
         except (KeyError, TypeError) as e:
             raise ValueError("no counts") from e
 
 
 def total(counts: Iterable[Counts]) -> Counts:
-    """The sum; *stored* is the last one's."""
+    """The sum; *stored* is the last one's, *noncurrent* of the last who looked."""
     summed = Counts()
     for one in counts:
         summed.received += one.received
         summed.sent += one.sent
         summed.requests += one.requests
         summed.stored = one.stored
+        if one.noncurrent is not None:
+            summed.noncurrent = one.noncurrent
     return summed
 
 
 @define(eq=False)
 class Meter:
-    """Counts for this process; *before* is what others had counted on *opened*."""
+    """Counts for this process; *before* is what others had counted of each day.
+
+    *noncurrent* is what was last found, by whomever; *opened* says whether what others
+    counted is known.
+    """
 
     reactor: IReactorTime
+    noncurrent: int | None = None
+    opened: bool = False
     _days: dict[date, Counts] = field(factory=dict)
     _etags: dict[date, str | None] = field(factory=dict)
-    _opened: date | None = None
-    _before: Counts = field(factory=Counts)
+    _before: dict[date, Counts] = field(factory=dict)
 
     def now(self) -> Counts:
         """This day's counts, to be added to."""
@@ -95,19 +108,49 @@ class Meter:
         """The day in UTC."""
         return datetime.fromtimestamp(self.reactor.seconds(), UTC).date()
 
-    def today(self) -> Counts:
+    def of(self, day: date) -> Counts:
         """The whole day until now, also what nodes before this one counted."""
-        before = self._before if self._opened == self.day() else Counts()
-        return total([before, self.now()])
+        return total(c[day] for c in (self._before, self._days) if day in c)
+
+    def today(self) -> Counts:
+        """This day until now."""
+        return self.of(self.day())
+
+    def told(self) -> tuple[date, ...]:
+        """The days to tell of: this one, and the one before if anything was counted.
+
+        Until it is known what others counted there is none: a part of a day would pass
+        for the whole.
+        """
+        today = self.day()
+        if not self.opened:
+            return ()
+        counted = today - DAY in self._before or today - DAY in self._days
+        return (today, today - DAY) if counted else (today,)
+
+    def sent_this_month(self) -> int:
+        """Bytes to clients in this calendar month, in UTC, until now."""
+        first = self.day().replace(day=1)
+        known = (self._before, self._days)
+        return sum(c.sent for days in known for d, c in days.items() if d >= first)
 
     async def open(self, store: IObjectStore) -> None:
-        """Read what was counted today before us; raises what S3 refuses."""
-        day = self.day()
-        self._before, self._opened = await counted_on(store, day), day
+        """Read what was counted before us, this month and yesterday; raises what S3
+        refuses.
+        """
+        self._before = await counted_since(store, self._first())
+        if self.noncurrent is None:
+            days = sorted(self._before.items())
+            self.noncurrent = total(counts for _, counts in days).noncurrent
+        self.opened = True
+
+    def _first(self) -> date:
+        return min(self.day().replace(day=1), self.day() - DAY)
 
     async def keep(self, writer: ConditionalWriter, epoch: int, stored: int) -> None:
         """Write what was counted; raises what S3 refuses, and then nothing is lost."""
-        self.now().stored = stored
+        now = self.now()
+        now.stored, now.noncurrent = stored, self.noncurrent
         for day in sorted(self._days):
             key = keys.meter_key(day, epoch)
             body = Bytes(self._days[day].encode(writer.token()))
@@ -121,7 +164,14 @@ class Meter:
                 raise
             self._etags[day] = written.etag
             if day != self.day():
-                del self._days[day], self._etags[day]
+                self._close(day)
+
+    def _close(self, day: date) -> None:
+        """The day is over and written: from now on it is one of those before."""
+        self._before[day] = self.of(day)
+        del self._days[day], self._etags[day]
+        for old in [d for d in self._before if d < self._first()]:
+            del self._before[old]
 
 
 async def _etag(store: IObjectStore, key: str) -> str | None:
@@ -131,18 +181,38 @@ async def _etag(store: IObjectStore, key: str) -> str | None:
 
 async def counted_on(store: IObjectStore, day: date) -> Counts:
     """What all nodes wrote about a day; objects that are none of ours are left out."""
-    found = []
-    async for key in keys_under(store, keys.meter_prefix(day)):
+    found = [key async for key in _keys_under(store, keys.meter_prefix(day))]
+    return (await _read(store, found)).get(day, Counts())
+
+
+async def counted_since(store: IObjectStore, day: date) -> dict[date, Counts]:
+    """What all nodes wrote about each day from this one on."""
+    after = f"{keys.METER}{day.isoformat()}"
+    return await _read(store, [k async for k in _keys_under(store, keys.METER, after)])
+
+
+async def _read(store: IObjectStore, found: list[str]) -> dict[date, Counts]:
+    """The sums by day of the objects with these keys, a later node's after the one's
+    before it.
+    """
+    by_day: dict[date, list[tuple[int, Counts]]] = {}
+    for key in found:
         try:
-            found.append(Counts.decode((await store.get(key)).data))
+            day, epoch = keys.read_meter(key)
+            counts = Counts.decode((await store.get(key)).data)
         except (NotThere, ValueError):
             continue
-    return total(found)
+        by_day.setdefault(day, []).append((epoch, counts))
+    return {
+        day: total(counts for _, counts in sorted(ones, key=lambda one: one[0]))
+        for day, ones in by_day.items()
+    }
 
 
-async def keys_under(store: IObjectStore, prefix: str) -> Any:
+async def _keys_under(
+    store: IObjectStore, prefix: str, after: str | None = None
+) -> Any:
     """The keys of all objects with the prefix, a page at a time."""
-    after: str | None = None
     while True:
         page = await store.list_page(prefix, after)
         for line in page.objects:

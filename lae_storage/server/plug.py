@@ -18,6 +18,8 @@ from twisted.internet import reactor
 from twisted.internet.ssl import CertificateOptions
 from twisted.protocols.tls import TLSMemoryBIOFactory
 
+from lae_protocol.process.crowd import CrowdLimits
+from lae_protocol.process.gate import Gate, gate_before
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.foolscap_front import FoolscapFront
@@ -32,7 +34,8 @@ class Backing:
     """What a node's storage server stands on.
 
     *folder* is for unfinished uploads and is cleared when the server is made; what no
-    lease held for *expire_days* is collected, None collects nothing.
+    lease held for *expire_days* is collected, None collects nothing; *crowd* is of the
+    storage port.
     """
 
     bucket: OpenBucket
@@ -40,6 +43,7 @@ class Backing:
     allowance: Allowance
     limits: Limits = field(factory=Limits)
     expire_days: int | None = None
+    crowd: CrowdLimits = field(factory=CrowdLimits)
 
 
 class S3Client(_Client):
@@ -74,6 +78,7 @@ class S3Client(_Client):
         if not self._is_tub_listening():
             raise ValueError("storage is enabled, but the tub is not listening")
         server = self.get_anonymous_storage_server()
+        gate = gate_before(reactor, self.tub, self.backing.crowd)
         furl_file = self.config.get_private_path("storage.furl").encode()
         furl = self.tub.registerReference(FoolscapFront(server), furlFile=furl_file)
         announcement: dict[str, Any] = {
@@ -83,7 +88,7 @@ class S3Client(_Client):
         # A Tub made with ``force_foolscap`` has no HTTPS to switch to.
         if hasattr(self.tub.negotiationClass, "add_storage_server"):
             swissnum = decode_furl(furl)[2].encode("ascii")
-            nurls = serve_http(self.tub, server, swissnum, self.backing.folder)
+            nurls = serve_http(self.tub, server, swissnum, self.backing.folder, gate)
             self.storage_nurls = nurls
             texts = {nurl.to_text() for nurl in nurls}
             announcement[storage_client.ANONYMOUS_STORAGE_NURLS] = texts
@@ -92,7 +97,7 @@ class S3Client(_Client):
 
 
 def serve_http(
-    tub: Tub, server: S3StorageServer, swissnum: bytes, folder: Path
+    tub: Tub, server: S3StorageServer, swissnum: bytes, folder: Path, gate: Gate
 ) -> set[Any]:
     """Answer HTTPS on the Tub's port with our front; the NURLs to announce.
 
@@ -106,7 +111,7 @@ def serve_http(
         privateKey=certificate.privateKey.original, certificate=certificate.original
     )
     front = HttpFront(reactor, server, swissnum)
-    site = GuardedSite(front, swissnum, folder)
+    site = GuardedSite(front, swissnum, folder, gate.admit)
     negotiation.https_factory = TLSMemoryBIOFactory(options, False, site)  # noqa: FBT003
     return nurls
 

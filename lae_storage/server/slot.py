@@ -257,6 +257,11 @@ def _changed(
     return share if new_length is None else share.cut(new_length)
 
 
+def read_by(data: Mapping[int, Iterable[bytes]]) -> int:
+    """The bytes that an operation read."""
+    return sum(len(piece) for pieces in data.values() for piece in pieces)
+
+
 def written_by(vectors: Vectors) -> int:
     """How many bytes a request brings to be written."""
     return sum(len(data) for _, writes, _ in vectors.values() for _, data in writes)

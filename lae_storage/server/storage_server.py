@@ -8,7 +8,7 @@ What needs no request of the bucket (version, readers, room) answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +36,7 @@ from lae_storage.server.leasing import Leasing
 from lae_storage.server.limits import Limits, clear_cache
 from lae_storage.server.reading import Reader
 from lae_storage.server.share_leases import FIRST, ByShare, ShareLeases
-from lae_storage.server.slot import Operation, Vectors, written_by
+from lae_storage.server.slot import Operation, Vectors, read_by, written_by
 from lae_storage.server.slots import Slots
 from lae_storage.server.spool import Spool
 from lae_storage.server.upload import Upload
@@ -134,6 +134,10 @@ class S3StorageServer(StorageServer):
     def _timed(self, category: str, since: float) -> None:
         self.add_latency(category, self._clock.seconds() - since)
 
+    def _done(self, category: str, since: float) -> None:
+        self.count(category)
+        self._timed(category, since)
+
     # -- immutable shares ------------------------------------------------------
 
     @answering
@@ -191,7 +195,7 @@ class S3StorageServer(StorageServer):
                 self._stored(name, spool, lease)
             self.bucket_writer_closed(writer, stored or 0)
 
-        writer = BucketWriter(name, spool, upload, self._clock, closed)
+        writer = BucketWriter(name, spool, upload, self._clock, closed, self._done)
         self._bucket_writers[name] = writer
         return writer
 
@@ -214,11 +218,13 @@ class S3StorageServer(StorageServer):
     def get_buckets(self, storage_index: bytes) -> dict[int, BucketReader]:
         """Readers of all shares; asks nobody."""
         self.fence.check()
-        self.count("get")
-        return {
+        began = self._clock.seconds()
+        readers = {
             number: BucketReader(self, ShareName(storage_index, number), length)
             for number, length in self.index.immutable(storage_index).items()
         }
+        self._done("get", began)
+        return readers
 
     def want_immutable(
         self, name: ShareName, length: int, offset: int, size: int
@@ -233,11 +239,12 @@ class S3StorageServer(StorageServer):
     ) -> bytes:
         """A range of a share of *length* bytes, cut at its end."""
         began = self._clock.seconds()
+        if self._bucket.pace.slowed:
+            await self._bucket.pace.to_clients.wait(max(0, min(size, length - offset)))
         key = keys.immutable_key(name.storage_index, name.share_number)
         data = await self._reader.read(key, length, offset, size)
         self._bucket.meter.now().sent += len(data)
-        self._timed("read", began)
-        self.count("read")
+        self._done("read", began)
         return data
 
     def get_shares(self, storage_index: bytes) -> Iterator[tuple[int, str]]:
@@ -330,8 +337,11 @@ class S3StorageServer(StorageServer):
             storage_index, operation, self._check_growth
         )
         counts = self._bucket.meter.now()
-        counts.sent += _bytes_of(outcome.data)
-        counts.received += written_by(test_and_write_vectors)
+        sent, received = read_by(outcome.data), written_by(test_and_write_vectors)
+        counts.sent += sent
+        counts.received += received
+        if self._bucket.pace.slowed:
+            await self._bucket.pace.slot(sent, received)
         self._timed("writev", began)
         return outcome.passed, outcome.data
 
@@ -350,8 +360,11 @@ class S3StorageServer(StorageServer):
         began = self._clock.seconds()
         self.count("readv")
         data = await self._slots.read(storage_index, shares, readv)
-        self._bucket.meter.now().sent += _bytes_of(data)
-        self._timed("readv", began)
+        sent = read_by(data)
+        self._bucket.meter.now().sent += sent
+        if self._bucket.pace.slowed:
+            await self._bucket.pace.slot(sent, 0)
+        self._done("readv", began)
         return data
 
     @answering
@@ -388,7 +401,3 @@ class S3StorageServer(StorageServer):
         if number in self.index.immutable(storage_index):
             return True
         return number in (await self._slots.current(storage_index)).shares
-
-
-def _bytes_of(data: Mapping[int, Iterable[bytes]]) -> int:
-    return sum(len(piece) for pieces in data.values() for piece in pieces)

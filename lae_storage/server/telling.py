@@ -38,12 +38,17 @@ def statistics(
     buckets: int,
     latencies: Mapping[str, Mapping[str, float | None]],
 ) -> dict[str, Any]:
-    """Numbers for upstream's statistics; all sizes in bytes."""
+    """Numbers under upstream's names, which its tools read; all sizes in bytes.
+
+    The disk is the quota; nobody has more of it by being root.
+    """
     told: dict[str, Any] = {
         "storage_server.allocated": allocated,
         "storage_server.reserved_space": 0,
         "storage_server.disk_used": stored,
         "storage_server.disk_total": quota,
+        "storage_server.disk_free_for_root": room,
+        "storage_server.disk_free_for_nonroot": room,
         "storage_server.disk_avail": room,
         "storage_server.accepting_immutable_shares": int(room > 0),
         "storage_server.total_bucket_count": buckets,

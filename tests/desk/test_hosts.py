@@ -20,6 +20,8 @@ from twisted.internet.task import Clock
 from lae_flapp.facets.claims import claim_text
 from lae_flapp.facets.furls import CustomerFurls
 from lae_flapp.facets.hosts import CLAIM_BOUND, BootstrapFacet, HostDesk, HostFacet
+from lae_flapp.facets.usage_view import usage_of
+from lae_flapp.facets.view import see, see_as_owner
 from lae_flapp.journal import (
     bootstraps,
     cells,
@@ -43,12 +45,13 @@ from lae_protocol.host_messages import (
     Claim,
     ClaimAnswer,
     Claimed,
+    DayCounts,
     Desired,
     Report,
     ReportAnswer,
 )
 from lae_protocol.ids import Generation, OwnerSecret, new_grid_label, signup_id_of_form
-from lae_protocol.messages import Plan, Refused
+from lae_protocol.messages import Plan, Refused, Requests
 from lae_protocol.process.crash import on_crash_point
 from lae_protocol.secret import Secret
 from lae_provision.doors import IdentityRequest
@@ -181,7 +184,8 @@ class Hosts:
     def report(self, host_furl: Secret, phase: str, problem: str | None = None) -> Any:
         name = Secret(host_furl.reveal().rsplit("/", 1)[1])
         at = datetime.fromtimestamp(self.clock.seconds(), UTC)
-        data = wire.encode(Report(phase, at, 5, 1, 0, problem))
+        days = (DayCounts(at.date(), 7, 8, (Requests("put", 9),)),)
+        data = wire.encode(Report(phase, at, 5, 1, 2, problem, 6, days, slowed=True))
         facet = HostFacet(self.desk, name)
         told = answer(facet.remote_report(VERSION, b"rq1", data))
         return wire.decode(ReportAnswer, told)
@@ -474,11 +478,34 @@ def test_unsigned_document_is_still_compared(ours, key) -> None:
 # Reports.
 
 
+def test_a_host_of_an_earlier_release(ours, key) -> None:
+    """A host that speaks the version before is told so, and nothing is kept of what it
+    says; a report that the journal has from that time is read all the same.
+    """
+    furl = ours.claim(claim_of(key)).host_furl
+    name = Secret(furl.reveal().rsplit("/", 1)[1])
+    facet = HostFacet(ours.desk, name)
+    old = (
+        b'{"phase":"serving","at":"2026-11-23T00:00:00+00:00","used_bytes":5,'
+        b'"share_count":1,"advisories":0,"problem":null}'
+    )
+    told = answer(facet.remote_report(VERSION - 1, b"rq1", old))
+    assert wire.decode(ReportAnswer, told).code == "version"
+    assert ours.host().report is None
+    ours.write(hosts.reported, SU, ONE, old.decode())
+    seen = ours.read(usage_of, SU, 31)
+    assert (seen.stored, seen.noncurrent, seen.days) == (5, None, ())
+    ours.clock.advance(60)
+    assert ours.report(furl, "serving").state == "serving"
+    assert ours.read(usage_of, SU, 31).noncurrent == 6
+
+
 def test_way_to_ready(ours, key) -> None:
     """The self-test is told once, and "ready" kills the bootstrap furl."""
     furl = ours.claim(claim_of(key)).host_furl
     for phase in ("starting", "serving"):
-        assert ours.report(furl, phase) == Desired("serving", 250 * 10**9)
+        wanted = Desired("serving", 250 * 10**9, 10**12)
+        assert ours.report(furl, phase) == wanted
     assert ours.host().state == "claimed"
     for phase in ("self-test-passed", "self-test-passed", "ready", "ready"):
         assert ours.report(furl, phase).state == "serving"
@@ -486,6 +513,17 @@ def test_way_to_ready(ours, key) -> None:
     assert ours.host().state == "ready"
     assert ours.read(bootstraps.find, SU, ONE).dead_at is not None
     assert ours.claim(claim_of(key)).code == "unknown-signup"
+    seen = ours.read(usage_of, SU, 31)
+    assert (seen.stored, seen.noncurrent, seen.advisories, seen.slowed) == (
+        5,
+        6,
+        2,
+        True,
+    )
+    assert (seen.sent_this_month, seen.days[0].requests) == (8, (Requests("put", 9),))
+    owner = ours.read(see_as_owner, SU, OwnerSecret("x" * 40), 0)[0].owner
+    assert owner.usage == evolve(seen, days=())
+    assert ours.read(see, SU, 0).owner is None
     kept = wire.decode(Report, ours.host().report.encode())
     assert (kept.phase, kept.used_bytes) == ("ready", 5)
 

@@ -120,12 +120,17 @@ def test_a_file_that_is_no_journal_is_damage(path: Path) -> None:
     assert path.read_bytes().startswith(b"this is no database")
 
 
-SECOND = """
+#: The newest migration that is shipped: the next one follows it.
+HEAD = max(
+    one.name[:4]
+    for one in (Path(opening.__file__).parent / "migrations/versions").glob("0*.py")
+)
+NEXT = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "9999"
+down_revision = "{head}"
 
 
 def upgrade() -> None:
@@ -147,11 +152,11 @@ def next_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         return made
 
     monkeypatch.setattr(opening, "configuration", configuration)
-    return folder / "versions" / "0002_next.py"
+    return folder / "versions" / "9999_next.py"
 
 
 def backups(path: Path) -> list[Path]:
-    return [one for one in path.parent.iterdir() if ".before-0002-" in one.name]
+    return [one for one in path.parent.iterdir() if ".before-9999-" in one.name]
 
 
 def test_a_backup_comes_before_an_upgrade(path: Path, next_release: Path) -> None:
@@ -159,14 +164,14 @@ def test_a_backup_comes_before_an_upgrade(path: Path, next_release: Path) -> Non
     journal = opened(path)
     answer(journal.write(events.note, None, "before", "test"))
     closed(journal)
-    next_release.write_text(SECOND.format(then="pass"))
+    next_release.write_text(NEXT.format(head=HEAD, then="pass"))
     journal = opened(path)
     assert answer(journal.read(events.last_number, None)) == 1
     (backup,) = backups(path)
     assert stat.S_IMODE(backup.stat().st_mode) == 0o600
     with closing(sqlite3.connect(backup)) as raw:
         assert raw.execute("SELECT kind FROM events").fetchall() == [("before",)]
-        assert raw.execute("SELECT * FROM alembic_version").fetchall() == [("0001",)]
+        assert raw.execute("SELECT * FROM alembic_version").fetchall() == [(HEAD,)]
     closed(journal)
     closed(opened(path))
     assert backups(path) == [backup], "only an upgrade makes a backup"
@@ -175,13 +180,15 @@ def test_a_backup_comes_before_an_upgrade(path: Path, next_release: Path) -> Non
 def test_a_failed_upgrade_changes_nothing(path: Path, next_release: Path) -> None:
     """An upgrade that fails half way leaves the journal of the older release."""
     closed(opened(path))
-    next_release.write_text(SECOND.format(then="raise RuntimeError('half way')"))
+    next_release.write_text(
+        NEXT.format(head=HEAD, then="raise RuntimeError('half way')")
+    )
     with pytest.raises(RuntimeError, match="half way"):
         opened(path)
     next_release.unlink()
     closed(opened(path))
     with closing(sqlite3.connect(path)) as raw:
-        assert raw.execute("SELECT * FROM alembic_version").fetchall() == [("0001",)]
+        assert raw.execute("SELECT * FROM alembic_version").fetchall() == [(HEAD,)]
         tables = raw.execute("SELECT name FROM sqlite_master WHERE name='added'")
         assert tables.fetchall() == []
 
@@ -209,9 +216,9 @@ def test_a_new_migration_is_the_difference(next_release: Path) -> None:
     """The migration that a developer has written holds what the tables declare and
     the newest one does not make: today nothing, in terms of plain types alone.
     """
-    revision.write("0002", "next")
+    revision.write("9999", "next")
     text = next_release.read_text()
-    assert 'revision = "0002"' in text.replace("'", '"')
+    assert 'revision = "9999"' in text.replace("'", '"')
     assert "op." not in text
     first = (next_release.parent / "0001_the_first_schema.py").read_text()
     assert "lae_flapp" not in first, "a migration does not change with our code"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+from datetime import date
 from typing import Any
 
 import pytest
@@ -17,8 +18,14 @@ from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lae_protocol.aws.metadata import MetadataUnavailable
-from lae_protocol.host_messages import ClaimAnswer, Claimed, Desired, Report
-from lae_protocol.messages import Refused
+from lae_protocol.host_messages import (
+    ClaimAnswer,
+    Claimed,
+    DayCounts,
+    Desired,
+    Report,
+)
+from lae_protocol.messages import Refused, Requests
 from lae_protocol.process.call import FacetAway
 from lae_protocol.secret import Secret
 from lae_storage.agent.claiming import (
@@ -149,6 +156,9 @@ class ClaimTests(SynchronousTestCase):
         self.assertEqual(len(facet.asked), 1)
 
 
+REQUESTS = (Requests("put", 3),)
+
+
 class Node:
     """A node that remembers what it was told."""
 
@@ -156,7 +166,7 @@ class Node:
         self.obeyed: list[Desired] = []
 
     def usage(self) -> Usage:
-        return Usage(5, 1, 0)
+        return Usage(5, 1, 0, 6, (DayCounts(date(2026, 11, 23), 1, 2, REQUESTS),))
 
     def obey(self, desired: Desired) -> None:
         self.obeyed.append(desired)
@@ -195,7 +205,8 @@ class ReportingTests(SynchronousTestCase):
         self.clock.pump([60, 60])
         self.assertEqual(self.heard(facet), ["ready"] * 3)
         _, report, _ = facet.asked[-1]
-        self.assertEqual(report.used_bytes, 5)
+        self.assertEqual((report.used_bytes, report.noncurrent_bytes), (5, 6))
+        self.assertEqual(report.days[0].requests, REQUESTS)
         self.assertIsInstance(report, Report)
 
     def test_daemon_away(self) -> None:

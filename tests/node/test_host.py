@@ -14,7 +14,9 @@ from allmydata.storage.server import StorageServer
 from foolscap.eventual import flushEventualQueue
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
+from twisted.internet.endpoints import clientFromString, connectProtocol
 from twisted.internet.error import CannotListenError
+from twisted.internet.protocol import Protocol
 from twisted.internet.task import deferLater
 from twisted.python.usage import UsageError
 from twisted.trial.unittest import SynchronousTestCase, TestCase
@@ -23,6 +25,7 @@ from lae_protocol.aws.agent import pooled_agent
 from lae_protocol.aws.metadata import MetadataService
 from lae_protocol.host_messages import Desired, StoragePlace
 from lae_protocol.messages import Refused
+from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.secret import Secret
 from lae_provision.hosts.user_data import HostSettings, node_yaml
 from lae_storage import host as host_module
@@ -107,6 +110,7 @@ class HostTests(TestCase):
         self.addCleanup(self.end)
         self.gave_up: Deferred[None] = Deferred()
         self.shares, self.refusals = DiskShares(), 0
+        self.crowd = CrowdLimits()
         self.volume = Volume(Path(self.mktemp()).resolve() / "s4")
         self.agent = pooled_agent(reactor)
 
@@ -133,6 +137,7 @@ class HostTests(TestCase):
             agent_tub,
             self.open_shares,
             lambda: self.gave_up.callback(None),
+            self.crowd,
         )
         furl = Secret(self.daemon.bootstrap_furl)
         return Host(around, self.volume, lambda: furl, "http://s3.example", 60)
@@ -156,6 +161,21 @@ class HostTests(TestCase):
         self.assertEqual(claim.instance_id, self.instance)
         self.assertEqual(claim.launch_time, self.launched)
         self.assertEqual(self.place.endpoint, "http://s3.example")
+
+    async def test_strangers_at_the_introducer(self) -> None:
+        """The introducer's port has a gate, too: who says nothing is let go."""
+        self.crowd = CrowdLimits(patience=0.2)
+        ready = self.daemon.hears("ready")
+        self.running()
+        await ready
+        where = self.daemon.identity.introducer.location.removeprefix("tcp:")
+        host, port = where.split(":")
+        gone: Deferred[None] = Deferred()
+        stranger = Protocol()
+        stranger.connectionLost = lambda reason=None: gone.callback(None)  # type: ignore[method-assign]
+        endpoint = clientFromString(reactor, f"tcp:{host}:{port}")
+        await connectProtocol(endpoint, stranger)
+        await gone
 
     async def test_obeys(self) -> None:
         """What the daemon answers to a report reaches the shares."""
@@ -306,6 +326,9 @@ class OptionsTests(SynchronousTestCase):
             aws_region="eu-central-1",
             s3_endpoint=None,
             log_format="json",
+            expire_leases_after_days=90,
+            connections=500,
+            connections_per_address=50,
         )
         path = self.settings_file(node_yaml(written))
         options = Options()
@@ -318,6 +341,9 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(
             options.settings.bootstrap_furl.file, folder / "bootstrap.furl"
         )
+        self.assertEqual(options.settings.expire_leases_after_days, 90)
+        crowd = options.settings.crowd()
+        self.assertEqual((crowd.most, crowd.per_address), (500, 50))
 
     def test_typo(self) -> None:
         """A misspelt key ends twistd with the line and a suggestion."""

@@ -1,112 +1,199 @@
-"""A crowd of strangers cannot take all of a process's connections."""
+"""Who may come and stay: the decisions, with no sockets."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
 
-import pytest
-from foolscap.api import Referenceable
-from foolscap.util import allocate_tcp_port
-from twisted.internet import reactor
-from twisted.internet.defer import Deferred
-from twisted.internet.endpoints import clientFromString, serverFromString
-from twisted.internet.error import CannotListenError
-from twisted.internet.protocol import Factory, Protocol
-from twisted.trial.unittest import TestCase
-
-from lae_protocol.process.crowd import BoundedEndpoint
-from lae_protocol.process.tub import make_tub
-
-
-class Greeter(Protocol):
-    def connectionMade(self) -> None:
-        self.transport.write(b"welcome")
-
-
-class Visitor(Protocol):
-    def __init__(self) -> None:
-        self.told: Deferred[bytes] = Deferred()
-
-    def dataReceived(self, data: bytes) -> None:
-        if not self.told.called:
-            self.told.callback(data)
-
-    def connectionLost(self, reason=None) -> None:
-        if not self.told.called:
-            self.told.callback(b"")
-
-
-class CrowdTests(TestCase):
-    async def listen(self, most: int) -> int:
-        inner = serverFromString(reactor, "tcp:0:interface=127.0.0.1")
-        port = await BoundedEndpoint(reactor, inner, most).listen(
-            Factory.forProtocol(Greeter)
-        )
-        self.addCleanup(port.stopListening)
-        return port.getHost().port
-
-    async def visit(self, port: int) -> tuple[Visitor, bytes]:
-        endpoint = clientFromString(reactor, f"tcp:127.0.0.1:{port}")
-        visitor = await endpoint.connect(Factory.forProtocol(Visitor))
-        self.addCleanup(visitor.transport.abortConnection)
-        return visitor, await visitor.told
-
-    async def test_most(self) -> None:
-        """One too many is closed at once, and may come when another has left."""
-        port = await self.listen(2)
-        first, told = await self.visit(port)
-        self.assertEqual(told, b"welcome")
-        self.assertEqual((await self.visit(port))[1], b"welcome")
-        self.assertEqual((await self.visit(port))[1], b"")
-        gone: Deferred[None] = Deferred()
-        first.connectionLost = lambda reason=None: gone.callback(None)
-        first.transport.loseConnection()
-        await gone
-        while (told := (await self.visit(port))[1]) != b"welcome":
-            self.assertEqual(told, b"")
-
-    async def test_under_foolscap(self) -> None:
-        """A Tub on a bounded endpoint negotiates, answers and ends as on any other."""
-        number = allocate_tcp_port()
-        inner = serverFromString(reactor, f"tcp:{number}:interface=127.0.0.1")
-        server, client = make_tub(), make_tub()
-        server.listenOn(BoundedEndpoint(reactor, inner, 10))
-        server.setLocation(f"127.0.0.1:{number}")
-        for tub in (server, client):
-            tub.startService()
-            self.addCleanup(tub.stopService)
-        furl = server.registerReference(Referenceable(), "named")
-        reference = await client.getReference(furl)
-        self.assertEqual(reference.getRemoteTubID(), server.getTubID())
-
-    async def test_port_in_use(self) -> None:
-        """A Tub whose port is somebody else's does not start; it would hear nobody."""
-        number = await self.listen(1)
-        inner = serverFromString(reactor, f"tcp:{number}:interface=127.0.0.1")
-        tub = make_tub()
-        tub.listenOn(BoundedEndpoint(reactor, inner, 10))
-        self.addCleanup(tub.stopService)
-        self.assertRaises(CannotListenError, tub.startService)
-
-
-PROGRAM = """
-import resource, sys
-soft, hard, most = map(int, sys.argv[1:])
-resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-from lae_protocol.process.crowd import room_for
-print(room_for(most), resource.getrlimit(resource.RLIMIT_NOFILE)[0])
-"""
-
-
-@pytest.mark.parametrize(
-    ("soft", "hard", "room", "limit"),
-    [(300, 4096, 1000, 2256), (300, 1024, 384, 1024), (4000, 4096, 1000, 4000)],
+from lae_protocol.process.crowd import (
+    KNOWN_FOR,
+    Crowd,
+    CrowdLimits,
+    Refuse,
+    Take,
+    neighbourhood,
 )
-def test_files_are_left(soft, hard, room, limit) -> None:
-    """A crowd cannot take the files that the process needs for its work; the limit is
-    raised as far as that goes, and never lowered.
+from lae_protocol.process.token_bucket import TokenBucket
+
+LIMITS = CrowdLimits(
+    most=6,
+    per_address=4,
+    strangers=4,
+    strangers_per_address=3,
+    burst=5,
+    rate=1,
+)
+STEPS = st.lists(
+    st.tuples(
+        st.sampled_from(["comes", "comes", "admitted", "leaves"]),
+        st.sampled_from(["a", "b", "c"]),
+        st.floats(0, 3),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS)
+def test_no_limit_is_ever_passed(steps: list[tuple[str, str, float]]) -> None:
+    """Whoever comes, is admitted and leaves, each limit holds, only strangers make
+    room, and nothing is remembered of who is gone.
     """
-    argv = [sys.executable, "-c", PROGRAM, str(soft), str(hard), "1000"]
-    told = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True)
-    assert told.stdout.split() == [str(room), str(limit)]
+    crowd: Crowd[int] = Crowd(LIMITS)
+    here: dict[int, tuple[str, bool]] = {}
+    known: set[str] = set()
+    now, number = 0.0, 0
+
+    def strangers(addresses: set[str]) -> int:
+        return sum(stranger and at in addresses for at, stranger in here.values())
+
+    for what, address, pause in steps:
+        now += pause
+        theirs = [g for g, (at, _) in here.items() if at == address]
+        if what == "comes":
+            verdict = crowd.judge(address, now)
+            if isinstance(verdict, Refuse):
+                continue
+            if verdict.instead is not None:
+                assert here.pop(verdict.instead)[1]
+                crowd.left(verdict.instead)
+            number += 1
+            crowd.arrived(number, address)
+            here[number] = (address, True)
+        elif theirs and what == "admitted":
+            crowd.admitted(theirs[0], now)
+            known.add(address)
+            here[theirs[0]] = (address, False)
+        elif theirs:
+            crowd.left(theirs[0])
+            del here[theirs[0]]
+        assert len(crowd) == len(here) <= LIMITS.most
+        assert crowd.strangers == strangers(set("abc"))
+        assert strangers(set("abc") - known) <= LIMITS.strangers
+        for at in "abc":
+            assert at in known or strangers({at}) <= LIMITS.strangers_per_address
+            assert sum(a == at for a, _ in here.values()) <= LIMITS.per_address
+    for guest in here:
+        crowd.left(guest)
+    assert len(crowd) == crowd.strangers == 0
+    assert not crowd._strangers
+    assert not crowd._count
+
+
+def _fill(crowd: Crowd[str], address: str, *guests: str) -> None:
+    for guest in guests:
+        crowd.arrived(guest, address)
+
+
+def test_the_largest_crowd_makes_room() -> None:
+    """When there are too many strangers in all, one of the address with the most of
+    them goes: the one that waited longest.
+    """
+    crowd: Crowd[str] = Crowd(LIMITS)
+    _fill(crowd, "a", "a1")
+    _fill(crowd, "b", "b1", "b2", "b3")
+    assert crowd.judge("c", 0) == Take("b1")
+    assert crowd.judge("b", 0) == Take("b1")
+
+
+def test_an_office_may_come_all_at_once() -> None:
+    """Where somebody belongs, as many strangers may come as connections are allowed from
+    one address; they take no stranger's place elsewhere.
+    """
+    crowd: Crowd[str] = Crowd(LIMITS)
+    _fill(crowd, "a", "a1")
+    crowd.admitted("a1", 0)
+    for name in ("a2", "a3", "a4"):
+        assert crowd.judge("a", 0) == Take()
+        _fill(crowd, "a", name)
+    assert crowd.judge("a", 0) == Take("a2")
+    assert crowd.judge("b", 0) == Take()
+
+
+def test_the_admitted_are_not_driven_out() -> None:
+    """With no stranger to let go, one too many is refused."""
+    crowd: Crowd[str] = Crowd(LIMITS)
+    for address in "ab":
+        names = [address + str(n) for n in range(3)]
+        _fill(crowd, address, *names)
+        for name in names:
+            crowd.admitted(name, 0)
+    assert isinstance(crowd.judge("c", 0), Refuse)
+    crowd.left("a0")
+    assert crowd.judge("c", 0) == Take()
+
+
+def test_a_flood_from_one_address() -> None:
+    """Many connections in a short time are refused, from an address from which nobody
+    was admitted lately; and only there.
+    """
+    crowd: Crowd[str] = Crowd(LIMITS)
+    verdicts = [crowd.judge("a", 0) for _ in range(7)]
+    assert [isinstance(v, Refuse) for v in verdicts] == [False] * 5 + [True] * 2
+    assert crowd.judge("b", 0) == Take()
+    assert crowd.judge("a", 1) == Take()
+    crowd.arrived("a1", "a")
+    crowd.admitted("a1", 1)
+    assert all(crowd.judge("a", 1) == Take() for _ in range(20))
+    later = 1 + KNOWN_FOR
+    verdicts = [crowd.judge("a", later) for _ in range(7)]
+    assert isinstance(verdicts[-1], Refuse)
+
+
+def test_a_flood_from_everywhere() -> None:
+    """Many addresses together are held to a rate, too, and where somebody belongs that
+    is not felt.
+    """
+    limits = evolve(LIMITS, burst_of_all=10, rate_of_all=2)
+    crowd: Crowd[str] = Crowd(limits)
+    _fill(crowd, "a", "a1")
+    crowd.admitted("a1", 0)
+    verdicts = [crowd.judge(f"from {n}", 0) for n in range(12)]
+    assert [isinstance(v, Refuse) for v in verdicts] == [False] * 10 + [True] * 2
+    assert crowd.judge("a", 0) == Take()
+    assert crowd.judge("another", 1) == Take()
+
+
+def test_neighbourhoods() -> None:
+    """An IPv6 network of 64 bits counts as one address, and IPv4 in it as IPv4."""
+    assert neighbourhood("192.0.2.7") == "192.0.2.7"
+    assert neighbourhood("::ffff:192.0.2.7") == "192.0.2.7"
+    assert neighbourhood("2001:db8:1:2:3::1") == neighbourhood("2001:db8:1:2::9%eth0")
+    assert neighbourhood("2001:db8:1:2::1") != neighbourhood("2001:db8:1:3::1")
+    assert neighbourhood("local") == "local"
+
+
+AMOUNTS = st.lists(st.tuples(st.floats(0, 50), st.floats(0, 10)), max_size=40)
+
+
+@given(st.floats(0.5, 20), st.floats(1, 100), AMOUNTS)
+def test_a_bucket_gives_no_more_than_its_rate(
+    rate: float, burst: float, takes: list[tuple[float, float]]
+) -> None:
+    """In any time no more is taken than the burst and what was gained meanwhile."""
+    bucket = TokenBucket.full(rate, burst, 0.0)
+    now = taken = 0.0
+    for amount, pause in takes:
+        now += pause
+        if bucket.take(amount, now):
+            taken += amount
+        assert taken <= burst + rate * now + 1e-6
+
+
+@given(st.floats(0.5, 20), st.floats(1, 100), AMOUNTS)
+def test_a_debt_is_paid_in_time(
+    rate: float, burst: float, takes: list[tuple[float, float]]
+) -> None:
+    """Who waits as long as told has taken no more than the rate allows, and not less
+    long than that.
+    """
+    bucket = TokenBucket.full(rate, burst, 0.0)
+    now = taken = 0.0
+    for amount, pause in takes:
+        now += pause
+        wait = bucket.owe(amount, now)
+        taken += amount
+        assert taken <= burst + rate * (now + wait) + 1e-6
+        if wait:
+            assert bucket.held < 0
+            assert abs(bucket.held + rate * wait) < 1e-6

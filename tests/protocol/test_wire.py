@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import typing
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from types import UnionType
 from typing import Any, Literal
 
@@ -39,6 +39,7 @@ OF_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     int: st.integers(-(2**63) + 1, 2**63 - 1),
     bytes: st.binary(max_size=40),
     datetime: st.datetimes(timezones=ZONES),
+    date: st.dates(),
     Secret: TEXT.map(Secret),
     OwnerSecret: TEXT.map(OwnerSecret),
 }

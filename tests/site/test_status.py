@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
+from attrs import evolve
 
+from lae_protocol.messages import UsageView
 from lae_site.memory_desk import BUILT
 
 
@@ -35,6 +38,24 @@ def test_without_the_cookie_there_is_progress_and_no_furl(world, keys) -> None:
     for private in ("pb://", "ann@example.org", "/cancel", "/resend", "/address"):
         assert private not in text
     assert world.stranger().get(f"/signup/{signup_id}/grid.json").status == 403
+
+
+def test_usage_is_its_owners_to_see(world) -> None:
+    """The owner reads what is stored and what was downloaded, of how much, and whether
+    transfers are slower; nobody else does.
+    """
+    signup_id = world.signed_up()
+    page = f"/signup/{signup_id}"
+    then = datetime(2026, 11, 23, tzinfo=UTC)
+    world.desk.usage = UsageView(then, 12_300_000_000, 5, 3, 0, 2 * 10**9, False, ())
+    world.desk.happen(signup_id, "paid", "identity-sealed", *BUILT)
+    text = world.visitor.get(page).text
+    assert "Stored: 12.3 GB of" in text
+    assert "Downloaded this month: 2 GB of" in text
+    assert "slower" not in text
+    assert 'id="usage"' not in world.stranger().get(page).text
+    world.desk.usage = evolve(world.desk.usage, slowed=True)
+    assert "until the month ends transfers are slower" in world.visitor.get(page).text
 
 
 def test_a_wrong_cookie_is_no_cookie(world) -> None:

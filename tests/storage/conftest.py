@@ -46,14 +46,24 @@ class S3Server:
 
     endpoint: str
 
-    def make_bucket(self, name: str) -> None:
-        boto3.client(
+    def _client(self) -> Any:
+        return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
             aws_access_key_id=ACCESS_KEY,
             aws_secret_access_key=SECRET_KEY,
             region_name=REGION,
-        ).create_bucket(Bucket=name)
+        )
+
+    def make_bucket(self, name: str) -> None:
+        self._client().create_bucket(Bucket=name)
+
+    def version(self, name: str) -> None:
+        """Keep what is replaced and deleted, from now on."""
+        enabled = {"Status": "Enabled"}
+        self._client().put_bucket_versioning(
+            Bucket=name, VersioningConfiguration=enabled
+        )
 
 
 def free_ports(count: int) -> list[int]:

@@ -3,8 +3,8 @@
     python tests/storage/node_process.py FOLDER ENDPOINT BUCKET PORT [OPTION ...]
 
 Prints one line of JSON, what a client needs to find it, when it serves.  Options:
-``force-foolscap``, and ``first-byte=SECONDS``, by which each answer of S3 comes later,
-as from farther away.
+``force-foolscap``; ``first-byte=SECONDS``, by which each answer of S3 comes later, as
+from farther away; ``patience=SECONDS`` with strangers.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from zope.interface import implementer
 from lae_protocol.aws.agent import pooled_agent
 from lae_protocol.aws.credentials import StaticCredentials
 from lae_protocol.aws.sigv4 import Credentials
+from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.secret import Secret
 from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.allowance import Allowance
@@ -30,7 +31,7 @@ from lae_storage.server.bucket import open_bucket
 from lae_storage.server.plug import Backing, client_class
 
 KEYS = Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))
-LATER = "first-byte="
+LATER, PATIENCE = "first-byte=", "patience="
 
 
 @implementer(IAgent)
@@ -52,15 +53,18 @@ def main(folder: Path, endpoint: str, bucket: str, port: str, *more: str) -> Non
     """Run until killed, or told to end."""
     prepare(folder, port, foolscap="force-foolscap" in more)
     agent: Any = pooled_agent(reactor)
+    crowd = CrowdLimits()
     for option in more:
         if option.startswith(LATER):
             agent = FarAgent(agent, float(option.removeprefix(LATER)))
+        if option.startswith(PATIENCE):
+            crowd = CrowdLimits(patience=float(option.removeprefix(PATIENCE)))
     place = BucketPlace(bucket, "us-east-1", endpoint)
     store = HttpStore(reactor, agent, StaticCredentials(KEYS), place)
 
     async def make() -> Any:
         opened = await open_bucket(store, reactor)
-        backing = Backing(opened, folder / "uploads", Allowance(10**12))
+        backing = Backing(opened, folder / "uploads", Allowance(10**12), crowd=crowd)
         return await create_client(str(folder), _client_factory=client_class(backing))
 
     run(folder, make)

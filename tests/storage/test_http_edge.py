@@ -107,14 +107,22 @@ def test_a_stranger_causes_nothing(serving: Any, edge: Edge) -> None:
 
 
 def test_a_strangers_body_is_dropped(edge: Edge, monkeypatch: Any) -> None:
-    """The body of one who does not know the swissnum goes nowhere."""
+    """The body of one who does not know the swissnum goes nowhere; a long one, and one
+    whose length is not told, is refused before it comes.
+    """
     kept: list[int] = []
     monkeypatch.setattr(
         http_request.Sink, "write", lambda self, data: kept.append(len(data)) or 0
     )
-    head = f"POST {PATH} HTTP/1.1\nHost: h\nContent-Length: 5000000\n"
-    edge.send(head, bytes(100_000))
-    assert sum(kept) == 100_000
+    head = f"POST {PATH} HTTP/1.1\nHost: h\n"
+    assert edge.send(f"{head}Content-Length: 5000\n", bytes(4999)) == b""
+    assert sum(kept) == 4999
+    for length in ("Content-Length: 100000\n", "Transfer-Encoding: chunked\n"):
+        answer = edge.send(head + length, b"")
+        assert answer.startswith(b"HTTP/1.1 401 ")
+        assert b"connection: close" in answer
+    assert edge.send(f"{head}Content-Length: 100000\n", bytes(100_000)) == answer
+    assert sum(kept) == 4999
 
 
 def test_a_body_too_long_is_refused(edge: Edge, monkeypatch: Any) -> None:

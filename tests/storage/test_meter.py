@@ -9,12 +9,14 @@ import pytest
 from zope.interface.verify import verifyObject
 
 from lae_storage.s3.counted import CountedStore
-from lae_storage.s3.interface import Bytes, IObjectStore, Unavailable
+from lae_storage.s3.interface import Bytes, Denied, IObjectStore, Unavailable
 from lae_storage.s3.memory import Request
 from lae_storage.server import keys
 from lae_storage.server.expiry import DAY
-from lae_storage.server.housekeeping import COUNTED
+from lae_storage.server.housekeeping import COUNTED, RETURN
 from lae_storage.server.meter import Counts, counted_on
+
+from .conftest import Serving
 
 SI = b"i" * 16
 FIRST, SECOND = date(1970, 1, 1), date(1970, 1, 2)
@@ -116,6 +118,74 @@ def test_foreign_counts_are_left_out(serving: Any) -> None:
     serving.now(serving.server._bucket.writer.put(key, Bytes(b'{"format": 9}'), None))
     serving.store.objects[key + "x"] = serving.store.objects[key]
     assert serving.now(counted_on(serving.store, FIRST)).received == 0
+
+
+def test_what_noncurrent_versions_take(serving: Any) -> None:
+    """Once a day the bytes of replaced and deleted objects are found out, page by page;
+    the next node knows them from the start, and so does the day's count.
+    """
+    serving.change(SI, b"a" * 1000)
+    serving.change(SI, b"b" * 2000)
+    serving.store.page = 2
+    assert serving.server._bucket.meter.noncurrent is None
+    _pass(serving, RETURN + 60)
+    replaced = sum(size for _, size in serving.store.noncurrent)
+    assert serving.server._bucket.meter.noncurrent == replaced > 1000
+    before = len(serving.store.noncurrent)
+    _pass(serving, COUNTED)
+    assert serving.now(counted_on(serving.store, FIRST)).noncurrent == replaced
+    assert serving.another().server._bucket.meter.noncurrent == replaced
+    serving.change(SI, b"c" * 3000)
+    assert len(serving.store.noncurrent) > before
+    _pass(serving, DAY + COUNTED)
+    assert serving.server._bucket.meter.noncurrent > replaced
+
+
+def test_versions_that_may_not_be_listed(serving: Any) -> None:
+    """Where the role may not list versions nothing is known, and all else goes on."""
+
+    def fault(request: Request) -> None:
+        if request.operation == "list-versions":
+            raise Denied("AccessDenied")
+
+    serving.store.fault = fault
+    _pass(serving, RETURN + COUNTED)
+    serving.upload(SI, b"x" * 1000)
+    _pass(serving, COUNTED)
+    counts = serving.now(counted_on(serving.store, FIRST))
+    assert (counts.received, counts.noncurrent) == (1000, None)
+
+
+def test_a_month_is_added_up(serving: Any) -> None:
+    """What was sent since the first of the month is known, also to the next node, and
+    a new month begins with nothing; yesterday is known, too.
+    """
+    serving.upload(SI, b"x" * 1000)
+
+    def read(node: Any, size: int) -> None:
+        node.now(node.server.get_buckets(SI)[0].read(0, size))
+
+    for size in (1, 20, 300):
+        read(serving, size)
+        _pass(serving, DAY)
+    meter = serving.server._bucket.meter
+    assert meter.sent_this_month() == 321
+    serving.now(serving.server.stopService())
+    later = serving.another()
+    later.retries.advance(3 * DAY + 60)
+    assert later.server._bucket.meter.day() == date(1970, 1, 4)
+    fresh = Serving(serving.folder, serving.store, retries=later.retries).start()
+    meter = fresh.server._bucket.meter
+    assert meter.sent_this_month() == 321
+    assert meter.of(date(1970, 1, 3)).sent == 300
+    read(fresh, 500)
+    assert meter.sent_this_month() == 821
+    fresh.retries.advance(28 * DAY)
+    _pass(fresh, COUNTED)
+    assert meter.day() == date(1970, 2, 1)
+    assert meter.sent_this_month() == 0
+    read(fresh, 7)
+    assert meter.sent_this_month() == 7
 
 
 def test_counting_is_a_bucket(serving: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from allmydata.client import _Client
 
 from lae_protocol.host_messages import Desired
 from lae_storage.server.allowance import Allowance
+from lae_storage.server.expiry import DAY
 from lae_storage.server.plug import Backing
 from lae_storage.shares import S3Shares
 
@@ -22,10 +24,21 @@ def test_usage_and_what_is_desired(serving: Any, tmp_path: Path) -> None:
     serving.change(b"m" * 16, b"y" * 10)
     usage = shares.usage()
     assert usage.share_count == 2
-    assert (usage.received_today, usage.sent_today) == (110, 0)
-    assert usage.requests_today >= 2
     stored = [len(o.data) for k, o in serving.store.objects.items() if k[:2] != "s4"]
     assert usage.used_bytes == sum(stored)
+    (today,) = usage.days
+    assert today.day == date(1970, 1, 1)
+    assert (today.received, today.sent) == (110, 0)
+    assert {r.kind: r.count for r in today.requests}["put"] >= 2
+    assert usage.noncurrent_bytes is None
+    bucket.meter.noncurrent, bucket.meter.opened = 70, False
+    # Half of a day is not told for the whole.
+    assert (shares.usage().noncurrent_bytes, shares.usage().days) == (70, ())
+    bucket.meter.opened = True
+    serving.retries.advance(DAY)
+    serving.upload(b"j" * 16, b"x" * 5)
+    told = [(d.day.day, d.received) for d in shares.usage().days]
+    assert told == [(2, 5), (1, 110)]
     shares.obey(Desired("serving", 500))
     assert (allowance.quota, allowance.suspended) == (500, False)
     shares.obey(Desired("suspended", 500))

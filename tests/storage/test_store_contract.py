@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -130,6 +132,35 @@ class _Contract:
             page = await self.store.list_page("p/", name)
             self.assertEqual([o.key for o in page.objects], names[at + 1 :])
 
+    async def test_versions(self) -> None:
+        """All versions are added up, page by page: what an object is, and what it was
+        before it was replaced or deleted.
+        """
+        self.version_it()
+        for size in (5, 70, 900):
+            await self._put("p/one", b"x" * size)
+        await self._put("p/two", b"x" * 2_000)
+        await self.store.delete("p/two")
+        await self._put("q/three", b"x" * 30_000)
+        page = await self.store.versions_page()
+        self.assertEqual((page.current, page.noncurrent), (30_900, 2_075))
+        self.assertIsNone(page.after)
+
+    async def test_versions_go_on(self) -> None:
+        """A listing of versions continues within an object and after it."""
+        self.version_it()
+        for size in (1, 2, 4):
+            await self._put("p/one", b"x" * size)
+            await self._put("p/two", b"x" * size * 10)
+        whole, noncurrent, pages, after = 0, 0, 0, None
+        with self.pages_of(2):
+            while pages == 0 or after is not None:
+                page = await self.store.versions_page(after)
+                whole += page.current + page.noncurrent
+                noncurrent += page.noncurrent
+                pages, after = pages + 1, page.after
+        self.assertEqual((whole, noncurrent, pages), (77, 33, 3))
+
     async def test_upload_in_parts(self) -> None:
         """Parts become one object when they are completed, and not before."""
         first, last = b"a" * SMALLEST_PART, b"bc"
@@ -182,6 +213,14 @@ class MemoryContract(_Contract, TestCase):
     def setUp(self) -> None:
         self.store = MemoryStore()
 
+    def version_it(self) -> None:
+        """It is."""
+
+    @contextmanager
+    def pages_of(self, size: int) -> Iterator[None]:
+        self.store.page = size
+        yield
+
 
 class _OverHttp(_Contract):
     s3_server: Any
@@ -194,6 +233,20 @@ class _OverHttp(_Contract):
         self.addCleanup(pool.closeCachedConnections)
         place = BucketPlace(bucket, "us-east-1", self.s3_server.endpoint)
         self.store = HttpStore(reactor, agent, KEYS, place)
+        self.bucket = bucket
+
+    def version_it(self) -> None:
+        self.s3_server.version(self.bucket)
+
+    @contextmanager
+    def pages_of(self, size: int) -> Iterator[None]:
+        asking = self.store._ask
+
+        def ask(asked: Any, query: Any = None, *more: Any, **named: Any) -> Any:
+            return asking(asked, query | {"max-keys": str(size)}, *more, **named)
+
+        self.store._ask = ask
+        yield
 
 
 @pytest.mark.usefixtures("on_moto")

@@ -101,7 +101,8 @@ class OnMotoTests(TestCase):
 
     async def test_a_hosts_keys_reach_its_own_bucket_alone(self) -> None:
         """With the session of a host's role, objects of its own bucket are written,
-        read, listed and deleted; another bucket, versions and settings are refused.
+        read, listed (with their versions) and deleted; another bucket, older versions
+        themselves and settings are refused.
         """
         mine, others = bucket_request(self.bench), bucket_request(self.bench)
         for request in (mine, others):
@@ -118,11 +119,20 @@ class OnMotoTests(TestCase):
         await client.call("GET", mine.name, subresource=[("list-type", "2")])
         version = read.headers.getRawHeaders("x-amz-version-id")[0]
         await client.call("DELETE", mine.name, key="v1/a")
+        told = await client.call("GET", mine.name, subresource=[("versions",)])
+        self.assertIn(b"<Size>4</Size>", told.body)
         for method, bucket, more in (
             ("GET", others.name, {"key": "v1/a"}),
             ("PUT", others.name, {"key": "v1/b", "body": b"x"}),
             ("DELETE", others.name, {"key": "v1/a"}),
             ("GET", others.name, {}),
+            ("GET", others.name, {"subresource": [("versions",)]}),
+            # It may know how large an older version is, and not what it says.
+            (
+                "GET",
+                mine.name,
+                {"key": "v1/a", "subresource": [("versionId", version)]},
+            ),
             (
                 "DELETE",
                 mine.name,
