@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -193,6 +194,8 @@ class NodeProcess:
     endpoint: str
     bucket: str
     more: tuple[str, ...] = ()
+    #: The environment's AWS keys, where others than SeaweedFS' here are needed.
+    keys: dict[str, str] = field(factory=dict, repr=False)
     port: int = field(factory=lambda: free_ports(1)[0])
     found: dict[str, Any] = field(factory=dict)
     process: subprocess.Popen[str] | None = None
@@ -213,6 +216,7 @@ class NodeProcess:
             [sys.executable, str(NODE), *arguments, *self.more],
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | self.keys,
         )
 
     def lose_host(self) -> None:

@@ -384,5 +384,5 @@ class LikeUpstream(SynchronousTestCase):
         self.patch(spool, "IN_MEMORY", 10)
         run_state_machine_as_test(
             SideBySide,
-            settings=settings(max_examples=20, stateful_step_count=30, deadline=None),
+            settings=settings(max_examples=60, stateful_step_count=50, deadline=None),
         )
