@@ -430,7 +430,8 @@ class OverBothWires(SideBySide):
 
 #: What upstream's writer that is closed already fails with.
 OVER = frozenset(
-    f"failed: {name}" for name in ("AttributeError", "AssertionError", "TypeError")
+    f"failed: {name}"
+    for name in ("AttributeError", "AssertionError", "TypeError", "AlreadyCalled")
 )
 
 
