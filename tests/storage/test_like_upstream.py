@@ -100,7 +100,7 @@ class SideBySide(RuleBasedStateMachine):
 
     def _token(self) -> str:
         self.tokens += 1
-        return f"{self.tokens:032x}"
+        return f"{self.tokens:08x}{0:024x}"
 
     def _fault(self, request: Request) -> str | None:
         trouble, writes = self.trouble, ("put", "complete")

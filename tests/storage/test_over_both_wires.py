@@ -57,6 +57,7 @@ TURNS = Turns()
 #: Longer than an upload may be silent.
 SILENCE = 31 * 60
 EXAMPLES = 40
+orders = st.randoms(use_true_random=False)
 any_index = st.sampled_from(IMMUTABLE + MUTABLE)
 ranges = st.one_of(
     st.none(),
@@ -133,6 +134,11 @@ class OverBothWires(SideBySide):
     def gbs_allocate(
         self, si: bytes, key: bytes, wanted: set[int], size: int, fault: str
     ) -> Any:
+        return multiple(*self._gbs_allocate(si, key, wanted, size, fault))
+
+    def _gbs_allocate(
+        self, si: bytes, key: bytes, wanted: set[int], size: int, fault: str
+    ) -> list[Any]:
         said = self._http(
             fault if fault != "contend" else "",
             "POST",
@@ -140,7 +146,7 @@ class OverBothWires(SideBySide):
             {"share-numbers": wanted, "allocated-size": size},
             [*lease(key), secret("upload-secret", key)],
         )
-        return multiple(*((si, n, key, size) for n in said.body["allocated"]))
+        return [(si, n, key, size) for n in said.body["allocated"]]
 
     @rule(
         it=uploads, offset=offsets, what=st.binary(min_size=1, max_size=30), at=faults
@@ -172,8 +178,11 @@ class OverBothWires(SideBySide):
             content_range=f"bytes {offset}-{offset + len(what) - 1}/*",
         )
 
-    @rule(it=uploads, seed=st.integers(0, 3), order=st.randoms(use_true_random=False))
+    @rule(it=uploads, seed=st.integers(0, 3), order=orders)
     def gbs_write_all(self, it: Any, seed: int, order: Random) -> None:
+        self._gbs_write_all(it, seed, order)
+
+    def _gbs_write_all(self, it: Any, seed: int, order: Random) -> None:
         """In any order, some pieces twice."""
         si, number, key, size = it
         what = Random(seed).randbytes(size)
@@ -189,13 +198,24 @@ class OverBothWires(SideBySide):
         path = f"immutable/{si_text(si)}/{number}/abort"
         self._http("", "PUT", path, None, [secret("upload-secret", key)])
 
-    @rule(si=any_index, number=numbers, wanted=ranges)
-    def gbs_read(self, si: bytes, number: int, wanted: str | None) -> None:
-        more = {} if wanted is None else {"range": wanted}
+    @rule(si=indexes, key=secrets, number=numbers, size=st.integers(1, 40), seed=orders)
+    def gbs_store(
+        self, si: bytes, key: bytes, number: int, size: int, seed: Random
+    ) -> None:
+        """A whole share, where there is none, and what is read of it."""
+        for it in self._gbs_allocate(si, key, {number}, size, ""):
+            self._gbs_write_all(it, number, seed)
+        self.gbs_read(si, ["bytes=2-4"])
+
+    @rule(si=any_index, wanted=st.lists(ranges, max_size=3))
+    def gbs_read(self, si: bytes, wanted: list[str | None]) -> None:
         # Asked for shares of the other kind, upstream says 500.
         where = f"{'mutable' if si in MUTABLE else 'immutable'}/{si_text(si)}"
-        self._http("", "GET", f"{where}/{number}", **more)
-        self._http("", "GET", f"{where}/shares")
+        said = self._http("", "GET", f"{where}/shares")
+        for number in [*sorted(said.body), 3]:
+            for span in [None, "bytes=1-3", *wanted]:
+                more = {} if span is None else {"range": span}
+                self._http("", "GET", f"{where}/{number}", **more)
 
     # -- GBS: leases, advisories, slots, and what is none -------------------------
 
