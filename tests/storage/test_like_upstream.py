@@ -318,6 +318,13 @@ class SideBySide(RuleBasedStateMachine):
         vectors = {number: (tests, [(len(what), what)], length)}
         self._change(si, SECRETS[0], secret, vectors, [(0, 9)], "")
 
+    @rule(si=slots_, enabler=st.sampled_from(SECRETS[:2]))
+    def delete_slot(self, si: bytes, enabler: bytes) -> None:
+        """All shares, where the enabler is right: a tombstone stays."""
+        there = self.now(self.ours.enumerate_mutable_shares(si))
+        vectors = {number: ([], [], 0) for number in there}
+        self._change(si, enabler, SECRETS[0], vectors, [], "")
+
     @rule(si=slots_, wanted=st.lists(numbers, max_size=2), ranges=reads)
     def read_slot(self, si: bytes, wanted: list[int], ranges: Any) -> None:
         self.both(
