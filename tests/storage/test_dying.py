@@ -22,9 +22,8 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lae_storage.s3 import memory
 from lae_storage.s3.memory import Request
-from lae_storage.server import keys, orphans, slot, slots, spool, upload
+from lae_storage.server import keys, orphans
 from tests.storage.test_like_upstream import (
     IMMUTABLE,
     MUTABLE,
@@ -35,6 +34,7 @@ from tests.storage.test_like_upstream import (
     offsets,
     secrets,
     slots_,
+    with_tiny_pieces,
 )
 
 #: At which of its requests an operation ends, and whether that one still takes effect.
@@ -147,12 +147,7 @@ class DyingInTheMiddle(SynchronousTestCase):
         """Wherever the host dies, an operation was carried out as a whole or not at all,
         and nothing is left of one that was not.
         """
-        self.patch(slot, "BLOCK", 8)
-        self.patch(slots, "INLINE", 40)
-        self.patch(upload, "ONE_PUT", 20)
-        self.patch(upload, "PART", 8)
-        self.patch(memory, "SMALLEST_PART", 1)
-        self.patch(spool, "IN_MEMORY", 10)
+        with_tiny_pieces(self)
         # The sweep waits for no day.
         self.patch(orphans, "AGE", -1)
         run_state_machine_as_test(

@@ -380,15 +380,20 @@ class SideBySide(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
+def with_tiny_pieces(case: SynchronousTestCase) -> None:
+    """Have small operations cross the edges of blocks, parts and inline slots."""
+    case.patch(slot, "BLOCK", 8)
+    case.patch(slots, "INLINE", 40)
+    case.patch(upload, "ONE_PUT", 20)
+    case.patch(parts, "PART", 8)
+    case.patch(memory, "SMALLEST_PART", 1)
+    case.patch(spool, "IN_MEMORY", 10)
+
+
 class LikeUpstream(SynchronousTestCase):
     def test_side_by_side(self) -> None:
         """Whatever is asked, ours answers as upstream's server does."""
-        self.patch(slot, "BLOCK", 8)
-        self.patch(slots, "INLINE", 40)
-        self.patch(upload, "ONE_PUT", 20)
-        self.patch(parts, "PART", 8)
-        self.patch(memory, "SMALLEST_PART", 1)
-        self.patch(spool, "IN_MEMORY", 10)
+        with_tiny_pieces(self)
         run_state_machine_as_test(
             SideBySide,
             settings=settings(max_examples=60, stateful_step_count=50, deadline=None),

@@ -30,8 +30,7 @@ from twisted.internet.task import Cooperator
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
-from lae_storage.s3 import memory
-from lae_storage.server import keys, slot, slots, spool, upload
+from lae_storage.server import keys
 from lae_storage.server.foolscap_front import FoolscapFront
 from lae_storage.server.http_front import HttpFront
 from lae_storage.server.http_request import GuardedSite
@@ -49,6 +48,7 @@ from tests.storage.test_like_upstream import (
     reads,
     secrets,
     slots_,
+    with_tiny_pieces,
 )
 from tests.storage.wires import SWISSNUM, Foolscap, Gbs, Said, Turns, secret
 
@@ -462,12 +462,7 @@ def _turn() -> None:
 class OverWires(SynchronousTestCase):
     def test_both_protocols_side_by_side(self) -> None:
         """Whatever clients send over either protocol, ours answers as upstream's."""
-        self.patch(slot, "BLOCK", 8)
-        self.patch(slots, "INLINE", 40)
-        self.patch(upload, "ONE_PUT", 20)
-        self.patch(upload, "PART", 8)
-        self.patch(memory, "SMALLEST_PART", 1)
-        self.patch(spool, "IN_MEMORY", 10)
+        with_tiny_pieces(self)
         self.patch(eventual, "reactor", TURNS)
         self.patch(cputhreadpool, "_DISABLED", True)
         cooperator = Cooperator(scheduler=lambda work: TURNS.callLater(0, work))
