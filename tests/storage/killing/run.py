@@ -162,10 +162,20 @@ class Killing:
                 data = self._get(reader, mutable.cap, result)
                 if data not in mutable.possible:
                     losses.append(f"neither its last content nor a later: {mutable}")
+        self._write_once_more(result)
+
+    def _write_once_more(self, result: Result) -> None:
+        ledger, losses = result.ledger, result.losses
+        readers = list(self.clients.values())
         for mutable in ledger.mutable:
-            readers[0].ask("PUT", f"/uri/{mutable.cap}", b"after all")
+            try:
+                readers[0].ask("PUT", f"/uri/{mutable.cap}", b"after all")
+            except OSError as e:
+                losses.append(f"cannot be written any more: {mutable}: {e}")
             if self._get(readers[0], mutable.cap, result) != b"after all":
-                losses.append(f"cannot be written any more: {mutable}")
+                losses.append(f"is not what was written after all: {mutable}")
+            if len(losses) > MANY:
+                return
 
     @staticmethod
     def _get(client: VanillaClient, cap: str, result: Result) -> bytes | None:
