@@ -13,6 +13,7 @@ from tests.storage.killing.run import Killing
 KILLS = 6
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.end_to_end
 def test_killed_at_random_moments_under_load(tmp_path: Path, seaweed: Any) -> None:
     """Killed while two clients, one of each protocol, store, change and read files of
