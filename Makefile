@@ -6,13 +6,15 @@ CLIENT := .client-venv
 DEMO_ARGS ?=
 TEST_ARGS ?=
 BENCH_ARGS ?=
+KILL_ARGS ?=
 
-.PHONY: help demo test test-upstream check lint wheel clean install install-tests
+.PHONY: help demo test test-upstream test-kill check lint wheel clean install install-tests
 
 help:
 	@echo "make demo            the whole of S4 on this machine; ONCE=1 also signs up, stores a file, and stops"
 	@echo "make test            everything that is tested"
 	@echo "make test-upstream   Tahoe-LAFS' own tests against our storage server, alone"
+	@echo "make test-kill       the storage node killed 200 times under load; KILL_ARGS=--help"
 	@echo "make check           lint, types, import contracts and the fast tests"
 	@echo "make bench-signup    the figures of docs/benchmarks.rst"
 	@echo "make wheel           build/wheel/s4-*.whl"
@@ -50,6 +52,10 @@ test-upstream: install-tests
 	cd build/upstream && $(UPSTREAM) memory --reporter=text allmydata.test.test_istorageserver
 	cd build/upstream && $(UPSTREAM) memory --reporter=text allmydata.test.test_storage_http
 	cd build/upstream && $(UPSTREAM) storage --reporter=text
+
+# Some 15 minutes; `make test` has a few of these kills.
+test-kill: install-tests
+	$(BIN)/python -m tests.storage.killing $(KILL_ARGS)
 
 check: lint
 	$(BIN)/python -m pytest -m "not end_to_end and not browser" $(TEST_ARGS)

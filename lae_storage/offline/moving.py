@@ -13,6 +13,7 @@ from lae_storage.offline.upstream_files import (
     ImmutableFile,
     NotAShare,
     find,
+    mark_as_node,
     new_mutable,
     open_share,
     path_of,
@@ -51,6 +52,7 @@ async def export(store: IObjectStore, folder: Path, nodeid: bytes) -> Moved:
     broken off is begun in an empty folder.
     """
     inventory, moved = await take_inventory(store), Moved()
+    mark_as_node(folder)
     for name in inventory.immutable:
         try:
             await _export_immutable(store, folder, name, inventory)

@@ -39,6 +39,16 @@ def path_of(folder: Path, name: ShareName) -> Path:
     return folder / "storage" / "shares" / si[:2] / si / str(name.share_number)
 
 
+def mark_as_node(folder: Path) -> None:
+    """Have ``tahoe run`` know the folder by the file that it looks for.
+
+    Ours run without it.  A folder that ``tahoe create-node`` made has it already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not any(folder.glob("*.tac")):
+        (folder / "tahoe-client.tac").write_text("# tahoe run looks for this file\n")
+
+
 class ImmutableFile:
     """A container of upstream's newest form, while it is written; gone if that fails.
 

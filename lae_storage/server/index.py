@@ -31,6 +31,8 @@ class Index:
     _leases: set[bytes] = field(factory=set)
     stored: int = 0
     shares: int = 0
+    #: How often an immutable share was added.
+    additions: int = 0
     advisories: int = 0
 
     # -- immutable shares ------------------------------------------------------
@@ -48,6 +50,7 @@ class Index:
         self._immutable[storage_index] = packed + _ROW.pack(number, length)
         self.stored += length
         self.shares += 1
+        self.additions += 1
 
     def remove_immutable(self, storage_index: bytes, number: int) -> None:
         """A share that is gone; one that is not known is no matter."""

@@ -20,6 +20,7 @@ from allmydata.storage.server import StorageServer
 from twisted.internet.defer import gatherResults, maybeDeferred
 from twisted.logger import Logger
 
+from lae_storage.s3.interface import NotThere
 from lae_storage.server import keys, telling
 from lae_storage.server.advisories import MOST_ADVISORIES, keep_advisory
 from lae_storage.server.allowance import Allowance
@@ -40,6 +41,7 @@ from lae_storage.server.slot import Operation, Vectors, read_by, written_by
 from lae_storage.server.slots import Slots
 from lae_storage.server.spool import Spool
 from lae_storage.server.upload import Upload
+from lae_storage.server.vanished import forget_if_gone
 
 _log = Logger()
 #: Owner numbers as upstream writes them.
@@ -242,7 +244,11 @@ class S3StorageServer(StorageServer):
         if self._bucket.pace.slowed:
             await self._bucket.pace.to_clients.wait(max(0, min(size, length - offset)))
         key = keys.immutable_key(name.storage_index, name.share_number)
-        data = await self._reader.read(key, length, offset, size)
+        try:
+            data = await self._reader.read(key, length, offset, size)
+        except NotThere:
+            await forget_if_gone(self._bucket.store, self.index, name)
+            raise
         self._bucket.meter.now().sent += len(data)
         self._done("read", began)
         return data

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -46,7 +48,8 @@ class S3Server:
 
     endpoint: str
 
-    def _client(self) -> Any:
+    def client(self) -> Any:
+        """boto3's."""
         return boto3.client(
             "s3",
             endpoint_url=self.endpoint,
@@ -56,12 +59,12 @@ class S3Server:
         )
 
     def make_bucket(self, name: str) -> None:
-        self._client().create_bucket(Bucket=name)
+        self.client().create_bucket(Bucket=name)
 
     def version(self, name: str) -> None:
         """Keep what is replaced and deleted, from now on."""
         enabled = {"Status": "Enabled"}
-        self._client().put_bucket_versioning(
+        self.client().put_bucket_versioning(
             Bucket=name, VersioningConfiguration=enabled
         )
 
@@ -80,7 +83,22 @@ def free_ports(count: int) -> list[int]:
 
 
 def start_weed(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """Start SeaweedFS on free loopback ports; the process and its S3 address."""
+    """Start SeaweedFS on free loopback ports; the process and its S3 address.
+
+    Another process may take one of so many ports first: then it is others' turn.
+    """
+    for _ in range(2):
+        process, endpoint = _start_weed(folder)
+        if _is_up(endpoint, process):
+            return process, endpoint
+        process.kill()
+        process.wait()
+    process, endpoint = _start_weed(folder)
+    assert _is_up(endpoint, process), "SeaweedFS did not start"
+    return process, endpoint
+
+
+def _start_weed(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
     folder.mkdir(parents=True, exist_ok=True)
     key = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
     identity = {"name": "test", "credentials": [key], "actions": ["Admin"]}
@@ -117,12 +135,10 @@ def start_weed(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
         stderr=log,
         start_new_session=True,
     )
-    endpoint = f"http://127.0.0.1:{ports[6]}"
-    _wait_for(endpoint, process)
-    return process, endpoint
+    return process, f"http://127.0.0.1:{ports[6]}"
 
 
-def _wait_for(endpoint: str, process: subprocess.Popen[bytes]) -> None:
+def _is_up(endpoint: str, process: subprocess.Popen[bytes]) -> bool:
     until = time.monotonic() + 60
     while time.monotonic() < until and process.poll() is None:
         try:
@@ -130,8 +146,8 @@ def _wait_for(endpoint: str, process: subprocess.Popen[bytes]) -> None:
         except Exception:  # noqa: BLE001  (boto3's many ways to say: not yet)
             time.sleep(0.2)
         else:
-            return
-    raise AssertionError("SeaweedFS did not start")
+            return True
+    return False
 
 
 @pytest.fixture(scope="session")
@@ -185,22 +201,36 @@ class NodeProcess:
     endpoint: str
     bucket: str
     more: tuple[str, ...] = ()
+    #: The environment's AWS keys, where others than SeaweedFS' here are needed.
+    keys: dict[str, str] = field(factory=dict, repr=False)
     port: int = field(factory=lambda: free_ports(1)[0])
     found: dict[str, Any] = field(factory=dict)
     process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         """Start it; it serves when this returns."""
+        self.begin()
+        assert self.process is not None
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        assert line, "the node did not start"
+        self.found = json.loads(line)
+
+    def begin(self) -> None:
+        """Start it, and wait for nothing."""
         arguments = [str(self.folder), self.endpoint, self.bucket, str(self.port)]
         self.process = subprocess.Popen(
             [sys.executable, str(NODE), *arguments, *self.more],
             stdout=subprocess.PIPE,
             text=True,
+            env=os.environ | self.keys,
         )
-        assert self.process.stdout is not None
-        line = self.process.stdout.readline()
-        assert line, "the node did not start"
-        self.found = json.loads(line)
+
+    def lose_host(self) -> None:
+        """kill -9, and nothing left but the node's identity."""
+        self.kill()
+        for name in ("uploads", "storage"):
+            shutil.rmtree(self.folder / name, ignore_errors=True)
 
     def kill(self) -> None:
         """As the host's sudden end."""
@@ -220,9 +250,18 @@ class VanillaClient:
     process: subprocess.Popen[bytes] | None = None
     url: str = ""
 
-    def start(self, servers: dict[str, Any], *, foolscap: bool) -> None:
-        """Make its folder and start it; it answers when this returns."""
-        one = ["--shares-needed=1", "--shares-happy=1", "--shares-total=1"]
+    def start(
+        self, servers: dict[str, Any], *, foolscap: bool, shares: int = 1
+    ) -> None:
+        """Make its folder and start it; it answers when this returns.
+
+        Files have *shares* shares, each on another node; any one of them is enough.
+        """
+        one = [
+            "--shares-needed=1",
+            f"--shares-happy={shares}",
+            f"--shares-total={shares}",
+        ]
         port = free_ports(1)[0]
         web = f"--webport=tcp:{port}:interface=127.0.0.1"
         subprocess.run(
@@ -265,6 +304,23 @@ class VanillaClient:
                 if time.monotonic() > end:
                     raise
                 time.sleep(0.1)
+
+    def tahoe(self, *words: str | Path, status: int = 0) -> str:
+        """What a command of the command line says; it must end with *status*."""
+        done = subprocess.run(
+            [TAHOE, "-d", self.folder, *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=250,
+            check=False,
+        )
+        assert done.returncode == status, (words, done.stdout, done.stderr)
+        return done.stdout + done.stderr
+
+    def home(self) -> str:
+        """The capability of its first alias."""
+        return (self.folder / "private/aliases").read_text().split()[1]
 
     def store(self, data: bytes, kind: str = "CHK") -> str:
         """Store a new file; its capability."""

@@ -9,6 +9,7 @@ from farther away; ``patience=SECONDS`` with strangers.
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,10 @@ from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.plug import Backing, client_class
 
-KEYS = Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))
+KEYS = Credentials(
+    os.environ.get("AWS_ACCESS_KEY_ID", "AKIAEXAMPLEEXAMPLE00"),
+    Secret(os.environ.get("AWS_SECRET_ACCESS_KEY", "an-example-secret")),
+)
 LATER, PATIENCE = "first-byte=", "patience="
 
 

@@ -100,7 +100,7 @@ class SideBySide(RuleBasedStateMachine):
 
     def _token(self) -> str:
         self.tokens += 1
-        return f"{self.tokens:032x}"
+        return f"{self.tokens:08x}{0:024x}"
 
     def _fault(self, request: Request) -> str | None:
         trouble, writes = self.trouble, ("put", "complete")
@@ -318,6 +318,13 @@ class SideBySide(RuleBasedStateMachine):
         vectors = {number: (tests, [(len(what), what)], length)}
         self._change(si, SECRETS[0], secret, vectors, [(0, 9)], "")
 
+    @rule(si=slots_, enabler=st.sampled_from(SECRETS[:2]))
+    def delete_slot(self, si: bytes, enabler: bytes) -> None:
+        """All shares, where the enabler is right: a tombstone stays."""
+        there = self.now(self.ours.enumerate_mutable_shares(si))
+        vectors = {number: ([], [], 0) for number in there}
+        self._change(si, enabler, SECRETS[0], vectors, [], "")
+
     @rule(si=slots_, wanted=st.lists(numbers, max_size=2), ranges=reads)
     def read_slot(self, si: bytes, wanted: list[int], ranges: Any) -> None:
         self.both(
@@ -373,16 +380,21 @@ class SideBySide(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
+def with_tiny_pieces(case: SynchronousTestCase) -> None:
+    """Have small operations cross the edges of blocks, parts and inline slots."""
+    case.patch(slot, "BLOCK", 8)
+    case.patch(slots, "INLINE", 40)
+    case.patch(upload, "ONE_PUT", 20)
+    case.patch(parts, "PART", 8)
+    case.patch(memory, "SMALLEST_PART", 1)
+    case.patch(spool, "IN_MEMORY", 10)
+
+
 class LikeUpstream(SynchronousTestCase):
     def test_side_by_side(self) -> None:
         """Whatever is asked, ours answers as upstream's server does."""
-        self.patch(slot, "BLOCK", 8)
-        self.patch(slots, "INLINE", 40)
-        self.patch(upload, "ONE_PUT", 20)
-        self.patch(parts, "PART", 8)
-        self.patch(memory, "SMALLEST_PART", 1)
-        self.patch(spool, "IN_MEMORY", 10)
+        with_tiny_pieces(self)
         run_state_machine_as_test(
             SideBySide,
-            settings=settings(max_examples=20, stateful_step_count=30, deadline=None),
+            settings=settings(max_examples=60, stateful_step_count=50, deadline=None),
         )

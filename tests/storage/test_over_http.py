@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from treq.testing import RequestTraversalAgent
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -112,12 +112,21 @@ OK = status(200, b"hello", etag='"e"')
 class Asking:
     """A store on a scripted server, with a clock."""
 
-    def __init__(self, *steps: Script, endpoint: str | None = "http://s3.test") -> None:
+    def __init__(
+        self,
+        *steps: Script,
+        endpoint: str | None = "http://s3.test",
+        credentials: Any = None,
+    ) -> None:
         self.server, self.clock = Scripted(*steps), Clock()
         self.agent = RequestTraversalAgent(self.server)
         place = BucketPlace("bkt", "eu-west-1", endpoint, "p/")
         self.store = HttpStore(
-            self.clock, self.agent, StaticCredentials(KEYS), place, rng=Random(0)
+            self.clock,
+            self.agent,
+            credentials or StaticCredentials(KEYS),
+            place,
+            rng=Random(0),
         )
 
     def now(self, asking: Deferred[Any]) -> Any:
@@ -153,6 +162,38 @@ def test_reads_end(trouble: Script) -> None:
     with pytest.raises(Unavailable):
         asking.now(asking.store.get("k"))
     assert len(asking.server.seen) == ATTEMPTS
+
+
+class Renewed:
+    """Other keys each time that it is asked, as after their end."""
+
+    def __init__(self) -> None:
+        self.given = 0
+
+    def current(self) -> Deferred[Credentials]:
+        self.given += 1
+        return succeed(Credentials(f"KEY{self.given}", Secret("s")))
+
+
+@pytest.mark.parametrize("condition", [{}, {"if_absent": True}])
+def test_keys_that_end_in_the_middle(condition: Any) -> None:
+    """A request refused for its keys' end is signed anew, with the keys of then; and
+    a conditional one, too: nothing was done.
+    """
+    signed = []
+
+    def note(step: Script) -> Script:
+        def noting(request: Any) -> Any:
+            signed.append(request.getHeader("authorization").split("/")[0])
+            return step(request)
+
+        return noting
+
+    refused, done = error(400, "ExpiredToken"), status(200, etag='"new"')
+    asking = Asking(note(refused), note(done), credentials=Renewed())
+    put = asking.store.put("k", Bytes(b"x"), {}, **condition)
+    assert asking.now(put) == '"new"'
+    assert [words.rpartition("=")[2] for words in signed] == ["KEY1", "KEY2"]
 
 
 def _silent(asking: Asking, request: Deferred[Any], kind: type[Exception]) -> float:

@@ -71,10 +71,27 @@ def _hold_next_put(serving: Any) -> Deferred[None]:
     return held
 
 
-def _begin_change(serving: Any, data: bytes) -> Any:
-    vectors = {0: ([], [(0, data)], None)}
+def _begin_change(serving: Any, data: bytes, tests: Any = ()) -> Any:
+    vectors = {0: (list(tests), [(0, data)], None)}
     secrets = (b"w" * 32, b"r" * 32, b"c" * 32)
     return serving.server.slot_testv_and_readv_and_writev(SI, secrets, vectors, [])
+
+
+def test_changes_of_one_slot_take_turns(serving: Any) -> None:
+    """A change waits for the one before it and is decided on what that wrote; other
+    slots wait for nobody.
+    """
+    serving.change(SI, b"old")
+    held = _hold_next_put(serving)
+    first = _begin_change(serving, b"one", [(0, 3, b"eq", b"old")])
+    second = _begin_change(serving, b"two", [(0, 3, b"eq", b"old")])
+    third = _begin_change(serving, b"six", [(0, 3, b"eq", b"one")])
+    assert serving.change(b"o" * 16, b"other")
+    assert not (first.called or second.called or third.called)
+    held.callback(None)
+    passed = [serving.now(change)[0] for change in (first, second, third)]
+    assert passed == [True, False, True]
+    assert serving.another().slot(SI) == b"six"
 
 
 @pytest.mark.parametrize("before", [None, b"old"])
@@ -111,6 +128,18 @@ def test_a_late_put_does_not_raise_the_dead(serving: Any) -> None:
     assert successor.another().slot(SI) is None
     assert serving.store.objects[KEY].data.startswith(b"S4GONE1")
     assert len(serving.store.objects[KEY].data) <= LONGEST_TOMBSTONE
+
+
+def test_a_slot_that_vanished_is_decided_anew(serving: Any) -> None:
+    """Where a slot's object is gone behind our back, a write that tested for what was
+    there fails, and one that tests for nothing makes the slot again.
+    """
+    serving.change(SI, b"old")
+    del serving.store.objects[KEY]
+    assert not serving.change(SI, b"new", tests=[(0, 3, b"eq", b"old")])
+    assert serving.slot(SI) is None
+    assert serving.change(SI, b"new", tests=[(0, 1, b"eq", b"")])
+    assert serving.another().slot(SI) == b"new"
 
 
 def test_no_etag_comes_twice(serving: Any) -> None:

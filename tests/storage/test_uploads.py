@@ -9,7 +9,7 @@ import pytest
 from allmydata.storage.lease_schema import HashedLeaseSerializer
 from twisted.internet.defer import Deferred
 
-from lae_storage.s3.interface import Contended, Denied, Unavailable
+from lae_storage.s3.interface import Contended, Denied, NotThere, Unavailable
 from lae_storage.s3.memory import Request
 from lae_storage.server import keys, leases
 from lae_storage.server.bucket import NotOurLayout
@@ -296,6 +296,49 @@ def test_a_failed_read_is_tried_anew(serving: Any) -> None:
     with pytest.raises(Unavailable):
         _read(serving, 0, 10)
     assert _read(serving, 0, 10) == bytes(10)
+
+
+def test_a_share_that_vanished_is_not_here(serving: Any) -> None:
+    """A read that finds the object gone ends it: it may be stored again."""
+    serving.upload(SI, b"data")
+    serving.start()
+    serving.store.objects.pop(KEY)
+    with pytest.raises(NotThere):
+        _read(serving)
+    assert serving.server.get_buckets(SI) == {}
+    assert serving.server.index.stored == serving.another().server.index.stored
+    serving.start()
+    serving.upload(SI, b"data")
+    assert _read(serving) == b"data"
+
+
+def test_a_share_stored_meanwhile_is_here(serving: Any) -> None:
+    """Late words of a share's absence do not hide one that is stored by then."""
+    serving.upload(SI, b"data")
+    serving.start()
+    there = serving.store.objects.pop(KEY)
+    reader = serving.server.get_buckets(SI)[0]
+    looks: list[Deferred[None]] = []
+
+    def fault(request: Request) -> Any:
+        if request.operation != "head":
+            return None
+        looks.append(Deferred())
+        return looks[-1]
+
+    serving.store.fault = fault
+    early, late = reader.read(0, 4), reader.read(0, 4)
+    looks[0].callback(None)
+    assert serving.server.get_buckets(SI) == {}
+    serving.upload(SI, b"data")
+    # As if S3 had looked before that.
+    serving.store.objects.pop(KEY)
+    looks[1].callback(None)
+    serving.store.objects[KEY] = there
+    for reading in (early, late):
+        with pytest.raises(NotThere):
+            serving.now(reading)
+    assert _read(serving) == b"data"
 
 
 def test_version_asks_nobody(serving: Any) -> None:

@@ -1,0 +1,1 @@
+"""The storage node killed at random moments under load, and what it then still has."""
