@@ -10,6 +10,7 @@ from contextlib import suppress
 from random import SystemRandom
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
@@ -27,9 +28,13 @@ from lae_flapp.outside import Outside, Secrets, open_outside
 from lae_flapp.payments.check import Wanted
 from lae_flapp.queue import Queue
 from lae_flapp.settings import DaemonSettings
+from lae_flapp.signs.calls import CallFigures
+from lae_flapp.signs.vitals import Vitals
+from lae_flapp.signs.wiring import figures_of, own_figures, vitals_of
 from lae_protocol.messages import Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.process.figures_port import Figures, FiguresPort
 
 #: Seconds that one part may take to end: a frozen client must not hold up the rest.
 STOP_AT_MOST = 3.0
@@ -52,12 +57,14 @@ class Daemon(Service):
         plans: tuple[Plan, ...],
         *,
         take_over: bool,
+        registry: CollectorRegistry,
     ) -> None:
         self._reactor, self._settings, self._held = reactor, settings, held
         self._plans, self._take_over = plans, take_over
-        self._rng = SystemRandom()
+        self._rng, self._registry = SystemRandom(), registry
         self._ends: list[tuple[str, Callable[[], Any]]] = []
         self._starting: Deferred[None] | None = None
+        self._vitals: Vitals | None = None
 
     def startService(self) -> None:
         """Begin; what cannot start ends the process, with its reason in the log."""
@@ -69,19 +76,22 @@ class Daemon(Service):
         """End in reverse order, each part within a bound."""
         super().stopService()  # type: ignore[no-untyped-call]
         readiness.notify("STOPPING=1")
+        if self._vitals is not None:
+            self._vitals.ready = False
         if self._starting is not None:
             self._starting.cancel()
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
-        """1. the doors; 2. the journal, with lock and epoch; 3. the crew, inbox and
-        outbox take up what was left; 4. the Tubs, so that sites, hosts and operators
-        can come; 5. what is looked at from time to time; 6. the first look whether
-        customers can be taken; 7. the supervisor is told.
+        """1. the doors; 2. the journal, with lock and epoch; 3. metrics and health;
+        4. the crew, inbox and outbox take up what was left; 5. the Tubs, so that
+        sites, hosts and operators can come; 6. what is looked at from time to time;
+        7. the first look whether customers can be taken; 8. the supervisor is told.
         """
         reactor, settings = self._reactor, self._settings
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        outside = open_outside(reactor, self._rng, settings, self._held)
+        calls = CallFigures(self._registry, reactor)
+        outside = open_outside(reactor, self._rng, settings, self._held, calls)
         self._begin("keys", outside.key_pool)
         self._begin("payments", outside.payments)
 
@@ -90,10 +100,19 @@ class Daemon(Service):
         self._ends.append(("journal", lambda: Deferred.fromCoroutine(journal.close())))
 
         opening = self._opening(outside)
+        vitals = self._vitals = vitals_of(reactor, settings, journal, opening)
         wiring = Wiring(
-            reactor, self._rng, settings, self._plans, outside, journal, opening
+            reactor, self._rng, settings, self._plans, outside, journal, opening, vitals
         )
-        await self._begin_work(wiring.inside(), journal)
+        inside = wiring.inside()
+        figures = figures_of(self._registry, settings, vitals, journal, inside.crew)
+        port = Figures(self._registry, vitals.report, figures.refresh)
+        self._begin("own figures", own_figures(reactor, self._registry))
+        self._begin("metrics", FiguresPort(reactor, settings.metrics_listen, port))
+        # Events and steps are counted from here on.
+        await figures.refresh()
+        await self._begin_work(inside, journal)
+        vitals.ready = True
         await self._look_outside(opening)
         readiness.notify("READY=1")
         self._log.info("ready: {deployment}", deployment=settings.deployment)
@@ -205,6 +224,8 @@ class Daemon(Service):
 
     def _superseded(self) -> None:
         self._log.critical("another daemon took over this journal; ending")
+        if self._vitals is not None:
+            self._vitals.superseded = True
         self._end_as_failed()
 
     def _could_not_start(self, failure: Failure) -> None:

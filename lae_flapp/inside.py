@@ -35,6 +35,7 @@ from lae_flapp.outbox.sending import Sending
 from lae_flapp.outside import CellUserData, Outside, cloud_keys, ground_of
 from lae_flapp.queue import Queue
 from lae_flapp.settings import CellSettings, DaemonSettings
+from lae_flapp.signs.vitals import Vitals
 from lae_flapp.signup.crew import Crew
 from lae_flapp.signup.limits import Limits
 from lae_flapp.signup.lost_hosts import LostHosts
@@ -73,6 +74,7 @@ class Wiring:
     outside: Outside
     journal: Journal
     opening: Opening
+    vitals: Vitals
 
     def inside(self) -> Inside:
         """Wire it: the routine, what feeds it, and what others may ask."""
@@ -95,6 +97,7 @@ class Wiring:
             intake=Intake(self.journal, self.outside.sealer, events.wake),
             wishes=self._wishes(shop, mails.wake),
             furls=furls,
+            pulse=self.vitals.pulse,
         )
         self._serve_site(private_tub, front_desk)
         operator_name = self._serve_operators(private_tub, crew)
@@ -148,7 +151,7 @@ class Wiring:
         selling = Selling(
             self.plans,
             cell_of(self.settings, cell),
-            _quotas(cell),
+            quotas_of(cell),
             self.settings.site_url,
         )
         payments = outside.payments.payments
@@ -250,7 +253,8 @@ def cell_of(settings: DaemonSettings, cell: CellSettings) -> Cell:
     )
 
 
-def _quotas(cell: CellSettings) -> dict[Any, int]:
+def quotas_of(cell: CellSettings) -> dict[Any, int]:
+    """How much of each there is."""
     quotas = cell.quotas
     return {
         "instances": quotas.instances,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define
+from prometheus_client import CollectorRegistry
 from twisted.application.service import IService
 from twisted.python import usage
 
@@ -92,6 +93,7 @@ def makeService(options: Options) -> IService:
         options.held.secrets,
         options.held.plans,
         take_over=bool(options["take-over"]),
+        registry=CollectorRegistry(),
     )
     daemon.setServiceParent(top)  # type: ignore[no-untyped-call]
     return top

@@ -230,7 +230,9 @@ class DaemonSettings:
     """Everything that ``twistd lae-flapp`` is told.
 
     *state* is the daemon's folder (0700): journal, certificates of its Tubs, and the
-    furls that it writes for the site and the first operator.
+    furls that it writes for the site and the first operator.  *metrics_listen* is
+    where metrics and health are served (None: nowhere); *journal_backups* is the folder
+    whose newest file is the journal's last backup.
     """
 
     process: Literal["daemon"]
@@ -248,6 +250,8 @@ class DaemonSettings:
     cells: tuple[CellSettings, ...]
     patience: PatienceSettings = PatienceSettings()  # noqa: RUF009  (frozen)
     log_format: LogFormat = "json"
+    metrics_listen: str | None = "tcp:9471:interface=127.0.0.1"
+    journal_backups: Path | None = None
     workers: int = 20
 
     def __attrs_post_init__(self) -> None:

@@ -33,6 +33,8 @@ class Parts:
     cookies: Cookies
     opening: Opening
     registrations: RateLimit
+    #: When this copy started, on the reactor's clock.
+    started_at: float
     #: Streams that are open, by object; their number is bounded.
     streams: set[object] = field(factory=set)
 
@@ -70,4 +72,5 @@ def make_parts(
         cookies=Cookies(settings.cookies_over_http),
         opening=Opening(desk, reactor.seconds),
         registrations=RateLimit(settings.registrations_per_hour, reactor.seconds),
+        started_at=reactor.seconds(),
     )

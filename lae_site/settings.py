@@ -50,6 +50,7 @@ class SiteSettings:
     streams_at_most: int = 500
     usual_build_minutes: int = 3
     log_format: LogFormat = "json"
+    metrics_listen: str | None = "tcp:9472:interface=127.0.0.1"
 
     def __attrs_post_init__(self) -> None:
         if not _ORIGIN.match(self.site_url):
