@@ -113,11 +113,12 @@ def _disk(look: Look) -> Iterable[GaugeMetricFamily]:
     yield GaugeMetricFamily(
         "s4_journal_free_bytes", "What is left on the journal's disk.", value=disk.free
     )
-    if disk.backup_at is not None:
+    age = disk.backup_age(look.figures.now)
+    if age is not None:
         yield GaugeMetricFamily(
             "s4_journal_backup_age_seconds",
-            "Since the newest backup was written.",
-            value=look.figures.now.timestamp() - disk.backup_at,
+            "Since the newest backup was written; infinite where there is none.",
+            value=age,
         )
 
 

@@ -26,14 +26,18 @@ _AT_ONCE = 2000
 class Disk:
     """The journal's file (with its log) and what is left beside it, in bytes.
 
-    *backup_at* is when the newest backup was written (seconds since 1970), None
-    where there is none.
+    *backup_at* is when the newest backup was written (seconds since 1970): minus
+    infinity where there is none, and None where nobody said where backups are.
     """
 
     journal: int
     free: int
     size: int
     backup_at: float | None
+
+    def backup_age(self, now: datetime) -> float | None:
+        """Seconds since the newest backup."""
+        return None if self.backup_at is None else now.timestamp() - self.backup_at
 
 
 def disk(path: Path, backups: Path | None) -> Disk:
@@ -43,7 +47,7 @@ def disk(path: Path, backups: Path | None) -> Disk:
     newest = None
     if backups is not None:
         times = (_written(file) for file in backups.glob("*"))
-        newest = max((at for at in times if at is not None), default=None)
+        newest = max((at for at in times if at is not None), default=float("-inf"))
     return Disk(
         sum(sizes), room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize, newest
     )

@@ -147,9 +147,11 @@ def test_scraping_again_and_again_reads_the_journal_now_and_then(signs) -> None:
 
 
 def test_a_backups_age_is_the_newest_files(signs) -> None:
-    """Without a backup there is no age; of several the newest counts."""
+    """Of several backups the newest counts; without any the age is infinite, and where
+    nobody said where they are there is none.
+    """
     signs.refresh()
-    assert signs.value("s4_journal_backup_age_seconds") is None
+    assert signs.value("s4_journal_backup_age_seconds") == float("inf")
     signs.backups.mkdir()
     for name, age in (("old", 9000), ("new", 60), ("older", 90000)):
         (signs.backups / name).write_text("x")
@@ -158,6 +160,10 @@ def test_a_backups_age_is_the_newest_files(signs) -> None:
     signs.clock.advance(FRESH)
     signs.refresh()
     assert signs.value("s4_journal_backup_age_seconds") == 60 + FRESH
+    signs.snapshots._backups = None
+    signs.clock.advance(FRESH)
+    signs.refresh()
+    assert signs.value("s4_journal_backup_age_seconds") is None
 
 
 def test_calls_are_counted_by_service_and_outcome(signs) -> None:
