@@ -30,7 +30,7 @@ from lae_flapp.queue import Queue
 from lae_flapp.settings import DaemonSettings
 from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.vitals import Vitals
-from lae_flapp.signs.wiring import figures_of, own_figures, vitals_of
+from lae_flapp.signs.wiring import Signs, SignsWiring
 from lae_protocol.messages import Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
@@ -100,24 +100,27 @@ class Daemon(Service):
         self._ends.append(("journal", lambda: Deferred.fromCoroutine(journal.close())))
 
         opening = self._opening(outside)
-        vitals = self._vitals = vitals_of(reactor, settings, journal, opening)
-        wiring = Wiring(
-            reactor, self._rng, settings, self._plans, outside, journal, opening, vitals
+        rng, registry = self._rng, self._registry
+        watching = SignsWiring(
+            reactor, rng, settings, registry, calls, journal, outside, opening
         )
-        inside = wiring.inside()
-        figures = figures_of(self._registry, settings, vitals, journal, inside.crew)
-        port = Figures(self._registry, vitals.report, figures.refresh)
-        self._begin("own figures", own_figures(reactor, self._registry))
+        vitals = self._vitals = watching.vitals()
+        inside = Wiring(
+            reactor, rng, settings, self._plans, outside, journal, opening, vitals
+        ).inside()
+        signs = watching.signs(vitals, inside)
+        port = Figures(registry, vitals.report, signs.figures.refresh)
+        self._begin("own figures", watching.own_figures())
         self._begin("metrics", FiguresPort(reactor, settings.metrics_listen, port))
         # Events and steps are counted from here on.
-        await figures.refresh()
-        await self._begin_work(inside, journal)
+        await signs.figures.refresh()
+        await self._begin_work(inside, signs, journal)
         vitals.ready = True
         await self._look_outside(opening)
         readiness.notify("READY=1")
         self._log.info("ready: {deployment}", deployment=settings.deployment)
 
-    async def _begin_work(self, inside: Inside, journal: Journal) -> None:
+    async def _begin_work(self, inside: Inside, signs: Signs, journal: Journal) -> None:
         if not await journal.write(
             operators.install, FIRST_OPERATOR, inside.operator_name, "daemon"
         ):
@@ -125,8 +128,9 @@ class Daemon(Service):
         crew, settlement = inside.crew, inside.settlement
         self._ends.append(("crew", lambda: Deferred.fromCoroutine(crew.stop())))
         self._begin("outbox", inside.mails)
+        self._begin("notices", signs.notices)
         self._begin("inbox", inside.events)
-        self._wake_on_events(journal, inside.mails)
+        self._wake_on_events(journal, inside.mails, signs.notices)
         self._begin("private tub", inside.private_tub)
         self._begin("hosts tub", inside.hosts_tub)
         seconds = self._settings.patience.reconcile
@@ -134,6 +138,7 @@ class Daemon(Service):
         self._repeat("what is left undone", seconds, crew.start)
         seconds = self._settings.patience.lost_hosts
         self._repeat("lost hosts", seconds, inside.lost_hosts.look)
+        self._repeat("watch", self._settings.patience.watch, signs.watch.look)
         self._repeat("retention", DAY, lambda: journal.write(retention.sweep))
 
     def _opening(self, outside: Outside) -> Opening:
@@ -175,14 +180,15 @@ class Daemon(Service):
             self._superseded,
         )
 
-    def _wake_on_events(self, journal: Journal, mails: Queue[Any]) -> None:
-        """Whatever happens to a signup may have put a mail into the outbox."""
+    def _wake_on_events(self, journal: Journal, *mails: Queue[Any]) -> None:
+        """Whatever happens may have put a mail into the outbox, or a notice."""
 
         async def watching() -> None:
             since = 0
             while True:
                 since = await journal.watch(None, since)
-                mails.wake()
+                for queue in mails:
+                    queue.wake()
 
         watcher = Deferred.fromCoroutine(watching())
         # It ends with the journal, or by being cancelled.

@@ -57,6 +57,7 @@ class Inside:
     events: Queue[Any]
     settlement: Settlement
     lost_hosts: LostHosts
+    new_message_id: Callable[[], str]
     private_tub: Any
     hosts_tub: Any
     #: The name of the first operator's furl; the journal must know it.
@@ -108,6 +109,7 @@ class Wiring:
             events=events,
             settlement=settlement,
             lost_hosts=LostHosts(shop, crew.nudge),
+            new_message_id=shop.new_message_id,
             private_tub=private_tub,
             hosts_tub=hosts_tub,
             operator_name=operator_name,
@@ -162,7 +164,7 @@ class Wiring:
             self.journal,
             plans=self.plans,
             environment=self.settings.environment,
-            ready_for_business=self.opening.closed_because,
+            ready_for_business=self.vitals.closed_because,
             new_message_id=shop.new_message_id,
             mail_waits=mail_waits,
         )
@@ -235,7 +237,7 @@ class Wiring:
             release=version("s4"),
             started_at=datetime.now(UTC),
             canary_opened=lambda: self.opening.opened,
-            closed_because=self.opening.closed_because,
+            closed_because=self.vitals.closed_because,
         )
         serve_operators(tub, lambda swissnum: OperatorFacet(desk, swissnum))
         return Secret(name)

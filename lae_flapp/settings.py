@@ -223,6 +223,8 @@ class PatienceSettings:
     visibility: int = 60
     reconcile: int = 3600
     lost_hosts: int = 60
+    watch: int = 15
+    unserved_alert: int = 30 * 60
 
 
 @define(frozen=True)
@@ -232,7 +234,8 @@ class DaemonSettings:
     *state* is the daemon's folder (0700): journal, certificates of its Tubs, and the
     furls that it writes for the site and the first operator.  *metrics_listen* is
     where metrics and health are served (None: nowhere); *journal_backups* is the folder
-    whose newest file is the journal's last backup.
+    whose newest file is the journal's last backup.  While less than
+    *journal_reserve_mib* is free on the journal's disk no new signups are taken.
     """
 
     process: Literal["daemon"]
@@ -252,6 +255,7 @@ class DaemonSettings:
     log_format: LogFormat = "json"
     metrics_listen: str | None = "tcp:9471:interface=127.0.0.1"
     journal_backups: Path | None = None
+    journal_reserve_mib: int = 256
     workers: int = 20
 
     def __attrs_post_init__(self) -> None:

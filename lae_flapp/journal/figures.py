@@ -20,6 +20,8 @@ from lae_flapp.journal.transaction import ReadTx
 
 #: A host reports each minute; one that has not for so long is silent.
 SILENT = timedelta(minutes=15)
+#: Of many that wait, so many are named.
+_NAMED = 50
 
 
 @define(frozen=True)
@@ -35,11 +37,10 @@ class Waiting:
 
 
 @define(frozen=True)
-class SilentHost:
-    """A host of a served customer that does not report."""
+class Customer:
+    """A signup that something is wrong with, and since when."""
 
     signup_id: str
-    generation: int
     since: datetime
 
 
@@ -47,7 +48,9 @@ class SilentHost:
 class Figures:
     """All of them, at *now*.
 
-    *unserved* are signups that are paid and have no storage yet; *used* is by cell and
+    *unserved* are signups that are paid and have no storage yet, *late* those of them
+    that wait longest; *lost* are served customers without a host that is ready;
+    *troubled* are signups whose workers wait for something.  *used* is by cell and
     quota.
     """
 
@@ -58,7 +61,10 @@ class Figures:
     outbox: Waiting
     effects: Waiting
     hosts: Mapping[str, int]
-    silent: tuple[SilentHost, ...]
+    silent: tuple[Customer, ...]
+    lost: tuple[Customer, ...]
+    late: tuple[Customer, ...]
+    troubled: frozenset[str]
     used: Mapping[tuple[str, str], int]
     paused: tuple[str, ...]
 
@@ -74,18 +80,12 @@ def read(tx: ReadTx) -> Figures:
         effects=_waiting(tx, EFFECTS.c.begun_at, EFFECTS.c.state == "begun"),
         hosts=_by(tx, HOSTS, HOSTS.c.state),
         silent=_silent(tx),
+        lost=_lost(tx),
+        late=_late(tx),
+        troubled=_troubled(tx),
         used=_used(tx),
         paused=tuple(row.name for row in tx.all(select(SWITCHES.c.name))),
     )
-
-
-def unserved_since(tx: ReadTx, before: datetime) -> tuple[tuple[str, datetime], ...]:
-    """Signups that were paid before then and are not served; longest first."""
-    query = select(SIGNUPS.c.signup_id, SIGNUPS.c.paid_at).where(
-        SIGNUPS.c.state == "paid", SIGNUPS.c.paid_at <= before
-    )
-    rows = tx.all(query.order_by(SIGNUPS.c.paid_at))
-    return tuple((row.signup_id, row.paid_at) for row in rows)
 
 
 def _by(tx: ReadTx, table: Table, what: ColumnElement[Any]) -> dict[str, int]:
@@ -101,12 +101,34 @@ def _waiting(tx: ReadTx, since: Any, which: ColumnElement[bool]) -> Waiting:
     return Waiting(int(row.many), row.oldest)
 
 
-def _silent(tx: ReadTx) -> tuple[SilentHost, ...]:
+def _silent(tx: ReadTx) -> tuple[Customer, ...]:
     heard = func.coalesce(HOSTS.c.reported_at, HOSTS.c.changed_at)
-    query = select(HOSTS.c.signup_id, HOSTS.c.generation, heard.label("heard")).where(
+    query = select(HOSTS.c.signup_id, heard.label("heard")).where(
         HOSTS.c.state == "ready", heard <= tx.now - SILENT
     )
-    return tuple(SilentHost(*row) for row in tx.all(query))
+    return tuple(Customer(*row) for row in tx.all(query))
+
+
+def _lost(tx: ReadTx) -> tuple[Customer, ...]:
+    ready = select(HOSTS.c.signup_id).where(HOSTS.c.state == "ready")
+    query = select(SIGNUPS.c.signup_id, func.max(HOSTS.c.changed_at)).join(
+        HOSTS, HOSTS.c.signup_id == SIGNUPS.c.signup_id
+    )
+    query = query.where(SIGNUPS.c.state == "active", SIGNUPS.c.signup_id.not_in(ready))
+    return tuple(Customer(*row) for row in tx.all(query.group_by(SIGNUPS.c.signup_id)))
+
+
+def _late(tx: ReadTx) -> tuple[Customer, ...]:
+    query = select(SIGNUPS.c.signup_id, SIGNUPS.c.paid_at).where(
+        SIGNUPS.c.state == "paid", SIGNUPS.c.paid_at.is_not(None)
+    )
+    rows = tx.all(query.order_by(SIGNUPS.c.paid_at).limit(_NAMED))
+    return tuple(Customer(*row) for row in rows)
+
+
+def _troubled(tx: ReadTx) -> frozenset[str]:
+    query = select(SIGNUPS.c.signup_id).where(SIGNUPS.c.problem.is_not(None))
+    return frozenset(row.signup_id for row in tx.all(query))
 
 
 def _used(tx: ReadTx) -> dict[tuple[str, str], int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from attrs import Factory, define
+from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
 from lae_flapp.journal import epoch, switches
@@ -37,9 +37,9 @@ class Vitals:
     #: None until the journal is open.
     journal: Journal | None = None
     #: Why no registrations are taken, beside an operator's pause.
-    closed_because: Callable[[], str | None] = lambda: "starting"
+    why_closed: Callable[[], str | None] = lambda: "starting"
     #: Causes that last, by kind.
-    causes: Callable[[], Mapping[str, int]] = Factory(lambda: dict)
+    causes: Callable[[], Mapping[str, int]] = dict
     #: The Tubs listen.
     ready: bool = False
     superseded: bool = False
@@ -47,6 +47,10 @@ class Vitals:
     def age(self) -> float:
         """Seconds since the start."""
         return self.clock.seconds() - self.started_at
+
+    def closed_because(self) -> str | None:
+        """What a visitor is told; None when all is well."""
+        return self.why_closed()
 
     async def pulse(self) -> Pulse:
         """What sites are told."""
