@@ -252,7 +252,7 @@ class DaemonSettings:
     mail: MailSettings
     cells: tuple[CellSettings, ...]
     patience: PatienceSettings = PatienceSettings()  # noqa: RUF009  (frozen)
-    log_format: LogFormat = "json"
+    log_format: LogFormat = "auto"
     metrics_listen: str | None = "tcp:9471:interface=127.0.0.1"
     journal_backups: Path | None = None
     journal_reserve_mib: int = 256

@@ -49,7 +49,7 @@ class SiteSettings:
     registrations_per_hour: int = 20
     streams_at_most: int = 500
     usual_build_minutes: int = 3
-    log_format: LogFormat = "json"
+    log_format: LogFormat = "auto"
     metrics_listen: str | None = "tcp:9472:interface=127.0.0.1"
 
     def __attrs_post_init__(self) -> None:

@@ -92,8 +92,8 @@ class LostHosts:
         except StateChanged:
             return
         self._log.error(
-            "the host of {signup} is gone ({instance}); it is replaced",
-            signup=row.signup_id,
+            "the host of {signup_id} is gone ({instance}); it is replaced",
+            signup_id=row.signup_id,
             instance=row.instance_id,
         )
         self._nudge(row.signup_id)
@@ -103,10 +103,10 @@ class LostHosts:
             return
         self._told.add(host.instance_id)
         self._log.critical(
-            "instance {instance} is tagged as ours for {signup}, generation"
+            "instance {instance} is tagged as ours for {signup_id}, generation"
             " {generation}, and the journal does not know it",
             instance=host.instance_id,
-            signup=host.key.signup_id,
+            signup_id=host.key.signup_id,
             generation=host.key.generation,
         )
         why = f"instance {host.instance_id}, generation {host.key.generation}"
