@@ -20,7 +20,7 @@ from twisted.python.failure import Failure
 from lae_flapp.inside import Inside, Wiring
 from lae_flapp.journal import operators, retention
 from lae_flapp.journal.errors import JournalClosed, JournalError
-from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.journal import OF_THE_FILE, Journal
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import JournalThreads
 from lae_flapp.opening import Opening, WrongAccount
@@ -208,6 +208,8 @@ class Daemon(Service):
             except JournalClosed:
                 # Stopping; what was looked at is looked at again at the next start.
                 return
+            except OF_THE_FILE as e:
+                self._log.error("{name} failed: {problem}", name=name, problem=str(e))
             except Exception:  # noqa: BLE001  (it is tried again in its turn)
                 self._log.failure("{name} failed", name=name)
 

@@ -59,6 +59,8 @@ class Notices:
         self._journal, self._server, self._sender = journal, server, sender
         self._operators, self._deployment = tuple(operators), deployment
         self._rng = rng
+        #: A server has them, and that could not be journaled: see the outbox.
+        self._unwritten: set[str] = set()
 
     async def __call__(self, row: Cause) -> None:
         """Send it to each operator; it is told once anybody has it."""
@@ -66,8 +68,8 @@ class Notices:
         notice = notice_of(cause, self._deployment)
         over = cause.over_at is not None and cause.told_at is not None
         message_id = cause.over_message_id if over else cause.message_id
-        taken = False
-        for to in self._operators:
+        taken = message_id in self._unwritten
+        for to in () if taken else self._operators:
             envelope = render_notice(notice, self._sender, to, message_id, now)
             try:
                 await self._server.deliver(envelope)
@@ -80,7 +82,9 @@ class Notices:
             else:
                 taken = True
         if taken:
+            self._unwritten.add(message_id)
             await self._journal.write(causes.told, cause.number)
+            self._unwritten.discard(message_id)
         else:
             await self._journal.write(self._put_off, cause)
 
