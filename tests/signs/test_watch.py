@@ -292,6 +292,35 @@ def test_a_full_disk_closes_registrations(daemon, monkeypatch) -> None:
     assert one.why == "nothing was written for 60 s"
 
 
+def test_a_notice_on_a_full_disk_is_sent_once(daemon, monkeypatch) -> None:
+    """What the server has is not sent again because the journal could not note it."""
+    daemon.strays["i-0123"] = "su1, generation 2"
+    now(daemon.watch.look())
+    daemon.notices.wake()
+    journal, write = daemon.world.journal, daemon.world.journal.write
+    daemon.mailed.clear()
+    (row,) = daemon.world.read(causes.lasting)
+    daemon.notices.stopService()
+    assert row.told_at is not None
+    daemon.strays["i-4567"] = "su1, generation 3"
+    daemon.clock.advance(15)
+    now(daemon.watch.look())
+
+    def full(work, *args, **kwargs):
+        return fail(JournalFull("database or disk is full"))
+
+    monkeypatch.setattr(journal, "write", full)
+    daemon.notices.startService()
+    for _ in range(20):
+        daemon.clock.advance(5)
+    assert len(daemon.mailed) == 1
+    monkeypatch.setattr(journal, "write", write)
+    for _ in range(20):
+        daemon.clock.advance(5)
+    assert len(daemon.mailed) == 1
+    assert all(c.told_at is not None for c in daemon.world.read(causes.lasting))
+
+
 def test_little_room_closes_registrations_before_the_disk_is_full(daemon) -> None:
     """Below the reserve nobody new is taken, so that who paid can be served."""
     daemon.passes(15)
