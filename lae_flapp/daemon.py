@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from lae_flapp.inside import Inside, Wiring
 from lae_flapp.journal import operators, retention
 from lae_flapp.journal.errors import JournalClosed, JournalError
+from lae_flapp.journal.figures import last_moment
 from lae_flapp.journal.journal import OF_THE_FILE, Journal
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import JournalThreads
@@ -35,6 +36,7 @@ from lae_protocol.messages import Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.figures_port import Figures, FiguresPort
+from lae_protocol.process.steady import SteadyClock
 
 #: Seconds that one part may take to end: a frozen client must not hold up the rest.
 STOP_AT_MOST = 3.0
@@ -58,10 +60,11 @@ class Daemon(Service):
         *,
         take_over: bool,
         registry: CollectorRegistry,
+        steady: SteadyClock,
     ) -> None:
         self._reactor, self._settings, self._held = reactor, settings, held
         self._plans, self._take_over = plans, take_over
-        self._rng, self._registry = SystemRandom(), registry
+        self._rng, self._registry, self._steady = SystemRandom(), registry, steady
         self._ends: list[tuple[str, Callable[[], Any]]] = []
         self._starting: Deferred[None] | None = None
         self._vitals: Vitals | None = None
@@ -99,14 +102,32 @@ class Daemon(Service):
         await journal.open(by_force=self._take_over)
         self._ends.append(("journal", lambda: Deferred.fromCoroutine(journal.close())))
 
+        await self._go_on_from(journal)
+
         opening = self._opening(outside)
         rng, registry = self._rng, self._registry
         watching = SignsWiring(
-            reactor, rng, settings, registry, calls, journal, outside, opening
+            reactor,
+            rng,
+            settings,
+            registry,
+            calls,
+            journal,
+            outside,
+            opening,
+            self._steady.offset,
         )
         vitals = self._vitals = watching.vitals()
         inside = Wiring(
-            reactor, rng, settings, self._plans, outside, journal, opening, vitals
+            reactor,
+            rng,
+            settings,
+            self._plans,
+            outside,
+            journal,
+            opening,
+            vitals,
+            self._steady.offset,
         ).inside()
         signs = watching.signs(vitals, inside)
         port = Figures(registry, vitals.report, signs.figures.refresh)
@@ -119,6 +140,19 @@ class Daemon(Service):
         await self._look_outside(opening)
         readiness.notify("READY=1")
         self._log.info("ready: {deployment}", deployment=settings.deployment)
+
+    async def _go_on_from(self, journal: Journal) -> None:
+        """Time never goes back, from one daemon to the next either: what was put off
+        until then, or holds until then, does so whatever was done to the clock.
+        """
+        last = await journal.read(last_moment)
+        if last is None or self._steady.at_least(last.timestamp()):
+            return
+        self._log.critical(
+            "the journal was written at {last}, which is far ahead of this machine's"
+            " clock: one of them is wrong",
+            last=last.isoformat(timespec="seconds"),
+        )
 
     async def _begin_work(self, inside: Inside, signs: Signs, journal: Journal) -> None:
         if not await journal.write(

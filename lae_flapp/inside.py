@@ -76,6 +76,8 @@ class Wiring:
     journal: Journal
     opening: Opening
     vitals: Vitals
+    #: How far the true time is ahead of the reactor's, in seconds.
+    ahead: Callable[[], float]
 
     def inside(self) -> Inside:
         """Wire it: the routine, what feeds it, and what others may ask."""
@@ -155,6 +157,7 @@ class Wiring:
             cell_of(self.settings, cell),
             quotas_of(cell),
             self.settings.site_url,
+            self.ahead,
         )
         payments = outside.payments.payments
         return CheckoutDesk(self.journal, payments, outside.sealer, settlement, selling)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from random import Random
 from typing import Any
 
@@ -116,6 +117,7 @@ def open_outside(
         s3_endpoint=aws.s3_endpoint,
         agent=agent,
         meter=meter,
+        wall=time.time,
     )
     key_pool = KeyPool(reactor, KEYS_AHEAD)
     return Outside(
@@ -146,7 +148,7 @@ def _credentials(
         return StaticCredentials(static)
     endpoint = metadata_endpoint(cell.metadata_url, os.environ)
     metadata = MetadataService(reactor, agent, endpoint)
-    return InstanceProfileCredentials(reactor, metadata)
+    return InstanceProfileCredentials(reactor, metadata, time.time)
 
 
 def _data_keys(sealing: SealingSettings, secrets: Secrets, cloud: AwsCloud) -> Any:

@@ -19,6 +19,7 @@ from lae_protocol.messages import Plan
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.settings import SettingsError, load
+from lae_protocol.process.steady import SteadyClock, install
 from lae_provision.aws.key_file import FileDataKeys
 from lae_provision.identity.journal_sealer import JournalSealer
 
@@ -87,6 +88,8 @@ def makeService(options: Options) -> IService:
     os.environ.setdefault("XDG_CACHE_HOME", str(options.settings.state / "cache"))
     top = LoggedService(options.parent, options.settings.log_format)
     loop: Any = reactor
+    steady = SteadyClock()
+    install(loop, steady)
     daemon = Daemon(
         loop,
         options.settings,
@@ -94,6 +97,7 @@ def makeService(options: Options) -> IService:
         options.held.plans,
         take_over=bool(options["take-over"]),
         registry=CollectorRegistry(),
+        steady=steady,
     )
     daemon.setServiceParent(top)  # type: ignore[no-untyped-call]
     return top

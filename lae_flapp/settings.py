@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from attrs import define, field, validators
 
 from lae_protocol.address import AddressRefused, parse_address
+from lae_protocol.process.figures_port import check_listen
 from lae_protocol.process.log import LogFormat
 from lae_protocol.process.settings import SecretSource
 
@@ -264,6 +265,9 @@ class DaemonSettings:
                 "deployment: 2 to 20 letters, digits and dashes, beginning with a"
                 " letter: it stands in the names of buckets and roles"
             )
+        check_listen(self.metrics_listen)
+        if self.journal_reserve_mib < 0:
+            raise ValueError("journal_reserve_mib cannot be negative")
         if len(self.cells) != 1:
             raise ValueError("cells: exactly one cell is supported today")
         if self.environment == "production":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from typing import Any
 
@@ -79,6 +80,8 @@ def site_figures(parts: Parts, registry: CollectorRegistry) -> Figures:
     return Figures(registry, health.report, refresh)
 
 
-def own_figures(reactor: Any, registry: CollectorRegistry) -> OwnFigures:
+def own_figures(
+    reactor: Any, registry: CollectorRegistry, ahead: Callable[[], float]
+) -> OwnFigures:
     """What every process tells of itself."""
-    return OwnFigures(reactor, registry, "site", version("s4"))
+    return OwnFigures(reactor, registry, "site", version("s4"), ahead)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from lae_protocol.process.figures_port import FiguresPort
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.settings import SecretSource, SettingsError, load
+from lae_protocol.process.steady import SteadyClock, install
 from lae_protocol.process.tub import make_tub
 from lae_protocol.secret import Secret
 from lae_site.figures import RequestFigures, own_figures, site_figures
@@ -107,10 +109,15 @@ class WebSite(MultiService):
     _log = Logger()
 
     def __init__(
-        self, options: Options, reactor: Any, registry: CollectorRegistry
+        self,
+        options: Options,
+        reactor: Any,
+        registry: CollectorRegistry,
+        steady: SteadyClock,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._options, self._reactor, self._registry = options, reactor, registry
+        self._options, self._reactor = options, reactor
+        self._registry, self._steady = registry, steady
 
     def startService(self) -> None:
         """The Tub, the front desk behind it, the pages, the port, the metrics."""
@@ -125,6 +132,7 @@ class WebSite(MultiService):
             webhook_secrets=options.held.webhook_secrets,
             reactor=reactor,
             randomness=secrets.token_bytes,
+            wall=time.time,
         )
         registry = self._registry
         server = web_server(parts, reactor, RequestFigures(registry))
@@ -132,7 +140,7 @@ class WebSite(MultiService):
         figures = FiguresPort(
             reactor, options.settings.metrics_listen, site_figures(parts, registry)
         )
-        own = own_figures(reactor, registry)
+        own = own_figures(reactor, registry, self._steady.offset)
         for service in (tub, desk, port, own, figures, Ready()):
             service.setServiceParent(self)
         super().startService()  # type: ignore[no-untyped-call]
@@ -170,5 +178,7 @@ def makeService(options: Options) -> LoggedService:
 
     top = LoggedService(options.parent, options.settings.log_format)
     registry = CollectorRegistry()
-    WebSite(options, reactor, registry).setServiceParent(top)  # type: ignore[no-untyped-call]
+    steady = SteadyClock()
+    install(reactor, steady)
+    WebSite(options, reactor, registry, steady).setServiceParent(top)  # type: ignore[no-untyped-call]
     return top

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
+from lae_protocol.process.figures_port import check_listen
 from lae_protocol.process.log import LogFormat
 from lae_protocol.process.settings import SecretSource
 
@@ -57,6 +58,7 @@ class SiteSettings:
             raise ValueError("site_url: https://HOST without a path is expected")
         if not all(map(_ORIGIN.match, self.checkout_origins)):
             raise ValueError("checkout_origins: https://HOST without paths is expected")
+        check_listen(self.metrics_listen)
         for name in ("webhook_secrets", "cookie_keys", "checkout_origins"):
             if not getattr(self, name):
                 raise ValueError(f"{name}: at least one is expected")

@@ -32,7 +32,7 @@ class Webhook:
                 self.parts.webhook_secrets,
                 request.getHeader("stripe-signature"),
                 payload,
-                self.parts.reactor.seconds(),
+                self.parts.wall(),
             )
         except SignatureRefused as e:
             self._log.warn("webhook refused: {why}", why=str(e))

@@ -9,8 +9,10 @@ from typing import Any
 from attrs import define
 from sqlalchemy import ColumnElement, Table, func, or_, select
 
+from lae_flapp.journal import epoch
 from lae_flapp.journal.capacity import HOLDINGS
 from lae_flapp.journal.effects import EFFECTS
+from lae_flapp.journal.events import EVENTS
 from lae_flapp.journal.hosts import HOSTS
 from lae_flapp.journal.inbox import INBOX
 from lae_flapp.journal.outbox import OUTBOX
@@ -86,6 +88,13 @@ def read(tx: ReadTx) -> Figures:
         used=_used(tx),
         paused=tuple(row.name for row in tx.all(select(SWITCHES.c.name))),
     )
+
+
+def last_moment(tx: ReadTx) -> datetime | None:
+    """The latest time at which a daemon was alive; None for a journal never used."""
+    newest = select(EVENTS.c.at).order_by(EVENTS.c.number.desc()).limit(1)
+    moments = (epoch.last_beat(tx), tx.scalar(newest))
+    return max((at for at in moments if at is not None), default=None)
 
 
 def _by(tx: ReadTx, table: Table, what: ColumnElement[Any]) -> dict[str, int]:

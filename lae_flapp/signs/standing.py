@@ -18,6 +18,7 @@ from lae_flapp.signs.snapshots import Disk
 SECTIONS: Mapping[str, str] = {
     "backup-old": "S4BackupOld",
     "capacity-low": "S4CapacityLow",
+    "clock": "S4ClockSet",
     "closed": "S4SignupsClosed",
     "disk-low": "S4JournalDiskLow",
     "host-lost": "S4HostLost",
@@ -44,6 +45,7 @@ class Bounds:
     backup: float = 26 * HOUR
     used: float = 0.9
     disk: int = 1 << 30
+    clock: float = MINUTE
     #: Nobody has asked a failing service for so long: it is not known any more.
     unasked: float = HOUR
 
@@ -52,7 +54,7 @@ class Bounds:
 class Seen:
     """What one look saw.  *now* is the clock's of *tallies*; *closed_for* seconds no
     registrations are taken, because of *closed_because*; *strays* are instances, each
-    with whose tags it has.
+    with whose tags it has; *ahead* of our time is the machine's clock, by seconds.
     """
 
     figures: Figures
@@ -63,6 +65,7 @@ class Seen:
     closed_for: float = 0.0
     closed_because: str = ""
     strays: Mapping[str, str] = {}
+    ahead: float = 0.0
 
 
 Causes = dict[tuple[str, str], str]
@@ -100,6 +103,10 @@ def _service(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]
     if seen.closed_for >= bounds.away:
         what = f"no signups are taken: {seen.closed_because}"
         yield ("closed", ""), what
+    if abs(seen.ahead) > bounds.clock:
+        way = "forward" if seen.ahead > 0 else "back"
+        minutes = abs(seen.ahead) / MINUTE
+        yield ("clock", ""), f"the clock was set {way} by {minutes:.0f} minutes"
 
 
 def _disk(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:

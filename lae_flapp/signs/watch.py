@@ -44,6 +44,7 @@ class Watch:
     reserve: int
     new_message_id: Callable[[], str]
     probe: Callable[[], Awaitable[None]]
+    ahead: Callable[[], float]
     #: Causes that last, by kind, as of the last look.
     lasting: dict[str, int] = field(factory=dict)
     _closed_since: float | None = None
@@ -104,6 +105,7 @@ class Watch:
             closed_for=0.0 if since is None else now - since,
             closed_because=self.opening.problem or closed or "",
             strays=self.strays(),
+            ahead=self.ahead(),
         )
 
     def _differs(

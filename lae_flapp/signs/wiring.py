@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib.metadata import version
 from random import Random
 from typing import Any
@@ -51,6 +52,8 @@ class SignsWiring:
     journal: Journal
     outside: Outside
     opening: Opening
+    #: How far the machine's clock is ahead of the reactor's, in seconds.
+    ahead: Callable[[], float]
 
     def vitals(self) -> Vitals:
         """The health of a daemon whose journal is open."""
@@ -66,7 +69,9 @@ class SignsWiring:
 
     def own_figures(self) -> OwnFigures:
         """What every process tells of itself."""
-        return OwnFigures(self.reactor, self.registry, "daemon", version("s4"))
+        return OwnFigures(
+            self.reactor, self.registry, "daemon", version("s4"), self.ahead
+        )
 
     def signs(self, vitals: Vitals, inside: Inside) -> Signs:
         """Wire them; the vitals then know what the watch sees."""
@@ -97,6 +102,7 @@ class SignsWiring:
             reserve=reserve,
             new_message_id=inside.new_message_id,
             probe=self.opening.probe,
+            ahead=self.ahead,
         )
         vitals.why_closed = watch.closed_because
         vitals.causes = lambda: watch.lasting

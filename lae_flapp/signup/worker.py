@@ -281,7 +281,9 @@ class Worker:
         paid = known.signup.payment
         if known.signup.state != "paid" or paid is None:
             return math.inf
-        return paid.paid_at.timestamp() + self._shop.limits.serve_within
+        limits = self._shop.limits
+        tried = self._shop.began_at + min(limits.tries_at_least, limits.serve_within)
+        return max(paid.paid_at.timestamp() + limits.serve_within, tried)
 
     def _forget_host(self) -> None:
         for step in record.OF_A_HOST:

@@ -48,6 +48,18 @@ class HealthReport:
         return json.dumps(self.facts).encode() + b"\n"
 
 
+def check_listen(listen: str | None) -> None:
+    """Raise ValueError where nothing could ever listen there."""
+    if listen is None:
+        return
+    try:
+        serverFromString(None, listen)  # type: ignore[no-untyped-call]
+    except (ValueError, TypeError):
+        raise ValueError(
+            "metrics_listen: tcp:PORT:interface=ADDRESS is expected, or null"
+        ) from None
+
+
 async def nothing() -> None:
     """Refresh nothing before metrics are written."""
 

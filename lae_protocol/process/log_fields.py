@@ -22,6 +22,7 @@ FIELDS: Mapping[str, str] = {
     "instance": "an instance, as the cloud names it",
     "key": "whose host it is: deployment, signup, generation",
     "kind": "of an exception, or of a cause of trouble",
+    "last": "when a daemon last wrote to the journal",
     "method": "a remote method, or HTTP's",
     "name": "a part of the process",
     "number": "a row of the journal: a mail, an event",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Gauge, Info
@@ -18,11 +19,17 @@ REMEMBERED = 30
 class OwnFigures(Service):
     """A timer of the reactor's that should fire each second, and how late it fires.
 
-    Lateness is what everybody waits for when something blocks the reactor.
+    Lateness is what everybody waits for when something blocks the reactor.  *ahead* is
+    how far the machine's clock is ahead of the reactor's, in seconds.
     """
 
     def __init__(
-        self, reactor: Any, registry: CollectorRegistry, process: str, release: str
+        self,
+        reactor: Any,
+        registry: CollectorRegistry,
+        process: str,
+        release: str,
+        ahead: Callable[[], float],
     ) -> None:
         self._reactor = reactor
         self._late = [0.0]
@@ -35,6 +42,11 @@ class OwnFigures(Service):
             "How late a timer fired, at worst within the last half minute.",
             registry=registry,
         ).set_function(lambda: max(self._late))
+        Gauge(
+            "s4_clock_offset_seconds",
+            "How far the machine's clock is ahead of the process' time.",
+            registry=registry,
+        ).set_function(ahead)
         self._loop = LoopingCall.withCount(self._look)
         self._loop.clock = reactor
         self._expected = 0.0

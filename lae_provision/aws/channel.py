@@ -92,6 +92,8 @@ class Channel:
     endpoints: Endpoints
     patience: Patience = field(factory=Patience)
     meter: Meter = unmetered
+    #: The true time, for signatures; the reactor's where None.
+    wall: Callable[[], float] | None = None
 
     def agent(self, service: str) -> SigningAgent:
         """What signs for this service."""
@@ -101,6 +103,7 @@ class Channel:
             self.credentials,
             Scope(self.endpoints.signed_region(service), service),
             patience=self.patience.seconds,
+            wall=self.wall,
         )
 
     async def attempt(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -77,12 +78,13 @@ def open_cloud(
     agent: IAgent | None = None,
     patience: Patience | None = None,
     meter: Meter = unmetered,
+    wall: Callable[[], float] | None = None,
 ) -> AwsCloud:
     """The doors of *region*; no call is made yet.
 
     *endpoint* (and *s3_endpoint*) are None on AWS.  *agent* is the unsigned way out,
     one pool for all cells: :func:`~lae_protocol.aws.agent.pooled_agent` where None.
-    *meter* is told of each try.
+    *meter* is told of each try; *wall* is the true time, the reactor's where None.
     """
     return AwsCloud(
         Channel(
@@ -93,5 +95,6 @@ def open_cloud(
             Endpoints(region, endpoint, s3_endpoint),
             patience or Patience(),
             meter,
+            wall,
         )
     )

@@ -37,12 +37,15 @@ class Signs:
     backups: Any
     busy: set[str] = Factory(set)
     closed: str | None = None
+    ahead: float = 0.0
     causes: dict[str, int] = Factory(dict)
 
     def __attrs_post_init__(self) -> None:
         self.registry = CollectorRegistry()
         self.calls = CallFigures(self.registry, self.clock)
-        self.own = OwnFigures(self.clock, self.registry, "daemon", "1.2")
+        self.own = OwnFigures(
+            self.clock, self.registry, "daemon", "1.2", lambda: self.ahead
+        )
         self.vitals = Vitals(
             self.clock,
             "1.2",

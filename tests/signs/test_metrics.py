@@ -74,7 +74,7 @@ def test_the_manual_names_every_metric_of_the_site() -> None:
     """As for the daemon."""
     world, registry = make_world(), CollectorRegistry()
     world.visitor.factory._observe = RequestFigures(registry)
-    own_figures(world.clock, registry)
+    own_figures(world.clock, registry, lambda: 0.0)
     told = site_figures(world.parts, registry)
     world.visitor.get("/")
     now(told.refresh())

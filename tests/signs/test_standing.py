@@ -75,6 +75,7 @@ def failing(for_seconds: float, asked: float = 0.0):
 TABLE = [
     (("service-away", "s3"), failing(BOUNDS.away), failing(BOUNDS.away - 1)),
     (("service-away", "s3"), failing(9000, 3599), failing(9000, BOUNDS.unasked)),
+    (("clock", ""), seen(ahead=-61.0), seen(ahead=60.0)),
     (("closed", ""), seen(closed_for=600.0), seen(closed_for=599.0)),
     (("disk-low", ""), disk(free=BOUNDS.disk - 1), disk(free=BOUNDS.disk)),
     (

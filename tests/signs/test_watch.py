@@ -61,6 +61,7 @@ class Daemon:
             reserve=1,
             new_message_id=self.message_id,
             probe=self.probe,
+            ahead=lambda: self.signs.ahead,
         )
         self.signs.vitals.causes = lambda: self.watch.lasting
         self.mailed: list[email.message.EmailMessage] = []

@@ -16,6 +16,7 @@ from twisted.python.usage import UsageError
 from lae_protocol.messages import Owner, Refused, StripeEvent, Taken, Watch
 from lae_protocol.process.call import FacetAway, FacetRefused, FacetSlow
 from lae_protocol.process.resources import config_folder
+from lae_protocol.process.steady import SteadyClock
 from lae_site.front_desk import CONNECT, WEBHOOK, DeskAway, RemoteDesk
 from lae_site.service import STOP_WITHIN, Options, WebSite, makeService
 
@@ -66,7 +67,7 @@ def test_good_settings_make_a_service(folder) -> None:
 def test_it_listens_with_the_daemon_down(folder) -> None:
     """The site starts and listens whether or not anything is behind the furl."""
     reactor = MemoryReactorClock()
-    site = WebSite(parsed(folder), reactor, CollectorRegistry())
+    site = WebSite(parsed(folder), reactor, CollectorRegistry(), SteadyClock())
     site.startService()
     assert [server[0] for server in reactor.tcpServers] == [8080, 9472]
     site.stopService()
@@ -75,7 +76,7 @@ def test_it_listens_with_the_daemon_down(folder) -> None:
 def test_it_stops_in_time_whatever_its_peers_do(folder, monkeypatch) -> None:
     """A part that never ends does not keep the process."""
     reactor = MemoryReactorClock()
-    site = WebSite(parsed(folder), reactor, CollectorRegistry())
+    site = WebSite(parsed(folder), reactor, CollectorRegistry(), SteadyClock())
     monkeypatch.setattr(MultiService, "stopService", lambda self: Deferred())
     ended = []
     site.stopService().addBoth(ended.append)
