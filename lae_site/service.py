@@ -28,6 +28,7 @@ from lae_protocol.process.settings import SecretSource, SettingsError, load
 from lae_protocol.process.steady import SteadyClock, install
 from lae_protocol.process.tub import make_tub
 from lae_protocol.secret import Secret
+from lae_site.asking import Asking
 from lae_site.figures import RequestFigures, own_figures, site_figures
 from lae_site.front_desk import RemoteDesk
 from lae_site.parts import make_parts
@@ -141,7 +142,8 @@ class WebSite(MultiService):
             reactor, options.settings.metrics_listen, site_figures(parts, registry)
         )
         own = own_figures(reactor, registry, self._steady.offset)
-        for service in (tub, desk, port, own, figures, Ready()):
+        asking = Asking(reactor, parts.opening)
+        for service in (tub, desk, asking, port, own, figures, Ready()):
             service.setServiceParent(self)
         super().startService()  # type: ignore[no-untyped-call]
 

@@ -8,6 +8,7 @@ import re
 
 import pytest
 
+from lae_site.asking import Asking
 from lae_site.health import SILENCE
 from lae_site.public import WORDS
 
@@ -251,6 +252,22 @@ def test_a_site_that_never_heard_of_a_daemon_is_not_healthy(worlds) -> None:
     answer = world.visitor.get("/health")
     assert answer.status == 503
     assert json.loads(answer.text)["daemon"]["seconds_since_answer"] is None
+
+
+def test_the_daemons_silence_is_known_from_its_beginning(world) -> None:
+    """The site asks by itself, so the first who looks hears how long it has been."""
+    asking = Asking(world.clock, world.parts.opening)
+    asking.startService()
+    for _ in range(30):
+        world.clock.advance(10)
+    world.desk.down = True
+    world.clock.advance(10)
+    answer = world.visitor.get("/health")
+    assert answer.status == 200
+    assert json.loads(answer.text)["daemon"]["seconds_since_answer"] == 10
+    asking.stopService()
+    world.clock.advance(SILENCE)
+    assert world.visitor.get("/health").status == 503
 
 
 def test_health_costs_the_daemon_nothing_more(world) -> None:
