@@ -54,6 +54,7 @@ class Desk:
     nudged: list[str] = Factory(list)
     closed: str | None = None
     quota: int = 1000
+    ahead: float = 0.0
     journal: Journal = None
     queue: Queue = None
     messages: int = 0
@@ -81,7 +82,11 @@ class Desk:
         )
         self.settlement = Settlement(shop, self.nudged.append)
         selling = Selling(
-            (PLAN,), CELL, {"instances": self.quota}, "https://s4.example"
+            (PLAN,),
+            CELL,
+            {"instances": self.quota},
+            "https://s4.example",
+            lambda: self.ahead,
         )
         self.checkout = CheckoutDesk(
             self.journal, payments, MemorySealer(), self.settlement, selling
