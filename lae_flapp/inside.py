@@ -35,6 +35,7 @@ from lae_flapp.outbox.sending import Sending
 from lae_flapp.outside import CellUserData, Outside, cloud_keys, ground_of
 from lae_flapp.queue import Queue
 from lae_flapp.settings import CellSettings, DaemonSettings
+from lae_flapp.signs.vitals import Vitals
 from lae_flapp.signup.crew import Crew
 from lae_flapp.signup.limits import Limits
 from lae_flapp.signup.lost_hosts import LostHosts
@@ -56,6 +57,7 @@ class Inside:
     events: Queue[Any]
     settlement: Settlement
     lost_hosts: LostHosts
+    new_message_id: Callable[[], str]
     private_tub: Any
     hosts_tub: Any
     #: The name of the first operator's furl; the journal must know it.
@@ -73,6 +75,9 @@ class Wiring:
     outside: Outside
     journal: Journal
     opening: Opening
+    vitals: Vitals
+    #: How far the true time is ahead of the reactor's, in seconds.
+    ahead: Callable[[], float]
 
     def inside(self) -> Inside:
         """Wire it: the routine, what feeds it, and what others may ask."""
@@ -95,6 +100,7 @@ class Wiring:
             intake=Intake(self.journal, self.outside.sealer, events.wake),
             wishes=self._wishes(shop, mails.wake),
             furls=furls,
+            pulse=self.vitals.pulse,
         )
         self._serve_site(private_tub, front_desk)
         operator_name = self._serve_operators(private_tub, crew)
@@ -105,6 +111,7 @@ class Wiring:
             events=events,
             settlement=settlement,
             lost_hosts=LostHosts(shop, crew.nudge),
+            new_message_id=shop.new_message_id,
             private_tub=private_tub,
             hosts_tub=hosts_tub,
             operator_name=operator_name,
@@ -148,8 +155,9 @@ class Wiring:
         selling = Selling(
             self.plans,
             cell_of(self.settings, cell),
-            _quotas(cell),
+            quotas_of(cell),
             self.settings.site_url,
+            self.ahead,
         )
         payments = outside.payments.payments
         return CheckoutDesk(self.journal, payments, outside.sealer, settlement, selling)
@@ -159,7 +167,7 @@ class Wiring:
             self.journal,
             plans=self.plans,
             environment=self.settings.environment,
-            ready_for_business=self.opening.closed_because,
+            ready_for_business=self.vitals.closed_because,
             new_message_id=shop.new_message_id,
             mail_waits=mail_waits,
         )
@@ -232,7 +240,7 @@ class Wiring:
             release=version("s4"),
             started_at=datetime.now(UTC),
             canary_opened=lambda: self.opening.opened,
-            closed_because=self.opening.closed_because,
+            closed_because=self.vitals.closed_because,
         )
         serve_operators(tub, lambda swissnum: OperatorFacet(desk, swissnum))
         return Secret(name)
@@ -250,7 +258,8 @@ def cell_of(settings: DaemonSettings, cell: CellSettings) -> Cell:
     )
 
 
-def _quotas(cell: CellSettings) -> dict[Any, int]:
+def quotas_of(cell: CellSettings) -> dict[Any, int]:
+    """How much of each there is."""
     quotas = cell.quotas
     return {
         "instances": quotas.instances,
