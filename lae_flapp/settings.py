@@ -223,6 +223,7 @@ class PatienceSettings:
     visibility: int = 60
     reconcile: int = 3600
     lost_hosts: int = 60
+    lifecycle: int = 60
 
 
 @define(frozen=True)

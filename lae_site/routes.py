@@ -60,6 +60,8 @@ def routes(parts: Parts) -> Klein:
     post("/signup/<string:signup_id>/address", status.correct_address)
     get("/signup/<string:signup_id>/cancel", status.cancel_form)
     post("/signup/<string:signup_id>/cancel", status.cancel)
+    get("/signup/<string:signup_id>/return", status.return_form)
+    post("/signup/<string:signup_id>/return", status.come_back)
 
     get("/health", public.health)
     _errors(app, parts)

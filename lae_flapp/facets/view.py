@@ -10,6 +10,7 @@ from lae_flapp.journal import (
     events,
     hosts,
     identities,
+    lifecycles,
     outbox,
     sessions,
     signups,
@@ -55,15 +56,18 @@ def see_as_owner(
 def _seen(tx: ReadTx, signup: Signup, since: int) -> SignupView:
     told = events.since(tx, signup.signup_id, since, public=True)
     host = hosts.live(tx, signup.signup_id)
+    life = lifecycles.get(tx, signup.signup_id)
     up = host is not None and host.state == "ready"
     return SignupView(
         signup_id=signup.signup_id,
         state=signup.state,
         plan=signup.agreement.plan,
-        joinable=signup.state == "active" and up,
+        joinable=signup.state in {"active", "past-due", "suspended"} and up,
         last_number=told[-1].number if told else since,
         progress=tuple(Progress(e.number, e.kind, e.at) for e in told),
         owner=None,
+        ends_at=life.ends_at if signup.state in signups.SUBSCRIBED else None,
+        kept_until=life.kept_until if signup.state in {"ending", "ended"} else None,
     )
 
 

@@ -52,6 +52,16 @@ PublicKind = Literal[
     "address-corrected",
     "mail-resent",
     "cancelled",
+    "leaving",
+    "staying",
+    "past-due",
+    "suspended",
+    "stopped",
+    "recovered",
+    "ending",
+    "ended",
+    "deleting",
+    "deleted",
 ]
 PUBLIC_KINDS: frozenset[str] = frozenset(get_args(PublicKind))
 
