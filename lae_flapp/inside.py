@@ -205,7 +205,14 @@ class Wiring:
             self.journal,
             self.outside.mail,
             furls=furls,
-            about=LetterFacts(shop, self._links()),
+            about=LetterFacts(
+                self.journal,
+                lambda name: shop.outside(
+                    "payments.fetch_subscription",
+                    lambda: shop.payments.fetch_subscription(name),
+                ),
+                self._links(),
+            ),
             sender=self.outside.sender,
             operators=tuple(map(parse_address, self.settings.mail.operators)),
             rng=self.rng,

@@ -135,6 +135,14 @@ class MemoryDesk:
         """What the site sent."""
         return self._signups[signup_id].register
 
+    def state(self, signup_id: SignupId) -> SignupState:
+        """What is true of a signup now."""
+        return self._signups[signup_id].state
+
+    def ends_at(self, signup_id: SignupId) -> datetime | None:
+        """When a signup that was cancelled ends."""
+        return self._ends_at(self._signups[signup_id])
+
     def email(self, signup_id: SignupId) -> str:
         """The address, as far as it was corrected."""
         return self._signups[signup_id].email

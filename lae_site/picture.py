@@ -61,6 +61,8 @@ NOTES = {
     "deleted": "Your files are deleted; we mailed you the receipt.",
 }
 _FINAL = ("refunded", "cancelled", "ended", "deleted")
+#: Done once, however often somebody comes back.
+_ORDERED = ("registered", "checkout-opened")
 #: Served, or would be if it were paid.
 _RUNNING = ("active", "past-due", "suspended", "stopped")
 
@@ -128,9 +130,9 @@ def picture(view: SignupView, events: Sequence[Progress]) -> Picture:
     """What to show of *view*; *events* are all of the signup's, in order."""
     happened: dict[str, datetime] = {}
     for event in events:
-        if event.kind == "ended":
+        if event.kind == "paid" and "ended" in happened:
             # Who comes back is built for anew.
-            happened.clear()
+            happened = {k: at for k, at in happened.items() if k in _ORDERED}
         happened.setdefault(event.kind, event.at)
     title, headline = _words(view, mailed="mail-accepted" in happened)
     underway = view.state in ("paying", "paid", "active")

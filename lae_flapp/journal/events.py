@@ -168,6 +168,13 @@ def last_number(tx: ReadTx, signup_id: SignupId | None, *, public: bool = False)
     return int(tx.scalar(query) or 0)
 
 
+def last_at(tx: ReadTx, signup_id: SignupId, kind: PublicKind) -> datetime | None:
+    """When an event of this kind happened last."""
+    query = _of(select(EVENTS.c.at), signup_id, public=True)
+    row = tx.first(query.where(EVENTS.c.kind == kind).order_by(EVENTS.c.number.desc()))
+    return None if row is None else row.at
+
+
 def _of(query: Select[Any], signup_id: SignupId | None, *, public: bool) -> Select[Any]:
     if signup_id is not None:
         query = query.where(EVENTS.c.signup_id == signup_id)

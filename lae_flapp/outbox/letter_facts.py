@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
 from attrs import define
 
 from lae_flapp.journal import lifecycles, receipts
+from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.receipts import Receipt
@@ -23,7 +25,6 @@ from lae_flapp.mail.letters import (
     Staying,
 )
 from lae_flapp.signup.doors import Subscription
-from lae_flapp.signup.workshop import Workshop
 from lae_protocol.ids import SignupId
 
 
@@ -35,9 +36,12 @@ class _Known:
 
 @define(frozen=True)
 class LetterFacts:
-    """Asks the journal, and Stripe for the page on which an invoice is paid."""
+    """Asks the journal, and *fetch* (a subscription by its name, from Stripe) for the
+    page on which an invoice is paid.
+    """
 
-    shop: Workshop
+    journal: Journal
+    fetch: Callable[[str], Awaitable[Subscription | None]]
     links: Links
 
     def cancel_url(self, signup: Signup) -> str:
@@ -48,7 +52,7 @@ class LetterFacts:
         """The letter of this mail; raises ValueError for a kind that is none of these,
         and what the payment service raises.
         """
-        known = await self.shop.journal.read(_known, signup.signup_id)
+        known = await self.journal.read(_known, signup.signup_id)
         life, plan, name = known.life, signup.agreement.plan, mail.signup_id
         back = self.links.url(signup, "return")
         match mail.kind:
@@ -90,11 +94,7 @@ class LetterFacts:
         name = life.subscription
         if name is None:
             return None
-        shop = self.shop
-        seen: Subscription | None = await shop.outside(
-            "payments.fetch_subscription",
-            lambda: shop.payments.fetch_subscription(name),
-        )
+        seen = await self.fetch(name)
         return None if seen is None or seen.pay_url is None else seen.pay_url.reveal()
 
 

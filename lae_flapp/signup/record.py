@@ -6,12 +6,14 @@ Reading is one transaction; what follows from it is pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from attrs import define
 
 from lae_flapp.journal import (
     bootstraps,
     effects,
+    events,
     hosts,
     identities,
     lifecycles,
@@ -76,6 +78,7 @@ class Record:
     effects: tuple[Effect, ...]
     sessions: tuple[Session, ...]
     lifecycle: Lifecycle
+    proved_at: datetime | None
     launches_paused: str | None
     deletions_paused: str | None
 
@@ -92,9 +95,12 @@ class Record:
         return matching[-1] if matching else None
 
     def launched(self) -> int:
-        """How many hosts were launched, as far as is known."""
+        """How many hosts were launched since one proved itself, as far as is known."""
         launches = [e for e in self.effects if e.key.purpose == LAUNCH]
-        return len([e for e in launches if e.state == "done"])
+        return len([e for e in launches if e.state == "done" and self._since(e)])
+
+    def _since(self, launch: Effect) -> bool:
+        return self.proved_at is None or launch.begun_at > self.proved_at
 
     def kept(self) -> Session | None:
         """The session whose payment is kept."""
@@ -129,6 +135,7 @@ def read(tx: ReadTx, signup_id: SignupId) -> Record:
         effects=done,
         sessions=sessions.of(tx, signup_id),
         lifecycle=lifecycles.get(tx, signup_id),
+        proved_at=events.last_at(tx, signup_id, "self-test-passed"),
         launches_paused=launches.why if launches else None,
         deletions_paused=deletions.why if deletions else None,
     )
