@@ -25,7 +25,7 @@ TIMED: frozenset[SignupState] = frozenset({"past-due", "suspended", "stopped", "
 @define(frozen=True)
 class Timed:
     """A signup in such a state since *since*; *paying* while a payment page is open
-    that would bring it back.
+    that would bring it back, *reminded* once its owner was told of the deletion.
     """
 
     state: SignupState
@@ -33,6 +33,7 @@ class Timed:
     plan: Plan
     kept_until: datetime | None
     paying: bool
+    reminded: bool = False
 
 
 def ends_at(plan: Plan, unpaid_since: datetime) -> datetime:
@@ -51,15 +52,23 @@ def due(timed: Timed, now: datetime) -> Turn | None:
         case "stopped":
             return "end-unpaid" if now >= since + _span(plan.stopped) else None
         case "ended" if timed.kept_until is not None:
-            return _kept(timed.kept_until, plan, now, paying=timed.paying)
+            return _kept(timed, timed.kept_until, now)
         case _:
             return None
 
 
-def _kept(until: datetime, plan: Plan, now: datetime, *, paying: bool) -> Turn | None:
-    if now >= until:
-        return None if paying else "delete"
-    return "remind" if now >= until - reminded_before(plan) else None
+def _kept(timed: Timed, until: datetime, now: datetime) -> Turn | None:
+    """Nothing is deleted of which nobody was reminded."""
+    if not timed.reminded:
+        return "remind" if now >= until - reminded_before(timed.plan) else None
+    return "delete" if now >= until and not timed.paying else None
+
+
+def deletion_after_reminder(plan: Plan, until: datetime, now: datetime) -> datetime:
+    """When the data goes, if the reminder goes out now: as promised, unless the daemon
+    was away and that would be too soon after it.
+    """
+    return max(until, now + reminded_before(plan) / 2)
 
 
 def reminded_before(plan: Plan) -> timedelta:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import assert_never
 
 from twisted.logger import Logger
@@ -12,7 +13,7 @@ from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.lifecycle import ending
-from lae_flapp.lifecycle.due import TIMED, Timed, Turn, due
+from lae_flapp.lifecycle.due import TIMED, Timed, Turn, deletion_after_reminder, due
 from lae_flapp.lifecycle.looking import Subscriptions
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.ids import SignupId
@@ -78,24 +79,33 @@ class Times:
             case "end-unpaid":
                 ending.end(tx, signup, WHO, "never paid again", new_id)
             case "remind":
-                until = lifecycles.get(tx, signup_id).kept_until
-                outbox.put(
-                    tx, signup_id, "reminder", new_id(), f"{until:%Y-%m-%dT%H:%M:%S}"
-                )
+                self._remind(tx, signup)
             case "delete":
                 ending.delete(tx, signup, WHO, "the time of the data is over")
             case _:
                 assert_never(turn)
         return True
 
+    def _remind(self, tx: WriteTx, signup: Signup) -> None:
+        until = lifecycles.get(tx, signup.signup_id).kept_until
+        assert until is not None, "only what is kept is due for this"
+        until = deletion_after_reminder(signup.agreement.plan, until, tx.now)
+        lifecycles.change(tx, signup.signup_id, kept_until=until)
+        message_id = self._shop.new_message_id()
+        outbox.put(tx, signup.signup_id, "reminder", message_id, _occasion(until))
+
 
 def _timed(tx: ReadTx, signup: Signup) -> Timed:
+    signup_id = signup.signup_id
+    until = lifecycles.get(tx, signup_id).kept_until
+    reminders = [m.occasion for m in outbox.of(tx, signup_id) if m.kind == "reminder"]
     return Timed(
         signup.state,
         signup.changed_at,
         signup.agreement.plan,
-        lifecycles.get(tx, signup.signup_id).kept_until,
-        paying=any(s.state == "open" for s in sessions.of(tx, signup.signup_id)),
+        until,
+        paying=any(s.state == "open" for s in sessions.of(tx, signup_id)),
+        reminded=until is not None and _occasion(until) in reminders,
     )
 
 
@@ -103,15 +113,11 @@ def _all_due(tx: ReadTx) -> tuple[tuple[SignupId, Turn], ...]:
     found = []
     for signup in signups.in_states(tx, TIMED):
         turn = due(_timed(tx, signup), tx.now)
-        if turn == "remind" and _reminded(tx, signup):
-            continue
         if turn is not None:
             found.append((signup.signup_id, turn))
     return tuple(found)
 
 
-def _reminded(tx: ReadTx, signup: Signup) -> bool:
-    until = lifecycles.get(tx, signup.signup_id).kept_until
-    mails = outbox.of(tx, signup.signup_id)
-    occasion = f"{until:%Y-%m-%dT%H:%M:%S}"
-    return any(m.kind == "reminder" and m.occasion == occasion for m in mails)
+def _occasion(until: datetime) -> str:
+    """One reminder of each date."""
+    return f"{until:%Y-%m-%dT%H:%M:%S}"
