@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from lae_flapp.journal import effects, lifecycles, signups
+from lae_flapp.journal import effects, events, lifecycles, signups
 from lae_flapp.journal.effects import Effect, EffectKey
-from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.journal.signups import Signup
+from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.lifecycle import billing
 from lae_flapp.lifecycle.ending import NewMessageId
+from lae_flapp.signup import turns
 from lae_flapp.signup.doors import SetEnd, Subscription
 from lae_flapp.signup.record import Record
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol import wire
+from lae_protocol.ids import SignupId
 from lae_protocol.process.crash import crash_point, declare
 from lae_provision.errors import Refused
 
@@ -70,6 +73,30 @@ def _begin(tx: WriteTx, record: Record) -> tuple[Effect, SetEnd] | None:
     return effects.begin(tx, upcoming, wire.encode(request)), request
 
 
+def _tell_if_paid_for_nothing(
+    tx: WriteTx, signup: Signup, new_id: NewMessageId
+) -> None:
+    """It ended because it was not paid, and was paid in that very moment: a person
+    gives the money back, or brings the customer back.
+    """
+    if ended_unpaid(tx, signup.signup_id):
+        turns.trouble(
+            tx,
+            signup.signup_id,
+            "paid-as-it-ended",
+            "its open invoice was paid in the moment in which it ended: refund it in"
+            " Stripe's dashboard, and write to the customer",
+            new_id(),
+        )
+
+
+def ended_unpaid(tx: ReadTx, signup_id: SignupId) -> bool:
+    """Whether a payment was open when it ended."""
+    kinds = [e.kind for e in events.since(tx, signup_id, 0, public=True)]
+    turning = [k for k in kinds if k in {"past-due", "recovered", "ready"}]
+    return turning[-1:] == ["past-due"]
+
+
 def _told(
     tx: WriteTx,
     effect: Effect,
@@ -86,6 +113,8 @@ def _told(
     if life.wish != request.wish:
         # Decided otherwise meanwhile, so Stripe is told again.
         return
+    if request.wish == "end" and seen.paid_at is not None:
+        _tell_if_paid_for_nothing(tx, signup, new_id)
     verdict = billing.learn(tx, seen, signup, WHO, new_id)
     if verdict == "same":
         billing.announce(tx, signup, request.wish, WHO, new_id)

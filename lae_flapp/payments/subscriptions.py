@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, cast, get_args
 
 import stripe
@@ -90,7 +91,15 @@ def subscription_from(given: dict[str, Any]) -> Subscription:
         paid_until=moment(max(ends)) if ends else None,
         ends_at=None if cancel_at is None else moment(cancel_at),
         pay_url=_pay_url(given.get("latest_invoice")),
+        paid_at=_paid_at(given.get("latest_invoice")),
     )
+
+
+def _paid_at(invoice: Any) -> datetime | None:
+    if not isinstance(invoice, dict) or invoice.get("status") != "paid":
+        return None
+    paid = (invoice.get("status_transitions") or {}).get("paid_at")
+    return None if paid is None else moment(paid)
 
 
 def _pay_url(invoice: Any) -> Secret | None:

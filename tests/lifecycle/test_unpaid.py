@@ -7,6 +7,7 @@ from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import hosts
 from lae_flapp.signup import turns
+from lae_provision.memory.cloud import moment
 from lae_provision.memory.weather import Fault
 from tests.lifecycle.conftest import check_kept
 from tests.signup.world import check_served, now, weather
@@ -112,6 +113,18 @@ def test_cancelled_while_it_is_not_paid(world) -> None:
     assert world.cancel(signup_id) == "ending"
     world.advance(10)
     check_kept(world, signup_id)
+
+
+def test_paid_in_the_moment_in_which_it_ends(world) -> None:
+    """Who was charged for nothing is told to an operator."""
+    signup_id = overdue(world)
+    world.account.become(
+        world.subscription(signup_id), paid_at=moment(world.clock.seconds())
+    )
+    world.cancel(signup_id)
+    world.advance(10)
+    check_kept(world, signup_id)
+    assert world.mails(signup_id).count("troubled") == 1
 
 
 def test_stripe_gives_up_first(world) -> None:
