@@ -109,7 +109,8 @@ class Lives(RuleBasedStateMachine):
 
         def act():
             self.world.clock.advance(days * 86_400)
-            if self.world.state(self.signup_id) != "ended":
+            # A death that was begun before may strike while time passes.
+            if not self.world.up or self.world.state(self.signup_id) != "ended":
                 return
             for _ in range(tabs):
                 attempt = len(self.world.account.sessions) + 1
