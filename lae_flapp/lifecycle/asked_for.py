@@ -1,7 +1,7 @@
 """What operators ask for: the same turns, with a plain no where nothing is to do.
 
-Functions of ``(tx, signup_id, who, why)``, for the operator's facet to run in the
-journal; the caller nudges the crew afterwards.
+Functions of ``(tx, signup_id, who, why)``, and for cancelling whether at once, for the
+operator's facet to run in the journal; the caller nudges the crew afterwards.
 """
 
 from __future__ import annotations
@@ -19,13 +19,21 @@ from lae_protocol.process.answer import Refusal
 AskedFor = Callable[[WriteTx, SignupId, str, str], object]
 
 
-def cancelling(new_message_id: NewMessageId, *, at_once: bool = False) -> AskedFor:
+def cancelling(
+    new_message_id: NewMessageId,
+) -> Callable[[WriteTx, SignupId, str, str, bool], Cancelled]:
     """Cancel, with the paid period or at once; see :func:`.ending.cancel`.
 
     The function raises :class:`~lae_protocol.process.answer.Refusal` for what is over.
     """
 
-    def cancel(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> Cancelled:
+    def cancel(
+        tx: WriteTx,
+        signup_id: SignupId,
+        who: str,
+        why: str,
+        at_once: bool,  # noqa: FBT001  (handed on by the facet)
+    ) -> Cancelled:
         before = signups.get(tx, signup_id).state
         wish = lifecycles.get(tx, signup_id).wish
         done = ending.cancel(tx, signup_id, who, why, new_message_id, at_once=at_once)

@@ -63,7 +63,7 @@ def cancel(
         case "paid":
             turns.give_up(tx, signup_id, who, why)
             return "refunding"
-        case "active" if not at_once:
+        case "active" if not at_once and _is_subscribed(tx, signup_id):
             if lifecycles.get(tx, signup_id).wish == "stay":
                 lifecycles.change(tx, signup_id, wish="leave")
                 events.note(tx, signup_id, "cancel-wished", who, why)
@@ -77,6 +77,11 @@ def cancel(
             return "over"
         case _:
             assert_never(signup.state)
+
+
+def _is_subscribed(tx: WriteTx, signup_id: SignupId) -> bool:
+    """Whether there is a paid period to wait for: of what was given there is none."""
+    return lifecycles.get(tx, signup_id).subscription is not None
 
 
 def stay(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> Signup:

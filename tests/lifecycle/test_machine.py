@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import identities, receipts, signups
-from lae_flapp.journal.errors import StateChanged
+from lae_flapp.journal.errors import JournalClosed, StateChanged
 from lae_flapp.signup.limits import Limits
 from lae_protocol.process.crash import on_crash_point
 from lae_provision.errors import ProvisionError, Refused
@@ -63,8 +63,12 @@ class Lives(RuleBasedStateMachine):
     def survive(self, act):
         if not self.world.up:
             self.world.start()
-        with contextlib.suppress(Crashed, StateChanged):
-            act()
+        try:
+            with contextlib.suppress(Crashed, StateChanged):
+                act()
+        except JournalClosed:
+            # It died at its very start, or beside what we did.
+            assert self.world.perished
         if self.world.perished:
             self.world.kill()
 
