@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from attrs import evolve
 
 from lae_flapp.facets.usage_view import usage_of
@@ -16,6 +18,7 @@ from lae_flapp.journal import (
     signups,
 )
 from lae_flapp.journal.identities import Identity
+from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx
 from lae_protocol.ids import OwnerSecret, SignupId
@@ -66,9 +69,16 @@ def _seen(tx: ReadTx, signup: Signup, since: int) -> SignupView:
         last_number=told[-1].number if told else since,
         progress=tuple(Progress(e.number, e.kind, e.at) for e in told),
         owner=None,
-        ends_at=life.ends_at if signup.state in signups.SUBSCRIBED else None,
+        ends_at=_ends_at(signup, life),
         kept_until=life.kept_until if signup.state in {"ending", "ended"} else None,
     )
+
+
+def _ends_at(signup: Signup, life: Lifecycle) -> datetime | None:
+    """When it ends, if that was decided, though Stripe may not know it yet."""
+    if signup.state not in signups.SUBSCRIBED or life.wish != "leave":
+        return None
+    return life.ends_at or life.paid_until
 
 
 def _owners(tx: ReadTx, signup: Signup) -> OwnerView:

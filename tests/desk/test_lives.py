@@ -95,11 +95,17 @@ def test_the_owner_cancels_and_stays(desk, served) -> None:
     """Each is journaled for the worker, which is woken; and asked twice it is done
     once.
     """
+    take(desk, of_invoice("paid", "sub_1", 90))
+    until = desk.account.known["sub_1"].paid_until
     for _ in range(2):
-        assert isinstance(desk.ask("cancel", served, DoneAnswer), Done)
+        told = desk.ask("cancel", served, DoneAnswer)
+        assert isinstance(told, Done)
+        assert told.view.ends_at == until, "though Stripe does not know it yet"
     assert desk.read(lifecycles.get, served.signup_id).wish == "leave"
     assert served.signup_id in desk.nudged
-    assert isinstance(desk.ask("stay", served, DoneAnswer), Done)
+    told = desk.ask("stay", served, DoneAnswer)
+    assert isinstance(told, Done)
+    assert told.view.ends_at is None
     assert desk.read(lifecycles.get, served.signup_id).wish == "stay"
     assert state(desk, served) == "active"
 
