@@ -29,8 +29,12 @@ from lae_flapp.inbox.working_off import InboxWork
 from lae_flapp.journal import inbox, outbox
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
+from lae_flapp.lifecycle.links import Links
+from lae_flapp.lifecycle.looking import Subscriptions
+from lae_flapp.lifecycle.times import Times
 from lae_flapp.opening import Opening
 from lae_flapp.operator.facet import OperatorDesk, OperatorFacet
+from lae_flapp.outbox.letter_facts import LetterFacts
 from lae_flapp.outbox.sending import Sending
 from lae_flapp.outside import CellUserData, Outside, cloud_keys, ground_of
 from lae_flapp.queue import Queue
@@ -42,6 +46,7 @@ from lae_flapp.signup.lost_hosts import LostHosts
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.address import parse_address
 from lae_protocol.furl import Furl
+from lae_protocol.ids import SignupId
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
 
@@ -58,6 +63,8 @@ class Inside:
     settlement: Settlement
     lost_hosts: LostHosts
     new_message_id: Callable[[], str]
+    subscriptions: Subscriptions
+    times: Times
     private_tub: Any
     hosts_tub: Any
     #: The name of the first operator's furl; the journal must know it.
@@ -91,14 +98,15 @@ class Wiring:
         settlement = Settlement(shop, crew.nudge)
         furls = CustomerFurls(self.journal, self.outside.identities)
         mails = self._mails(shop, furls)
-        events = self._events(settlement)
+        subscriptions = Subscriptions(shop, crew.nudge)
+        events = self._events(settlement, subscriptions)
         front_desk = FrontDesk(
             self.reactor,
             self.journal,
             checkout=self._checkout(settlement),
             settlement=settlement,
             intake=Intake(self.journal, self.outside.sealer, events.wake),
-            wishes=self._wishes(shop, mails.wake),
+            wishes=self._wishes(shop, mails.wake, crew.nudge),
             furls=furls,
             pulse=self.vitals.pulse,
         )
@@ -112,6 +120,8 @@ class Wiring:
             settlement=settlement,
             lost_hosts=LostHosts(shop, crew.nudge),
             new_message_id=shop.new_message_id,
+            subscriptions=subscriptions,
+            times=Times(shop, subscriptions, crew.nudge),
             private_tub=private_tub,
             hosts_tub=hosts_tub,
             operator_name=operator_name,
@@ -162,7 +172,12 @@ class Wiring:
         payments = outside.payments.payments
         return CheckoutDesk(self.journal, payments, outside.sealer, settlement, selling)
 
-    def _wishes(self, shop: Workshop, mail_waits: Callable[[], object]) -> Wishes:
+    def _wishes(
+        self,
+        shop: Workshop,
+        mail_waits: Callable[[], object],
+        nudge: Callable[[SignupId], object],
+    ) -> Wishes:
         return Wishes(
             self.journal,
             plans=self.plans,
@@ -170,9 +185,16 @@ class Wiring:
             ready_for_business=self.vitals.closed_because,
             new_message_id=shop.new_message_id,
             mail_waits=mail_waits,
+            nudge=nudge,
+            links=self._links(),
         )
 
-    def _events(self, settlement: Settlement) -> Queue[Any]:
+    def _links(self) -> Links:
+        return Links(self.outside.sealer, self.settings.site_url)
+
+    def _events(
+        self, settlement: Settlement, subscriptions: Subscriptions
+    ) -> Queue[Any]:
         return Queue(
             "inbox",
             self.reactor,
@@ -180,7 +202,9 @@ class Wiring:
             due=inbox.due,
             next_due_at=inbox.next_due_at,
             number_of=lambda event: event.event_id,
-            work=InboxWork(self.journal, self.outside.sealer, settlement, self.rng),
+            work=InboxWork(
+                self.journal, self.outside.sealer, settlement, subscriptions, self.rng
+            ),
             at_once=EVENTS_AT_ONCE,
         )
 
@@ -189,6 +213,14 @@ class Wiring:
             self.journal,
             self.outside.mail,
             furls=furls,
+            about=LetterFacts(
+                self.journal,
+                lambda name: shop.outside(
+                    "payments.fetch_subscription",
+                    lambda: shop.payments.fetch_subscription(name),
+                ),
+                self._links(),
+            ),
             sender=self.outside.sender,
             operators=tuple(map(parse_address, self.settings.mail.operators)),
             rng=self.rng,

@@ -31,6 +31,7 @@ class Instance:
     visible_at: float
     runs_at: float
     terminated: bool = False
+    stopped: bool = False
 
     def shown(self, now: float) -> Host:
         """Show it as the cloud does; an address comes with running."""
@@ -45,6 +46,8 @@ class Instance:
         )
         if self.terminated:
             return evolve(host, state="terminated")
+        if self.stopped:
+            return evolve(host, state="stopped")
         if running:
             address = f"198.18.{number // 250 % 256}.{number % 250 + 1}"
             return evolve(host, state="running", address=address)
