@@ -19,6 +19,7 @@ from lae_protocol.aws.credentials import StaticCredentials
 from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.secret import Secret
 from lae_storage.s3.conditional import ConditionalWriter
+from lae_storage.s3.exchange import ATTEMPTS
 from lae_storage.s3.interface import (
     Bytes,
     ConditionFailed,
@@ -27,7 +28,7 @@ from lae_storage.s3.interface import (
     Unclear,
     Withdrawn,
 )
-from lae_storage.s3.over_http import ATTEMPTS, BucketPlace, HttpStore
+from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.spool import Spool
 from lae_storage.server.stretch import Stretch
 
