@@ -240,7 +240,7 @@ def test_long_changes_share_the_memory(serving: Any, edge: Edge) -> None:
         return None
 
     serving.store.fault = fault
-    edge.front._memory.limit = 5000
+    edge.front.served.memory.limit = 5000
     path = PATH.replace("immutable", "mutable")
     secrets = [*LEASE, secret("write-enabler")]
 
@@ -252,9 +252,9 @@ def test_long_changes_share_the_memory(serving: Any, edge: Edge) -> None:
 
     first, second = change(b"a"), change(b"b")
     assert (first.value(), second.value()) == (b"", b"")
-    assert edge.front._memory.used > 4000
+    assert edge.front.served.memory.used > 4000
     held.callback(None)
     assert first.value().startswith(b"HTTP/1.1 200")
     assert second.value().startswith(b"HTTP/1.1 200")
-    assert edge.front._memory.used == 0
+    assert edge.front.served.memory.used == 0
     assert serving.slot(SI) == b"b" * 4000
