@@ -109,10 +109,10 @@ class Exchange:
                 return
             headers = {"range": f"bytes={at}-{stop - 1}"}
             response = await self._send(asked, {}, headers, None)
-            if response.code != PARTIAL:
-                await self._no_part(asked, response)
-                return
             try:
+                if response.code != PARTIAL:
+                    await self._no_part(asked, response)
+                    return
                 await pour_body(
                     self.reactor,
                     response,
@@ -120,10 +120,12 @@ class Exchange:
                     seconds=BODY_PATIENCE,
                     limit=stop - at,
                 )
-            except CancelledError:
+            except (CancelledError, StoreError):
                 raise
             except Exception as e:  # noqa: BLE001  (what did not come is asked again)
                 raise Unavailable(type(e).__name__, asked.key) from None
+            if at < min(stop, _whole_size(response)):
+                raise Unavailable("ShortRange", asked.key)
 
         await self._repeating(once)
 
@@ -175,16 +177,17 @@ class Exchange:
     ) -> IResponse:
         """Send once, up to the answer's headers."""
         sent = {"x-amz-content-sha256": _payload(body), **headers}
+        # Before anything is sent: it raises Withdrawn.
+        patience = _patience(asked, body)
+        producer = None if body is None else Sending(body)
         try:
             sending = self.agent.request(
                 asked.method.encode(),
                 self.url(asked.key, query).encode(),
                 Headers({k: [v] for k, v in sent.items()}),
-                None if body is None else Sending(body),
+                producer,
             )
-            return await with_deadline(
-                self.reactor, _patience(asked, body), "S3", sending
-            )
+            return await with_deadline(self.reactor, patience, "S3", sending)
         except (ConnectError, DNSLookupError, RequestNotSent) as e:
             raise Unavailable(type(e).__name__, asked.key) from None
         except CancelledError:
@@ -194,6 +197,9 @@ class Exchange:
                 # Raises Withdrawn, where that is why.
                 body.here()
             raise _lost(asked)(type(e).__name__, asked.key) from None
+        finally:
+            if producer is not None:
+                producer.over()
 
     async def _repeating(
         self, once: Callable[[], Coroutine[Deferred[Any], Any, T]], more: float = 0.0
@@ -212,6 +218,13 @@ class Exchange:
             cap=LONGEST_PAUSE,
             is_retryable=repeatable,
         )
+
+
+def _whole_size(response: IResponse) -> int:
+    """The size of the object that the range is of; 0 where it is not told."""
+    told = (response.headers.getRawHeaders("content-range") or [""])[0]
+    size = told.rpartition("/")[2]
+    return int(size) if size.isdecimal() else 0
 
 
 def _lost(asked: Asked) -> type[StoreError]:
