@@ -224,15 +224,14 @@ class Reader:
 
     def _make_room(self, key: str) -> None:
         """Drop what was used longest ago, never what is on its way."""
-        while self._held > self.limit:
-            oldest = next(iter(self._reads))
+        for oldest in list(self._reads) if self._held > self.limit else ():
             reads = self._reads[oldest]
-            for span in list(reads.spans):
-                if span.whole() or oldest != key:
-                    self._remove(reads, span)
-            if oldest == key:
+            for span in [s for s in reads.spans if s.whole()]:
+                self._remove(reads, span)
+            if oldest != key and not reads.spans:
+                del self._reads[oldest]
+            if self._held <= self.limit:
                 return
-            del self._reads[oldest]
 
 
 def _eager(length: int, run: int) -> bool:
