@@ -27,6 +27,10 @@ class ClientGone(Exception):
     """The connection ended before the answer did."""
 
 
+class ShareGone(Exception):
+    """There is less of the share than the answer has promised."""
+
+
 @implementer(IPushProducer)
 @define(eq=False)
 class Faucet:
@@ -83,7 +87,7 @@ async def pour(
         while at < stop:
             data = await read(at, min(PIECE, stop - at))
             if not data:
-                raise ClientGone
+                raise ShareGone
             for piece in range(0, len(data), WRITE):
                 await faucet.ready()
                 request.write(data[piece : piece + WRITE])

@@ -20,7 +20,8 @@ from lae_storage.server.storage_server import S3StorageServer
 #: times as much memory.
 BODIES = 32 * 1024 * 1024
 
-SI = r"(?P<si>[a-z2-7]{26})"
+#: 128 bits: the last letter has three of them.
+SI = r"(?P<si>[a-z2-7]{25}[aeimquy4])"
 SHARE = r"(?P<share>0|[1-9]\d{0,18})"
 NONE: frozenset[Secrets] = frozenset()
 LEASE = frozenset({Secrets.LEASE_RENEW, Secrets.LEASE_CANCEL})

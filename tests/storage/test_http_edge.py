@@ -10,7 +10,7 @@ import pytest
 from allmydata.storage.http_common import CBOR_MIME_TYPE, swissnum_auth_header
 from allmydata.util import cbor
 from pycddl import Schema
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 
@@ -227,6 +227,25 @@ def test_a_refused_read_says_what_it_would_have_been(edge: Edge, kind: str) -> N
     answer = edge.send(head).lower()
     assert answer.startswith(b"http/1.1 404")
     assert b"content-type: application/octet-stream" in answer
+
+
+def test_what_is_no_storage_index_is_not_found(edge: Edge) -> None:
+    """Its last letter can have no bits beyond the 128; a PATCH finds that early."""
+    for method in ("GET", "PATCH"):
+        status, _ = edge.ask(method, f"{PATH[:-1]}b/0", b"x", UPLOAD)
+        assert status == 404
+
+
+def test_an_answer_that_cannot_be_finished_is_cut(serving: Any, edge: Edge) -> None:
+    """A mutable share that is deleted while it is sent: the client does not wait."""
+    serving.change(SI, bytes(200_000))
+    data = {0: [bytes(64 * 1024)]}
+    answers = [data, {}]
+    serving.server.slot_readv = lambda *_: succeed(answers.pop(0))
+    path = PATH.replace("immutable", "mutable")
+    transport = edge.begin("GET", f"{path}/0", b"", [])
+    assert b"200000" in transport.value()
+    assert transport.disconnecting
 
 
 def test_long_changes_share_the_memory(serving: Any, edge: Edge) -> None:
