@@ -249,6 +249,7 @@ def _growth(body: Body | None) -> float:
 def _payload(body: Body | None) -> str:
     if body is None:
         return EMPTY_SHA256
-    if body.size() > HASHED:
+    if body.size() > HASHED or body.here() < body.size():
+        # What grows cannot be hashed: its head goes before it is all here.
         return UNSIGNED_PAYLOAD
     return hashlib.sha256(body.read(0, body.size())).hexdigest()

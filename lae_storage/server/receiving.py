@@ -50,6 +50,9 @@ class Receiving:
         storage_index, number = name.storage_index, name.share_number
         self.bucket.index.add_immutable(storage_index, number, spool.length)
         self.leases.first(storage_index, number, lease)
+        key = keys.immutable_key(storage_index, number)
+        # There may have been another under its name, which is gone.
+        self.reader.forget(key)
         whole = spool.whole()
         if whole is not None:
-            self.reader.keep(keys.immutable_key(storage_index, number), whole)
+            self.reader.keep(key, whole)

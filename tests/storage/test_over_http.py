@@ -380,3 +380,18 @@ def test_a_body_withdrawn_before_the_next_try(tmp_path: Path) -> None:
     with pytest.raises(Withdrawn):
         asking.now(putting)
     assert len(requests) == 1
+
+
+def test_a_short_body_that_grows_is_not_hashed(tmp_path: Path) -> None:
+    """As the last part of a share may be: what is yet to come is in no signature."""
+    asking = Asking(OK)
+    body = growing(tmp_path, 1000, 100)
+    putting = asking.store.put_part("k", "an-upload", 3, body)
+    asking.agent.flush()
+    body.spool.write(100, b"y" * 900)
+    body.held = False
+    body.grown()
+    assert asking.now(putting) == '"e"'
+    assert asking.server.seen[0][2] == b"x" * 100 + b"y" * 900
+    told = asking.server.headers.getRawHeaders("x-amz-content-sha256")
+    assert told == ["UNSIGNED-PAYLOAD"]
