@@ -224,14 +224,16 @@ class Reader:
 
     def _make_room(self, key: str) -> None:
         """Drop what was used longest ago, never what is on its way."""
-        for oldest in list(self._reads) if self._held > self.limit else ():
-            reads = self._reads[oldest]
+        forgotten = []
+        for oldest, reads in self._reads.items():
+            if self._held <= self.limit:
+                break
             for span in [s for s in reads.spans if s.whole()]:
                 self._remove(reads, span)
             if oldest != key and not reads.spans:
-                del self._reads[oldest]
-            if self._held <= self.limit:
-                return
+                forgotten.append(oldest)
+        for oldest in forgotten:
+            del self._reads[oldest]
 
 
 def _eager(length: int, run: int) -> bool:
