@@ -9,7 +9,7 @@ from allmydata.storage.http_server import _SCHEMAS, _HTTPError
 from twisted.web import http
 
 from lae_storage.server import http_answers as answers
-from lae_storage.server.bucket_writer import BucketWriter
+from lae_storage.server.bucket_writer import BucketWriter, UploadOver
 from lae_storage.server.http_answers import AnyRequest, Refusal
 from lae_storage.server.http_body import send
 from lae_storage.server.http_both import advise, is_share, lease_secrets
@@ -133,9 +133,12 @@ async def advise_corrupt_immutable(served: Served, asked: Asked) -> bytes:
 
 def _incoming(request: AnyRequest, writer: BucketWriter, where: range) -> Incoming:
     content: Any = request.content
-    if isinstance(content, IncomingFile) and content.incoming.writer is writer:
+    if isinstance(content, IncomingFile):
+        if content.incoming.writer is not writer:
+            # The bytes went to an upload that is over; this is another one.
+            raise UploadOver
         return content.incoming
     incoming = Incoming(writer, where.start, where.stop)
-    for _ in range(where.start, where.stop, PIECE):
-        incoming.take(content.read(PIECE))
+    while piece := content.read(PIECE):
+        incoming.take(piece)
     return incoming

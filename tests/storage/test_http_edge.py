@@ -277,3 +277,31 @@ def test_long_changes_share_the_memory(serving: Any, edge: Edge) -> None:
     assert second.value().startswith(b"HTTP/1.1 200")
     assert edge.front.served.memory.used == 0
     assert serving.slot(SI) == b"b" * 4000
+
+
+def allocate(edge: Edge, size: int) -> None:
+    """Begin an upload of share 0."""
+    body = cbor.dumps({"share-numbers": {0}, "allocated-size": size})
+    assert edge.ask("POST", PATH, body, [*LEASE, *UPLOAD])[0] == 200
+
+
+def test_a_body_for_an_upload_that_is_another_by_then(edge: Edge) -> None:
+    """Its first bytes went with the first upload: it is to be sent again."""
+    allocate(edge, 100)
+    more = "Content-Range: bytes 0-99/100\n"
+    head = edge._head("PATCH", f"{PATH}/0", bytes(100), UPLOAD) + more
+    protocol, transport = edge._connect(head, bytes(50))
+    assert edge.ask("PUT", f"{PATH}/0/abort", b"", UPLOAD)[0] == 200
+    allocate(edge, 100)
+    protocol.dataReceived(bytes(50))
+    assert transport.value().startswith(b"HTTP/1.1 404")
+
+
+def test_a_body_that_is_shorter_than_any_disk(edge: Edge) -> None:
+    """A range of exabytes takes no longer to be refused than its body has bytes."""
+    more = f"Content-Range: bytes 0-{10**18}/*\n"
+    head = edge._head("PATCH", f"{PATH}/0", bytes(100), UPLOAD) + more
+    protocol, transport = edge._connect(head, bytes(50))
+    allocate(edge, 100)
+    protocol.dataReceived(bytes(50))
+    assert transport.value().startswith(b"HTTP/1.1 400")
