@@ -79,8 +79,10 @@ def _whole(body: Body) -> Deferred[None]:
     whole: Deferred[None] = Deferred()
 
     def look() -> None:
+        if whole.called:
+            return
         try:
-            if body.here() >= body.size() and not whole.called:
+            if body.here() >= body.size():
                 whole.callback(None)
         except Withdrawn:
             whole.errback()

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Coroutine, Mapping
 from random import Random
 from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
-from attrs import define, evolve, field
-from twisted.internet.defer import CancelledError, Deferred
-from twisted.internet.error import ConnectError, DNSLookupError
+from attrs import define, evolve
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from twisted.web._newclient import RequestNotSent
-from twisted.web.http_headers import Headers
-from twisted.web.iweb import IAgent, IResponse
+from twisted.web.iweb import IAgent
 from zope.interface import implementer
 
 from lae_protocol.aws.agent import SigningAgent
-from lae_protocol.aws.body import pour_body, read_body
 from lae_protocol.aws.credentials import CredentialsSource
-from lae_protocol.aws.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD, Scope
-from lae_protocol.process.deadline import with_deadline
-from lae_protocol.process.retry import retrying
+from lae_protocol.aws.sigv4 import Scope
 from lae_storage.s3 import answers
 from lae_storage.s3.answers import Asked
+from lae_storage.s3.exchange import OK, Exchange, Reply
 from lae_storage.s3.interface import (
-    GROWS_WITHIN,
     Body,
     Bytes,
     Denied,
@@ -35,31 +28,13 @@ from lae_storage.s3.interface import (
     IObjectStore,
     NotThere,
     Page,
-    StoreError,
-    Unavailable,
-    Unclear,
     Unfinished,
     VersionsPage,
 )
-from lae_storage.s3.sending import Sending
 
 T = TypeVar("T")
-#: Seconds until an answer's headers, more by what is sent at so many bytes a second;
-#: until the answer's body; and until the answer to what makes an object of many parts.
-PATIENCE, SLOWEST, BODY_PATIENCE, COMPLETION = 8.0, 2 << 20, 30.0, 30.0
-#: Tries of what may be repeated, and the pauses between them in seconds.
-ATTEMPTS, FIRST_PAUSE, LONGEST_PAUSE = 5, 0.1, 3.0
-#: Seconds after the first try began in which another may begin: with a silent S3 a
-#: client hears of it before its own patience, 60 seconds, ends.
-WITHIN = 20.0
 #: Seconds that no request outlives, the largest part with the slowest network.
 LONGEST = 600.0
-#: No answer of S3 that we ask for is longer.
-LONGEST_ANSWER = 64 * 1024 * 1024
-#: Bodies up to this size are hashed into the signature; larger ones are guarded by
-#: TLS on the way, and hashing them would cost a twentieth of a core per 100 MB.
-HASHED = 64 * 1024
-OK, PARTIAL, REDIRECTS = 200, 206, 300
 META = "x-amz-meta-"
 
 
@@ -84,17 +59,6 @@ class BucketPlace:
         return base + quote(key, safe="/-_.~") + (f"?{asked}" if asked else "")
 
 
-@define(frozen=True)
-class _Reply:
-    status: int
-    headers: Headers = field(repr=False)
-    body: bytes = field(repr=False)
-
-    def header(self, name: str) -> str:
-        values = self.headers.getRawHeaders(name)
-        return values[0] if values else ""
-
-
 @implementer(IObjectStore)
 class HttpStore:
     """A bucket on S3 or on what speaks like it."""
@@ -108,105 +72,16 @@ class HttpStore:
         *,
         rng: Random | None = None,
     ) -> None:
-        self._reactor, self._place = reactor, place
-        self._rng = rng or Random()  # noqa: S311  (jitter is no secret)
-        self._agent = SigningAgent(
+        signing = SigningAgent(
             reactor, agent, credentials, Scope(place.region, "s3"), patience=LONGEST
         )
+        jitter = rng or Random()  # noqa: S311  (no secret)
+        self._place = place
+        self._exchange = Exchange(reactor, signing, place.url, jitter)
+        self._ask = self._exchange.ask
 
     def __repr__(self) -> str:
         return f"<HttpStore {self._place.bucket}/{self._place.prefix}>"
-
-    # -- the one request -------------------------------------------------------
-
-    async def _exchange(
-        self,
-        asked: Asked,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: Body | None,
-    ) -> _Reply:
-        """Send once and read the answer; every failure becomes a StoreError."""
-        lost = _lost(asked)
-        response = await self._send(asked, query, headers, body)
-        try:
-            whole = await read_body(
-                self._reactor,
-                response,
-                seconds=BODY_PATIENCE,
-                limit=LONGEST_ANSWER,
-            )
-        except CancelledError:
-            raise
-        except Exception as e:  # noqa: BLE001
-            # A write's status says enough; what is cut short is only its text.
-            if not (asked.method == "PUT" and response.code == OK):
-                raise lost(type(e).__name__, asked.key) from None
-            whole = b""
-        reply = _Reply(response.code, response.headers, whole)
-        if reply.status >= REDIRECTS:
-            raise answers.error_of(asked, reply.status, reply.body)
-        return reply
-
-    async def _send(
-        self,
-        asked: Asked,
-        query: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: Body | None,
-    ) -> IResponse:
-        """Send once, up to the answer's headers."""
-        sent = {"x-amz-content-sha256": _payload(body), **headers}
-        try:
-            sending = self._agent.request(
-                asked.method.encode(),
-                self._place.url(asked.key, query).encode(),
-                Headers({k: [v] for k, v in sent.items()}),
-                None if body is None else Sending(body),
-            )
-            return await with_deadline(
-                self._reactor, _patience(asked, body), "S3", sending
-            )
-        except (ConnectError, DNSLookupError, RequestNotSent) as e:
-            raise Unavailable(type(e).__name__, asked.key) from None
-        except CancelledError:
-            raise
-        except Exception as e:  # noqa: BLE001  (the agent's errors are many)
-            if body is not None:
-                # Raises Withdrawn, where that is why.
-                body.here()
-            raise _lost(asked)(type(e).__name__, asked.key) from None
-
-    async def _ask(
-        self,
-        asked: Asked,
-        query: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: Body | None = None,
-    ) -> _Reply:
-        """Send; again, within bounds, where nothing was done or nothing is lost."""
-        return await self._repeating(
-            lambda: self._exchange(asked, query or {}, headers or {}, body),
-            _growth(body),
-        )
-
-    async def _repeating(
-        self, once: Callable[[], Coroutine[Deferred[Any], Any, T]], more: float = 0.0
-    ) -> T:
-        last = self._reactor.seconds() + WITHIN + more
-
-        def repeatable(error: Exception) -> bool:
-            return isinstance(error, Unavailable) and self._reactor.seconds() < last
-
-        return await retrying(
-            self._reactor,
-            self._rng,
-            once,
-            attempts=ATTEMPTS,
-            base=FIRST_PAUSE,
-            cap=LONGEST_PAUSE,
-            is_retryable=repeatable,
-        )
 
     def _key(self, key: str) -> str:
         return self._place.prefix + key
@@ -274,46 +149,10 @@ class HttpStore:
         self, key: str, start: int, length: int, take: Callable[[bytes], None]
     ) -> Deferred[None]:
         """See :meth:`IObjectStore.pour`."""
-        asked, stop = Asked("GET", self._key(key)), start + length
-        at = start
-
-        def arrived(data: bytes) -> None:
-            nonlocal at
-            at += len(data)
-            take(data)
-
-        async def once() -> None:
-            if at >= stop:
-                return
-            headers = {"range": f"bytes={at}-{stop - 1}"}
-            response = await self._send(asked, {}, headers, None)
-            if response.code != PARTIAL:
-                await self._no_part(asked, response)
-                return
-            try:
-                await pour_body(
-                    self._reactor,
-                    response,
-                    arrived,
-                    seconds=BODY_PATIENCE,
-                    limit=stop - at,
-                )
-            except CancelledError:
-                raise
-            except Exception as e:  # noqa: BLE001  (what did not come is asked again)
-                raise Unavailable(type(e).__name__, asked.key) from None
-
-        return self._run(lambda: self._repeating(once))
-
-    async def _no_part(self, asked: Asked, response: IResponse) -> None:
-        """A range that is answered otherwise: it begins at the end, or is an error."""
-        said = await read_body(
-            self._reactor, response, seconds=BODY_PATIENCE, limit=LONGEST_ANSWER
+        asked = Asked("GET", self._key(key))
+        return self._run(
+            lambda: self._exchange.pour(asked, start, start + length, take)
         )
-        if response.code == OK and said:
-            raise Denied("RangeIgnored", asked.key)
-        if response.code not in (OK, answers.RANGE_NOT_SATISFIABLE):
-            raise answers.error_of(asked, response.code, said)
 
     def head(self, key: str) -> Deferred[Head | None]:
         """See :meth:`IObjectStore.head`."""
@@ -441,34 +280,7 @@ class HttpStore:
         return tuple(Unfinished(u.key[cut:], u.upload_id, u.begun) for u in found)
 
 
-def _lost(asked: Asked) -> type[StoreError]:
-    """What it is when no answer came."""
-    return Unclear if asked.effect == "once" else Unavailable
-
-
-def _patience(asked: Asked, body: Body | None) -> float:
-    if asked.method == "POST" and asked.effect == "once":
-        return COMPLETION
-    if body is None:
-        return PATIENCE
-    return PATIENCE + body.size() / SLOWEST + _growth(body)
-
-
-def _growth(body: Body | None) -> float:
-    """Seconds that the body may take to be here."""
-    growing = body is not None and body.here() < body.size()
-    return GROWS_WITHIN if growing else 0.0
-
-
-def _payload(body: Body | None) -> str:
-    if body is None:
-        return EMPTY_SHA256
-    if body.size() > HASHED:
-        return UNSIGNED_PAYLOAD
-    return hashlib.sha256(body.read(0, body.size())).hexdigest()
-
-
-def _head_of(reply: _Reply) -> Head:
+def _head_of(reply: Reply) -> Head:
     """The object's size is the range's total, where the answer is a range."""
     of_range = reply.header("content-range").rpartition("/")[2]
     size = int(of_range or reply.header("content-length") or len(reply.body))

@@ -41,7 +41,11 @@ class Sending:
         return self._done
 
     def _go_on(self) -> None:
+        if self._stopped:
+            return
         try:
+            # Also while there is no room: what is withdrawn ends at once.
+            self.body.here()
             self._write()
         except Withdrawn:
             self._stopped = True
@@ -74,4 +78,11 @@ class Sending:
 
     def stopProducing(self) -> None:
         """The connection is gone."""
+        self.over()
+
+    def over(self) -> None:
+        """The request is answered, or failed: its body is read no more.
+
+        It may be answered before its end was sent; the connection would go on asking.
+        """
         self._stopped = True

@@ -7,18 +7,28 @@ from collections.abc import Awaitable, Callable
 from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IPushProducer
+from twisted.web import http
 from zope.interface import implementer
 
+from lae_storage.server import http_answers as answers
 from lae_storage.server.http_answers import AnyRequest
 
 #: Bytes of a share asked for at once.
 PIECE = 256 * 1024
 #: Bytes written at once, so that the client deciphers while we encipher.
 WRITE = 64 * 1024
+#: What is answered in one piece; what is longer begins with so much.
+FIRST = 64 * 1024
+#: Bytes that are asked of S3 at once for one answer.
+MOST = 4 * 1024 * 1024
 
 
 class ClientGone(Exception):
     """The connection ended before the answer did."""
+
+
+class ShareGone(Exception):
+    """There is less of the share than the answer has promised."""
 
 
 @implementer(IPushProducer)
@@ -77,7 +87,7 @@ async def pour(
         while at < stop:
             data = await read(at, min(PIECE, stop - at))
             if not data:
-                raise ClientGone
+                raise ShareGone
             for piece in range(0, len(data), WRITE):
                 await faucet.ready()
                 request.write(data[piece : piece + WRITE])
@@ -85,3 +95,33 @@ async def pour(
     finally:
         if not request._disconnected:  # noqa: SLF001
             request.unregisterProducer()
+
+
+def _all_at_once(offset: int, size: int) -> None:
+    """Nothing is fetched ahead of what is read."""
+
+
+async def send(
+    request: AnyRequest,
+    read: Callable[[int, int], Awaitable[bytes]],
+    length: int,
+    want: Callable[[int, int], None] = _all_at_once,
+) -> bytes:
+    """The range of the *length* bytes that the request asks for, or all of them.
+
+    What is short is answered; what is longer is written here.  *want* is told what is
+    about to be read.  Raises :class:`Refusal`, and what :func:`pour` does.
+    """
+    asked = answers.range_of(request, length)
+    if asked is not None:
+        request.setResponseCode(http.PARTIAL_CONTENT)
+        request.setHeader("content-range", f"bytes {asked.start}-{asked.stop - 1}/*")
+    wanted = range(length) if asked is None else asked
+    want(wanted.start, min(len(wanted), MOST))
+    first = await read(wanted.start, min(len(wanted), FIRST)) if wanted else b""
+    if len(first) == len(wanted):
+        return first
+    request.setHeader("content-length", str(len(wanted)))
+    request.write(first)
+    await pour(request, read, wanted.start + len(first), wanted.stop)
+    return b""

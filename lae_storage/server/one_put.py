@@ -7,14 +7,21 @@ from collections.abc import Mapping
 from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
 
 from lae_storage.s3.conditional import Written
-from lae_storage.s3.interface import GROWS_WITHIN, ConditionFailed, StoreError
+from lae_storage.s3.interface import (
+    GROWS_WITHIN,
+    ConditionFailed,
+    StoreError,
+    Withdrawn,
+)
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.outcome import Outcome
 from lae_storage.server.spool import Spool
 from lae_storage.server.stretch import Stretch
 
+_log = Logger()
 #: Shares up to this size are here in one message: nothing is gained by opening early.
 EARLY = 64 * 1024
 
@@ -71,8 +78,12 @@ class OnePut:
         self.spool.fill()
         if opened is not None and not failed_before:
             self._stretch.grown()
-            await opened.wait()
-            return
+            try:
+                await opened.wait()
+            except Withdrawn:
+                _log.debug("a slow client's request ends only now; all is sent again")
+            else:
+                return
         if opened is not None and isinstance(opened.error, ConditionFailed):
             raise opened.error
         # What failed while the client was writing may do better now.

@@ -160,10 +160,11 @@ class Parts:
         finally:
             part.over()
             del self._open[number]
+            # First: who waits must see what is yet to be sent, as after a withdrawal.
+            self._pump()
             waiting, self._waiting = self._waiting, []
             for waiter in waiting:
                 waiter.callback(None)
-            self._pump()
 
     async def _id(self) -> str:
         await self._beginning.acquire()

@@ -224,14 +224,15 @@ class Reader:
 
     def _make_room(self, key: str) -> None:
         """Drop what was used longest ago, never what is on its way."""
-        while self._held > self.limit:
-            oldest = next(iter(self._reads))
-            reads = self._reads[oldest]
-            for span in list(reads.spans):
-                if span.whole() or oldest != key:
-                    self._remove(reads, span)
-            if oldest == key:
-                return
+        forgotten = []
+        for oldest, reads in self._reads.items():
+            if self._held <= self.limit:
+                break
+            for span in [s for s in reads.spans if s.whole()]:
+                self._remove(reads, span)
+            if oldest != key and not reads.spans:
+                forgotten.append(oldest)
+        for oldest in forgotten:
             del self._reads[oldest]
 
 

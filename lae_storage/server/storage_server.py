@@ -8,7 +8,7 @@ What needs no request of the bucket (version, readers, room) answers at once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,31 +16,29 @@ from allmydata.storage.common import (
     UnknownImmutableContainerVersionError,
     UnknownMutableContainerVersionError,
 )
-from allmydata.storage.server import StorageServer
 from twisted.internet.defer import gatherResults, maybeDeferred
 from twisted.logger import Logger
 
 from lae_storage.s3.interface import NotThere
-from lae_storage.server import keys, telling
-from lae_storage.server.advisories import MOST_ADVISORIES, keep_advisory
+from lae_storage.server import keys
+from lae_storage.server.advisories import keep_advisory
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.answering import answering
+from lae_storage.server.at_once import AsksNobody
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.bucket_reader import BucketReader
 from lae_storage.server.bucket_writer import BucketWriter
-from lae_storage.server.crawlers import BucketCount, LeaseCheck
 from lae_storage.server.expiry import Expiry
 from lae_storage.server.housekeeping import Housekeeping
 from lae_storage.server.keys import ShareName
-from lae_storage.server.leases import Lease, new_lease
+from lae_storage.server.leases import new_lease
 from lae_storage.server.leasing import Leasing
 from lae_storage.server.limits import Limits, clear_cache
 from lae_storage.server.reading import Reader
-from lae_storage.server.share_leases import FIRST, ByShare, ShareLeases
+from lae_storage.server.receiving import Receiving
+from lae_storage.server.share_leases import ByShare, ShareLeases
 from lae_storage.server.slot import Operation, Vectors, read_by, written_by
 from lae_storage.server.slots import Slots
-from lae_storage.server.spool import Spool
-from lae_storage.server.upload import Upload
 from lae_storage.server.vanished import forget_if_gone
 
 _log = Logger()
@@ -48,10 +46,8 @@ _log = Logger()
 ALLOCATED, ADDED = 0, 1
 
 
-class S3StorageServer(StorageServer):
+class S3StorageServer(AsksNobody):
     """All shares of one grid, in one bucket."""
-
-    LeaseCheckerClass = LeaseCheck
 
     def __init__(
         self,
@@ -77,6 +73,15 @@ class S3StorageServer(StorageServer):
         self._leases = ShareLeases(bucket)
         self._leasing = Leasing(bucket.index, self._slots, self._leases, nodeid)
         self._reader = Reader(bucket.store, bucket.reactor, self._limits.read_memory)
+        self._receiving = Receiving(
+            bucket,
+            folder,
+            self._leases,
+            self._reader,
+            self._clock,
+            self.bucket_writer_closed,
+            self._done,
+        )
         forget = self._reader.forget
         expiry = Expiry(
             bucket,
@@ -100,45 +105,6 @@ class S3StorageServer(StorageServer):
         last_words = self._housekeeping.stop()
         self.fence.stop()
         return gatherResults([last_words, maybeDeferred(super().stopService)])
-
-    # -- what upstream asks of its disk ----------------------------------------
-
-    def have_shares(self) -> bool:
-        """Whether there is any; decides a node's permutation seed if it has none."""
-        return bool(self.index)
-
-    def add_bucket_counter(self) -> None:
-        """Counting needs no crawler: the index knows."""
-        self.bucket_counter = BucketCount(self.index.buckets)
-        self.bucket_counter.setServiceParent(self)  # type: ignore[no-untyped-call]
-
-    def get_available_space(self) -> int:
-        """What the quota leaves; asks nobody."""
-        if not self.fence.open():
-            return 0
-        return self.allowance.room(self.index.stored)
-
-    def get_version(self) -> dict[bytes, Any]:
-        """What clients poll each second; asks nobody."""
-        return telling.version(self.get_available_space(), self._limits.spool)
-
-    def get_stats(self) -> dict[str, Any]:
-        """Numbers for upstream's statistics."""
-        return telling.statistics(
-            allocated=self.allocated_size(),
-            stored=self.index.stored,
-            quota=self.allowance.quota,
-            room=self.get_available_space(),
-            buckets=self.index.buckets(),
-            latencies=self.get_latencies(),
-        )
-
-    def _timed(self, category: str, since: float) -> None:
-        self.add_latency(category, self._clock.seconds() - since)
-
-    def _done(self, category: str, since: float) -> None:
-        self.count(category)
-        self._timed(category, since)
 
     # -- immutable shares ------------------------------------------------------
 
@@ -170,7 +136,8 @@ class S3StorageServer(StorageServer):
             if number in here or number in gone or name in self._bucket_writers:
                 continue
             if self._has_room_for(allocated_size):
-                writers[number] = self._open_writer(name, allocated_size, lease)
+                writer = self._receiving.open(name, allocated_size, lease)
+                writers[number] = self._bucket_writers[name] = writer
         self._timed("allocate", began)
         return here, writers
 
@@ -178,44 +145,6 @@ class S3StorageServer(StorageServer):
         if self.index.has_slot(storage_index):
             where = keys.slot_key(storage_index)
             raise UnknownImmutableContainerVersionError(where, "mutable")
-
-    def _has_room_for(self, size: int) -> bool:
-        allocated = self.allocated_size()
-        return (
-            size >= 0
-            and size <= self.get_available_space() - allocated
-            and size <= self._limits.spool - allocated
-        )
-
-    def _open_writer(self, name: ShareName, size: int, lease: Lease) -> BucketWriter:
-        spool = Spool(size, self._folder)
-        key = keys.immutable_key(name.storage_index, name.share_number)
-        upload = Upload(self._bucket, key, spool, {FIRST: lease.metadata()})
-
-        def closed(writer: BucketWriter, stored: int | None) -> None:
-            if stored is not None:
-                self._stored(name, spool, lease)
-            self.bucket_writer_closed(writer, stored or 0)
-
-        writer = BucketWriter(name, spool, upload, self._clock, closed, self._done)
-        self._bucket_writers[name] = writer
-        return writer
-
-    def _stored(self, name: ShareName, spool: Spool, lease: Lease) -> None:
-        storage_index, number = name.storage_index, name.share_number
-        self.index.add_immutable(storage_index, number, spool.length)
-        self._leases.first(storage_index, number, lease)
-        whole = spool.whole()
-        if whole is not None:
-            self._reader.keep(keys.immutable_key(storage_index, number), whole)
-
-    def bucket_writer_closed(self, bw: BucketWriter, consumed_size: int) -> None:
-        """An upload ended, one way or the other."""
-        if self.stats_provider:
-            self.stats_provider.count("storage_server.bytes_added", consumed_size)
-        self._bucket_writers.pop(bw.name, None)
-        for told in self._call_on_bucket_writer_close:
-            told(bw)
 
     def get_buckets(self, storage_index: bytes) -> dict[int, BucketReader]:
         """Readers of all shares; asks nobody."""
@@ -253,25 +182,6 @@ class S3StorageServer(StorageServer):
         self._done("read", began)
         return data
 
-    def get_shares(self, storage_index: bytes) -> Iterator[tuple[int, str]]:
-        """Numbers and keys of the immutable shares; asks nobody."""
-        self.fence.check()
-        for number in self.index.immutable(storage_index):
-            yield number, keys.immutable_key(storage_index, number)
-
-    def has_shares(self, storage_index: bytes) -> bool:
-        """Whether there is any share, of either kind; asks nobody."""
-        self.fence.check()
-        return bool(self.index.immutable(storage_index)) or self.index.has_slot(
-            storage_index
-        )
-
-    def get_immutable_share_length(
-        self, storage_index: bytes, share_number: int
-    ) -> int:
-        """The share's length; raises KeyError."""
-        return self.index.immutable(storage_index)[share_number]
-
     # -- leases ----------------------------------------------------------------
 
     @answering
@@ -302,14 +212,6 @@ class S3StorageServer(StorageServer):
         lease = new_lease(ADDED, began, renew_secret, b"")
         await self._leasing.renew(storage_index, lease)
         self._timed("renew", began)
-
-    def get_leases(self, storage_index: bytes) -> Iterator[Any]:
-        """The leases of the first immutable share, as far as they are in memory."""
-        return self._leasing.of_first_immutable(storage_index)
-
-    def get_slot_leases(self, storage_index: bytes) -> Iterator[Any]:
-        """The leases of the slot's first share, as far as they are in memory."""
-        return self._leasing.of_first_mutable(storage_index)
 
     async def all_leases(self, storage_index: bytes) -> ByShare:
         """The leases of every share, read from the bucket where need be."""
@@ -393,17 +295,10 @@ class S3StorageServer(StorageServer):
         self, share_type: bytes, storage_index: bytes, shnum: int, reason: bytes
     ) -> None:
         """Keep a client's word that a share is corrupt, if there is such a share."""
-        if not await self._exists(storage_index, shnum):
-            _log.info("an advisory for a share that is not here is dropped")
-            return
-        where = f"{keys.si_text(storage_index)}/{shnum}"
-        _log.error("a client says that {share} is corrupt", share=where)
-        if self.index.advisories >= MOST_ADVISORIES:
-            return
-        self.index.advisories += 1
-        await keep_advisory(self._bucket, share_type, storage_index, shnum, reason)
-
-    async def _exists(self, storage_index: bytes, number: int) -> bool:
-        if number in self.index.immutable(storage_index):
-            return True
-        return number in (await self._slots.current(storage_index)).shares
+        number = shnum  # upstream's name
+        if number not in self.index.immutable(storage_index):
+            slot = await self._slots.current(storage_index)
+            if number not in slot.shares:
+                _log.info("an advisory for a share that is not here is dropped")
+                return
+        await keep_advisory(self._bucket, share_type, storage_index, number, reason)

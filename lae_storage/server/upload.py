@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
-from lae_storage.s3.interface import ConditionFailed, StoreError
+from lae_storage.s3.interface import ConditionFailed
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.one_put import OnePut
 from lae_storage.server.parts import Parts
@@ -67,7 +67,8 @@ class Upload:
         except ConditionFailed:
             if not await self._same_is_there():
                 raise SomebodyElses(self.key) from None
-        except StoreError:
+        except Exception:
+            # Whatever it is: the spool is closed next, and nobody may read it then.
             await self._way.abandon()
             raise
 

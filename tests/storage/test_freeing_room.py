@@ -119,7 +119,10 @@ class FreeingRoomTests(TestCase):
         self.assertIn("done: 2 objects checked, 2 healthy", told)
         self.days_pass(10)
         self.assertLess(self.server.index.stored, full - SIZE)
-        await self.ask("PUT", f"/uri/{home}/new", new)
+        # The client hears of the room when it asks next, each second.
+        await deferToThread(
+            self.client.until, lambda: self.client.ask("PUT", f"/uri/{home}/new", new)
+        )
         for name, data in (("kept", kept), ("new", new)):
             self.assertEqual(await self.ask("GET", f"/uri/{home}/{name}"), data)
 

@@ -10,7 +10,7 @@ import pytest
 from allmydata.storage.http_common import CBOR_MIME_TYPE, swissnum_auth_header
 from allmydata.util import cbor
 from pycddl import Schema
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 
@@ -229,6 +229,25 @@ def test_a_refused_read_says_what_it_would_have_been(edge: Edge, kind: str) -> N
     assert b"content-type: application/octet-stream" in answer
 
 
+def test_what_is_no_storage_index_is_not_found(edge: Edge) -> None:
+    """Its last letter can have no bits beyond the 128; a PATCH finds that early."""
+    for method in ("GET", "PATCH"):
+        status, _ = edge.ask(method, f"{PATH[:-1]}b/0", b"x", UPLOAD)
+        assert status == 404
+
+
+def test_an_answer_that_cannot_be_finished_is_cut(serving: Any, edge: Edge) -> None:
+    """A mutable share that is deleted while it is sent: the client does not wait."""
+    serving.change(SI, bytes(200_000))
+    data = {0: [bytes(64 * 1024)]}
+    answers = [data, {}]
+    serving.server.slot_readv = lambda *_: succeed(answers.pop(0))
+    path = PATH.replace("immutable", "mutable")
+    transport = edge.begin("GET", f"{path}/0", b"", [])
+    assert b"200000" in transport.value()
+    assert transport.disconnecting
+
+
 def test_long_changes_share_the_memory(serving: Any, edge: Edge) -> None:
     """A change that finds no room in memory waits, unread, until another is done."""
     held: Deferred[None] = Deferred()
@@ -240,7 +259,7 @@ def test_long_changes_share_the_memory(serving: Any, edge: Edge) -> None:
         return None
 
     serving.store.fault = fault
-    edge.front._memory.limit = 5000
+    edge.front.served.memory.limit = 5000
     path = PATH.replace("immutable", "mutable")
     secrets = [*LEASE, secret("write-enabler")]
 
@@ -252,9 +271,37 @@ def test_long_changes_share_the_memory(serving: Any, edge: Edge) -> None:
 
     first, second = change(b"a"), change(b"b")
     assert (first.value(), second.value()) == (b"", b"")
-    assert edge.front._memory.used > 4000
+    assert edge.front.served.memory.used > 4000
     held.callback(None)
     assert first.value().startswith(b"HTTP/1.1 200")
     assert second.value().startswith(b"HTTP/1.1 200")
-    assert edge.front._memory.used == 0
+    assert edge.front.served.memory.used == 0
     assert serving.slot(SI) == b"b" * 4000
+
+
+def allocate(edge: Edge, size: int) -> None:
+    """Begin an upload of share 0."""
+    body = cbor.dumps({"share-numbers": {0}, "allocated-size": size})
+    assert edge.ask("POST", PATH, body, [*LEASE, *UPLOAD])[0] == 200
+
+
+def test_a_body_for_an_upload_that_is_another_by_then(edge: Edge) -> None:
+    """Its first bytes went with the first upload: it is to be sent again."""
+    allocate(edge, 100)
+    more = "Content-Range: bytes 0-99/100\n"
+    head = edge._head("PATCH", f"{PATH}/0", bytes(100), UPLOAD) + more
+    protocol, transport = edge._connect(head, bytes(50))
+    assert edge.ask("PUT", f"{PATH}/0/abort", b"", UPLOAD)[0] == 200
+    allocate(edge, 100)
+    protocol.dataReceived(bytes(50))
+    assert transport.value().startswith(b"HTTP/1.1 404")
+
+
+def test_a_body_that_is_shorter_than_any_disk(edge: Edge) -> None:
+    """A range of exabytes takes no longer to be refused than its body has bytes."""
+    more = f"Content-Range: bytes 0-{10**18}/*\n"
+    head = edge._head("PATCH", f"{PATH}/0", bytes(100), UPLOAD) + more
+    protocol, transport = edge._connect(head, bytes(50))
+    allocate(edge, 100)
+    protocol.dataReceived(bytes(50))
+    assert transport.value().startswith(b"HTTP/1.1 400")

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 from treq.testing import RequestTraversalAgent
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.error import ConnectError
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.web.resource import Resource
@@ -19,6 +20,7 @@ from lae_protocol.aws.credentials import StaticCredentials
 from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.secret import Secret
 from lae_storage.s3.conditional import ConditionalWriter
+from lae_storage.s3.exchange import ATTEMPTS
 from lae_storage.s3.interface import (
     Bytes,
     ConditionFailed,
@@ -27,7 +29,7 @@ from lae_storage.s3.interface import (
     Unclear,
     Withdrawn,
 )
-from lae_storage.s3.over_http import ATTEMPTS, BucketPlace, HttpStore
+from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.spool import Spool
 from lae_storage.server.stretch import Stretch
 
@@ -330,3 +332,66 @@ def test_a_put_whose_answers_text_is_cut() -> None:
 
     asking = Asking(cut_text)
     assert asking.now(asking.store.put("k", Bytes(b"x"), {}, if_absent=True)) == '"new"'
+
+
+def cut_error(request: Any) -> int:
+    """An error's text ends in the middle."""
+    request.setResponseCode(503)
+    return cut(request)
+
+
+def short(data: bytes, most: int) -> Script:
+    """Answers a range with less than was asked for, and says so."""
+
+    def step(request: Any) -> bytes:
+        start = int(request.getHeader("range").removeprefix("bytes=").split("-")[0])
+        part = data[start : start + most]
+        request.setResponseCode(206)
+        last = start + len(part) - 1
+        request.setHeader("content-range", f"bytes {start}-{last}/{len(data)}")
+        return part
+
+    return step
+
+
+@pytest.mark.parametrize("trouble", [cut_error, short(b"0123456789", 4)])
+def test_a_range_that_is_not_all_answered_is_asked_on(trouble: Script) -> None:
+    """From where it ended: each byte comes once."""
+    asking = Asking(trouble, ranged(b"0123456789"))
+    found: list[bytes] = []
+    asking.now(asking.store.pour("k", 1, 8, found.append))
+    assert b"".join(found) == b"12345678"
+    assert len(asking.server.seen) == 2
+
+
+def test_a_body_withdrawn_before_the_next_try(tmp_path: Path) -> None:
+    """Nothing is sent any more."""
+    asking = Asking(OK)
+    requests: list[Any] = []
+
+    def refused(*asked: Any) -> Deferred[Any]:
+        requests.append(asked)
+        return fail(ConnectError())
+
+    asking.store._exchange.agent.request = refused  # type: ignore[method-assign]
+    body = growing(tmp_path, 100_000, 100)
+    putting = asking.store.put("k", body, {})
+    body.withdraw()
+    with pytest.raises(Withdrawn):
+        asking.now(putting)
+    assert len(requests) == 1
+
+
+def test_a_short_body_that_grows_is_not_hashed(tmp_path: Path) -> None:
+    """As the last part of a share may be: what is yet to come is in no signature."""
+    asking = Asking(OK)
+    body = growing(tmp_path, 1000, 100)
+    putting = asking.store.put_part("k", "an-upload", 3, body)
+    asking.agent.flush()
+    body.spool.write(100, b"y" * 900)
+    body.held = False
+    body.grown()
+    assert asking.now(putting) == '"e"'
+    assert asking.server.seen[0][2] == b"x" * 100 + b"y" * 900
+    told = asking.server.headers.getRawHeaders("x-amz-content-sha256")
+    assert told == ["UNSIGNED-PAYLOAD"]

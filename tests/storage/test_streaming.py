@@ -17,6 +17,7 @@ from lae_storage.s3.memory import Request
 from lae_storage.server import keys
 from lae_storage.server.bucket_writer import UploadOver
 from lae_storage.server.http_incoming import GRAIN, Incoming, TooShort
+from lae_storage.server.limits import Limits
 from lae_storage.server.one_put import EARLY
 from lae_storage.server.parts import PART
 from lae_storage.server.span import Span
@@ -162,6 +163,39 @@ def test_parts_that_are_whole_are_sent_to_their_end(serving: Any) -> None:
         writer.spool.read(0, 1)
 
 
+def test_a_last_part_that_is_taken_back_late_is_sent_all_the_same(serving: Any) -> None:
+    """Though it was the only one under way: a share is never stored without its end."""
+    held: Deferred[None] = Deferred()
+    data = os.urandom(ONE_PUT + PART)
+    writer = begin(serving, len(data))
+    serving.now(writer.write(0, data[: 2 * PART]))
+    serving.store.fault = lambda r: held if r.operation == "part" else None
+    serving.now(writer.write(2 * PART, data[2 * PART : -MEGABYTE]))
+    serving.retries.advance(GROWS_WITHIN + 1)
+    serving.now(writer.write(len(data) - MEGABYTE, data[-MEGABYTE:]))
+    closing = Deferred.fromCoroutine(writer.close())
+    serving.store.fault = None
+    held.callback(None)
+    serving.now(closing)
+    assert serving.store.objects[KEY].data == data
+
+
+def test_a_request_that_is_taken_back_late_is_sent_again(serving: Any) -> None:
+    """Where the slow client closes before its request has ended, it loses nothing."""
+    held: Deferred[None] = Deferred()
+    serving.store.fault = lambda r: held if r.operation == "put" else None
+    data = os.urandom(MEGABYTE)
+    writer = begin(serving, MEGABYTE)
+    serving.now(writer.write(0, data[:200_000]))
+    serving.retries.advance(GROWS_WITHIN + 1)
+    serving.now(writer.write(200_000, data[200_000:]))
+    closing = Deferred.fromCoroutine(writer.close())
+    serving.store.fault = None
+    held.callback(None)
+    serving.now(closing)
+    assert read(serving) == data
+
+
 # -- the body of a PATCH -----------------------------------------------------------
 
 
@@ -279,6 +313,28 @@ def test_a_run_is_fetched_ahead_a_moment_later(serving: Any) -> None:
     assert len(held) == 3
     spans = serving.server._reader._reads[KEY].spans
     assert all(s.start % (2 << 20) == 0 for s in spans if s.start > 1 << 20)
+
+
+def test_what_is_on_its_way_counts_as_memory(serving: Any) -> None:
+    """However many shares are read: nothing is fetched ahead while they fill it."""
+    serving.limits = Limits(read_memory=3 << 20)
+    serving.start()
+    shares = [bytes([n]) * 16 for n in range(6)]
+    for si in shares:
+        serving.upload(si, bytes(2 << 20))
+    held: Deferred[None] = Deferred()
+    serving.store.fault = lambda r: held if r.operation == "get" else None
+    readers = [serving.server.get_buckets(si)[0] for si in shares]
+    reading = [reader.read(0, 1 << 20) for reader in readers]
+    assert serving.server._reader._held == 6 << 20
+    # What is coming already is not fetched again.
+    serving.store.requests.clear()
+    reading += [reader.read(0, 1 << 20) for reader in readers]
+    assert serving.requests("get") == []
+    held.callback(None)
+    assert all(len(serving.now(answer)) == 1 << 20 for answer in reading)
+    serving.now(readers[0].read(0, 1 << 20))
+    assert serving.server._reader._held <= 3 << 20
 
 
 def test_what_is_about_to_be_read_is_one_request(serving: Any) -> None:

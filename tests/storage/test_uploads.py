@@ -312,6 +312,17 @@ def test_a_share_that_vanished_is_not_here(serving: Any) -> None:
     assert _read(serving) == b"data"
 
 
+def test_a_share_that_is_stored_again_is_read_anew(serving: Any) -> None:
+    """What was read of another that is gone, as a corrupt one, is not answered."""
+    serving.upload(SI, b"x" * LARGE)
+    assert _read(serving, 0, 10) == b"x" * 10
+    serving.store.objects.pop(KEY)
+    with pytest.raises(NotThere):
+        _read(serving, LARGE - 10, 10)
+    serving.upload(SI, b"y" * LARGE)
+    assert _read(serving, 0, 10) == b"y" * 10
+
+
 def test_a_share_stored_meanwhile_is_here(serving: Any) -> None:
     """Late words of a share's absence do not hide one that is stored by then."""
     serving.upload(SI, b"data")
