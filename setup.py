@@ -113,6 +113,7 @@ setup(
         "s4.settings": [
             "site=lae_site.settings:SiteSettings",
             "daemon=lae_flapp.settings:DaemonSettings",
+            "operator=lae_flapp.operator.settings:OperatorSettings",
             "node=lae_storage.settings:NodeSettings",
         ],
         # ... and what reads all that they name, raising SettingsError.
@@ -123,8 +124,16 @@ setup(
         # Groups of the `lae` command; one that cannot be imported (an extra that
         # is not installed) is named in `lae --help` instead of failing.
         "s4.commands": [
-            "subscriptions=lae_flapp.operator.commands:subscriptions",
-            "events=lae_flapp.operator.commands:events",
+            "subscriptions=lae_flapp.operator.commands.subscriptions:subscriptions",
+            "events=lae_flapp.operator.commands.events:events",
+            "hosts=lae_flapp.operator.commands.hosts:hosts",
+            "effects=lae_flapp.operator.commands.effects:effects",
+            "inbox=lae_flapp.operator.commands.boxes:inbox",
+            "outbox=lae_flapp.operator.commands.boxes:outbox",
+            "pause=lae_flapp.operator.commands.switches:pause",
+            "resume=lae_flapp.operator.commands.switches:resume",
+            "operator=lae_flapp.operator.commands.operators:operator",
+            "health=lae_flapp.operator.commands.health:health",
             "config=lae_protocol.process.config_command:config",
             "localcloud=lae_provision.localcloud.command:localcloud",
             "txaws=lae_provision.txaws3.command:txaws",

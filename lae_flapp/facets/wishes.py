@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
 from twisted.logger import Logger
@@ -18,6 +19,23 @@ from lae_protocol.process.answer import Refusal
 
 #: A mail is sent again at most so often: the address may be somebody else's.
 BETWEEN_MAILS = timedelta(minutes=2)
+
+
+def paused_in_words(pause: switches.Pause) -> str:
+    """What a visitor reads of a pause of signups."""
+    return f"We take no new signups at the moment: {pause.why.rstrip('.')}."
+
+
+def slower(paused: AbstractSet[str]) -> str | None:
+    """What a visitor should know before paying, while something else is paused."""
+    if "launches" in paused:
+        return (
+            "Storage that is ordered now is built later than usual: we have paused"
+            " launching servers for the moment."
+        )
+    if "mails" in paused:
+        return "Our mails come later than usual at the moment."
+    return None
 
 
 class Wishes:
@@ -45,11 +63,12 @@ class Wishes:
 
     async def doors(self) -> Doors:
         """What the site asks before it shows a form."""
-        pause = await self._journal.read(switches.paused, "signups")
-        reason = self._ready_for_business()
-        if pause is not None:
-            reason = "We take no new signups at the moment."
-        return Doors(reason is None, reason, self._plans, self._environment)
+        paused = {p.name: p for p in await self._journal.read(switches.every)}
+        closed = self._ready_for_business()
+        if "signups" in paused:
+            closed = paused_in_words(paused["signups"])
+        said = closed or slower(frozenset(paused))
+        return Doors(closed is None, said, self._plans, self._environment)
 
     async def resend(self, signup_id: SignupId, request_id: str) -> None:
         """Queue one more mail with the furl, if the last is some minutes old."""
@@ -107,8 +126,7 @@ class Wishes:
 
     @staticmethod
     def _cancelled(tx: WriteTx, signup_id: SignupId) -> None:
-        state = signups.get(tx, signup_id).state
-        if state not in {"registered", "expired"}:
+        if signups.get(tx, signup_id).state not in {"registered", "expired"}:
             raise Refusal(
                 Refused(
                     "not-now",
@@ -116,5 +134,23 @@ class Wishes:
                     " or write to our support.",
                 )
             )
-        signups.move(tx, signup_id, {state}, "cancelled", kind="cancelled", who="owner")
-        capacity.release(tx, signup_id)
+        give_up_unpaid(tx, signup_id, "owner")
+
+
+def give_up_unpaid(
+    tx: WriteTx, signup_id: SignupId, who: str, why: str | None = None
+) -> None:
+    """End a signup that nobody paid for, and for which no session is open.
+
+    Raises :class:`~lae_flapp.journal.errors.StateChanged` for any other.
+    """
+    signups.move(
+        tx,
+        signup_id,
+        {"registered", "expired"},
+        "cancelled",
+        kind="cancelled",
+        who=who,
+        why=why,
+    )
+    capacity.release(tx, signup_id)

@@ -52,6 +52,10 @@ class JournalSealer:
         except (InvalidTag, ValueError):
             raise Refused("journal-seal", "damaged, or of another row") from None
 
+    def is_newest(self, sealed: bytes) -> bool:
+        """Whether it says that the newest key sealed it."""
+        return sealed[: 1 + NAME_BYTES] == _VERSION + self._current
+
 
 def _key_bytes(key: Secret) -> bytes:
     try:
