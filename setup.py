@@ -134,6 +134,7 @@ setup(
             "resume=lae_flapp.operator.commands.switches:resume",
             "operator=lae_flapp.operator.commands.operators:operator",
             "health=lae_flapp.operator.commands.health:health",
+            "journal=lae_flapp.operator.commands.journal:journal",
             "config=lae_protocol.process.config_command:config",
             "localcloud=lae_provision.localcloud.command:localcloud",
             "txaws=lae_provision.txaws3.command:txaws",

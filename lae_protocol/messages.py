@@ -224,7 +224,10 @@ class AskDoors:
 
 @define(frozen=True)
 class Doors:
-    """What the site asks first: is anything closed?"""
+    """What the site asks first: is anything closed?
+
+    *reason* says why, or, while signups are open, what takes longer than usual.
+    """
 
     signups_open: bool
     reason: str | None

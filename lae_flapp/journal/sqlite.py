@@ -157,25 +157,34 @@ def raw_meanings() -> Iterator[None]:
         raise _MEANING.get(code, JournalDamaged)(str(error)) from None
 
 
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, and never makes a file that is missing.
+
+    One that may not write leaves SQLite's own files behind, where no daemon runs: it is
+    used only where nothing may be written.
+    """
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    uri = f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}"
+    made = sqlite3.connect(uri, uri=True, isolation_level=None)
+    made.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    made.execute("PRAGMA query_only=ON")
+    return made
+
+
 def _copy(source: Path, partial: Path, progress: Callable[[int, int], None]) -> None:
     def told(_: int, remaining: int, total: int) -> None:
         progress(total - remaining, total)
 
     with (
-        # Never made where it is missing, and never changed.
-        closing(
-            sqlite3.connect(f"file:{quote(str(source))}?mode=ro", uri=True)
-        ) as live,
+        closing(connect_reading(source)) as live,
         closing(sqlite3.connect(partial)) as kept,
     ):
-        live.execute(f"PRAGMA busy_timeout={BUSY_MS}")
         # One moment: without a transaction each change would start the copy anew.
-        live.isolation_level = None
         live.execute("BEGIN")
         live.execute("SELECT count(*) FROM sqlite_master").fetchone()
         live.backup(kept, pages=PAGES_AT_ONCE, progress=told, sleep=0.0)
         (said,) = kept.execute("PRAGMA quick_check(1)").fetchone()
         if said != "ok":
             raise JournalDamaged(f"the copy is damaged: {said}")
-        # One file, whole: nothing of it in a WAL beside it.
-        kept.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+        # One file, whole, with nothing beside it, whoever reads it later.
+        kept.execute("PRAGMA journal_mode=DELETE").fetchone()
