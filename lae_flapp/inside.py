@@ -31,7 +31,7 @@ from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
 from lae_flapp.opening import Opening
 from lae_flapp.operator.backups import Backups
-from lae_flapp.operator.cancelling import Cancelling
+from lae_flapp.operator.cancelling import Cancelling, end_unserved
 from lae_flapp.operator.desk import OperatorDesk, Process, Wakes
 from lae_flapp.operator.facet import OperatorFacet
 from lae_flapp.outbox.sending import Sending
@@ -109,7 +109,9 @@ class Wiring:
         )
         self._serve_site(private_tub, front_desk)
         wakes = Wakes(crew.retry, crew.start, mails.wake, events.wake)
-        cancelling = Cancelling(self.journal, checkout.expire_sessions, crew.give_up)
+        cancelling = Cancelling(
+            self.journal, checkout.expire_sessions, end_unserved, crew.nudge
+        )
         operator_name = self._serve_operators(private_tub, shop, wakes, cancelling)
         serve_hosts(hosts_tub, self._host_desk(shop, crew, furls, hosts_tub))
         return Inside(

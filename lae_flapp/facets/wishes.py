@@ -126,7 +126,8 @@ class Wishes:
 
     @staticmethod
     def _cancelled(tx: WriteTx, signup_id: SignupId) -> None:
-        if signups.get(tx, signup_id).state not in {"registered", "expired"}:
+        state = signups.get(tx, signup_id).state
+        if state not in {"registered", "expired"}:
             raise Refusal(
                 Refused(
                     "not-now",
@@ -134,23 +135,5 @@ class Wishes:
                     " or write to our support.",
                 )
             )
-        give_up_unpaid(tx, signup_id, "owner")
-
-
-def give_up_unpaid(
-    tx: WriteTx, signup_id: SignupId, who: str, why: str | None = None
-) -> None:
-    """End a signup that nobody paid for, and for which no session is open.
-
-    Raises :class:`~lae_flapp.journal.errors.StateChanged` for any other.
-    """
-    signups.move(
-        tx,
-        signup_id,
-        {"registered", "expired"},
-        "cancelled",
-        kind="cancelled",
-        who=who,
-        why=why,
-    )
-    capacity.release(tx, signup_id)
+        signups.move(tx, signup_id, {state}, "cancelled", kind="cancelled", who="owner")
+        capacity.release(tx, signup_id)

@@ -7,10 +7,11 @@ from typing import Any
 
 from attrs import define
 
-from lae_flapp.facets.wishes import give_up_unpaid
-from lae_flapp.journal import signups
+from lae_flapp.journal import capacity, signups
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.signup import turns
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import Refused
 from lae_protocol.process.answer import Refusal
@@ -18,45 +19,61 @@ from lae_protocol.process.answer import Refusal
 
 @define(frozen=True)
 class Cancelling:
-    """*expire_sessions* ends what could still be paid, *refund* gives the money back of
-    what is not served.
+    """*expire_sessions* ends what could still be paid; *end* journals, in one
+    transaction, what cancelling means in the signup's state (by whom, and why); *nudge*
+    wakes its worker.
     """
 
     journal: Journal
     expire_sessions: Callable[[SignupId], Awaitable[object]]
-    refund: Callable[[SignupId, str, str], Awaitable[object]]
+    end: Callable[[WriteTx, SignupId, str, str], object]
+    nudge: Callable[[SignupId], object]
 
     async def cancel(self, signup_id: SignupId, who: str, why: str) -> None:
-        """Unpaid: it is over.  Paid and not served: the money goes back.
+        """Cancel it; whoever comes second is told what it is by then.
 
-        Whoever comes second is told what it is by then, in a :class:`Refusal`.
+        Raises :class:`~lae_protocol.process.answer.Refusal`.
         """
-        state = await self._state(signup_id)
-        if state == "paying":
-            await self.expire_sessions(signup_id)
-            # It may have been paid a moment before.
-            state = await self._state(signup_id)
-        try:
-            await self._end(state, signup_id, who, why)
-        except StateChanged as e:
-            said = f"It is {e.actual} by now, not {state}: look again."
-            raise Refusal(Refused("changed", said)) from None
 
-    async def _end(self, state: str, signup_id: SignupId, who: str, why: str) -> None:
-        match state:
-            case "registered" | "expired":
-                await self.journal.write(give_up_unpaid, signup_id, who, why)
-            case "paid":
-                await self.refund(signup_id, who, why)
-            case "cancelled" | "refunding" | "refunded":
-                said = f"Nothing to do: it is {state} already."
-                raise Refusal(Refused("not-now", said))
-            case _:
-                said = f"What is {state} cannot be ended by this command yet."
-                raise Refusal(Refused("not-now", said))
-
-    async def _state(self, signup_id: SignupId) -> str:
         def state(tx: Any) -> str:
             return signups.get(tx, signup_id).state
 
-        return await self.journal.read(state)
+        if await self.journal.read(state) == "paying":
+            # It may turn out to have been paid a moment before.
+            await self.expire_sessions(signup_id)
+        try:
+            await self.journal.write(self.end, signup_id, who, why)
+        except StateChanged as e:
+            said = f"It is {e.actual} by now: look again."
+            raise Refusal(Refused("changed", said)) from None
+        self.nudge(signup_id)
+
+
+def end_unserved(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> None:
+    """Unpaid: it is over.  Paid and not served: the money goes back.
+
+    Raises :class:`Refusal` for what is served or over.
+    """
+    state = signups.get(tx, signup_id).state
+    match state:
+        case "registered" | "expired":
+            signups.move(
+                tx,
+                signup_id,
+                {state},
+                "cancelled",
+                kind="cancelled",
+                who=who,
+                why=why,
+            )
+            capacity.release(tx, signup_id)
+        case "paid":
+            turns.give_up(tx, signup_id, who, why)
+        case "paying":
+            raise StateChanged(f"signup {signup_id}", state)
+        case "cancelled" | "refunding" | "refunded":
+            said = f"Nothing to do: it is {state} already."
+            raise Refusal(Refused("not-now", said))
+        case _:
+            said = f"What is {state} cannot be ended by this command yet."
+            raise Refusal(Refused("not-now", said))

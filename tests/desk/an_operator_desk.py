@@ -11,9 +11,8 @@ from lae_flapp.checkout.desk import Selling
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
 from lae_flapp.operator.backups import Backups
-from lae_flapp.operator.cancelling import Cancelling
+from lae_flapp.operator.cancelling import Cancelling, end_unserved
 from lae_flapp.operator.desk import OperatorDesk, Process, Wakes
-from lae_flapp.signup import turns
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
@@ -67,10 +66,6 @@ def make_desk(
     async def expire(signup_id: SignupId) -> None:
         woken.append(f"expire {signup_id}")
 
-    async def refund(signup_id: SignupId, who: str, why: str) -> None:
-        await journal.write(turns.give_up, signup_id, who, why)
-        woken.append(f"refund {signup_id}")
-
     def new_furl() -> tuple[Furl, Secret]:
         name = new_name()
         return Furl.parse(furl_of(name)), Secret(name)
@@ -91,7 +86,7 @@ def make_desk(
             closed_because=closed_because,
         ),
         selling=Selling((PLAN,), CELL, {"instances": room}, "https://s4.example"),
-        cancel=Cancelling(journal, expire, refund).cancel,
+        cancel=Cancelling(journal, expire, end_unserved, woken.append).cancel,
         new_furl=new_furl,
         back_up=Backups(clock, folder / "journal.sqlite", folder / "b").begin_or_tell,
     )
