@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from attrs import define
 
@@ -48,6 +49,14 @@ class Daemon:
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
 
+    def wait_for_connection(self) -> None:
+        """Wait until somebody is connected to it."""
+        me = psutil.Process(self.process.pid)
+        end = time.monotonic() + 20
+        while not any(c.status == "ESTABLISHED" for c in me.net_connections()):
+            assert time.monotonic() < end
+            time.sleep(0.02)
+
     def end(self) -> None:
         self.process.kill()
         self.process.communicate()
@@ -69,8 +78,13 @@ class Daemon:
         (told,) = self.all(arguments, furl=furl)
         return told
 
-    def all(self, *commands: Sequence[str], furl: str = "operator.furl") -> list[Ran]:
-        told = self.forks.run(self.environment(furl), *commands)
+    def all(
+        self, *commands: Sequence[str], furl: str = "operator.furl", at_once: int = 4
+    ) -> list[Ran]:
+        told: list[Ran] = []
+        for n in range(0, len(commands), at_once):
+            some = commands[n : n + at_once]
+            told += self.forks.run(self.environment(furl), *some)
         for one in told:
             assert "Traceback" not in one.out + one.err
         return told
