@@ -102,6 +102,8 @@ setup(
         "lae_config": ["**/*"],
     },
     include_package_data=False,
+    # `man lae` finds it beside the folder of `lae` itself.
+    data_files=[("share/man/man1", ["docs/lae.1"])],
     install_requires=PROTOCOL,
     extras_require=EXTRAS,
     entry_points={
@@ -122,7 +124,7 @@ setup(
             "daemon=lae_flapp.service:read_all",
         ],
         # Groups of the `lae` command; one that cannot be imported (an extra that
-        # is not installed) is named in `lae --help` instead of failing.
+        # is not installed) says so when it is called.
         "s4.commands": [
             "subscriptions=lae_flapp.operator.commands.subscriptions:subscriptions",
             "events=lae_flapp.operator.commands.events:events",
@@ -136,6 +138,7 @@ setup(
             "health=lae_flapp.operator.commands.health:health",
             "journal=lae_flapp.operator.commands.journal:journal",
             "config=lae_protocol.process.config_command:config",
+            "completion=lae_protocol.process.completion_command:completion",
             "localcloud=lae_provision.localcloud.command:localcloud",
             "txaws=lae_provision.txaws3.command:txaws",
         ],
