@@ -136,6 +136,7 @@ setup(
             "resume=lae_flapp.operator.commands.switches:resume",
             "operator=lae_flapp.operator.commands.operators:operator",
             "health=lae_flapp.operator.commands.health:health",
+            "keys=lae_flapp.operator.commands.keys:keys",
             "journal=lae_flapp.operator.commands.journal:journal",
             "config=lae_protocol.process.config_command:config",
             "completion=lae_protocol.process.completion_command:completion",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from inspect import cleandoc
 
 import click
 
@@ -85,7 +86,7 @@ def _commands(command: click.Command, path: str) -> Iterator[str]:
         return
     usage = " ".join(command.collect_usage_pieces(context))
     yield f".SS {_plain(path)} {_plain(usage)}\n"
-    for paragraph in (command.help or "").split("\n\n"):
+    for paragraph in cleandoc(command.help or "").split("\n\n"):
         yield from _paragraph(paragraph)
     for parameter in command.params:
         record = parameter.get_help_record(context)

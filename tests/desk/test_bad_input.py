@@ -53,6 +53,7 @@ COMMANDS = {
     "operator revoke": ["ann", "--yes"],
     "health": [],
     "journal backup": [],
+    "keys reseal": [],
 }
 WITH_SIGNUP = [name for name, arguments in COMMANDS.items() if "SIGNUP" in arguments]
 
