@@ -179,6 +179,8 @@ class Daemon(Service):
         seconds = self._settings.patience.lost_hosts
         self._repeat("lost hosts", seconds, inside.lost_hosts.look)
         self._repeat("watch", self._settings.patience.watch, signs.watch.look)
+        seconds = self._settings.patience.reconcile
+        self._repeat("gifts that end", seconds, inside.cancelling.end_gifts)
         self._repeat("retention", DAY, lambda: journal.write(retention.sweep))
 
     def _opening(self, outside: Outside) -> Opening:

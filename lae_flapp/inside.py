@@ -61,6 +61,7 @@ class Inside:
     settlement: Settlement
     lost_hosts: LostHosts
     new_message_id: Callable[[], str]
+    cancelling: Cancelling
     private_tub: Any
     hosts_tub: Any
     #: The name of the first operator's furl; the journal must know it.
@@ -121,6 +122,7 @@ class Wiring:
             settlement=settlement,
             lost_hosts=LostHosts(shop, crew.nudge),
             new_message_id=shop.new_message_id,
+            cancelling=cancelling,
             private_tub=private_tub,
             hosts_tub=hosts_tub,
             operator_name=operator_name,

@@ -31,11 +31,14 @@ class Resend:
 
 @define(frozen=True)
 class Cancel:
-    """End it.  *seen* is the state that the operator saw."""
+    """End it.  *seen* is the state that the operator saw; *at_once* is without waiting
+    for the end of what is paid.
+    """
 
     signup_id: SignupId
     seen: SignupState
     why: str
+    at_once: bool = False
 
 
 @define(frozen=True)

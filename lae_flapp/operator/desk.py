@@ -46,16 +46,16 @@ class Process:
 class OperatorDesk:
     """See the module.
 
-    *cancel* ends a signup, by whom and why; *new_furl* makes the furl of a new
-    operator, and its secret name; *back_up* copies the journal into a file of the
-    daemon's.
+    *cancel* ends a signup, by whom, why, and whether at once; *new_furl* makes the furl
+    of a new operator, and its secret name; *back_up* copies the journal into a file of
+    the daemon's.
     """
 
     shop: Workshop
     wakes: Wakes
     process: Process
     selling: Selling
-    cancel: Callable[[SignupId, str, str], Awaitable[None]]
+    cancel: Callable[[SignupId, str, str, bool], Awaitable[None]]
     new_furl: Callable[[], tuple[Furl, Secret]]
     back_up: Callable[[str], Any]
 

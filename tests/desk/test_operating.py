@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import (
     capacity,
@@ -21,6 +22,8 @@ from lae_flapp.journal import (
     signups,
     switches,
 )
+from lae_flapp.journal.testing import answer
+from lae_flapp.operator.cancelling import Cancelling, end_unserved
 from lae_protocol.ids import Generation
 from lae_protocol.messages import Done, DoneAnswer, ListSignups, PageAnswer, Refused
 from lae_protocol.operator_messages import (
@@ -207,6 +210,28 @@ def test_a_gift(edge) -> None:
     assert edge.read(gifts.ended) == ()
     edge.clock.advance(31 * 86_400)
     assert edge.read(gifts.ended) == (gift,)
+
+
+def test_a_gift_ends(edge) -> None:
+    """What was given until a time is ended then; what cannot be ended has a problem."""
+    end = datetime.fromtimestamp(edge.clock.seconds(), UTC) + timedelta(days=30)
+    for number in (50, 51):
+        given = GiveFree(id_of(number), "a@b.org", "basic-250", "a friend", end)
+        assert isinstance(edge.ask("give_free", given, GivenAnswer), Done)
+
+    def served(tx):
+        signups.move(tx, id_of(51), {"paid"}, "active", kind="ready", who="test")
+
+    edge.write(served)
+    cancelling = Cancelling(edge.journal, None, end_unserved, edge.retried.append)
+    answer(Deferred.fromCoroutine(cancelling.end_gifts()))
+    assert edge.read(signups.get, id_of(50)).state == "paid"
+    edge.clock.advance(31 * 86_400)
+    answer(Deferred.fromCoroutine(cancelling.end_gifts()))
+    assert edge.read(signups.get, id_of(50)).state == "refunding"
+    assert last_event(edge, id_of(50)).why == "the gift's time is over"
+    row = edge.read(signups.get, id_of(51))
+    assert (row.state, row.problem[:17]) == ("active", "its time is over:")
 
 
 @pytest.mark.parametrize(

@@ -137,10 +137,19 @@ def resend(
 @gives_json
 @changes
 @loses
+@click.option(
+    "--at-once", is_flag=True, help="Do not wait for the end of what is paid."
+)
 @click.option("--reason", required=True, help="For the event log.")
 @click.argument("signup", type=SIGNUP)
 def cancel(
-    where: Where, as_json: bool, dry_run: bool, yes: bool, reason: str, signup: str
+    where: Where,
+    as_json: bool,
+    dry_run: bool,
+    yes: bool,
+    at_once: bool,
+    reason: str,
+    signup: str,
 ) -> None:
     """End a subscription.
 
@@ -156,7 +165,7 @@ def cancel(
         question = f"Cancel {_who(detail)}? {_MEANS.get(row.state, '')}".rstrip()
         await line.sure(question, yes=yes)
         # What was shown and agreed to, and nothing else.
-        asked = Cancel(row.signup_id, cast("SignupState", row.state), reason)
+        asked = Cancel(row.signup_id, cast("SignupState", row.state), reason, at_once)
         return detail, await line.ask("cancel_signup", asked, DoneAnswer, OUTSIDE)
 
     detail, done = run(where, work)

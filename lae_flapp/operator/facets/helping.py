@@ -81,7 +81,7 @@ class Helping(Asked):
                 raise Refusal(Refused("changed", said))
 
         await self._read(seen)
-        await self._desk.cancel(asked.signup_id, who, why)
+        await self._desk.cancel(asked.signup_id, who, why, asked.at_once)
         return Done(await self._read(lambda tx: see(tx, asked.signup_id, 0)))
 
     @answers(VERSION, AskPlans, PlansAnswer)
