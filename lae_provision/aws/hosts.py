@@ -159,7 +159,8 @@ class Ec2Hosts:
         try:
             body = await self._submit("GetConsoleOutput", {"InstanceId": instance_id})
         except Refused as e:
-            if e.code in UNKNOWN:
+            # Where there is no instance there are no tags, and our policy is by tag.
+            if e.code in UNKNOWN or not await self._exists(instance_id):
                 return None
             raise
         answer = parsed(body)
