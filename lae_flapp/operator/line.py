@@ -13,6 +13,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
 from lae_flapp.operator.options import AWAY, INTERRUPTED, confirm
+from lae_flapp.operator.passing import passing_certificate
 from lae_flapp.operator.settings import Where
 from lae_protocol.furl import Furl
 from lae_protocol.messages import VERSION, Refused
@@ -43,7 +44,7 @@ class Line:
 
     async def connect(self) -> None:
         """Find the daemon; raises a ClickException in one line."""
-        self._tub = make_tub()
+        self._tub = make_tub(pem=passing_certificate())
         self._tub.startService()
         self._reference = await _connected(self._reactor, self._tub, self._furl)
 
