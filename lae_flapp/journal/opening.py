@@ -44,8 +44,7 @@ def upgrade(path: Path, engine: Engine, now: datetime) -> None:
     config = configuration()
     newest = ScriptDirectory.from_config(config).get_current_head()
     present = _revision(engine)
-    if present is not None:
-        refuse_newer(path, present)
+    _refuse_newer(path, config, present, str(newest))
     if present == newest:
         return
     if present is not None:
@@ -62,11 +61,9 @@ def _revision(engine: Engine) -> str | None:
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def refuse_newer(path: Path, present: str) -> None:
-    """Raise :class:`JournalTooNew` for a revision that this release never heard of."""
-    config = configuration()
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    if present not in {script.revision for script in _scripts(config)}:
+def _refuse_newer(path: Path, config: Config, present: str | None, newest: str) -> None:
+    known = {script.revision for script in _scripts(config)}
+    if present is not None and present not in known:
         raise JournalTooNew(
             f"{path} is of revision {present}, written by a newer release;"
             f" this one knows up to {newest}"

@@ -14,11 +14,17 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
+from alembic.script import ScriptDirectory
 from attrs import define
 
 from lae_flapp.journal import opening, sqlite
 from lae_flapp.journal.checking import home_of_file, revision_of_file
-from lae_flapp.journal.errors import ForeignJournal, JournalDamaged, JournalError
+from lae_flapp.journal.errors import (
+    ForeignJournal,
+    JournalDamaged,
+    JournalError,
+    JournalTooNew,
+)
 from lae_flapp.journal.lock import JournalLock
 from lae_flapp.journal.meta import Home
 
@@ -74,7 +80,7 @@ def check_backup(backup: Path, home: Home) -> str:
     revision = revision_of_file(backup)
     if revision is None:
         raise JournalDamaged(f"{backup} is no journal")
-    opening.refuse_newer(backup, revision)
+    _refuse_newer(backup, revision)
     theirs = home_of_file(backup)
     if theirs is not None and theirs != home:
         raise ForeignJournal(
@@ -84,6 +90,15 @@ def check_backup(backup: Path, home: Home) -> str:
             f" {home.stripe_mode})"
         )
     return revision
+
+
+def _refuse_newer(backup: Path, revision: str) -> None:
+    scripts = ScriptDirectory.from_config(opening.configuration())
+    if revision not in {script.revision for script in scripts.walk_revisions()}:
+        raise JournalTooNew(
+            f"{backup} is of revision {revision}, written by a newer release; this one"
+            f" knows up to {scripts.get_current_head()}"
+        )
 
 
 @contextmanager
