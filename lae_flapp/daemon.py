@@ -175,12 +175,15 @@ class Daemon(Service):
         self._begin("hosts tub", inside.hosts_tub)
         seconds = self._settings.patience.reconcile
         self._repeat("reconciliation", seconds, settlement.reconcile)
+        self._repeat("subscriptions", seconds, inside.subscriptions.reconcile)
         self._repeat("what is left undone", seconds, crew.start)
         seconds = self._settings.patience.lost_hosts
         self._repeat("lost hosts", seconds, inside.lost_hosts.look)
         self._repeat("watch", self._settings.patience.watch, signs.watch.look)
         seconds = self._settings.patience.reconcile
         self._repeat("gifts that end", seconds, inside.cancelling.end_gifts)
+        seconds = self._settings.patience.lifecycle
+        self._repeat("what the time brings", seconds, inside.times.look)
         self._repeat("retention", DAY, lambda: journal.write(retention.sweep))
 
     def _opening(self, outside: Outside) -> Opening:

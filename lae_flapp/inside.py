@@ -29,11 +29,15 @@ from lae_flapp.inbox.working_off import InboxWork
 from lae_flapp.journal import inbox, outbox
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
+from lae_flapp.lifecycle.links import Links
+from lae_flapp.lifecycle.looking import Subscriptions
+from lae_flapp.lifecycle.times import Times
 from lae_flapp.opening import Opening
 from lae_flapp.operator.backups import Backups
-from lae_flapp.operator.cancelling import Cancelling, end_unserved
+from lae_flapp.operator.cancelling import Cancelling
 from lae_flapp.operator.desk import OperatorDesk, Process, Wakes
 from lae_flapp.operator.facet import OperatorFacet
+from lae_flapp.outbox.letter_facts import LetterFacts
 from lae_flapp.outbox.sending import Sending
 from lae_flapp.outside import CellUserData, Outside, cloud_keys, ground_of
 from lae_flapp.queue import Queue
@@ -45,6 +49,7 @@ from lae_flapp.signup.lost_hosts import LostHosts
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.address import parse_address
 from lae_protocol.furl import Furl
+from lae_protocol.ids import SignupId
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
 
@@ -62,6 +67,8 @@ class Inside:
     lost_hosts: LostHosts
     new_message_id: Callable[[], str]
     cancelling: Cancelling
+    subscriptions: Subscriptions
+    times: Times
     private_tub: Any
     hosts_tub: Any
     #: The name of the first operator's furl; the journal must know it.
@@ -96,7 +103,8 @@ class Wiring:
         settlement = Settlement(shop, crew.nudge)
         furls = CustomerFurls(self.journal, self.outside.identities)
         mails = self._mails(shop, furls)
-        events = self._events(settlement)
+        subscriptions = Subscriptions(shop, crew.nudge)
+        events = self._events(settlement, subscriptions)
         checkout = self._checkout(settlement)
         front_desk = FrontDesk(
             self.reactor,
@@ -104,14 +112,14 @@ class Wiring:
             checkout=checkout,
             settlement=settlement,
             intake=Intake(self.journal, self.outside.sealer, events.wake),
-            wishes=self._wishes(shop, mails.wake),
+            wishes=self._wishes(shop, mails.wake, crew.nudge),
             furls=furls,
             pulse=self.vitals.pulse,
         )
         self._serve_site(private_tub, front_desk)
         wakes = Wakes(crew.retry, crew.start, mails.wake, events.wake)
         cancelling = Cancelling(
-            self.journal, checkout.expire_sessions, end_unserved, crew.nudge
+            self.journal, checkout.expire_sessions, shop.new_message_id, crew.nudge
         )
         operator_name = self._serve_operators(private_tub, shop, wakes, cancelling)
         serve_hosts(hosts_tub, self._host_desk(shop, crew, furls, hosts_tub))
@@ -123,6 +131,8 @@ class Wiring:
             lost_hosts=LostHosts(shop, crew.nudge),
             new_message_id=shop.new_message_id,
             cancelling=cancelling,
+            subscriptions=subscriptions,
+            times=Times(shop, subscriptions, crew.nudge),
             private_tub=private_tub,
             hosts_tub=hosts_tub,
             operator_name=operator_name,
@@ -178,7 +188,12 @@ class Wiring:
             self.ahead,
         )
 
-    def _wishes(self, shop: Workshop, mail_waits: Callable[[], object]) -> Wishes:
+    def _wishes(
+        self,
+        shop: Workshop,
+        mail_waits: Callable[[], object],
+        nudge: Callable[[SignupId], object],
+    ) -> Wishes:
         return Wishes(
             self.journal,
             plans=self.plans,
@@ -186,9 +201,16 @@ class Wiring:
             ready_for_business=self.vitals.closed_because,
             new_message_id=shop.new_message_id,
             mail_waits=mail_waits,
+            nudge=nudge,
+            links=self._links(),
         )
 
-    def _events(self, settlement: Settlement) -> Queue[Any]:
+    def _links(self) -> Links:
+        return Links(self.outside.sealer, self.settings.site_url)
+
+    def _events(
+        self, settlement: Settlement, subscriptions: Subscriptions
+    ) -> Queue[Any]:
         return Queue(
             "inbox",
             self.reactor,
@@ -196,7 +218,9 @@ class Wiring:
             due=inbox.due,
             next_due_at=inbox.next_due_at,
             number_of=lambda event: event.event_id,
-            work=InboxWork(self.journal, self.outside.sealer, settlement, self.rng),
+            work=InboxWork(
+                self.journal, self.outside.sealer, settlement, subscriptions, self.rng
+            ),
             at_once=EVENTS_AT_ONCE,
         )
 
@@ -205,6 +229,14 @@ class Wiring:
             self.journal,
             self.outside.mail,
             furls=furls,
+            about=LetterFacts(
+                self.journal,
+                lambda name: shop.outside(
+                    "payments.fetch_subscription",
+                    lambda: shop.payments.fetch_subscription(name),
+                ),
+                self._links(),
+            ),
             sender=self.outside.sender,
             operators=tuple(map(parse_address, self.settings.mail.operators)),
             rng=self.rng,

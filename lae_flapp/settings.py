@@ -226,6 +226,7 @@ class PatienceSettings:
     lost_hosts: int = 60
     watch: int = 15
     unserved_alert: int = 30 * 60
+    lifecycle: int = 60
 
 
 @define(frozen=True)

@@ -13,6 +13,9 @@ from typing import Literal
 from attrs import define, field
 
 from lae_protocol.ids import OwnerSecret, SignupId
+from lae_protocol.secret import Secret
+
+DAY = 86_400
 
 #: The version of all messages of this module; a peer of another one is refused.
 VERSION = 2
@@ -40,6 +43,13 @@ SignupState = Literal[
     "paying",  # a Checkout session is open
     "paid",  # paid; the host is being built
     "active",  # built, and proved by a write and a read
+    "past-due",  # a payment failed; it is served while the grace lasts
+    "suspended",  # the grace is over: it can be read, not written
+    "stopped",  # not paid for longer: the host is shut down, the data is kept
+    "ending",  # the subscription is over; host, role and record are going
+    "ended",  # they are gone; the data is kept for the period that was agreed
+    "deleting",  # that period is over, or the owner asked: one way
+    "deleted",  # the data is gone, and a receipt says so
     "refunding",  # could not be served; on its one way back
     "refunded",
     "expired",  # never paid
@@ -68,6 +78,13 @@ class Plan:
     quota: int
     traffic: int
     terms_version: str
+    #: Seconds after a payment failed in which all goes on; then in which nothing can
+    #: be written; then in which the host is shut down; then it ends.
+    grace: int = 14 * DAY
+    read_only: int = 7 * DAY
+    stopped: int = 14 * DAY
+    #: Seconds that the data is kept after the end.
+    data_kept: int = 30 * DAY
 
 
 @define(frozen=True)
@@ -168,6 +185,17 @@ class SignupView:
     last_number: int
     progress: tuple[Progress, ...]
     owner: OwnerView | None
+    #: It was cancelled, and ends then; what is left can be kept until then.
+    ends_at: datetime | None = None
+    kept_until: datetime | None = None
+
+
+@define(frozen=True)
+class MailedLink:
+    """A link of one purpose, as a mail has it: who holds it, may do that one thing."""
+
+    signup_id: SignupId
+    token: Secret
 
 
 @define(frozen=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from lae_protocol.messages import Plan
 
 #: Stripe counts these in whole units.  https://docs.stripe.com/currencies
@@ -29,6 +31,20 @@ def price_in_words(plan: Plan, *, ascii_only: bool = False) -> str:
     """``€5.00 a month``."""
     amount = amount_in_words(plan.price, plan.currency, ascii_only=ascii_only)
     return f"{amount} a {plan.interval}"
+
+
+def moment_in_words(at: datetime) -> str:
+    """``28 December 2026, 14:05 UTC``."""
+    return f"{at.day} {at:%B %Y, %H:%M} UTC"
+
+
+def span_in_words(seconds: int) -> str:
+    """``30 days``, ``1 hour``, ``20 seconds``: the largest unit that divides it."""
+    for unit, name in ((86_400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= unit and seconds % unit == 0:
+            count = seconds // unit
+            return f"{count} {name}" if count == 1 else f"{count} {name}s"
+    return "1 second" if seconds == 1 else f"{seconds:,} seconds"
 
 
 def size_in_words(size: int) -> str:

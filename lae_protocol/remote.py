@@ -48,6 +48,9 @@ class RIFrontDesk(RemoteInterface):
     resend_mail = _takes(1 * KB)
     correct_address = _takes(2 * KB)
     cancel = _takes(1 * KB)
+    stay = _takes(1 * KB)
+    cancel_by_link = _takes(2 * KB)
+    return_by_link = _takes(2 * KB)
 
 
 class RIOperator(RemoteInterface):

@@ -14,6 +14,7 @@ from lae_protocol.messages import (
     DoneAnswer,
     DoorsAnswer,
     EventAnswer,
+    MailedLink,
     Owner,
     PulseAnswer,
     Register,
@@ -74,6 +75,15 @@ class FrontDesk(Protocol):
 
     async def cancel(self, owner: Owner) -> DoneAnswer:
         """End the subscription, or give up an unpaid signup."""
+
+    async def stay(self, owner: Owner) -> DoneAnswer:
+        """Take a cancellation back."""
+
+    async def cancel_by_link(self, link: MailedLink) -> DoneAnswer:
+        """End it, by the link of a mail."""
+
+    async def return_by_link(self, link: MailedLink) -> RegisterAnswer:
+        """Continue it, by the link of a mail; where the browser goes next."""
 
 
 @define(frozen=True)
@@ -145,3 +155,18 @@ class RemoteDesk:
         """See :class:`FrontDesk`."""
         answer = await self._ask("cancel", owner, DoneAnswer, ACTION)
         return cast("DoneAnswer", answer)
+
+    async def stay(self, owner: Owner) -> DoneAnswer:
+        """See :class:`FrontDesk`."""
+        answer = await self._ask("stay", owner, DoneAnswer, ACTION)
+        return cast("DoneAnswer", answer)
+
+    async def cancel_by_link(self, link: MailedLink) -> DoneAnswer:
+        """See :class:`FrontDesk`."""
+        answer = await self._ask("cancel_by_link", link, DoneAnswer, ACTION)
+        return cast("DoneAnswer", answer)
+
+    async def return_by_link(self, link: MailedLink) -> RegisterAnswer:
+        """See :class:`FrontDesk`."""
+        answer = await self._ask("return_by_link", link, RegisterAnswer, REGISTER)
+        return cast("RegisterAnswer", answer)

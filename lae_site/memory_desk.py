@@ -8,7 +8,7 @@ happens next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from attrs import define, evolve, field
@@ -24,6 +24,7 @@ from lae_protocol.messages import (
     Doors,
     DoorsAnswer,
     EventAnswer,
+    MailedLink,
     Owner,
     OwnerView,
     Plan,
@@ -43,6 +44,7 @@ from lae_protocol.messages import (
     Watch,
 )
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.secret import Secret
 from lae_site.front_desk import DeskAway
 
 #: The way of a paid signup, for tests that walk it.
@@ -63,7 +65,17 @@ _STATES: dict[str, SignupState] = {
     "refunding": "refunding",
     "refunded": "refunded",
     "cancelled": "cancelled",
+    "past-due": "past-due",
+    "suspended": "suspended",
+    "stopped": "stopped",
+    "recovered": "active",
+    "ending": "ending",
+    "ended": "ended",
+    "deleting": "deleting",
+    "deleted": "deleted",
 }
+#: A page that pays for what was served before.
+_PAYABLE = ("registered", "paying", "expired", "ended")
 _UNKNOWN = Refused("unknown-signup", "no such signup")
 
 
@@ -128,6 +140,14 @@ class MemoryDesk:
         """What the site sent."""
         return self._signups[signup_id].register
 
+    def state(self, signup_id: SignupId) -> SignupState:
+        """What is true of a signup now."""
+        return self._signups[signup_id].state
+
+    def ends_at(self, signup_id: SignupId) -> datetime | None:
+        """When a signup that was cancelled ends."""
+        return self._ends_at(self._signups[signup_id])
+
     def email(self, signup_id: SignupId) -> str:
         """The address, as far as it was corrected."""
         return self._signups[signup_id].email
@@ -180,10 +200,11 @@ class MemoryDesk:
         signup = self._owned(owner)
         if signup is None:
             return _UNKNOWN
-        if signup.state not in ("registered", "paying", "expired"):
+        if signup.state not in _PAYABLE:
             return self._registered(signup)
         signup.checkout += 1
-        self.happen(owner.signup_id, "checkout-opened")
+        if signup.state != "ended":
+            self.happen(owner.signup_id, "checkout-opened")
         return self._registered(signup)
 
     async def watch(self, watch: Watch) -> ViewAnswer:
@@ -232,10 +253,66 @@ class MemoryDesk:
         signup = self._owned(owner)
         if signup is None:
             return _UNKNOWN
-        if signup.state not in ("registered", "expired"):
-            return Refused("not-now", "To end a subscription, please write to us.")
-        self.happen(owner.signup_id, "cancelled")
+        return self._cancelled(signup, owned=True)
+
+    async def stay(self, owner: Owner) -> DoneAnswer:
+        """See FrontDesk."""
+        signup = self._owned(owner)
+        if signup is None:
+            return _UNKNOWN
+        if signup.state != "active":
+            return Refused("not-now", "This subscription has ended; subscribe again.")
+        self.happen(owner.signup_id, "staying")
         return Done(self._view(signup, 0, owned=True))
+
+    async def cancel_by_link(self, link: MailedLink) -> DoneAnswer:
+        """See FrontDesk; :meth:`link` makes the tokens that are good."""
+        self._answer()
+        signup = self._signups.get(link.signup_id)
+        if signup is None or link.token != self.link(link.signup_id, "cancel"):
+            return _UNKNOWN
+        return self._cancelled(signup, owned=False)
+
+    async def return_by_link(self, link: MailedLink) -> RegisterAnswer:
+        """See FrontDesk."""
+        self._answer()
+        signup = self._signups.get(link.signup_id)
+        if signup is None or link.token != self.link(link.signup_id, "return"):
+            return _UNKNOWN
+        if signup.state == "active":
+            self.happen(link.signup_id, "staying")
+        return Registered(
+            self._checkout_url(signup), self._view(signup, 0, owned=False)
+        )
+
+    def link(self, signup_id: SignupId, purpose: str) -> Secret:
+        """What a mail's link has behind the ``#``."""
+        return Secret(f"{purpose}-{signup_id}")
+
+    def _cancelled(self, signup: _Signup, *, owned: bool) -> DoneAnswer:
+        signup_id = signup.register.signup_id
+        match signup.state:
+            case "registered" | "expired":
+                self.happen(signup_id, "cancelled")
+            case "paying":
+                return Refused("not-now", "A payment page is open for this order.")
+            case "paid":
+                self.happen(signup_id, "refunding")
+            case "active":
+                self.happen(signup_id, "leaving")
+            case "past-due" | "suspended" | "stopped":
+                self.happen(signup_id, "ending")
+            case _:
+                pass
+        return Done(self._view(signup, 0, owned=owned))
+
+    def _now(self) -> datetime:
+        return datetime.fromtimestamp(self.reactor.seconds(), UTC)
+
+    def _ends_at(self, signup: _Signup) -> datetime | None:
+        kinds = [e.kind for e in signup.events if e.kind in ("leaving", "staying")]
+        leaving = signup.state == "active" and kinds[-1:] == ["leaving"]
+        return self._now() + timedelta(days=12) if leaving else None
 
     def _answer(self) -> None:
         if self.down:
@@ -256,7 +333,9 @@ class MemoryDesk:
 
     def _checkout_url(self, signup: _Signup) -> str:
         signup_id = signup.register.signup_id
-        if signup.state not in ("registered", "paying", "expired"):
+        if signup.state in ("past-due", "suspended", "stopped"):
+            return f"{self.checkout_origin}/i/{signup_id}"
+        if signup.state not in _PAYABLE:
             return f"{self.site_url}/signup/{signup_id}"
         return f"{self.checkout_origin}/c/pay/{signup_id}-{signup.checkout}"
 
@@ -266,10 +345,15 @@ class MemoryDesk:
             signup_id=signup.register.signup_id,
             state=signup.state,
             plan=signup.register.plan,
-            joinable="ready" in happened and signup.state == "active",
+            joinable="ready" in happened
+            and signup.state in ("active", "past-due", "suspended"),
             last_number=signup.events[-1].number,
             progress=tuple(e for e in signup.events if e.number > since),
             owner=None,
+            ends_at=self._ends_at(signup),
+            kept_until=self._now() + timedelta(days=30)
+            if signup.state in ("ending", "ended")
+            else None,
         )
         if not owned:
             return view

@@ -10,7 +10,12 @@ from typing import Any
 from attrs import define
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from lae_protocol.plan_words import price_in_words, size_in_words
+from lae_protocol.plan_words import (
+    moment_in_words,
+    price_in_words,
+    size_in_words,
+    span_in_words,
+)
 from lae_protocol.process.resources import template_folder
 from lae_site.settings import SiteSettings
 
@@ -80,6 +85,8 @@ def make_pages(settings: SiteSettings, files: dict[str, StaticFile]) -> Pages:
     environment.filters |= {
         "price": price_in_words,
         "size": size_in_words,
+        "span": span_in_words,
+        "moment": moment_in_words,
         "clock": _clock_time,
     }
     return Pages(environment)

@@ -9,6 +9,7 @@ from typing import Literal, assert_never
 from attrs import define
 
 from lae_protocol.messages import Progress, SignupState, SignupView
+from lae_protocol.plan_words import moment_in_words
 
 #: The way of a signup when all goes well, in the order in which it happens: in words
 #: for what is to be done, and for what was.
@@ -48,8 +49,22 @@ NOTES = {
     "address-corrected": "Your email address was corrected.",
     "mail-resent": "The mail was sent once more.",
     "cancelled": "It was cancelled.",
+    "leaving": "You cancelled; it goes on until the end of what is paid.",
+    "staying": "Your cancellation was taken back.",
+    "past-due": "A payment failed. We mailed you how to pay.",
+    "suspended": "Still not paid: nothing can be written any more.",
+    "stopped": "Still not paid: your server is shut down. Your files are kept.",
+    "recovered": "Your payment arrived; everything goes on.",
+    "ending": "Your subscription has ended. Nothing more is charged.",
+    "ended": "Your server is removed. Your files are kept.",
+    "deleting": "The time for which we keep your files is over.",
+    "deleted": "Your files are deleted; we mailed you the receipt.",
 }
-_FINAL = ("refunded", "cancelled")
+_FINAL = ("refunded", "cancelled", "ended", "deleted")
+#: Done once, however often somebody comes back.
+_ORDERED = ("registered", "checkout-opened")
+#: Served, or would be if it were paid.
+_RUNNING = ("active", "past-due", "suspended", "stopped")
 
 
 @define(frozen=True)
@@ -94,6 +109,9 @@ class Offers:
     resend: bool
     correct_address: bool
     cancel: bool
+    stay: bool = False
+    pay_overdue: bool = False
+    come_back: bool = False
 
     def __bool__(self) -> bool:
         return bool(
@@ -102,6 +120,9 @@ class Offers:
             or self.resend
             or self.correct_address
             or self.cancel
+            or self.stay
+            or self.pay_overdue
+            or self.come_back
         )
 
 
@@ -109,6 +130,9 @@ def picture(view: SignupView, events: Sequence[Progress]) -> Picture:
     """What to show of *view*; *events* are all of the signup's, in order."""
     happened: dict[str, datetime] = {}
     for event in events:
+        if event.kind == "paid" and "ended" in happened:
+            # Who comes back is built for anew.
+            happened = {k: at for k, at in happened.items() if k in _ORDERED}
         happened.setdefault(event.kind, event.at)
     title, headline = _words(view, mailed="mail-accepted" in happened)
     underway = view.state in ("paying", "paid", "active")
@@ -117,10 +141,10 @@ def picture(view: SignupView, events: Sequence[Progress]) -> Picture:
         headline=headline,
         steps=_steps(happened, still_to_come=underway),
         notes=tuple(Note(NOTES[e.kind], e.at) for e in events if e.kind in NOTES),
-        moving=view.state in ("paying", "paid", "refunding")
+        moving=view.state in ("paying", "paid", "refunding", "ending", "deleting")
         or (view.state == "active" and "mail-accepted" not in happened),
         over=view.state in _FINAL
-        or (view.state == "active" and "mail-accepted" in happened),
+        or (view.state in _RUNNING and "mail-accepted" in happened),
     )
 
 
@@ -138,7 +162,7 @@ def _steps(happened: dict[str, datetime], *, still_to_come: bool) -> tuple[Step,
     )
 
 
-def _words(  # noqa: C901, PLR0911  (one branch for each state)
+def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
     view: SignupView, *, mailed: bool
 ) -> tuple[str, str]:
     """The page's title and the sentence under it: one for each state."""
@@ -153,12 +177,34 @@ def _words(  # noqa: C901, PLR0911  (one branch for each state)
             )
         case "paid":
             return "Building your grid", "Paid, thank you. We are building your grid."
+        case "active" if view.ends_at is not None:
+            until = moment_in_words(view.ends_at)
+            return "Cancelled, and still running", f"It goes on until {until}."
         case "active" if view.joinable and mailed:
             return "Your grid is ready", "Joining works, and the mail is sent."
         case "active" if view.joinable:
             return "Your grid is ready", "Joining works. The mail is on its way."
         case "active":
             return "Your grid is being looked after", "Your grid is not reachable now."
+        case "past-due":
+            return "Please pay", "A payment failed. Your grid goes on for now."
+        case "suspended":
+            return "Read-only", "Not paid: your grid can be read, but not written to."
+        case "stopped":
+            return (
+                "Shut down",
+                "Not paid: your server is shut down. Your files are kept.",
+            )
+        case "ending":
+            return "Ended", "Nothing more is charged. Your server is being removed."
+        case "ended":
+            kept = view.kept_until
+            until = "for now" if kept is None else f"until {moment_in_words(kept)}"
+            return "Ended", f"Nothing more is charged. Your files are kept {until}."
+        case "deleting":
+            return "Being deleted", "Your files are being deleted, for good."
+        case "deleted":
+            return "Deleted", "Your files are deleted. We mailed you the receipt."
         case "refunding":
             return (
                 "Your money is on its way back",
@@ -184,8 +230,12 @@ def offers(view: SignupView) -> Offers:
         pay_again=state in ("registered", "expired"),
         resend=state == "active" and owner.mail_accepted,
         correct_address=owner.email_state != "confirmed"
-        and state in ("registered", "paying", "paid", "active"),
-        # A session that is open could be paid a moment later; a subscription ends by
-        # a mail to us.
-        cancel=state in ("registered", "expired"),
+        and state in ("registered", "paying", "paid", "active", "past-due"),
+        # A session that is open could be paid a moment later.
+        cancel=state in ("registered", "expired", "paid", "past-due", "suspended")
+        or state == "stopped"
+        or (state == "active" and view.ends_at is None),
+        stay=state == "active" and view.ends_at is not None,
+        pay_overdue=state in ("past-due", "suspended", "stopped"),
+        come_back=state == "ended",
     )

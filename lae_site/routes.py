@@ -61,6 +61,8 @@ def routes(parts: Parts) -> Klein:
     post("/signup/<string:signup_id>/address", status.correct_address)
     get("/signup/<string:signup_id>/cancel", status.cancel_form)
     post("/signup/<string:signup_id>/cancel", status.cancel)
+    get("/signup/<string:signup_id>/return", status.return_form)
+    post("/signup/<string:signup_id>/return", status.come_back)
 
     health = SiteHealth(parts)
     get("/health", health.whole)

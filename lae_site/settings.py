@@ -44,7 +44,10 @@ class SiteSettings:
     support_email: str
     operator_name: str
     operator_address: str
-    checkout_origins: tuple[str, ...] = ("https://checkout.stripe.com",)
+    checkout_origins: tuple[str, ...] = (
+        "https://checkout.stripe.com",
+        "https://invoice.stripe.com",
+    )
     cookies_over_http: bool = False
     proxies: int = 0
     registrations_per_hour: int = 20

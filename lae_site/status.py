@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
 from typing import Any
 
 from attrs import define
@@ -14,12 +13,15 @@ from lae_protocol.ids import MalformedId, OwnerSecret, SignupId, parse_signup_id
 from lae_protocol.messages import (
     CorrectAddress,
     DoneAnswer,
+    MailedLink,
     Owner,
     OwnerView,
     Refused,
+    RegisterAnswer,
     Registered,
     SignupView,
 )
+from lae_protocol.secret import Secret
 from lae_site import answer
 from lae_site.form_token import action_token, is_action_token
 from lae_site.front_desk import DeskAway
@@ -31,7 +33,11 @@ NOTICES = {
     "resent": "The mail is on its way once more.",
     "corrected": "Your address is corrected.",
     "stopped": "You left the payment page. Nothing was charged.",
+    "ending": "It is cancelled. A mail says what happens when.",
+    "staying": "Your subscription goes on.",
 }
+#: A form that a mail's link led to has its token here.
+LINK = "link"
 
 
 class NotTheOwner(Exception):
@@ -87,8 +93,13 @@ class StatusPages:
 
     async def pay(self, request: Any, signup_id: str) -> bytes:
         """Another payment page; the old session is expired first."""
-        owner, _ = self._acting(request, signup_id)
+        owner = self._acting(request, signup_id, self._fields(request))
         paying = await self.parts.desk.pay_again(owner)
+        return self._to_pay(request, owner.signup_id, paying)
+
+    def _to_pay(
+        self, request: Any, signup_id: SignupId, paying: RegisterAnswer
+    ) -> bytes:
         if isinstance(paying, Registered):
             # What is paid by now has no payment page any more.
             if self.parts.may_pay_at(paying.checkout_url):
@@ -98,10 +109,9 @@ class StatusPages:
 
     async def resend(self, request: Any, signup_id: str) -> bytes:
         """Mail the grid's address once more."""
-        owner, _ = self._acting(request, signup_id)
-        return await self._do(
-            request, owner, self.parts.desk.resend_mail(owner), "resent"
-        )
+        owner = self._acting(request, signup_id, self._fields(request))
+        done = await self.parts.desk.resend_mail(owner)
+        return self._done(request, owner.signup_id, done, "resent")
 
     async def address_form(self, request: Any, signup_id: str) -> bytes:
         """A page of its own: a page that refreshes itself would lose what is typed."""
@@ -110,7 +120,8 @@ class StatusPages:
 
     async def correct_address(self, request: Any, signup_id: str) -> bytes:
         """Take another address."""
-        owner, fields = self._acting(request, signup_id)
+        fields = self._fields(request)
+        owner = self._acting(request, signup_id, fields)
         typed = fields.get("email", "")
         try:
             email = parse_address(typed).as_typed
@@ -125,30 +136,64 @@ class StatusPages:
 
     async def cancel_form(self, request: Any, signup_id: str) -> bytes:
         """Ask whether it is meant."""
+        return await self._question(request, signup_id, "cancel.html")
+
+    async def cancel(self, request: Any, signup_id: str) -> bytes:
+        """End it: by the owner's cookie, or by the link of a mail."""
+        link, fields = self._linked(request, signup_id)
+        if link is not None:
+            done = await self.parts.desk.cancel_by_link(link)
+            return self._done(request, link.signup_id, done, "ending")
+        owner = self._acting(request, signup_id, fields)
+        done = await self.parts.desk.cancel(owner)
+        return self._done(request, owner.signup_id, done, "")
+
+    async def return_form(self, request: Any, signup_id: str) -> bytes:
+        """Ask whether it is to go on."""
+        return await self._question(request, signup_id, "return.html")
+
+    async def come_back(self, request: Any, signup_id: str) -> bytes:
+        """Continue it: a cancellation is taken back, or it is paid for again."""
+        link, fields = self._linked(request, signup_id)
+        if link is not None:
+            return self._to_pay(
+                request, link.signup_id, await self.parts.desk.return_by_link(link)
+            )
+        owner = self._acting(request, signup_id, fields)
+        if (await self._sight(owner)).view.state == "active":
+            done = await self.parts.desk.stay(owner)
+            return self._done(request, owner.signup_id, done, "staying")
+        return self._to_pay(
+            request, owner.signup_id, await self.parts.desk.pay_again(owner)
+        )
+
+    async def _question(self, request: Any, signup_id: str, template: str) -> bytes:
+        """A page that only asks: who looks at every link of a mail does no harm."""
         owner = self._owner(request, signup_id)
-        view, _ = await self._owned(owner)
+        sight = await self._sight(owner)
         html = self.parts.pages.render(
-            "cancel.html", view=view, action=self._token(owner)
+            template, **sight.values(self.parts, self._token(owner))
         )
         return answer.page(request, html)
 
-    async def cancel(self, request: Any, signup_id: str) -> bytes:
-        """End it."""
-        owner, _ = self._acting(request, signup_id)
-        return await self._do(request, owner, self.parts.desk.cancel(owner), "")
+    def _linked(
+        self, request: Any, signup_id: str
+    ) -> tuple[MailedLink | None, dict[str, str]]:
+        """The link's token, where the form has one; and all its fields."""
+        fields = self._fields(request)
+        token = fields.get(LINK, "").strip().rpartition("#")[2]
+        if not token:
+            return None, fields
+        return MailedLink(parsed_id(signup_id), Secret(token)), fields
 
-    async def _do(
-        self,
-        request: Any,
-        owner: Owner,
-        doing: Awaitable[DoneAnswer],
-        notice: str,
+    @staticmethod
+    def _done(
+        request: Any, signup_id: SignupId, done: DoneAnswer, notice: str
     ) -> bytes:
-        done = await doing
         if isinstance(done, Refused):
             raise _declined(done)
         said = f"?notice={notice}" if notice else ""
-        return answer.see_other(request, f"/signup/{owner.signup_id}{said}")
+        return answer.see_other(request, f"/signup/{signup_id}{said}")
 
     async def _returned(self, owner: Owner) -> None:
         """A payment may be known before the webhook comes; if not, it comes later."""
@@ -192,19 +237,22 @@ class StatusPages:
     def _owner(self, request: Any, signup_id: str) -> Owner:
         return owner_of(self.parts, request, parsed_id(signup_id))
 
-    def _acting(self, request: Any, signup_id: str) -> tuple[Owner, dict[str, str]]:
-        """The owner, and the fields of a form that stood on the owner's own page."""
-        owner = self._owner(request, signup_id)
+    @staticmethod
+    def _fields(request: Any) -> dict[str, str]:
         try:
-            fields = answer.form_fields(request)
+            return answer.form_fields(request)
         except answer.FormMalformed:
             raise NotTheOwner from None
+
+    def _acting(self, request: Any, signup_id: str, fields: dict[str, str]) -> Owner:
+        """The owner, whose own page had the form with these fields."""
+        owner = self._owner(request, signup_id)
         secret: OwnerSecret | None = owner.owner_secret
         if secret is None or not is_action_token(
             self.parts.cookie_keys, owner.signup_id, secret, fields.get("token", "")
         ):
             raise NotTheOwner
-        return owner, fields
+        return owner
 
     def _token(self, owner: Owner) -> str:
         if owner.owner_secret is None:

@@ -8,6 +8,7 @@ another is opened, since both could be paid.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 
 from attrs import define
@@ -21,6 +22,7 @@ from lae_flapp.journal import (
     cells,
     contacts,
     effects,
+    lifecycles,
     sessions,
     signups,
     switches,
@@ -35,7 +37,7 @@ from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.signup.doors import CheckoutRequest, CheckoutSession, IPayments
 from lae_protocol import wire
 from lae_protocol.ids import SignupId, new_grid_label
-from lae_protocol.messages import Plan, Refused, Register
+from lae_protocol.messages import Plan, Refused, Register, SignupState
 from lae_protocol.process.answer import Refusal
 from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.secret import Secret
@@ -48,8 +50,11 @@ SESSION_LIVES = timedelta(minutes=31)
 #: Capacity is held as long, and a little longer: a payment at the last moment.
 HELD = SESSION_LIVES + timedelta(minutes=4)
 
-#: A signup that may be paid for.
-UNPAID = frozenset({"registered", "paying", "expired"})
+#: A signup that may be paid for; a former customer's may be, too.
+UNPAID: frozenset[SignupState] = frozenset({"registered", "paying", "expired"})
+PAYABLE: frozenset[SignupState] = UNPAID | {"ended"}
+#: A renewal was not paid: Stripe has a page for that invoice.
+OVERDUE: frozenset[SignupState] = frozenset({"past-due", "suspended", "stopped"})
 
 BEFORE_OPENING = declare(
     "checkout.before-opening", "the signup and the request are journaled, not sent"
@@ -137,12 +142,20 @@ class CheckoutDesk:
         await self._turns.take(signup_id, lambda: self._expire_open_ones(signup_id))
 
     async def pay_again(self, signup_id: SignupId) -> str:
-        """Open another session, the old one expired; where the browser goes next."""
+        """Where the browser goes to pay: another session, the old one expired; for a
+        renewal that was not paid, Stripe's page of that invoice.
+
+        A former customer's session brings everything back.  What is paid leads to the
+        signup's own page.
+        """
 
         async def turn() -> str:
+            known = await self._journal.read(signups.get, signup_id)
+            if known.state in OVERDUE and known.payment is not None:
+                return await self._invoice_page(known.payment.subscription, signup_id)
             await self._expire_open_ones(signup_id)
             signup = await self._journal.write(self._held_again, signup_id)
-            return await self._way_on(signup)
+            return await self._way_on(signup, PAYABLE)
 
         return await self._turns.take(signup_id, turn)
 
@@ -168,13 +181,27 @@ class CheckoutDesk:
 
     def _held_again(self, tx: WriteTx, signup_id: SignupId) -> Signup:
         signup = signups.get(tx, signup_id)
-        if signup.state in UNPAID:
+        until = lifecycles.get(tx, signup_id).kept_until
+        if signup.state == "ended" and until is not None and tx.now >= until:
+            raise _no("not-now", "The time in which this could be continued is over.")
+        if signup.state in PAYABLE:
             _refuse_paused(tx)
             try:
                 self._hold(tx, signup)
             except NoRoom:
                 raise _no("full", "All places are taken at the moment.") from None
         return signup
+
+    async def _invoice_page(self, subscription: str | None, signup_id: str) -> str:
+        if subscription is not None:
+            try:
+                seen = await self._payments.fetch_subscription(subscription)
+            except ProvisionError as e:
+                self._log.warn("no invoice's page: {problem}", problem=str(e))
+                raise _no("try-later", "The payment service does not answer.") from None
+            if seen is not None and seen.pay_url is not None:
+                return seen.pay_url.reveal()
+        return f"{self._selling.site_url}/signup/{signup_id}"
 
     def _hold(self, tx: WriteTx, signup: Signup) -> None:
         capacity.hold(
@@ -185,9 +212,11 @@ class CheckoutDesk:
             until=tx.now + HELD,
         )
 
-    async def _way_on(self, signup: Signup) -> str:
+    async def _way_on(
+        self, signup: Signup, payable: AbstractSet[SignupState] = UNPAID
+    ) -> str:
         """The open session's page, a new one's, or, once paid, the status page."""
-        if signup.state not in UNPAID:
+        if signup.state not in payable:
             return f"{self._selling.site_url}/signup/{signup.signup_id}"
         for session in await self._journal.read(sessions.of, signup.signup_id):
             if session.state == "open" and session.url is not None:

@@ -22,7 +22,7 @@ from lae_flapp.journal.effects import Effect
 from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.signup import payment
+from lae_flapp.signup import payment, turns
 from lae_flapp.signup.doors import CheckoutSession
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.ids import SignupId
@@ -159,6 +159,8 @@ class Settlement:
                 tx, signup_id, {"paying"}, "expired", kind="checkout-expired", who=who
             )
             capacity.release(tx, signup_id)
+        if not others and signups.get(tx, signup_id).state == "ended":
+            turns.keep_bucket(tx, signups.get(tx, signup_id))
         return "expired"
 
 

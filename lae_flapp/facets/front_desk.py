@@ -34,6 +34,7 @@ from lae_protocol.messages import (
     DoneAnswer,
     DoorsAnswer,
     EventAnswer,
+    MailedLink,
     Owner,
     Pulse,
     PulseAnswer,
@@ -122,7 +123,8 @@ class FrontDesk(Referenceable):
         del request_id
         view = await self._view(owner, 0)
         asked_by_owner = owner.owner_secret is not None
-        if asked_by_owner and view.state in {"registered", "paying", "expired"}:
+        payable = {"registered", "paying", "expired", "ended"}
+        if asked_by_owner and view.state in payable:
             await self._settlement.settle_open_ones(owner.signup_id, "return")
         return await self._view(owner, 0)
 
@@ -156,11 +158,37 @@ class FrontDesk(Referenceable):
 
     @answers(VERSION, Owner, DoneAnswer)
     async def remote_cancel(self, owner: Owner, request_id: str) -> Any:
-        """Give up a signup that nobody paid for."""
+        """End it: at once where nothing is paid, else with the paid period."""
         del request_id
         await self._owned(owner)
         await self._wishes.cancel(owner.signup_id)
         return Done(await self._view(owner, 0))
+
+    @answers(VERSION, Owner, DoneAnswer)
+    async def remote_stay(self, owner: Owner, request_id: str) -> Any:
+        """Take a cancellation back."""
+        del request_id
+        await self._owned(owner)
+        await self._wishes.stay(owner.signup_id)
+        return Done(await self._view(owner, 0))
+
+    @answers(VERSION, MailedLink, DoneAnswer)
+    async def remote_cancel_by_link(self, link: MailedLink, request_id: str) -> Any:
+        """End it, with the link of a mail in the place of the owner's secret."""
+        del request_id
+        await self._wishes.by_link(link, "cancel")
+        await self._wishes.cancel(link.signup_id)
+        return Done(await self._view(Owner(link.signup_id), 0))
+
+    @answers(VERSION, MailedLink, RegisterAnswer)
+    async def remote_return_by_link(self, link: MailedLink, request_id: str) -> Any:
+        """Continue it, with the link of a mail: taken back, or paid for again."""
+        del request_id
+        signup = await self._wishes.by_link(link, "return")
+        if signup.state == "active":
+            await self._wishes.stay(link.signup_id)
+        url = await self._checkout.pay_again(link.signup_id)
+        return Registered(url, await self._view(Owner(link.signup_id), 0))
 
     async def _owned(self, owner: Owner) -> None:
         """Refuse whoever does not show the owner's secret."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from attrs import define
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
@@ -103,6 +103,21 @@ class _Quarantined:
 
     signup_id: SignupId
     why: str
+
+
+def _wanted(
+    signup: Signup, host: HostRow
+) -> Literal["serving", "suspended", "stopping"]:
+    """What a host shall be: pure."""
+    if host.state == "quarantined":
+        return "stopping"
+    match signup.state:
+        case "paid" | "active" | "past-due":
+            return "serving"
+        case "suspended":
+            return "suspended"
+        case _:
+            return "stopping"
 
 
 @implementer(RIBootstrap)  # type: ignore[misc]  # foolscap has no types
@@ -242,9 +257,8 @@ class HostFacet(Referenceable):
             seen = await journal.write(self._journaled, report)
             self._desk.nudge(seen[0].signup_id)
         signup, host = seen
-        wanted = signup.state in {"paid", "active"} and host.state != "quarantined"
         plan = signup.agreement.plan
-        return Desired("serving" if wanted else "stopping", plan.quota, plan.traffic)
+        return Desired(_wanted(signup, host), plan.quota, plan.traffic)
 
     def _known(self, tx: ReadTx) -> HostFurl:
         row = host_furls.by_swissnum(tx, self._swissnum)

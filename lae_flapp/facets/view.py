@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from attrs import evolve
 
 from lae_flapp.facets.usage_view import usage_of
@@ -10,11 +12,13 @@ from lae_flapp.journal import (
     events,
     hosts,
     identities,
+    lifecycles,
     outbox,
     sessions,
     signups,
 )
 from lae_flapp.journal.identities import Identity
+from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx
 from lae_protocol.ids import OwnerSecret, SignupId
@@ -55,16 +59,26 @@ def see_as_owner(
 def _seen(tx: ReadTx, signup: Signup, since: int) -> SignupView:
     told = events.since(tx, signup.signup_id, since, public=True)
     host = hosts.live(tx, signup.signup_id)
+    life = lifecycles.get(tx, signup.signup_id)
     up = host is not None and host.state == "ready"
     return SignupView(
         signup_id=signup.signup_id,
         state=signup.state,
         plan=signup.agreement.plan,
-        joinable=signup.state == "active" and up,
+        joinable=signup.state in {"active", "past-due", "suspended"} and up,
         last_number=told[-1].number if told else since,
         progress=tuple(Progress(e.number, e.kind, e.at) for e in told),
         owner=None,
+        ends_at=_ends_at(signup, life),
+        kept_until=life.kept_until if signup.state in {"ending", "ended"} else None,
     )
+
+
+def _ends_at(signup: Signup, life: Lifecycle) -> datetime | None:
+    """When it ends, if that was decided, though Stripe may not know it yet."""
+    if signup.state not in signups.SUBSCRIBED or life.wish != "leave":
+        return None
+    return life.ends_at or life.paid_until
 
 
 def _owners(tx: ReadTx, signup: Signup) -> OwnerView:

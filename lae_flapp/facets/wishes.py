@@ -8,13 +8,16 @@ from datetime import timedelta
 
 from twisted.logger import Logger
 
-from lae_flapp.journal import capacity, contacts, events, outbox, signups, switches
-from lae_flapp.journal.errors import AddressConfirmed
+from lae_flapp.journal import contacts, events, outbox, signups, switches
+from lae_flapp.journal.errors import AddressConfirmed, StateChanged
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.lifecycle import ending
+from lae_flapp.lifecycle.links import Links, Purpose
 from lae_protocol.address import Address, AddressRefused, parse_address
-from lae_protocol.ids import SignupId
-from lae_protocol.messages import Doors, Plan, Refused
+from lae_protocol.ids import SIGNUP_ID, SignupId
+from lae_protocol.messages import Doors, MailedLink, Plan, Refused
 from lae_protocol.process.answer import Refusal
 
 #: A mail is sent again at most so often: the address may be somebody else's.
@@ -42,7 +45,7 @@ class Wishes:
     """Journals wishes; the outbox and the worker carry them out.
 
     *ready_for_business* says why no registrations can be taken, or None.
-    *mail_waits* wakes the outbox.
+    *mail_waits* wakes the outbox, *nudge* the worker of a signup.
     """
 
     _log = Logger()
@@ -56,10 +59,13 @@ class Wishes:
         ready_for_business: Callable[[], str | None],
         new_message_id: Callable[[], str],
         mail_waits: Callable[[], object],
+        nudge: Callable[[SignupId], object],
+        links: Links,
     ) -> None:
         self._journal, self._plans, self._environment = journal, plans, environment
         self._ready_for_business = ready_for_business
         self._new_message_id, self._mail_waits = new_message_id, mail_waits
+        self._nudge, self._links = nudge, links
 
     async def doors(self) -> Doors:
         """What the site asks before it shows a form."""
@@ -92,8 +98,29 @@ class Wishes:
         self._mail_waits()
 
     async def cancel(self, signup_id: SignupId) -> None:
-        """Give up a signup that nobody paid for."""
+        """End it: at once where nothing is paid, else with the paid period."""
         await self._journal.write(self._cancelled, signup_id)
+        self._nudge(signup_id)
+        self._mail_waits()
+
+    async def stay(self, signup_id: SignupId) -> None:
+        """Take a cancellation back."""
+        await self._journal.write(self._stayed, signup_id)
+        self._nudge(signup_id)
+
+    async def by_link(self, link: MailedLink, purpose: Purpose) -> Signup:
+        """The signup that a mailed link is of; the same refusal for any other."""
+        signup = None
+        if SIGNUP_ID.match(link.signup_id):
+            signup = await self._journal.read(signups.find, link.signup_id)
+        if signup is None or not self._links.holds(signup, purpose, link.token):
+            raise Refusal(
+                Refused(
+                    "unknown-signup",
+                    "This link is not (or no longer) good for that.",
+                )
+            )
+        return signup
 
     def _resent(self, tx: WriteTx, signup_id: SignupId, request_id: str) -> None:
         self._may_mail(tx, signup_id)
@@ -112,7 +139,7 @@ class Wishes:
 
     @staticmethod
     def _may_mail(tx: ReadTx, signup_id: SignupId) -> None:
-        if signups.get(tx, signup_id).state != "active":
+        if signups.get(tx, signup_id).state not in {"active", "past-due"}:
             raise Refusal(
                 Refused("not-now", "The mail is sent when your storage is ready.")
             )
@@ -124,16 +151,25 @@ class Wishes:
                 )
             )
 
-    @staticmethod
-    def _cancelled(tx: WriteTx, signup_id: SignupId) -> None:
-        state = signups.get(tx, signup_id).state
-        if state not in {"registered", "expired"}:
+    def _cancelled(self, tx: WriteTx, signup_id: SignupId) -> None:
+        try:
+            ending.cancel(
+                tx, signup_id, "owner", "the owner's wish", self._new_message_id
+            )
+        except StateChanged:
             raise Refusal(
                 Refused(
                     "not-now",
-                    "To end a subscription, please answer the mail with your address,"
-                    " or write to our support.",
+                    "A payment page is open for this order. It ends by itself within"
+                    " half an hour, and then nothing was charged.",
                 )
-            )
-        signups.move(tx, signup_id, {state}, "cancelled", kind="cancelled", who="owner")
-        capacity.release(tx, signup_id)
+            ) from None
+
+    @staticmethod
+    def _stayed(tx: WriteTx, signup_id: SignupId) -> None:
+        try:
+            ending.stay(tx, signup_id, "owner", "the owner's wish")
+        except StateChanged:
+            raise Refusal(
+                Refused("not-now", "This subscription has ended; subscribe again.")
+            ) from None

@@ -52,6 +52,16 @@ PublicKind = Literal[
     "address-corrected",
     "mail-resent",
     "cancelled",
+    "leaving",
+    "staying",
+    "past-due",
+    "suspended",
+    "stopped",
+    "recovered",
+    "ending",
+    "ended",
+    "deleting",
+    "deleted",
 ]
 PUBLIC_KINDS: frozenset[str] = frozenset(get_args(PublicKind))
 
@@ -156,6 +166,13 @@ def last_number(tx: ReadTx, signup_id: SignupId | None, *, public: bool = False)
     """The newest event's number; 0 where there is none."""
     query = _of(select(func.max(EVENTS.c.number)), signup_id, public=public)
     return int(tx.scalar(query) or 0)
+
+
+def last_at(tx: ReadTx, signup_id: SignupId, kind: PublicKind) -> datetime | None:
+    """When an event of this kind happened last."""
+    query = _of(select(EVENTS.c.at), signup_id, public=True)
+    row = tx.first(query.where(EVENTS.c.kind == kind).order_by(EVENTS.c.number.desc()))
+    return None if row is None else row.at
 
 
 def _of(query: Select[Any], signup_id: SignupId | None, *, public: bool) -> Select[Any]:

@@ -43,6 +43,7 @@ HostState = Literal[
     "launched",  # the cloud named an instance
     "claimed",  # it has its identity
     "ready",  # a write and a read proved it
+    "stopped",  # by us: it is not paid for; started again it proves itself again
     "quarantined",  # something about its claim is wrong; an operator looks
     "retiring",  # to be unmade
     "gone",  # unmade, or never made
@@ -52,8 +53,9 @@ HostState = Literal[
 MOVES: dict[HostState, frozenset[HostState]] = {
     "wanted": frozenset({"launched", "quarantined", "retiring", "gone"}),
     "launched": frozenset({"claimed", "quarantined", "retiring", "gone"}),
-    "claimed": frozenset({"ready", "quarantined", "retiring", "gone"}),
-    "ready": frozenset({"quarantined", "retiring", "gone"}),
+    "claimed": frozenset({"ready", "quarantined", "stopped", "retiring", "gone"}),
+    "ready": frozenset({"quarantined", "stopped", "retiring", "gone"}),
+    "stopped": frozenset({"claimed", "quarantined", "retiring", "gone"}),
     "quarantined": frozenset({"retiring", "gone"}),
     "retiring": frozenset({"gone"}),
     "gone": frozenset(),
@@ -189,6 +191,15 @@ def live(tx: ReadTx, signup_id: SignupId) -> HostRow | None:
     query = select(HOSTS).where(HOSTS.c.signup_id == signup_id)
     row = tx.first(query.where(HOSTS.c.state != "gone"))
     return None if row is None else HostRow(*row)
+
+
+def last_report(tx: ReadTx, signup_id: SignupId) -> str | None:
+    """What the newest host that ever spoke said last."""
+    query = select(HOSTS.c.report).where(
+        HOSTS.c.signup_id == signup_id, HOSTS.c.report.is_not(None)
+    )
+    row = tx.first(query.order_by(HOSTS.c.generation.desc()))
+    return None if row is None else str(row.report)
 
 
 def all_live(tx: ReadTx) -> tuple[HostRow, ...]:

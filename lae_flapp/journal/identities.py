@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 
 from attrs import define, field
-from sqlalchemy import Integer, LargeBinary, String, Table, insert, select, update
+from sqlalchemy import (
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    delete,
+    insert,
+    select,
+    update,
+)
 
 from lae_flapp.journal.columns import METADATA, Moment, column, signup_column
 from lae_flapp.journal.errors import AlreadySealed, Unknown
@@ -100,6 +109,11 @@ def get(tx: ReadTx, signup_id: SignupId, generation: Generation) -> Identity:
     if found is None:
         raise Unknown(f"no identity {generation} of {signup_id}")
     return found
+
+
+def erase(tx: WriteTx, signup_id: SignupId) -> None:
+    """Forget the sealed keys: there is no data that they would lead to."""
+    tx.run(delete(IDENTITIES).where(IDENTITIES.c.signup_id == signup_id))
 
 
 def latest(tx: ReadTx, signup_id: SignupId) -> Identity | None:

@@ -16,6 +16,7 @@ from lae_flapp.journal.host_furls import HOST_FURLS
 from lae_flapp.journal.hosts import HOSTS
 from lae_flapp.journal.identities import IDENTITIES
 from lae_flapp.journal.inbox import INBOX
+from lae_flapp.journal.lifecycles import LIFECYCLES
 from lae_flapp.journal.outbox import OUTBOX
 from lae_flapp.journal.ports import PORTS
 from lae_flapp.journal.sessions import SESSIONS
@@ -40,6 +41,7 @@ _BELONGING = (
     HOSTS,
     PORTS,
     HOLDINGS,
+    LIFECYCLES,
     EFFECTS,
     SIGNUPS,
 )
@@ -61,11 +63,32 @@ def purge_unpaid(tx: WriteTx) -> tuple[SignupId, ...]:
         *(SIGNUPS.c.signup_id.not_in(some) for some in (busy, alive, begun)),
     )
     gone = tuple(SignupId(row.signup_id) for row in tx.all(query))
+    _erase(tx, gone, "unpaid for 30 days")
+    return gone
+
+
+def purge_deleted(tx: WriteTx) -> tuple[SignupId, ...]:
+    """Erase former customers 30 days after their data was deleted; whose they were.
+
+    The receipt and the events stay, and name nobody.
+    """
+    waiting = select(OUTBOX.c.signup_id).where(OUTBOX.c.state == "waiting")
+    begun = select(EFFECTS.c.signup_id).where(EFFECTS.c.state == "begun")
+    query = select(SIGNUPS.c.signup_id).where(
+        SIGNUPS.c.state == "deleted",
+        SIGNUPS.c.changed_at <= tx.now - MONTH,
+        *(SIGNUPS.c.signup_id.not_in(some) for some in (waiting, begun)),
+    )
+    gone = tuple(SignupId(row.signup_id) for row in tx.all(query))
+    _erase(tx, gone, "30 days after the data was deleted")
+    return gone
+
+
+def _erase(tx: WriteTx, gone: tuple[SignupId, ...], why: str) -> None:
     for signup_id in gone:
         for table in _BELONGING:
             tx.run(delete(table).where(table.c.signup_id == signup_id))
-        events.note(tx, signup_id, "purged", "daemon", "unpaid for 30 days")
-    return gone
+        events.note(tx, signup_id, "purged", "daemon", why)
 
 
 def forget_settled(tx: WriteTx) -> int:
@@ -87,3 +110,4 @@ def sweep(tx: WriteTx) -> None:
     forget_settled(tx)
     if switches.paused(tx, "deletions") is None:
         purge_unpaid(tx)
+        purge_deleted(tx)

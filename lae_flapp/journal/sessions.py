@@ -136,7 +136,8 @@ def paid(tx: WriteTx, signup_id: SignupId, payment: Payment) -> Settlement:
         return "kept-already" if known.kept else "surplus"
     signup = signups.get(tx, signup_id)
     unpaid = signup.state in {"registered", "paying", "expired"}
-    keep = unpaid and signup.payment is None
+    # A former customer comes back, as long as the deletion has not begun.
+    keep = (unpaid and signup.payment is None) or signup.state == "ended"
     _set_paid(tx, payment, keep=keep)
     if keep:
         _keep(tx, signup_id, payment)

@@ -34,18 +34,32 @@ from lae_flapp.journal.events import PublicKind
 from lae_flapp.journal.secrets import same_hash
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import GridLabel, OwnerSecret, SignupId
-from lae_protocol.messages import Plan, SignupState
+from lae_protocol.messages import DAY, Plan, SignupState
+
+#: A customer of whom a subscription is thought to live, served or not.
+SUBSCRIBED: frozenset[SignupState] = frozenset(
+    {"paid", "active", "past-due", "suspended", "stopped"}
+)
 
 #: Which states may follow which.  `refunding` leads to `refunded` alone: a later
 #: "ready" is turned away.  `expired` may be paid after all, by a session whose news
 #: was late; `cancelled` may turn out to be paid by another tab, and is paid back.
+#: From `ended` a new payment leads back, and `deleting` is one way.  A former customer
+#: who comes back and cannot be served is `ended` again: their data is still there.
 MOVES: dict[SignupState, frozenset[SignupState]] = {
     "registered": frozenset({"paying", "paid", "expired", "cancelled"}),
     "paying": frozenset({"registered", "paid", "expired", "cancelled"}),
     "expired": frozenset({"paying", "paid", "cancelled"}),
-    "paid": frozenset({"active", "refunding", "cancelled"}),
-    "active": frozenset({"refunding", "cancelled"}),
-    "refunding": frozenset({"refunded"}),
+    "paid": frozenset({"active", "refunding"}),
+    "active": frozenset({"past-due", "ending"}),
+    "past-due": frozenset({"active", "suspended", "ending"}),
+    "suspended": frozenset({"active", "stopped", "ending"}),
+    "stopped": frozenset({"active", "ending"}),
+    "ending": frozenset({"ended"}),
+    "ended": frozenset({"paid", "deleting"}),
+    "deleting": frozenset({"deleted"}),
+    "deleted": frozenset(),
+    "refunding": frozenset({"refunded", "ended"}),
     "refunded": frozenset(),
     "cancelled": frozenset({"refunding"}),
 }
@@ -81,6 +95,14 @@ SIGNUPS = Table(
     column("paid_at", Moment, purpose="when the kept payment was made", nullable=True),
     column("problem", Text, purpose="why it waits, for operators", nullable=True),
     column("problem_at", Moment, purpose="since when it waits", nullable=True),
+    column("grace", Integer, purpose="agreed; seconds", server_default=str(14 * DAY)),
+    column(
+        "read_only", Integer, purpose="agreed; seconds", server_default=str(7 * DAY)
+    ),
+    column("stopped", Integer, purpose="agreed; seconds", server_default=str(14 * DAY)),
+    column(
+        "data_kept", Integer, purpose="agreed; seconds", server_default=str(30 * DAY)
+    ),
     Index("ix_signups_state_number", "state", "number"),
     Index("ix_signups_stripe_customer", "stripe_customer"),
     Index("ix_signups_stripe_subscription", "stripe_subscription"),
@@ -165,6 +187,10 @@ def register(
             quota=plan.quota,
             traffic=plan.traffic,
             terms_version=plan.terms_version,
+            grace=plan.grace,
+            read_only=plan.read_only,
+            stopped=plan.stopped,
+            data_kept=plan.data_kept,
             agreed_at=agreement.agreed_at,
             language=agreement.language,
         )
@@ -291,6 +317,10 @@ def _plan(row: Row[Any]) -> Plan:
         row.quota,
         row.traffic,
         row.terms_version,
+        row.grace,
+        row.read_only,
+        row.stopped,
+        row.data_kept,
     )
 
 

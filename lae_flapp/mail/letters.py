@@ -11,16 +11,21 @@ from email.headerregistry import Address as HeaderAddress
 from email.message import EmailMessage
 from email.policy import SMTP
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
-from attrs import asdict, define
+from attrs import asdict, define, field
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
 from lae_protocol.address import Address
 from lae_protocol.furl import Furl
 from lae_protocol.grid_file import grid_json
 from lae_protocol.messages import Plan
-from lae_protocol.plan_words import price_in_words, size_in_words
+from lae_protocol.plan_words import (
+    moment_in_words,
+    price_in_words,
+    size_in_words,
+    span_in_words,
+)
 from lae_protocol.process.resources import template_folder
 
 #: RFC 5321, 4.5.3.1.6, without the CRLF.
@@ -54,6 +59,7 @@ class Active:
     nickname: str
     furl: Furl
     status_url: str | None
+    cancel_url: str | None = field(default=None, repr=False)
 
 
 @define(frozen=True)
@@ -84,7 +90,77 @@ class Troubled:
     problem: str
 
 
-Letter = Active | Refunded | PaidTwice | Troubled
+@define(frozen=True)
+class Leaving:
+    """It was cancelled and ends with the period that is paid."""
+
+    kind = "leaving"
+    signup_id: str
+    plan: Plan
+    ends_at: datetime
+    kept_until: datetime
+    return_url: str = field(repr=False)
+
+
+@define(frozen=True)
+class Staying:
+    """A cancellation was taken back."""
+
+    kind = "staying"
+    signup_id: str
+    plan: Plan
+    cancel_url: str = field(repr=False)
+
+
+@define(frozen=True)
+class Ended:
+    """It is over and the data is kept; or (a reminder) not for much longer."""
+
+    kind: Literal["ended", "reminder"]
+    signup_id: str
+    plan: Plan
+    kept_until: datetime
+    return_url: str = field(repr=False)
+
+
+@define(frozen=True)
+class Deleted:
+    """The receipt: the data is gone.  *used_bytes* is None where nobody knows."""
+
+    kind = "deleted"
+    signup_id: str
+    plan: Plan
+    receipt: int
+    bucket: str
+    deleted_at: datetime
+    used_bytes: int | None
+
+
+@define(frozen=True)
+class Overdue:
+    """A payment failed; *then* is when the next thing happens.  *pay_url* is Stripe's
+    page, None where it is paid by now.
+    """
+
+    kind: Literal["past-due", "suspended", "stopped"]
+    signup_id: str
+    plan: Plan
+    then: datetime
+    pay_url: str | None = field(repr=False)
+    cancel_url: str = field(repr=False)
+
+
+@define(frozen=True)
+class Recovered:
+    """It is paid again."""
+
+    kind = "recovered"
+    signup_id: str
+    plan: Plan
+
+
+LifeLetter = Leaving | Staying | Ended | Deleted | Overdue | Recovered
+Letter = Active | Refunded | PaidTwice | Troubled | LifeLetter
 
 
 @define(frozen=True)
@@ -99,7 +175,7 @@ class Envelope:
 @cache
 def mail_templates() -> Environment:
     """The templates of all mails."""
-    return Environment(
+    made = Environment(
         loader=FileSystemLoader(template_folder() / "mail"),
         autoescape=select_autoescape(["html"]),
         undefined=StrictUndefined,
@@ -107,6 +183,8 @@ def mail_templates() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    made.filters["moment"] = moment_in_words
+    return made
 
 
 def _attachment(letter: Active) -> str:
@@ -135,6 +213,12 @@ def _given(letter: Letter, sender: Sender) -> dict[str, Any]:
     if not isinstance(letter, Troubled):
         given["price"] = price_in_words(letter.plan, ascii_only=True)
         given["quota"] = size_in_words(letter.plan.quota)
+        given["kept_for"] = span_in_words(letter.plan.data_kept)
+    if isinstance(letter, Deleted):
+        used = letter.used_bytes
+        given["used"] = None if used is None else size_in_words(used)
+    if not isinstance(letter, Active):
+        given["status_url"] = f"{sender.site_url}/signup/{letter.signup_id}"
     if isinstance(letter, Active):
         given["furl"] = letter.furl.reveal()
         given["attachment"] = _attachment(letter)

@@ -1,4 +1,4 @@
-"""Ending a signup because an operator says so, as far as it has come."""
+"""Ending a signup because an operator says so, or because a gift's time is over."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from typing import Any
 
 from attrs import define
 
-from lae_flapp.journal import capacity, gifts, signups
+from lae_flapp.journal import gifts, signups
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.signup import turns
+from lae_flapp.lifecycle import ending
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import Refused
 from lae_protocol.process.answer import Refusal
@@ -19,14 +19,11 @@ from lae_protocol.process.answer import Refusal
 
 @define(frozen=True)
 class Cancelling:
-    """*expire_sessions* ends what could still be paid; *end* journals, in one
-    transaction, what cancelling means in the signup's state (by whom, why, and whether
-    at once); *nudge* wakes its worker.
-    """
+    """*expire_sessions* ends what could still be paid; *nudge* wakes the worker."""
 
     journal: Journal
     expire_sessions: Callable[[SignupId], Awaitable[object]]
-    end: Callable[[WriteTx, SignupId, str, str, bool], object]
+    new_message_id: Callable[[], str]
     nudge: Callable[[SignupId], object]
 
     async def cancel(
@@ -38,9 +35,8 @@ class Cancelling:
     ) -> None:
         """Cancel it; of a gift no paid time is waited for.
 
-        Whoever comes second is told what it is by then.
-
-        Raises :class:`~lae_protocol.process.answer.Refusal`.
+        Whoever comes second is told what it is by then.  Raises
+        :class:`~lae_protocol.process.answer.Refusal`.
         """
 
         def state(tx: Any) -> str:
@@ -49,23 +45,22 @@ class Cancelling:
         if await self.journal.read(state) == "paying":
             # It may turn out to have been paid a moment before.
             await self.expire_sessions(signup_id)
+
+        def ended(tx: WriteTx) -> None:
+            now = at_once or gifts.find(tx, signup_id) is not None
+            before = signups.get(tx, signup_id).state
+            new_id = self.new_message_id
+            done = ending.cancel(tx, signup_id, who, why, new_id, at_once=now)
+            if done == "over" or before == "refunding":
+                said = f"Nothing to do: it is {before} already."
+                raise Refusal(Refused("not-now", said))
+
         try:
-            await self.journal.write(self._ended, signup_id, who, why, at_once)
+            await self.journal.write(ended)
         except StateChanged as e:
             said = f"It is {e.actual} by now: look again."
             raise Refusal(Refused("changed", said)) from None
         self.nudge(signup_id)
-
-    def _ended(
-        self,
-        tx: WriteTx,
-        signup_id: SignupId,
-        who: str,
-        why: str,
-        at_once: bool,  # noqa: FBT001
-    ) -> None:
-        free = gifts.find(tx, signup_id) is not None
-        self.end(tx, signup_id, who, why, at_once or free)
 
     async def end_gifts(self) -> None:
         """End those whose time is over; what cannot be ended now has a problem."""
@@ -75,40 +70,3 @@ class Cancelling:
             except Refusal as e:
                 problem = f"its time is over: {e.refused.message}"
                 await self.journal.write(signups.set_problem, gift.signup_id, problem)
-
-
-def end_unserved(
-    tx: WriteTx,
-    signup_id: SignupId,
-    who: str,
-    why: str,
-    at_once: bool,  # noqa: FBT001
-) -> None:
-    """Unpaid: it is over.  Paid and not served: the money goes back; both *at_once*.
-
-    Raises :class:`Refusal` for what is served or over.
-    """
-    del at_once
-    state = signups.get(tx, signup_id).state
-    match state:
-        case "registered" | "expired":
-            signups.move(
-                tx,
-                signup_id,
-                {state},
-                "cancelled",
-                kind="cancelled",
-                who=who,
-                why=why,
-            )
-            capacity.release(tx, signup_id)
-        case "paid":
-            turns.give_up(tx, signup_id, who, why)
-        case "paying":
-            raise StateChanged(f"signup {signup_id}", state)
-        case "cancelled" | "refunding" | "refunded":
-            said = f"Nothing to do: it is {state} already."
-            raise Refusal(Refused("not-now", said))
-        case _:
-            said = f"What is {state} cannot be ended by this command yet."
-            raise Refusal(Refused("not-now", said))

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random
-from typing import assert_never
 
 from attrs import define
 from twisted.logger import Logger
@@ -33,6 +32,7 @@ from lae_flapp.mail.letters import (
     render,
 )
 from lae_flapp.mail.server import IMailServer, MailError, MailRefused
+from lae_flapp.outbox.letter_facts import LetterFacts
 from lae_protocol.address import Address, parse_address
 from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.process.retry import pause
@@ -81,12 +81,14 @@ class Sending:
         server: IMailServer,
         *,
         furls: CustomerFurls,
+        about: LetterFacts,
         sender: Sender,
         operators: tuple[Address, ...],
         rng: Random,
         new_message_id: Callable[[], str],
     ) -> None:
         self._journal, self._server, self._furls = journal, server, furls
+        self._facts = about
         self._sender, self._operators, self._rng = sender, operators, rng
         self._new_message_id = new_message_id
         #: Mails that a server has, and that could not be journaled as accepted: with
@@ -186,7 +188,8 @@ class Sending:
                 assert furl is not None, "mailed after the identity was made"
                 status = f"{self._sender.site_url}/signup/{mail.signup_id}"
                 name = nickname(signup)
-                return Active(mail.signup_id, plan, name, furl, status)
+                cancel = self._facts.cancel_url(signup)
+                return Active(mail.signup_id, plan, name, furl, status, cancel)
             case "refunded":
                 return Refunded(mail.signup_id, plan)
             case "paid-twice":
@@ -196,17 +199,15 @@ class Sending:
                 if mail.occasion.startswith(BOUNCED):
                     problem = "The mail to the customer's address was refused."
                 return Troubled(mail.signup_id, signup.state, problem)
-            case unknown:
-                raise ValueError(f"no letter of the kind {unknown}")
+            case _:
+                return await self._facts.letter(mail, signup)
 
     def _recipients(self, letter: Letter, contact: Contact) -> tuple[Address, ...]:
         match letter:
-            case Active() | Refunded() | PaidTwice():
-                return (parse_address(contact.typed),)
             case Troubled():
                 return self._operators
             case _:
-                assert_never(letter)
+                return (parse_address(contact.typed),)
 
     @staticmethod
     def _put_off(tx: WriteTx, mail: Mail, why: str, again: timedelta) -> None:

@@ -52,7 +52,7 @@ def session_from(given: dict[str, Any]) -> CheckoutSession:
         payment_status=cast(
             "Literal['paid', 'unpaid', 'no_payment_required']", payment_status
         ),
-        signup_id=_signup_id(metadata.get(SIGNUP_ID)),
+        signup_id=signup_id_from(metadata.get(SIGNUP_ID)),
         deployment=metadata.get(DEPLOYMENT),
         subscription=id_of(given.get("subscription")),
         customer=id_of(given.get("customer")),
@@ -63,8 +63,8 @@ def session_from(given: dict[str, Any]) -> CheckoutSession:
     )
 
 
-def _signup_id(text: Any) -> SignupId | None:
-    # The metadata of an account that others use too may hold anything.
+def signup_id_from(text: Any) -> SignupId | None:
+    """The id; the metadata of an account that others use too may hold anything."""
     try:
         return parse_signup_id(text) if isinstance(text, str) else None
     except MalformedId:

@@ -24,6 +24,7 @@ from lae_flapp.payments.reading import (
     plain,
     session_from,
 )
+from lae_flapp.payments.subscriptions import customer_of_charge, retrieve, set_end
 from lae_flapp.signup.doors import (
     CheckoutRequest,
     CheckoutSession,
@@ -31,6 +32,8 @@ from lae_flapp.signup.doors import (
     GivenBack,
     IPayments,
     NameCustomer,
+    SetEnd,
+    Subscription,
     payment_key,
 )
 from lae_protocol.ids import SignupId
@@ -74,6 +77,20 @@ class StripePayments:
     def cancel_and_refund(self, request: GiveBack) -> Deferred[GivenBack]:
         """See there."""
         return Deferred.fromCoroutine(self._give_back(request))
+
+    def fetch_subscription(self, subscription: str) -> Deferred[Subscription | None]:
+        """See there."""
+        return Deferred.fromCoroutine(self._subscription(subscription))
+
+    def set_end(self, request: SetEnd) -> Deferred[Subscription]:
+        """See there."""
+        return Deferred.fromCoroutine(self._set_end(request))
+
+    def fetch_charged(self, charge: str) -> Deferred[str | None]:
+        """See there."""
+        return Deferred.fromCoroutine(
+            self.calls.ask("charge", lambda c: customer_of_charge(c, charge))
+        )
 
     def name_customer(self, request: NameCustomer) -> Deferred[None]:
         """See there."""
@@ -244,6 +261,24 @@ class StripePayments:
             # Stripe keeps its own failure under that key.  What was given back is
             # counted anew before the next key is used, so nothing is paid twice.
             return await self.calls.ask("refund", lambda c: refund(c, ":again"))
+
+    async def _subscription(self, name: str) -> Subscription | None:
+        try:
+            return await self.calls.ask("subscription", lambda c: retrieve(c, name))
+        except Refused as e:
+            if e.code == "resource_missing":
+                return None
+            raise
+
+    async def _set_end(self, request: SetEnd) -> Subscription:
+        key = payment_key(request.signup_id, f"end-{request.wish}", request.attempt)
+        try:
+            return await self.calls.ask("set end", lambda c: set_end(c, request, key))
+        except FailsAgain:
+            # Stripe keeps its own failure under that key; what is done is looked at.
+            return await self.calls.ask(
+                "set end", lambda c: set_end(c, request, f"{key}:again")
+            )
 
     async def _since(self, since: datetime) -> tuple[Happening, ...]:
         def look(client: stripe.StripeClient) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lae_flapp.journal import hosts, sessions, signups
+from lae_flapp.journal import hosts, lifecycles, sessions, signups
 from lae_flapp.journal.transaction import ReadTx
 from lae_flapp.signup import turns
 from lae_flapp.signup.worker import Worker
@@ -126,9 +126,12 @@ class Crew:
 
 
 def _undone(tx: ReadTx) -> tuple[SignupId, ...]:
-    rows = signups.in_states(tx, {"paid", "refunding"})
+    rows = signups.in_states(tx, {"paid", "refunding", "ending", "deleting", "stopped"})
     owed = [session.signup_id for session in sessions.surplus(tx)]
     ready = {row.signup_id for row in hosts.all_live(tx) if row.state == "ready"}
-    served = signups.in_states(tx, {"active"})
+    served = signups.in_states(tx, {"active", "past-due", "suspended"})
     lost = [row.signup_id for row in served if row.signup_id not in ready]
-    return tuple(dict.fromkeys([*(row.signup_id for row in rows), *owed, *lost]))
+    untold = lifecycles.untold(tx)
+    return tuple(
+        dict.fromkeys([*(row.signup_id for row in rows), *owed, *lost, *untold])
+    )

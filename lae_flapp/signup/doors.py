@@ -113,6 +113,52 @@ class GivenBack:
     amount: int
 
 
+#: Stripe's words for a subscription.
+Status = Literal[
+    "incomplete",
+    "incomplete_expired",
+    "trialing",
+    "active",
+    "past_due",
+    "unpaid",
+    "canceled",
+    "paused",
+]
+
+
+@define(frozen=True)
+class SetEnd:
+    """Say when a subscription ends: ``stay`` is never, ``leave`` with the period that
+    is paid, ``end`` at once, without proration; then no invoice of it can be paid.
+    """
+
+    signup_id: SignupId
+    wish: Literal["stay", "leave", "end"]
+    attempt: int
+    subscription: str
+
+
+@define(frozen=True)
+class Subscription:
+    """A subscription as the payment service shows it now.
+
+    *signup_id* and *deployment* come from its metadata.  *paid_until* is the end of
+    the present period, *ends_at* when it was cancelled for.  *pay_url* is the hosted
+    page of the invoice that is not paid, where there is one; *paid_at* is when the
+    newest invoice was paid, where it is.
+    """
+
+    subscription: str
+    status: Status
+    signup_id: SignupId | None
+    deployment: str | None
+    livemode: bool
+    paid_until: datetime | None
+    ends_at: datetime | None
+    pay_url: Secret | None = None
+    paid_at: datetime | None = None
+
+
 @define(frozen=True)
 class NameCustomer:
     """Write our metadata to the customer that Checkout has made."""
@@ -153,6 +199,21 @@ class IPayments(Interface):
 
         Idempotent by what is there, not by key alone: a cancelled subscription stays
         cancelled and a charge is refunded once.
+        """
+
+    def fetch_subscription(subscription: str) -> Deferred[Subscription | None]:
+        """Tell how it is now; None when there is no such subscription."""
+
+    def set_end(request: SetEnd) -> Deferred[Subscription]:
+        """Say when it ends; the subscription as it is afterwards.
+
+        Idempotent by what is there, not by key alone: of a subscription that is over
+        only ``end`` does anything, namely void what could still be paid.
+        """
+
+    def fetch_charged(charge: str) -> Deferred[str | None]:
+        """Tell which customer was charged by this charge; raises Refused for one that
+        is not there.
         """
 
     def name_customer(request: NameCustomer) -> Deferred[None]:

@@ -39,18 +39,56 @@ class Served:
 
 @define(frozen=True)
 class Withdrawing:
-    """Cannot be served: on the one way back.  *money_back* once it was given."""
+    """Cannot be served: on the one way back.  *money_back* once it was given; *data*
+    where a former customer came back, whose bucket stays.
+    """
 
     generation: int
     money_back: bool
+    data: bool = False
+
+
+@define(frozen=True)
+class Stopping:
+    """Not paid for longer than agreed: the host is shut down, and nothing deleted."""
+
+    generation: int
+
+
+@define(frozen=True)
+class Ending:
+    """The subscription is over: all goes but the data and the sealed identity."""
+
+    generation: int
+
+
+@define(frozen=True)
+class Kept:
+    """Ended; the data waits for its owner to come back, or for its time."""
+
+
+@define(frozen=True)
+class Erasing:
+    """The time of the data is over: one way."""
 
 
 @define(frozen=True)
 class Over:
-    """Refunded or cancelled, and nothing is left in the cloud."""
+    """Refunded, cancelled or deleted, and nothing is left in the cloud."""
 
 
-Standing = Unpaid | Building | Retiring | Served | Withdrawing | Over
+Standing = (
+    Unpaid
+    | Building
+    | Retiring
+    | Served
+    | Withdrawing
+    | Stopping
+    | Ending
+    | Kept
+    | Erasing
+    | Over
+)
 
 
 @define(frozen=True)
@@ -78,21 +116,47 @@ class Withdraw:
 
     generation: int
     money_back: bool
+    data: bool = False
 
 
-Goal = Rest | Serve | Replace | Withdraw
+@define(frozen=True)
+class Stop:
+    """The host of this generation is shut down."""
+
+    generation: int
 
 
-def goal_of(standing: Standing) -> Goal:
+@define(frozen=True)
+class End:
+    """No host, role or record is left."""
+
+
+@define(frozen=True)
+class Erase:
+    """No data is left."""
+
+
+Goal = Rest | Serve | Replace | Withdraw | Stop | End | Erase
+
+
+def goal_of(  # noqa: PLR0911  (one line per standing: the table)
+    standing: Standing,
+) -> Goal:
     """What the routine is to bring about."""
     match standing:
-        case Unpaid() | Served() | Over():
+        case Unpaid() | Served() | Kept() | Over():
             return Rest()
         case Building(generation):
             return Serve(generation)
         case Retiring(generation):
             return Replace(generation)
-        case Withdrawing(generation, money_back):
-            return Withdraw(generation, money_back)
+        case Withdrawing(generation, money_back, data):
+            return Withdraw(generation, money_back, data)
+        case Stopping(generation):
+            return Stop(generation)
+        case Ending():
+            return End()
+        case Erasing():
+            return Erase()
         case _:
             assert_never(standing)

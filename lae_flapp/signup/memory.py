@@ -7,8 +7,8 @@ that a test can ask at the end what the customer was charged.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC
-from typing import TypeVar
+from datetime import UTC, timedelta
+from typing import Any, TypeVar
 
 from attrs import Factory, define, evolve
 from twisted.internet.defer import Deferred
@@ -22,6 +22,8 @@ from lae_flapp.signup.doors import (
     GivenBack,
     IPayments,
     NameCustomer,
+    SetEnd,
+    Subscription,
     payment_key,
 )
 from lae_protocol.ids import SignupId
@@ -44,6 +46,8 @@ class Account:
     refunded: dict[str, int] = Factory(dict)
     #: The signup that each customer's metadata names.
     names: dict[str, str] = Factory(dict)
+    #: Every subscription that was ever made, with what became of it.
+    known: dict[str, Subscription] = Factory(dict)
 
     def pay(self, session_id: str) -> CheckoutSession:
         """Play the customer: pay an open session."""
@@ -62,7 +66,22 @@ class Account:
         self.sessions[session_id] = paid
         self.subscriptions.add(f"sub_{number}")
         self.charged[f"sub_{number}"] = self.prices[session_id]
+        self.known[f"sub_{number}"] = Subscription(
+            f"sub_{number}",
+            "active",
+            session.signup_id,
+            session.deployment,
+            livemode=False,
+            paid_until=session.expires_at + timedelta(days=30),
+            ends_at=None,
+        )
         return paid
+
+    def become(self, subscription: str, **changed: Any) -> None:
+        """Play Stripe: a payment fails, a period ends, somebody uses the dashboard."""
+        known = self.known[subscription] = evolve(self.known[subscription], **changed)
+        if known.status == "canceled":
+            self.subscriptions.discard(subscription)
 
     def kept(self) -> dict[str, int]:
         """What was charged and not given back, by subscription."""
@@ -141,12 +160,50 @@ class MemoryPayments:
                 subscription = session.subscription
             if subscription is None:
                 return GivenBack(None, None, 0)
-            account.subscriptions.discard(subscription)
+            account.become(subscription, status="canceled")
             amount = account.charged.get(subscription, 0)
             account.refunded[subscription] = amount
             return GivenBack(subscription, f"re_{subscription}", amount)
 
         return self._call("payments.cancel_and_refund", effect)
+
+    def fetch_subscription(self, subscription: str) -> Deferred[Subscription | None]:
+        """See there."""
+        return self._call(
+            "payments.fetch_subscription",
+            lambda: self.account.known.get(subscription),
+        )
+
+    def set_end(self, request: SetEnd) -> Deferred[Subscription]:
+        """See there."""
+
+        def effect() -> Subscription:
+            account, name = self.account, request.subscription
+            known = account.known.get(name)
+            if known is None:
+                raise Refused("resource_missing", name)
+            if known.status != "canceled":
+                match request.wish:
+                    case "stay":
+                        account.become(name, ends_at=None)
+                    case "leave":
+                        account.become(name, ends_at=known.paid_until)
+                    case "end":
+                        account.become(name, status="canceled", pay_url=None)
+            return account.known[name]
+
+        return self._call("payments.set_end", effect)
+
+    def fetch_charged(self, charge: str) -> Deferred[str | None]:
+        """See there; of ``ch_1`` it is ``cus_1``."""
+
+        def look() -> str | None:
+            customer = charge.replace("ch_", "cus_")
+            if all(s.customer != customer for s in self.account.sessions.values()):
+                raise Refused("resource_missing", charge)
+            return customer
+
+        return self._call("payments.fetch_charged", look)
 
     def name_customer(self, request: NameCustomer) -> Deferred[None]:
         """See there."""

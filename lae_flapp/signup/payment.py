@@ -10,7 +10,15 @@ from __future__ import annotations
 
 from typing import Literal
 
-from lae_flapp.journal import capacity, effects, events, outbox, sessions, signups
+from lae_flapp.journal import (
+    capacity,
+    effects,
+    events,
+    lifecycles,
+    outbox,
+    sessions,
+    signups,
+)
 from lae_flapp.journal.effects import Effect, EffectKey
 from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.signups import Payment
@@ -70,6 +78,7 @@ def _settle(tx: WriteTx, signup_id: SignupId, session: CheckoutSession) -> Taken
         signups.move(tx, signup_id, frm, "paid", kind="paid", who="daemon")
         # It is paid: what was held for it stays, and nothing can refuse it now.
         capacity.hold(tx, signup_id, signup.cell.name, limits={}, until=None)
+        lifecycles.begin(tx, signup_id, session.subscription)
     return "kept"
 
 

@@ -4,9 +4,9 @@
 the dry run.  The worker does the first action, looks, and asks again.
 
 Both directions walk one list, :class:`~lae_flapp.signup.sights.StepName`: forwards
-(serving), backwards (withdrawing, or replacing one host).  What is done with a step
-stands in one table per direction, :func:`forward` and :func:`backward`, over every
-kind of sight.
+(serving), backwards (withdrawing, ending, erasing, or replacing one host).  What is
+done with a step stands in one table per direction, :func:`forward` and
+:func:`backward`, over every kind of sight.
 """
 
 from __future__ import annotations
@@ -15,7 +15,16 @@ from typing import assert_never
 
 from attrs import define
 
-from lae_flapp.signup.goals import Goal, Replace, Rest, Serve, Withdraw
+from lae_flapp.signup.goals import (
+    End,
+    Erase,
+    Goal,
+    Replace,
+    Rest,
+    Serve,
+    Stop,
+    Withdraw,
+)
 from lae_flapp.signup.sights import (
     Absent,
     Asked,
@@ -27,6 +36,7 @@ from lae_flapp.signup.sights import (
     Sights,
     Spent,
     StepName,
+    Stopped,
     Unlooked,
     Unsettled,
 )
@@ -102,8 +112,27 @@ class GiveBack:
 
 
 @define(frozen=True)
+class TellStripe:
+    """Tell Stripe what was decided of the subscription: it goes on, or it ends."""
+
+
+@define(frozen=True)
+class StopHost:
+    """Shut the host down; it can be started again."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class StartHost:
+    """Start the host that was shut down."""
+
+    step: StepName
+
+
+@define(frozen=True)
 class Close:
-    """Nothing is left: journal that it is over."""
+    """Nothing is left of what had to go: journal it."""
 
 
 Action = (
@@ -117,11 +146,18 @@ Action = (
     | Unmake
     | PayBack
     | GiveBack
+    | TellStripe
+    | StopHost
+    | StartHost
     | Close
 )
 
 #: What stands in the cloud and can be removed; a sealed identity is kept.
 REMOVABLE = (StepName.ADDRESS, StepName.HOST, StepName.ROLE, StepName.BUCKET)
+#: What goes when a subscription ends; the data stays.
+SERVING = (StepName.ADDRESS, StepName.HOST, StepName.ROLE)
+#: What goes when the data's time is over.
+DATA = (StepName.BUCKET,)
 #: What a host that is replaced takes with it.
 _OF_A_HOST = (StepName.HOST,)
 #: What is of the customer's grid, not of one host.
@@ -142,13 +178,18 @@ class Patience:
 def plan(goal: Goal, sights: Sights, patience: Patience) -> tuple[Action, ...]:
     """All that is left to do for *goal*, in order, as far as can be known now.
 
-    What is owed to the customer goes first, whatever the goal.
+    What is owed to the customer goes first, whatever the goal; then Stripe is told,
+    so that nobody is charged for what is not served.
     """
-    owed = tuple(PayBack(session_id) for session_id in sights.owed)
-    return owed + _towards(goal, sights, patience)
+    first: tuple[Action, ...] = tuple(PayBack(s) for s in sights.owed)
+    if sights.untold:
+        first = (*first, TellStripe())
+    return first + _towards(goal, sights, patience)
 
 
-def _towards(goal: Goal, sights: Sights, patience: Patience) -> tuple[Action, ...]:
+def _towards(  # noqa: PLR0911  (one line per goal: the table)
+    goal: Goal, sights: Sights, patience: Patience
+) -> tuple[Action, ...]:
     match goal:
         case Rest():
             return ()
@@ -157,10 +198,15 @@ def _towards(goal: Goal, sights: Sights, patience: Patience) -> tuple[Action, ..
         case Replace(generation):
             steps, done = _back(_OF_A_HOST, sights, patience)
             return (*steps, NextHost(generation)) if done else steps
-        case Withdraw(_, money_back):
+        case Withdraw(_, money_back, data):
             first: tuple[Action, ...] = () if money_back else (GiveBack(),)
-            steps, done = _back(REMOVABLE, sights, patience)
-            return (*first, *steps, *((Close(),) if done else ()))
+            return (*first, *_away(SERVING if data else REMOVABLE, sights, patience))
+        case Stop():
+            return _halt(sights, patience)
+        case End():
+            return _away(SERVING, sights, patience)
+        case Erase():
+            return _away(DATA, sights, patience)
         case _:
             assert_never(goal)
 
@@ -175,6 +221,25 @@ def _onwards(generation: int, sights: Sights, patience: Patience) -> tuple[Actio
         if not isinstance(action, Make | Repeat):
             break
     return tuple(actions)
+
+
+def _away(
+    steps: tuple[StepName, ...], sights: Sights, patience: Patience
+) -> tuple[Action, ...]:
+    left, done = _back(steps, sights, patience)
+    return (*left, *((Close(),) if done else ()))
+
+
+def _halt(sights: Sights, patience: Patience) -> tuple[Action, ...]:
+    """Shut the host down, once it is certain which one there is."""
+    match backward(StepName.HOST, sights, patience):
+        case None:
+            return ()
+        case Unmake(step):
+            stopped = isinstance(sights.of(step), Stopped)
+            return () if stopped else (StopHost(step),)
+        case other:
+            return (other,)
 
 
 def _back(
@@ -208,6 +273,8 @@ def forward(  # noqa: PLR0911  (one line per kind of sight: the table)
             return Make(step)
         case Asked() | Unsettled():
             return Repeat(step)
+        case Stopped():
+            return StartHost(step)
         case Broken():
             return anew
         case Awaited(deadline):
@@ -231,7 +298,7 @@ def backward(step: StepName, sights: Sights, patience: Patience) -> Action | Non
         case Asked(since, looked) | Invisible(since, looked) | Spent(since, looked):
             # It may show up yet; what is not visible cannot be removed for certain.
             return None if patience.passed(since, looked) else LookAgain(step)
-        case Unsettled() | Broken() | Present():
+        case Unsettled() | Broken() | Stopped() | Present():
             return Unmake(step)
         case _:
             assert_never(sight)

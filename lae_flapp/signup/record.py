@@ -6,14 +6,17 @@ Reading is one transaction; what follows from it is pure.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 
 from attrs import define
 
 from lae_flapp.journal import (
     bootstraps,
     effects,
+    events,
     hosts,
     identities,
+    lifecycles,
     sessions,
     signups,
     switches,
@@ -22,15 +25,20 @@ from lae_flapp.journal.bootstraps import Bootstrap
 from lae_flapp.journal.effects import NO_HOST, Effect, EffectKey
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.identities import Identity
+from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx
 from lae_flapp.signup.goals import (
     Building,
+    Ending,
+    Erasing,
+    Kept,
     Over,
     Retiring,
     Served,
     Standing,
+    Stopping,
     Unpaid,
     Withdrawing,
 )
@@ -69,6 +77,8 @@ class Record:
     identity: Identity | None
     effects: tuple[Effect, ...]
     sessions: tuple[Session, ...]
+    lifecycle: Lifecycle
+    proved_at: datetime | None
     launches_paused: str | None
     deletions_paused: str | None
 
@@ -85,13 +95,18 @@ class Record:
         return matching[-1] if matching else None
 
     def launched(self) -> int:
-        """How many hosts were launched, as far as is known."""
+        """How many hosts were launched since one proved itself, as far as is known."""
         launches = [e for e in self.effects if e.key.purpose == LAUNCH]
-        return len([e for e in launches if e.state == "done"])
+        return len([e for e in launches if e.state == "done" and self._since(e)])
+
+    def _since(self, launch: Effect) -> bool:
+        return self.proved_at is None or launch.begun_at > self.proved_at
 
     def kept(self) -> Session | None:
         """The session whose payment is kept."""
-        return next((s for s in self.sessions if s.kept), None)
+        paid = self.signup.payment
+        here = (s for s in self.sessions if paid and s.session_id == paid.session)
+        return next(here, None)
 
     def owed(self) -> tuple[str, ...]:
         """Payments that must go back."""
@@ -119,29 +134,46 @@ def read(tx: ReadTx, signup_id: SignupId) -> Record:
         identity=identities.find(tx, signup_id, Generation(IDENTITY_GENERATION)),
         effects=done,
         sessions=sessions.of(tx, signup_id),
+        lifecycle=lifecycles.get(tx, signup_id),
+        proved_at=events.last_at(tx, signup_id, "self-test-passed"),
         launches_paused=launches.why if launches else None,
         deletions_paused=deletions.why if deletions else None,
     )
 
 
-def standing_of(record: Record) -> Standing:
+def standing_of(  # noqa: C901, PLR0911  (one line per state: the table)
+    record: Record,
+) -> Standing:
     """Where the signup stands."""
     host, generation = record.host, record.generation
     match record.signup.state:
         case "registered" | "paying" | "expired":
             return Unpaid()
-        case "paid" | "active" if host is not None and host.state == "retiring":
+        case "paid" | "active" | "past-due" | "suspended" | "stopped" if (
+            host is not None and host.state == "retiring"
+        ):
             return Retiring(generation)
-        case "active" if host is not None and host.state == "ready":
+        case "active" | "past-due" | "suspended" if (
+            host is not None and host.state == "ready"
+        ):
             return Served(generation)
-        case "paid" | "active":
+        case "paid" | "active" | "past-due" | "suspended":
             # Of a served customer: the host was lost, and the next one is built.
             return Building(generation)
+        case "stopped":
+            return Stopping(generation)
+        case "ending":
+            return Ending(generation)
+        case "ended":
+            return Kept()
+        case "deleting":
+            return Erasing()
         case "refunding":
             kept = record.kept()
             money_back = kept is None or kept.state == "refunded"
-            return Withdrawing(generation, money_back)
-        case "refunded" | "cancelled":
+            data = record.lifecycle.kept_until is not None
+            return Withdrawing(generation, money_back, data)
+        case "refunded" | "cancelled" | "deleted":
             return Over()
 
 
@@ -173,7 +205,7 @@ def sights_of(
     inside: dict[StepName, Sight] = {
         StepName.CLAIMED: _claim(record),
         StepName.SELF_TEST: _self_test(record, limits),
-        StepName.MAIL: Present() if record.signup.state == "active" else Absent(),
+        StepName.MAIL: Absent() if record.signup.state == "paid" else Present(),
     }
     seen = tuple(
         (
@@ -183,14 +215,15 @@ def sights_of(
         )
         for step in StepName
     )
-    return Sights(now, seen, record.owed())
+    life = record.lifecycle
+    return Sights(now, seen, record.owed(), untold=life.wish != life.told)
 
 
 def _claim(record: Record) -> Sight:
     match record.host:
         case None | HostRow(state="wanted"):
             return Absent()
-        case HostRow(state="claimed" | "ready"):
+        case HostRow(state="claimed" | "ready" | "stopped"):
             return Present()
         case _:
             furl = record.bootstrap

@@ -75,6 +75,11 @@ class Broken:
 
 
 @define(frozen=True)
+class Stopped:
+    """There, and shut down by us: it can be started again."""
+
+
+@define(frozen=True)
 class Awaited:
     """Somebody else will do it, and is given until *deadline*."""
 
@@ -94,6 +99,7 @@ Sight = (
     | Spent
     | Unsettled
     | Broken
+    | Stopped
     | Awaited
     | Present
 )
@@ -134,6 +140,7 @@ class There(Enum):
     NO = "no"
     YES = "yes"
     BROKEN = "broken"
+    STOPPED = "stopped"
 
 
 @define(frozen=True)
@@ -157,6 +164,8 @@ def sight_of(written: Written, glance: Glance | None, sent: float) -> Sight:
     match written:
         case Made() if glance.there is There.YES:
             return Present()
+        case Made() if glance.there is There.STOPPED:
+            return Stopped()
         case Open():
             return Unsettled()
         case _:
@@ -181,12 +190,14 @@ def _missing(written: Written, looked: float, sent: float) -> Sight:
 class Sights:
     """All steps as seen at *now*; what is not listed is not looked at yet.
 
-    *owed* are payments of this signup that are not kept and not given back yet.
+    *owed* are payments of this signup that are not kept and not given back yet;
+    *untold* says whether Stripe does not know yet what was decided.
     """
 
     now: float
     seen: tuple[tuple[StepName, Sight], ...] = ()
     owed: tuple[str, ...] = ()
+    untold: bool = False
 
     def of(self, step: StepName) -> Sight:
         """What was seen of *step*."""

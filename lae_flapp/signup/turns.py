@@ -6,6 +6,8 @@ The routine runs them through ``journal.write``; the facets call :func:`claimed`
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from lae_flapp.journal import (
     bootstraps,
     capacity,
@@ -14,16 +16,24 @@ from lae_flapp.journal import (
     events,
     host_furls,
     hosts,
+    identities,
+    lifecycles,
     outbox,
     ports,
+    receipts,
     signups,
 )
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.hosts import HostRow
+from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.signup.record import Record
+from lae_flapp.signup.requests import resource_name
 from lae_flapp.signup.sights import StepName
+from lae_protocol import wire
+from lae_protocol.host_messages import Report
 from lae_protocol.ids import Generation, SignupId
+from lae_protocol.messages import SignupState
 
 WHO = "daemon"
 #: The kind of causes that one signup has; their subject begins with its id.
@@ -77,7 +87,10 @@ def ready(tx: WriteTx, record: Record, message_id: str) -> None:
     signups.move(tx, signup_id, {"paid"}, "active", kind="ready", who=WHO)
     signups.set_problem(tx, signup_id, None)
     bootstraps.kill(tx, signup_id, generation)
-    outbox.put(tx, signup_id, "active", message_id)
+    # Who comes back is told again, with the same furl.
+    again = record.lifecycle.kept_until is not None
+    occasion = f"again-{generation}" if again else ""
+    outbox.put(tx, signup_id, "active", message_id, occasion)
 
 
 def retire(tx: WriteTx, record: Record) -> None:
@@ -93,11 +106,11 @@ def retire(tx: WriteTx, record: Record) -> None:
 def lose_host(tx: WriteTx, signup_id: SignupId, generation: Generation) -> None:
     """Journal that a served customer's host is gone, and is to be replaced.
 
-    Raises :class:`~lae_flapp.journal.errors.StateChanged` unless the signup is active
+    Raises :class:`~lae_flapp.journal.errors.StateChanged` unless the signup is served
     and its host was ready.
     """
     state = signups.get(tx, signup_id).state
-    if state != "active":
+    if state not in {"active", "past-due", "suspended"}:
         raise StateChanged(f"signup {signup_id}", state)
     hosts.move(tx, signup_id, generation, {"ready"}, "retiring")
     _disarm(tx, signup_id, generation)
@@ -122,6 +135,11 @@ def give_up(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> None:
     signups.move(
         tx, signup_id, {"paid"}, "refunding", kind="refunding", who=who, why=why
     )
+    retire_live_host(tx, signup_id)
+
+
+def retire_live_host(tx: WriteTx, signup_id: SignupId) -> None:
+    """Whatever host there is is on its way out, and its furls are dead."""
     host = hosts.live(tx, signup_id)
     if host is not None:
         if host.state != "retiring":
@@ -129,16 +147,75 @@ def give_up(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> None:
         _disarm(tx, signup_id, host.generation)
 
 
-def close(tx: WriteTx, record: Record) -> None:
-    """Journal that nothing is left."""
-    signup_id = record.signup.signup_id
+def close(tx: WriteTx, record: Record, message_id: str) -> None:
+    """Journal that nothing is left of what had to go.
+
+    Raises :class:`~lae_flapp.journal.errors.StateChanged` where nothing was to go.
+    """
+    signup_id, state = record.signup.signup_id, record.signup.state
     if record.host is not None:
         hosts.move(tx, signup_id, record.generation, {"retiring"}, "gone")
+    signups.set_problem(tx, signup_id, None)
+    match state:
+        case "refunding" if record.lifecycle.kept_until is not None:
+            # A former customer whom we could not serve: the data is kept anew.
+            span = timedelta(seconds=record.signup.agreement.plan.data_kept)
+            lifecycles.change(tx, signup_id, kept_until=tx.now + span, wish="end")
+            _close_serving(tx, record, "refunding")
+        case "refunding":
+            _release_all(tx, record)
+            signups.move(tx, signup_id, {state}, "refunded", kind="refunded", who=WHO)
+        case "ending":
+            _close_serving(tx, record, "ending")
+        case "deleting":
+            _release_all(tx, record)
+            _receipt(tx, record)
+            identities.erase(tx, signup_id)
+            signups.move(tx, signup_id, {state}, "deleted", kind="deleted", who=WHO)
+            outbox.put(tx, signup_id, "deleted", message_id)
+        case _:
+            raise StateChanged(f"signup {signup_id}", state)
+
+
+def _close_serving(tx: WriteTx, record: Record, frm: SignupState) -> None:
+    """Nothing serves any more; the bucket, its place and the ports stay."""
+    signup = record.signup
+    _settle_lost_outcomes(tx, record, (StepName.HOST, StepName.ADDRESS, StepName.ROLE))
+    keep_bucket(tx, signup)
+    signups.move(tx, signup.signup_id, {frm}, "ended", kind="ended", who=WHO)
+
+
+def keep_bucket(tx: WriteTx, signup: Signup) -> None:
+    """Of all capacity only the bucket's is still used."""
+    need: dict[capacity.Quota, int] = {"buckets": 1}
+    capacity.hold(
+        tx, signup.signup_id, signup.cell.name, limits={}, until=None, need=need
+    )
+
+
+def _release_all(tx: WriteTx, record: Record) -> None:
+    signup_id = record.signup.signup_id
     _settle_lost_outcomes(tx, record, tuple(StepName))
     capacity.release(tx, signup_id)
     ports.free(tx, signup_id)
-    signups.set_problem(tx, signup_id, None)
-    signups.move(tx, signup_id, {"refunding"}, "refunded", kind="refunded", who=WHO)
+
+
+def _receipt(tx: WriteTx, record: Record) -> None:
+    signup, life = record.signup, record.lifecycle
+    assert life.ended_at is not None
+    assert life.kept_until is not None
+    told = hosts.last_report(tx, signup.signup_id)
+    report = None if told is None else wire.decode(Report, told.encode())
+    decided = [e for e in events.since(tx, signup.signup_id, 0) if e.kind == "deleting"]
+    receipts.put(
+        tx,
+        signup.signup_id,
+        resource_name(signup),
+        ended_at=life.ended_at,
+        kept_until=life.kept_until,
+        used=None if report is None else (report.used_bytes, report.share_count),
+        why=(decided[-1].why if decided else None) or "asked for",
+    )
 
 
 def _settle_lost_outcomes(

@@ -25,7 +25,8 @@ from lae_flapp.journal.errors import (
     StaleEpoch,
     StateChanged,
 )
-from lae_flapp.signup import payment, record, turns
+from lae_flapp.lifecycle import telling
+from lae_flapp.signup import payment, power, record, turns
 from lae_flapp.signup.bell import Bell
 from lae_flapp.signup.effect import Outside, unmake
 from lae_flapp.signup.goals import goal_of
@@ -42,6 +43,9 @@ from lae_flapp.signup.plan import (
     PayBack,
     Repeat,
     Retire,
+    StartHost,
+    StopHost,
+    TellStripe,
     Unmake,
     plan,
 )
@@ -234,9 +238,17 @@ class Worker:
                 kept = known.kept()
                 assert kept is not None
                 await payment.give_back(shop, kept, "unserved")
+            case TellStripe():
+                await telling.tell(shop, known)
+            case StopHost(step):
+                await power.switch(shop, "stop", known, self._glances.pop(step))
+            case StartHost(step):
+                await power.switch(shop, "start", known, self._glances.pop(step))
+                self._forget_host()
             case Close():
                 crash_point("signup.close.before")
-                await shop.journal.write(turns.close, known)
+                message_id = shop.new_message_id()
+                await shop.journal.write(turns.close, known, message_id)
                 crash_point("signup.close.after")
             case _:
                 assert_never(action)

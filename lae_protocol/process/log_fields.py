@@ -34,5 +34,7 @@ FIELDS: Mapping[str, str] = {
     "seconds": "how long it took or lasted",
     "signup_id": "whose signup",
     "status": "of HTTP",
+    "subscription": "Stripe's id of a subscription",
+    "turn": "what the time brings a signup next",
     "why": "the reason, in a sentence",
 }

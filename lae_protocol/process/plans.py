@@ -10,7 +10,7 @@ from typing import Literal
 
 from attrs import define
 
-from lae_protocol.messages import Plan
+from lae_protocol.messages import DAY, Plan
 from lae_protocol.process.settings import load
 
 _PLAN_ID = re.compile(r"[a-z0-9][a-z0-9\-]{1,38}[a-z0-9]\Z")
@@ -21,6 +21,7 @@ _CURRENCY = re.compile(r"[a-z]{3}\Z")
 class SoldPlan:
     """One entry of the file.  *price* is in the currency's smallest unit, *quota* and
     *traffic* (a month) are bytes; *plan_id* is the lookup key of its price at Stripe.
+    The periods (see :class:`~lae_protocol.messages.Plan`) are seconds.
     """
 
     plan_id: str
@@ -30,6 +31,10 @@ class SoldPlan:
     interval: Literal["month", "year"]
     quota: int
     traffic: int
+    grace: int = 14 * DAY
+    read_only: int = 7 * DAY
+    stopped: int = 14 * DAY
+    data_kept: int = 30 * DAY
 
     def __attrs_post_init__(self) -> None:
         if not _PLAN_ID.match(self.plan_id):
@@ -40,6 +45,8 @@ class SoldPlan:
             raise ValueError("currency: three small letters are expected, like eur")
         if min(self.price, self.quota, self.traffic) < 0 or not self.quota:
             raise ValueError("price, quota and traffic cannot be negative")
+        if min(self.grace, self.read_only, self.stopped) < 0 or self.data_kept < 1:
+            raise ValueError("grace, read_only, stopped and data_kept are seconds")
 
 
 @define(frozen=True)
@@ -72,6 +79,10 @@ def load_plans(path: Path) -> tuple[Plan, ...]:
             quota=p.quota,
             traffic=p.traffic,
             terms_version=file.terms_version,
+            grace=p.grace,
+            read_only=p.read_only,
+            stopped=p.stopped,
+            data_kept=p.data_kept,
         )
         for p in file.plans
     )

@@ -32,6 +32,7 @@ class Instance:
     runs_at: float
     terminated: bool = False
     console: str = "booting\n"
+    stopped: bool = False
 
     def shown(self, now: float) -> Host:
         """Show it as the cloud does; an address comes with running."""
@@ -46,6 +47,8 @@ class Instance:
         )
         if self.terminated:
             return evolve(host, state="terminated")
+        if self.stopped:
+            return evolve(host, state="stopped")
         if running:
             address = f"198.18.{number // 250 % 256}.{number % 250 + 1}"
             return evolve(host, state="running", address=address)

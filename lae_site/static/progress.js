@@ -8,7 +8,11 @@
     for (const time of inside.querySelectorAll("time[datetime]")) {
       const moment = new Date(time.dateTime);
       if (!Number.isNaN(moment.getTime())) {
-        time.textContent = moment.toLocaleTimeString();
+        // What happened on another day is nothing without its date.
+        const today = moment.toDateString() === new Date().toDateString();
+        time.textContent = today
+          ? moment.toLocaleTimeString()
+          : moment.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
       }
     }
   };

@@ -41,6 +41,9 @@ METHODS = {
     "resend_mail": (messages.Owner, messages.DoneAnswer),
     "correct_address": (messages.CorrectAddress, messages.DoneAnswer),
     "cancel": (messages.Owner, messages.DoneAnswer),
+    "stay": (messages.Owner, messages.DoneAnswer),
+    "cancel_by_link": (messages.MailedLink, messages.DoneAnswer),
+    "return_by_link": (messages.MailedLink, messages.RegisterAnswer),
 }
 
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+from twisted.internet.defer import Deferred
+
+from lae_flapp.journal import effects, hosts, lifecycles, receipts, signups
+from lae_flapp.lifecycle import ending
+from lae_flapp.lifecycle.looking import Subscriptions
+from lae_flapp.lifecycle.times import Times
 from lae_flapp.signup.limits import Limits
 from tests.signup.world import (
     World,
     check_money,
     check_refunded,
     check_served,
+    now,
 )
+
+DAY = 86_400
 
 
 class Served:
@@ -101,17 +110,125 @@ class PaidTwice(Served):
             self.news(world, self.second)
 
 
+class Life(Served):
+    """A customer is served, and something is decided of the subscription later."""
+
+    def limit(self, world: World) -> None:
+        """The world of these stories knows times."""
+
+    def turn(self, world: World) -> None:
+        super().turn(world)
+        if not world.up or world.state(self.signup_id) == "paid":
+            return
+        self.decide(world)
+        if world.up:
+            living(world).look()
+
+    def decide(self, world: World) -> None:
+        """What happens next, by the state."""
+
+    def became(self, world: World, **changed: object) -> None:
+        """Stripe changes something, and its webhook comes, again and again."""
+        name = world.read(signups.get, self.signup_id).payment.subscription
+        world.account.become(name, **changed)
+        living(world).hear(name)
+
+
+class Left(Life):
+    """Cancelled, it ends with the period; the data's time passes; it is deleted."""
+
+    def decide(self, world: World) -> None:
+        match world.state(self.signup_id):
+            case "active" if world.read(lifecycles.get, self.signup_id).wish == "stay":
+                world.write(
+                    ending.cancel, self.signup_id, "owner", "wished", world.message_id
+                )
+                world.crew.nudge(self.signup_id)
+            case "active" if world.read(lifecycles.get, self.signup_id).told == "leave":
+                self.became(world, status="canceled")
+            case "ended":
+                world.clock.advance(3 * DAY)
+
+    def seconds(self) -> int:
+        return 400
+
+    def check(self, world: World) -> None:
+        assert world.state(self.signup_id) == "deleted"
+        assert world.cloud.empty()
+        assert not world.account.subscriptions
+        assert world.read(receipts.find, self.signup_id) is not None
+        for kind in ("leaving", "ended", "reminder", "deleted"):
+            assert world.mails(self.signup_id).count(kind) == 1, kind
+        done = world.read(effects.of, self.signup_id)
+        assert not [e for e in done if e.state == "begun"]
+
+
+class Unpaid(Life):
+    """A payment fails until the host is shut down; then it is paid again."""
+
+    def decide(self, world: World) -> None:
+        match world.state(self.signup_id):
+            case "active" if "stopped" not in world.kinds(self.signup_id):
+                self.became(world, status="past_due")
+            case "past-due" | "suspended":
+                world.clock.advance(7 * DAY)
+            case "stopped" if not world.crew.busy():
+                host = world.read(hosts.live, self.signup_id)
+                if host is not None and host.state == "stopped":
+                    self.became(world, status="active")
+
+    def seconds(self) -> int:
+        return 300
+
+    def check(self, world: World) -> None:
+        check_served(world, self.signup_id)
+        check_money(world, subscriptions=1)
+        assert world.cloud.launches == 1
+        for kind in ("past-due", "suspended", "stopped", "recovered"):
+            assert world.mails(self.signup_id).count(kind) == 1, kind
+
+
+class Living:
+    """What the daemon looks at beside the routine."""
+
+    def __init__(self, world: World) -> None:
+        crew = world.crew
+        self._subscriptions = Subscriptions(crew.shop, crew.nudge)
+        self._times = Times(crew.shop, self._subscriptions, crew.nudge)
+
+    def look(self) -> None:
+        self._run(self._times.look())
+
+    def hear(self, subscription: str) -> None:
+        self._run(self._subscriptions.look(subscription, "webhook"))
+
+    @staticmethod
+    def _run(work) -> None:
+        now(Deferred.fromCoroutine(work))
+
+
+def living(world: World) -> Living:
+    """Made anew in each life of the daemon."""
+    return Living(world)
+
+
 STORIES = {
     "served": Served,
     "replaced": Replaced,
     "unserved": Unserved,
     "paid-twice": PaidTwice,
+    "left": Left,
+    "unpaid": Unpaid,
 }
 
 
 def story_of(point: str) -> str:
     """Which story passes this point."""
     name = point.removeprefix("signup.")
+    if name.startswith(("billing", "lifecycle")):
+        return "left"
+    if name.startswith(("stop.", "start.")):
+        return "unpaid"
     if name.startswith("second-session"):
         return "paid-twice"
     if name.startswith(("retire", "next-host")):

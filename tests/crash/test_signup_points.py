@@ -10,7 +10,9 @@ from tests.crash.scenarios import STORIES, story_of
 from tests.signup.world import Crashed, World
 
 assert crashes.OUTSIDE
-POINTS = sorted(name for name in declared() if name.startswith("signup."))
+POINTS = sorted(
+    name for name in declared() if name.startswith(("signup.", "lifecycle."))
+)
 
 
 class Deadly:

@@ -11,7 +11,7 @@ from lae_flapp.checkout.desk import Selling
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
 from lae_flapp.operator.backups import Backups
-from lae_flapp.operator.cancelling import Cancelling, end_unserved
+from lae_flapp.operator.cancelling import Cancelling
 from lae_flapp.operator.desk import OperatorDesk, Process, Wakes
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.furl import Furl
@@ -86,7 +86,7 @@ def make_desk(
             closed_because=closed_because,
         ),
         selling=Selling((PLAN,), CELL, {"instances": room}, "https://s4.example"),
-        cancel=Cancelling(journal, expire, end_unserved, woken.append).cancel,
+        cancel=Cancelling(journal, expire, shop.new_message_id, woken.append).cancel,
         new_furl=new_furl,
         back_up=Backups(clock, folder / "journal.sqlite", folder / "b").begin_or_tell,
     )

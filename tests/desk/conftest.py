@@ -22,6 +22,8 @@ from lae_flapp.journal import inbox
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.testing import answer, open_journal
+from lae_flapp.lifecycle.links import Links
+from lae_flapp.lifecycle.looking import Subscriptions
 from lae_flapp.queue import Queue
 from lae_flapp.signup.memory import Account, MemoryPayments
 from lae_flapp.signup.workshop import Workshop
@@ -59,6 +61,8 @@ class Desk:
     queue: Queue = None
     messages: int = 0
 
+    links = Links(MemorySealer(), "https://s4.example")
+
     def start(self) -> None:
         self.journal = open_journal(self.folder, self.clock)
         payments = MemoryPayments(self.account, self.clock, self._weather)
@@ -91,7 +95,14 @@ class Desk:
         self.checkout = CheckoutDesk(
             self.journal, payments, MemorySealer(), self.settlement, selling
         )
-        work = InboxWork(self.journal, MemorySealer(), self.settlement, Random(1))
+        self.subscriptions = Subscriptions(shop, self.nudged.append)
+        work = InboxWork(
+            self.journal,
+            MemorySealer(),
+            self.settlement,
+            self.subscriptions,
+            Random(1),
+        )
         self.queue = Queue(
             "inbox",
             self.clock,
@@ -110,6 +121,8 @@ class Desk:
             ready_for_business=lambda: self.closed,
             new_message_id=self._message_id,
             mail_waits=lambda: None,
+            nudge=self.nudged.append,
+            links=self.links,
         )
         furls = CustomerFurls(self.journal, MemoryIdentities(Line(Cloud(), self.clock)))
         self.front = FrontDesk(

@@ -579,7 +579,20 @@ def test_quarantined_stays_so(ours, key) -> None:
     assert ours.host().state == "quarantined"
 
 
-@pytest.mark.parametrize("state", ["refunding", "refunded", "cancelled"])
+@pytest.mark.parametrize(
+    ("state", "wanted"),
+    [("past-due", "serving"), ("suspended", "suspended"), ("stopped", "stopping")],
+)
+def test_not_paid(ours, key, state, wanted) -> None:
+    """In the grace a host serves; after it, it may be read and not written."""
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.write(Hosts.put_in, state)
+    assert ours.report(furl, "serving").state == wanted
+
+
+@pytest.mark.parametrize(
+    "state", ["refunding", "refunded", "cancelled", "ending", "ended", "deleting"]
+)
 def test_over(ours, key, state) -> None:
     """The host of a signup that has ended is told to stop."""
     furl = ours.claim(claim_of(key)).host_furl

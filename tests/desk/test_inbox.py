@@ -55,7 +55,9 @@ class Box:
             due=inbox.due,
             next_due_at=inbox.next_due_at,
             number_of=lambda event: event.event_id,
-            work=InboxWork(self.journal, MemorySealer(), self.settling, Random(1)),
+            work=InboxWork(
+                self.journal, MemorySealer(), self.settling, None, Random(1)
+            ),
             at_once=2,
         )
         self.queue.startService()

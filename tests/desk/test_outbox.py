@@ -33,8 +33,10 @@ from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.lifecycle.links import Links
 from lae_flapp.mail.letters import Envelope, Sender
 from lae_flapp.mail.server import IMailServer, MailLater, MailRefused
+from lae_flapp.outbox.letter_facts import LetterFacts
 from lae_flapp.outbox.sending import AFTER_250, REFUSED_FOR_GOOD, Sending
 from lae_flapp.queue import Queue
 from lae_protocol.address import parse_address
@@ -50,7 +52,7 @@ from lae_protocol.process.crash import on_crash_point
 from lae_provision.doors import IdentityRequest
 from lae_provision.memory.cloud import Cloud
 from lae_provision.memory.doors import Line
-from lae_provision.memory.identities import MemoryIdentities
+from lae_provision.memory.identities import MemoryIdentities, MemorySealer
 from lae_provision.memory.weather import Fault
 
 CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "g.example")
@@ -66,6 +68,7 @@ SENDER = Sender(
     "https://s4.example",
     "test",
 )
+LINKS = Links(MemorySealer(), "https://s4.example")
 REFUSES = MailRefused("refused with 550", about_recipient=True)
 NOT_US = MailRefused("refused with 535", about_recipient=False)
 
@@ -118,6 +121,7 @@ class Mails:
             self.journal,
             self.server,
             furls=CustomerFurls(self.journal, self.identities),
+            about=LetterFacts(self.journal, self.fetch, LINKS),
             sender=SENDER,
             operators=tuple(map(parse_address, self.operators)),
             rng=Random(1),
@@ -140,8 +144,13 @@ class Mails:
             ready_for_business=lambda: None,
             new_message_id=self.message_id,
             mail_waits=self.queue.wake,
+            nudge=lambda _: None,
+            links=LINKS,
         )
         self.queue.startService()
+
+    async def fetch(self, subscription: str) -> None:
+        """Stripe has nothing to say in these tests."""
 
     def stop(self) -> None:
         self.queue.stopService()

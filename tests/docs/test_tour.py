@@ -13,7 +13,10 @@ from lae_protocol.process.crash import declared
 from tests.docs.reading import ROOT, literals, spelt_out
 
 TOUR = ROOT / "docs" / "tour.rst"
-FAMILIES = ("signup.", "checkout.", "inbox.", "claim.", "outbox.", "node-")
+FAMILIES = (
+    *("signup.", "lifecycle.", "checkout.", "inbox.", "claim.", "outbox."),
+    "node-",
+)
 
 
 @pytest.fixture(scope="module")

@@ -45,12 +45,12 @@ def check_mailed_once(stack: Stack, customer: Customer, copies: int = 1) -> None
     """One Message-ID brings this signup's furl, which is the page's."""
     furl = customer.furl_on_page()
     mails = [
-        m for m in to_the_customer(stack, customer.signup_id) if "pb://" in _text(m)
+        m for m in to_the_customer(stack, customer.signup_id) if "pb://" in text_of(m)
     ]
     assert len({mail["Message-ID"] for mail in mails}) == 1, mails
     assert len(mails) == copies
     for mail in mails:
-        assert furl in _text(mail).split()
+        assert furl in text_of(mail).split()
 
 
 def check_refunded(stack: Stack, customer: Customer) -> None:
@@ -78,7 +78,7 @@ def to_the_customer(stack: Stack, signup_id: str) -> list[EmailMessage]:
     return [mail for mail in mails if mail["Delivered-To"] != operator]
 
 
-def _text(mail: EmailMessage) -> str:
+def text_of(mail: EmailMessage) -> str:
     body = mail.get_body(("plain",))
     assert body is not None
     return str(body.get_content())

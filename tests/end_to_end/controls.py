@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import json
+import time
 from email import policy
 from email.message import EmailMessage
 from pathlib import Path
@@ -216,6 +217,24 @@ class Stripe:
             form[f"subscription_data[metadata][{name}]"] = value
         return str(self.make("checkout/sessions", **form)["id"])
 
+    def clock_for(self, signup_id: str) -> Clock:
+        """Put a signup's present customer onto a test clock of Stripe's."""
+        (one,) = [s for s in self.subscriptions(signup_id) if s["status"] != "canceled"]
+        frozen = int(time.time())
+        made = self.make(
+            "test_helpers/test_clocks", frozen_time=frozen, customer=one["customer"]
+        )
+        return Clock(self, made["id"], one["customer"], frozen)
+
+    def pay_invoice(self, signup_id: str, card: str = "4242424242424242") -> None:
+        """Pay the open invoice of a signup on Stripe's page, with this card."""
+        (one,) = [s for s in self.subscriptions(signup_id) if s["latest_invoice"]]
+        invoice = self.ask(f"invoices/{one['latest_invoice']}")
+        form = {"number": card, "expiry": "12/39", "cvc": "123"}
+        url = invoice["hosted_invoice_url"]
+        answer = requests.post(url, form, timeout=_SECONDS, allow_redirects=False)
+        assert answer.status_code == 303, answer.text
+
     def deliveries(self, since: int = 0) -> list[dict[str, Any]]:
         """Every sending of a webhook, and what was answered."""
         sent: list[dict[str, Any]] = self.control.get("deliveries")
@@ -224,6 +243,25 @@ class Stripe:
     def weather(self, **said: Any) -> None:
         """How webhooks travel; nothing said: as in good times."""
         self.control.put("weather", **said)
+
+
+class Clock:
+    """A test clock; its customer's months pass on demand."""
+
+    def __init__(self, stripe: Stripe, name: str, customer: str, start: int) -> None:
+        self._stripe, self._name, self._start = stripe, name, start
+        self.customer = customer
+
+    def pass_days(self, days: float) -> None:
+        """So many days after its start."""
+        to = self._start + int(days * 86_400)
+        path = f"test_helpers/test_clocks/{self._name}"
+        self._stripe.make(f"{path}/advance", frozen_time=to)
+        assert self._stripe.ask(path)["status"] == "ready"
+
+    def bank_says(self, number: str) -> None:
+        """The bank says of the kept card what it says of this one."""
+        self._stripe.control.post(f"customers/{self.customer}/card", number=number)
 
 
 class Mailbox:

@@ -73,9 +73,15 @@ class Customer:
             timeout=60,
         )
 
-    def register(self) -> str:
+    def register(self, plan: str | None = None) -> str:
         """As far as the payment page; the signup's id."""
-        self.visit.sign_up(self.email)
+        if plan is None:
+            self.visit.sign_up(self.email)
+        else:
+            self.visit.open(f"/signup?plan={plan}")
+            form = self.visit._form(self.visit.page, "email")
+            form.fields |= {"email": self.email, "plan": plan, "terms": "agreed"}
+            self.visit._send(form)
         back = re.search(r"/signup/(su[a-z2-7]{20})", self.visit.page)
         assert back is not None, self.visit.page
         self.visit.signup_id = back[1]
@@ -106,6 +112,12 @@ class Customer:
         self.register()
         self.pay()
         return self.signup_id
+
+    def ask_to(self, purpose: str) -> None:
+        """The owner's page that asks (``cancel``, ``return``), and its button."""
+        self.visit.open(f"/signup/{self.signup_id}/{purpose}")
+        form = self.visit._form(self.visit.page, "token")
+        self.visit._send(form)
 
     def status(self) -> str:
         """The status page, as the owner sees it."""

@@ -17,7 +17,7 @@ import lae_flapp.service  # noqa: F401  (declares all points)
 from tests.end_to_end.checks import check_refunded, check_served, to_the_customer
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.process import Process, until
-from tests.end_to_end.stack import Stack
+from tests.end_to_end.stack import HASTY, Stack
 
 _MAKING = ("before-effect", "before-make", "after-make", "after-outcome")
 _UNMAKING = ("before-unmake", "after-unmake", "after-unmade")
@@ -51,6 +51,14 @@ WITHDRAWING = [
     *(p for step in _REMOVED for p in _points(step, _UNMAKING[:2])),
     *("signup.close.before", "signup.close.after"),
 ]
+#: A cancellation, what Stripe shows at the end of the period, and what time brings.
+LEAVING = [
+    *_points("billing", ("before-call", "after-call", "after-outcome")),
+    *("lifecycle.learnt.before", "lifecycle.learnt.after"),
+    *("lifecycle.turn.before", "lifecycle.turn.after"),
+]
+SHUTTING_DOWN = _points("stop", ("before-call", "after-call", "after-outcome"))
+STARTING = _points("start", ("before-call", "after-call", "after-outcome"))
 #: What is found gone is not removed again, so these need a signup of their own.
 REMOVED = [f"signup.{step}.{_UNMAKING[2]}" for step in _REMOVED]
 
@@ -85,7 +93,7 @@ def test_every_point_has_a_walk() -> None:
     """There is no named point at which no test kills the daemon."""
     walked = [
         *(REGISTERING + PAYING + MAILING + REPLACING + PAYING_BACK + WITHDRAWING),
-        *REMOVED,
+        *(REMOVED + LEAVING + SHUTTING_DOWN + STARTING),
         *(point for points in BUILDING.values() for point in points),
     ]
     # Asked in a process of its own: other tests declare points of other programs.
@@ -204,3 +212,86 @@ def test_dying_while_a_signup_is_withdrawn(stack, points) -> None:
     stack.operator.wait_for(signup_id, "claimed")
     walk(stack, points, lambda: None, give_up=1, visibility=1)
     check_refunded(stack, customer)
+
+
+def served(stack: Stack, address: str) -> Customer:
+    """A customer whose plan has periods of seconds."""
+    customer = Customer(stack, address)
+    customer.register(HASTY)
+    customer.pay()
+    stack.operator.wait_for(customer.signup_id, "mail-accepted")
+    return customer
+
+
+def mailed(stack: Stack, signup_id: str, words: str) -> bool:
+    """Whether one mail (however many copies) has these words in its subject."""
+    mails = [
+        m["Message-ID"]
+        for m in to_the_customer(stack, signup_id)
+        if words in m["Subject"]
+    ]
+    assert len(set(mails)) <= 1, mails
+    return bool(mails)
+
+
+def test_dying_while_a_customer_leaves(stack) -> None:
+    """Cancelled once, ended with the period, reminded, deleted: with one mail for each,
+    a receipt, nothing left in the cloud and nothing charged beyond the one month.
+    """
+    customer = served(stack, "leaves@example.org")
+    signup_id = customer.signup_id
+    label = stack.operator.show(signup_id).row.grid_label
+    clock = stack.stripe.clock_for(signup_id)
+
+    def cancel() -> None:
+        stack.until_site_knows(up=True)
+        customer.ask_to("cancel")
+
+    def meanwhile(point: str) -> None:
+        if point == LEAVING[2]:
+            clock.pass_days(31)
+
+    walk(stack, LEAVING, cancel, meanwhile, lifecycle=1, visibility=1)
+    stack.daemon.stop()
+    stack.start_daemon(lifecycle=1, visibility=1)
+    stack.operator.wait_for(signup_id, "deleted")
+    for words in ("Your cancellation", "has ended", "will be deleted", "receipt"):
+        until(lambda words=words: mailed(stack, signup_id, words), words)
+    assert stack.cloud.named_after(label) == set()
+    assert stack.cloud.instances(signup_id) == []
+    assert {s["status"] for s in stack.stripe.subscriptions(signup_id)} == {"canceled"}
+    assert len(stack.stripe.kept_charges(signup_id)) == 1
+    query = "SELECT bucket FROM receipts WHERE signup_id = ?"
+    ((bucket,),) = stack.journal_says(query, signup_id)
+    assert bucket.endswith(label)
+
+
+def test_dying_while_a_host_is_stopped_and_started(stack) -> None:
+    """Not paid, the host is shut down and nothing is deleted; paid on the page that the
+    mail names, the very host starts again under the same furl.
+    """
+    customer = served(stack, "pays-late@example.org")
+    signup_id, furl = customer.signup_id, customer.furl_on_page()
+    (before,) = stack.cloud.instances(signup_id)
+    clock = stack.stripe.clock_for(signup_id)
+
+    def refuse() -> None:
+        clock.bank_says("4000000000000002")
+        clock.pass_days(31)
+
+    def meanwhile(point: str) -> None:
+        if point == SHUTTING_DOWN[2]:
+            stack.stripe.pay_invoice(signup_id)
+
+    walk(stack, SHUTTING_DOWN + STARTING, refuse, meanwhile, lifecycle=1)
+    stack.operator.wait_for(signup_id, "recovered")
+    for words in ("failed", "read-only", "shut down", "paid again"):
+        until(lambda words=words: mailed(stack, signup_id, words), words)
+    booted = stack.cloud.booted
+    until(lambda: booted()[before["InstanceId"]]["state"] == "running", "it runs again")
+    until(lambda: "Joining works" in customer.status(), "its grid can be joined")
+    assert stack.operator.show(signup_id).row.state == "active"
+    (after,) = stack.cloud.instances(signup_id)
+    assert after["InstanceId"] == before["InstanceId"]
+    assert customer.furl_on_page() == furl
+    assert len(stack.stripe.kept_charges(signup_id)) == 2

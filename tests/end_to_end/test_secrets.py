@@ -13,7 +13,7 @@ from urllib.parse import quote
 import requests
 from attrs import Factory, define
 
-from tests.end_to_end.checks import check_served
+from tests.end_to_end.checks import check_served, text_of
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.stack import Stack
 
@@ -31,6 +31,7 @@ MAY_HOLD = (
     ("aws/instances/*/var/lib/s4/*", EVERYTHING, "the customer's host's own volume"),
     ("aws/instances/*/etc/s4/bootstrap.furl", "bootstrap furl", "came by user-data"),
     ("mail/new/*", "introducer furl", "the mail brings it"),
+    ("mail/new/*", "code of a link", "the mail's link has it behind its #"),
     ("pages/owner-*", "introducer furl", "the owner's page shows it"),
     ("customers/*", "introducer furl", "the customer's own laptop"),
     ("customers/*", "storage furl", "the laptop has it from its introducer"),
@@ -90,10 +91,17 @@ def of_the_run(stack: Stack) -> Secrets:
         found.add("cookie", value)
     for path in (root / "aws" / "instances").iterdir():
         _of_a_host(found, path)
+    _of_mails(found, stack)
     for aliases in root.glob("customers/*/*/private/aliases"):
         for line in aliases.read_text().splitlines():
             found.add("rootcap", line.split(": ")[1].split(":", 2)[2])
     return found
+
+
+def _of_mails(found: Secrets, stack: Stack) -> None:
+    for mail in stack.mailbox.every():
+        for code in re.findall(r"/(?:cancel|return)#(\S+)", text_of(mail)):
+            found.add("code of a link", code)
 
 
 def _of_a_host(found: Secrets, folder: Path) -> None:
@@ -161,9 +169,8 @@ def test_no_secret_is_where_it_must_not_be(stack, tmp_path) -> None:
     (instance,) = stack.cloud.instances(customer.signup_id)
     for key in session_keys(stack, instance["InstanceId"]):
         found.add("session key", key)
-    assert {"introducer furl", "bootstrap furl", "host furl", "cookie"} <= set(
-        found.kinds.values()
-    )
+    known = {"introducer furl", "bootstrap furl", "host furl", "cookie"}
+    assert known | {"code of a link"} <= set(found.kinds.values())
     patterns = tmp_path / "patterns"
     patterns.write_text("".join(f"{text}\n" for text in found.kinds))
     hits = where(stack.layout.root, patterns)

@@ -107,13 +107,27 @@ def test_every_pair_of_states(desk, frm, to) -> None:
         assert desk.read(events.last_number, None) == 1
 
 
-def test_refunding_is_one_way() -> None:
-    """From refunding no chain of moves leads anywhere but to refunded."""
-    reached, new = set(), {"refunding"}
+def reached_from(state: str) -> set[str]:
+    """Every state that some chain of moves leads to."""
+    reached, new = set(), {state}
     while new:
         reached |= new
         new = {to for frm in new for to in MOVES[frm]} - reached
-    assert reached == {"refunding", "refunded"}
+    return reached
+
+
+def test_refunding_is_one_way() -> None:
+    """From refunding nothing is served without another payment: it ends as refunded,
+    or, where a former customer's data is kept, as ended.
+    """
+    assert MOVES["refunding"] == {"refunded", "ended"}
+    assert MOVES["ended"] == {"paid", "deleting"}
+    assert MOVES["refunded"] == frozenset()
+
+
+def test_deleting_is_one_way() -> None:
+    """From deleting no chain of moves leads anywhere but to deleted."""
+    assert reached_from("deleting") == {"deleting", "deleted"}
 
 
 def test_a_late_ready_is_turned_away(desk) -> None:

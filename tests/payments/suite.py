@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from twisted.internet.defer import gatherResults, inlineCallbacks, maybeDeferred
 from zope.interface.verify import verifyObject
 
-from lae_flapp.signup.doors import GiveBack, IPayments, NameCustomer
+from lae_flapp.signup.doors import GiveBack, IPayments, NameCustomer, SetEnd
 from lae_protocol.secret import Secret
 from lae_provision.errors import Refused
 from tests.payments.bench import Bench, request, signup
@@ -172,6 +173,52 @@ class PaymentsContract:
         asked = GiveBack(signup(), "unserved", 1, opened.session_id, None)
         done = await self.bench.payments.cancel_and_refund(asked)
         self.assertEqual((done.subscription, done.amount), (None, 0))
+
+    async def _subscribed(self: Any) -> str:
+        opened = await self.bench.payments.open_checkout(request())
+        await self.bench.pay(opened.session_id)
+        paid = await self.bench.payments.fetch_session(opened.session_id)
+        return str(paid.subscription)
+
+    async def test_subscription(self: Any) -> None:
+        """A paid session's subscription is active, ours, and ends by itself never."""
+        name = await self._subscribed()
+        seen = await self.bench.payments.fetch_subscription(name)
+        self.assertEqual((seen.subscription, seen.status), (name, "active"))
+        self.assertEqual((seen.signup_id, seen.deployment), (signup(), "demo"))
+        self.assertIsNone(seen.ends_at)
+        self.assertGreater(seen.paid_until, datetime.now(UTC))
+        self.assertIsNone(seen.pay_url)
+        nothing = await self.bench.payments.fetch_subscription("sub_nothing")
+        self.assertIsNone(nothing)
+
+    async def test_leaving_and_staying(self: Any) -> None:
+        """It ends with its period, and that can be taken back, however often asked."""
+        name = await self._subscribed()
+        for attempt in (1, 1, 2):
+            asked = SetEnd(signup(), "leave", attempt, name)
+            seen = await self.bench.payments.set_end(asked)
+            self.assertEqual(seen.ends_at, seen.paid_until)
+            self.assertEqual(seen.status, "active")
+        for attempt in (1, 1, 2):
+            asked = SetEnd(signup(), "stay", attempt, name)
+            seen = await self.bench.payments.set_end(asked)
+            self.assertIsNone(seen.ends_at)
+        self.assertEqual(self.bench.live(), {name})
+
+    async def test_ended(self: Any) -> None:
+        """It is over at once, however often asked, and nothing else revives it."""
+        name = await self._subscribed()
+        for attempt in (1, 1, 2):
+            asked = SetEnd(signup(), "end", attempt, name)
+            seen = await self.bench.payments.set_end(asked)
+            self.assertEqual(seen.status, "canceled")
+        self.assertEqual(self.bench.live(), set())
+        for wish in ("leave", "stay"):
+            seen = await self.bench.payments.set_end(SetEnd(signup(), wish, 3, name))
+            self.assertEqual(seen.status, "canceled")
+        with self.assertRaises(Refused):
+            await self.bench.payments.set_end(SetEnd(signup(), "end", 1, "sub_nothing"))
 
     async def test_customer_named(self: Any) -> None:
         """The customer that a payment made is told whose it is, however often asked."""

@@ -11,19 +11,28 @@ from hypothesis import strategies as st
 
 from lae_flapp.signup.goals import (
     Building,
+    End,
+    Ending,
+    Erase,
+    Erasing,
+    Kept,
     Over,
     Replace,
     Rest,
     Retiring,
     Serve,
     Served,
+    Stop,
+    Stopping,
     Unpaid,
     Withdraw,
     Withdrawing,
     goal_of,
 )
 from lae_flapp.signup.plan import (
+    DATA,
     REMOVABLE,
+    SERVING,
     Await,
     Close,
     GiveBack,
@@ -34,6 +43,9 @@ from lae_flapp.signup.plan import (
     Patience,
     Repeat,
     Retire,
+    StartHost,
+    StopHost,
+    TellStripe,
     Unmake,
     backward,
     forward,
@@ -49,11 +61,14 @@ from lae_flapp.signup.sights import (
     Sights,
     Spent,
     StepName,
+    Stopped,
     Unlooked,
     Unsettled,
 )
 
 PATIENCE = Patience(visibility=60)
+#: What can be seen, and so removed.
+THERE = (Present, Unsettled, Broken, Stopped)
 NOW = 1000.0
 
 #: Every kind of sight, on both sides of its time where it has one.
@@ -66,6 +81,7 @@ KINDS = (
     Broken(),
     Awaited(NOW + 1),
     Awaited(NOW),
+    Stopped(),
     Present(),
 )
 
@@ -73,7 +89,17 @@ sights = st.fixed_dictionaries({step: st.sampled_from(KINDS) for step in StepNam
     lambda seen: Sights(NOW, tuple(seen.items()))
 )
 goals = st.sampled_from(
-    [Rest(), Serve(1), Replace(1), Withdraw(1, False), Withdraw(1, True)]
+    [
+        Rest(),
+        Serve(1),
+        Replace(1),
+        Withdraw(1, False),
+        Withdraw(1, True),
+        Withdraw(1, True, data=True),
+        Stop(1),
+        End(),
+        Erase(),
+    ]
 )
 
 
@@ -117,22 +143,59 @@ def test_only_what_is_seen_is_unmade(goal, sights):
     """What is not visible is not removed blindly: it might survive its removal."""
     for action in plan(goal, sights, PATIENCE):
         if isinstance(action, Unmake):
-            assert isinstance(sights.of(action.step), Present | Unsettled | Broken)
+            assert isinstance(sights.of(action.step), THERE)
 
 
-@given(sights)
-def test_withdrawing_closes_only_when_nothing_can_be_left(sights):
-    """Over is said only when every removable thing is gone or about to be."""
-    actions = plan(Withdraw(1, money_back=True), sights, PATIENCE)
+@given(
+    sights,
+    st.sampled_from(
+        [
+            (Withdraw(1, money_back=True), REMOVABLE),
+            (Withdraw(1, money_back=True, data=True), SERVING),
+            (End(), SERVING),
+            (Erase(), DATA),
+        ]
+    ),
+)
+def test_it_closes_only_when_nothing_can_be_left(sights, goal_and_steps):
+    """Over is said only when everything that has to go is gone or about to be; and
+    nothing else goes.
+    """
+    goal, steps = goal_and_steps
+    actions = plan(goal, sights, PATIENCE)
+    removed = {a.step for a in actions if isinstance(a, Unmake)}
+    assert removed <= set(steps)
     if Close() in actions:
-        removed = {a.step for a in actions if isinstance(a, Unmake)}
-        for step in REMOVABLE:
+        for step in steps:
             kind = sights.of(step)
             assert not isinstance(kind, Unlooked)
-            if isinstance(kind, Present | Unsettled | Broken):
+            if isinstance(kind, THERE):
                 assert step in removed
             if isinstance(kind, Asked | Invisible | Spent):
                 assert kind.looked >= kind.since + PATIENCE.visibility
+
+
+@given(goals, sights)
+def test_stripe_is_told_before_anything_goes(goal, sights):
+    """What was decided of the subscription is told first, whatever the goal."""
+    actions = plan(goal, evolve(sights, untold=True), PATIENCE)
+    assert actions == (TellStripe(), *plan(goal, sights, PATIENCE))
+
+
+@given(sights)
+def test_stopping_removes_nothing(sights):
+    """A host that is not paid for is looked for and shut down; nothing is unmade."""
+    actions = plan(Stop(1), sights, PATIENCE)
+    assert len(actions) <= 1
+    kind = sights.of(StepName.HOST)
+    stops = isinstance(kind, Present | Unsettled | Broken)
+    assert (StopHost(StepName.HOST) in actions) == stops
+    assert not any(isinstance(a, Unmake | Make | Repeat) for a in actions)
+
+
+def test_a_stopped_host_is_started_and_not_made():
+    """Paid again, the very host that was shut down starts."""
+    assert plan(Serve(1), seen(host=Stopped()), PATIENCE) == (StartHost(StepName.HOST),)
 
 
 @given(sights)
@@ -160,7 +223,7 @@ def test_the_next_host_waits_until_the_old_one_is_gone(sights):
     actions = plan(Replace(1), sights, PATIENCE)
     kind = sights.of(StepName.HOST)
     if actions == (NextHost(1),):
-        assert not isinstance(kind, Present | Unsettled | Broken | Unlooked)
+        assert not isinstance(kind, (*THERE, Unlooked))
     else:
         assert actions[0] in {
             Look(StepName.HOST),
@@ -182,7 +245,7 @@ def test_a_cloud_that_obeys_is_brought_to_the_goal(  # noqa: C901, PLR0912  (a m
         if not actions:
             break
         match actions[0]:
-            case Make(step) | Repeat(step) | Await(step, _):
+            case Make(step) | Repeat(step) | Await(step, _) | StartHost(step):
                 state[step] = Present()
             case Look(step) | Unmake(step):
                 state[step] = Absent()
@@ -202,8 +265,7 @@ def test_a_cloud_that_obeys_is_brought_to_the_goal(  # noqa: C901, PLR0912  (a m
     else:
         raise AssertionError("no end")
     if withdrawing:
-        left = Present | Unsettled | Broken
-        assert not any(isinstance(state[s], left) for s in REMOVABLE)
+        assert not any(isinstance(state[s], THERE) for s in REMOVABLE)
     else:
         assert all(isinstance(kind, Present) for kind in state.values())
 
@@ -239,6 +301,14 @@ def test_a_host_that_stays_invisible_is_replaced_and_not_made_again():
         (Retiring(2), Replace(2)),
         (Served(2), Rest()),
         (Withdrawing(2, money_back=False), Withdraw(2, money_back=False)),
+        (
+            Withdrawing(2, money_back=True, data=True),
+            Withdraw(2, money_back=True, data=True),
+        ),
+        (Stopping(2), Stop(2)),
+        (Ending(2), End()),
+        (Kept(), Rest()),
+        (Erasing(), Erase()),
         (Over(), Rest()),
     ],
 )

@@ -222,6 +222,10 @@ class World:
     def mails(self, signup_id):
         return [m.kind for m in self.read(outbox.of, signup_id)]
 
+    def message_id(self):
+        """Make a mail's Message-ID."""
+        return self.crew.shop.new_message_id()
+
     def live_hosts(self, signup_id=None):
         every = [i.request.key.signup_id for i in self.cloud.live()]
         return len([s for s in every if signup_id in {None, s}])

@@ -136,7 +136,7 @@ def test_every_answer_has_the_headers(world) -> None:
         assert "unsafe" not in policy
         assert "default-src 'none'" in policy
         assert "frame-ancestors 'none'" in policy
-        assert "form-action 'self' https://checkout.stripe.com;" in policy
+        assert "form-action 'self' https://checkout.stripe.com" in policy
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["referrer-policy"] == "no-referrer"
         assert headers["strict-transport-security"].startswith("max-age=")

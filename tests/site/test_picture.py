@@ -27,6 +27,16 @@ def view(state, kinds, owner=None) -> SignupView:
 
 
 @settings(max_examples=100)
+def since_return(kinds):
+    """What counts of a history: who comes back is built for anew."""
+    counted = []
+    for kind in kinds:
+        if kind == "paid" and "ended" in counted:
+            counted = [k for k in counted if k in {"registered", "checkout-opened"}]
+        counted.append(kind)
+    return counted
+
+
 @given(STATES, KINDS, st.booleans())
 def test_every_history_has_a_picture(state, kinds, joinable) -> None:
     """Whatever happened, what is done comes first, then at most one step is current;
@@ -37,7 +47,7 @@ def test_every_history_has_a_picture(state, kinds, joinable) -> None:
     order = ["done", "current", "waiting"]
     assert phases == sorted(phases, key=order.index)
     assert phases.count("current") <= 1
-    assert phases.count("done") == len({k for k in kinds if k in STEPS})
+    assert phases.count("done") == len({k for k in since_return(kinds) if k in STEPS})
     assert len(shown.notes) == len([k for k in kinds if k in NOTES])
     assert not (shown.over and shown.moving)
     assert shown.title

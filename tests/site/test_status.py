@@ -160,17 +160,115 @@ def test_cancelling_asks_first(world) -> None:
     assert "order is cancelled" in world.visitor.get(f"/signup/{signup_id}").text
 
 
-def test_a_subscription_is_not_ended_by_a_click(world) -> None:
-    """Who has paid is told how to cancel, on the page and when it is tried."""
+@pytest.mark.parametrize(
+    ("kinds", "asked", "then"),
+    [
+        (("paid",), "refunded", "refunding"),
+        (("paid", "ready"), "end of what you paid for", "active"),
+        (("paid", "ready", "past-due"), "removed now", "ending"),
+        (("paid", "ready", "past-due", "suspended", "stopped"), "removed", "ending"),
+    ],
+)
+def test_cancelling_asks_first_and_says_what_it_means(
+    world, kinds, asked, then
+) -> None:
+    """The page says what will happen to money, server and files; only its form
+    cancels.
+    """
     signup_id = world.signed_up()
-    page = world.visitor.get(f"/signup/{signup_id}/cancel")
-    world.desk.happen(signup_id, "paid")
-    assert "To cancel" in world.visitor.get(f"/signup/{signup_id}").text
+    world.desk.happen(signup_id, *kinds)
+    path = f"/signup/{signup_id}/cancel"
+    assert path in world.visitor.get(f"/signup/{signup_id}").text
+    page = world.visitor.get(path)
+    assert asked in page.text
+    assert world.desk.state(signup_id) != then or then == "active"
+    assert world.desk.ends_at(signup_id) is None
+    assert world.visitor.post(path, {"token": page.field("token")}).status == 303
+    assert world.desk.state(signup_id) == then
+
+
+def test_a_cancellation_is_taken_back_on_the_page(world) -> None:
+    """Whoever changes their mind in time stays, with the same grid's address."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "identity-sealed", "ready", "leaving")
+    status = world.visitor.get(f"/signup/{signup_id}")
+    assert "Take the cancellation back" in status.text
+    page = world.visitor.get(f"/signup/{signup_id}/return")
     answer = world.visitor.post(
-        f"/signup/{signup_id}/cancel", {"token": page.field("token")}
+        f"/signup/{signup_id}/return", {"token": page.field("token")}
     )
-    assert answer.status == 409
-    assert "please write to us" in answer.text
+    assert answer.headers["location"] == f"/signup/{signup_id}?notice=staying"
+    assert world.desk.ends_at(signup_id) is None
+    assert world.desk.furl in world.visitor.get(f"/signup/{signup_id}").text
+
+
+def test_a_former_customer_subscribes_again(world) -> None:
+    """The page of an ended subscription says until when, and leads to a payment."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "ready", "ending", "ended")
+    status = world.visitor.get(f"/signup/{signup_id}")
+    assert "Your files are kept until" in status.text
+    page = world.visitor.get(f"/signup/{signup_id}/return")
+    answer = world.visitor.post(
+        f"/signup/{signup_id}/return", {"token": page.field("token")}
+    )
+    assert answer.headers["location"].startswith("https://checkout.stripe.com/")
+
+
+def test_what_is_not_paid_can_be_paid(world) -> None:
+    """The owner of an overdue subscription is sent to the page of its invoice."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "ready", "past-due")
+    page = world.visitor.get(f"/signup/{signup_id}")
+    assert "Please pay" in page.text
+    answer = world.visitor.post(
+        f"/signup/{signup_id}/pay", {"token": page.field("token")}
+    )
+    assert answer.headers["location"].startswith("https://checkout.stripe.com/i/")
+
+
+def test_a_mails_link_only_asks(world) -> None:
+    """Whoever opens the links of a mail, a scanner too, changes nothing: a form must be
+    sent, with the part behind the #.
+    """
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "ready")
+    stranger = world.stranger()
+    page = stranger.get(f"/signup/{signup_id}/cancel")
+    assert page.status == 200
+    assert 'name="link"' in page.text
+    assert world.desk.ends_at(signup_id) is None
+    assert stranger.post(f"/signup/{signup_id}/cancel", {}).status == 403
+    wrong = stranger.post(f"/signup/{signup_id}/cancel", {"link": "abc"})
+    assert wrong.status == 404
+    assert world.desk.ends_at(signup_id) is None
+    token = world.desk.link(signup_id, "cancel").reveal()
+    answer = stranger.post(f"/signup/{signup_id}/cancel", {"link": token})
+    assert answer.headers["location"] == f"/signup/{signup_id}?notice=ending"
+    assert world.desk.ends_at(signup_id) is not None
+
+
+def test_a_link_is_for_one_purpose(world) -> None:
+    """The link that cancels cannot bring back, nor the other way round."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "ready")
+    stranger = world.stranger()
+    for purpose, other in (("cancel", "return"), ("return", "cancel")):
+        token = world.desk.link(signup_id, other).reveal()
+        answer = stranger.post(f"/signup/{signup_id}/{purpose}", {"link": token})
+        assert answer.status == 404
+
+
+def test_a_whole_link_pasted_by_hand_does_too(world) -> None:
+    """Without a script the link's address itself can be put into the field."""
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "ready", "leaving")
+    token = world.desk.link(signup_id, "return").reveal()
+    whole = f" https://s4.example.org/signup/{signup_id}/return#{token} "
+    stranger = world.stranger()
+    answer = stranger.post(f"/signup/{signup_id}/return", {"link": whole})
+    assert answer.status == 303
+    assert world.desk.ends_at(signup_id) is None
 
 
 def test_paying_again_for_what_is_paid_shows_it(world) -> None:

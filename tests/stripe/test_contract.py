@@ -19,7 +19,14 @@ import stripe
 import typing_extensions
 from stripe._object_classes import get_object_class
 
-from lae_provision.localcloud.stripe import billing, customers, money, notices, payment
+from lae_provision.localcloud.stripe import (
+    billing,
+    clocks,
+    customers,
+    money,
+    notices,
+    payment,
+)
 from lae_provision.localcloud.stripe.cards import CARDS, Card
 from tests.stripe.bench import GOOD, LocalStripeCase
 
@@ -154,6 +161,12 @@ class ContractTests(LocalStripeCase):
         customer = next(account.all("customer"))
         customers.update_customer(account, customer["id"], {"metadata": {"a": "b"}})
         customers.open_portal(account, {"customer": customer["id"]}, self.local.url)
+        clock = clocks.create_clock(
+            account, {"frozen_time": account.seconds(), "customer": second["customer"]}
+        )
+        to = clock["frozen_time"] + 31 * 24 * 3600
+        clocks.advance(account, clock["id"], {"frozen_time": to})
+        money.dispute(account, charge["id"])
 
     async def test_objects(self) -> None:
         """Every object has its example's fields, and stripe-python's types."""

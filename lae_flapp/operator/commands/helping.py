@@ -48,6 +48,8 @@ _MEANS = {
     "expired": "It is not paid: nothing is charged, and its place is given back.",
     "paying": "Its payment page is closed first; if it was paid a moment ago, the money"
     " goes back.",
+    "active": "It goes on until the end of what is paid; then host and role go, and the"
+    " data is kept for the plan's time.  With --at-once, and of a gift, that is now.",
     "paid": "It is paid and not served yet: the money goes back, what was built is"
     " removed, and the customer gets a mail.",
 }
@@ -125,7 +127,7 @@ def resend(
         tables.print_json(signup_id=row.signup_id, to=to, done=done is not None)
     elif done is None:
         click.echo(f"Would mail the furl of {_who(detail)} to {to}.")
-    elif row.state != "active":
+    elif row.state not in {"active", "past-due"}:
         click.echo(f"{row.signup_id} is {row.state}: {to} gets its mails from now on.")
     else:
         click.echo(f"The furl of {row.signup_id} is mailed to {to}.")
@@ -154,7 +156,8 @@ def cancel(
     """End a subscription.
 
     What is not paid is over at once; for what is paid and not served yet the money
-    goes back.  If it is not any more as it was shown, nothing changes.
+    goes back; what is served goes on until the end of what is paid.  If it
+    is not any more as it was shown, nothing changes.
     """
 
     async def work(line: Line) -> Any:

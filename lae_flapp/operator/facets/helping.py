@@ -124,7 +124,7 @@ class Helping(Asked):
         elif known.state == "bouncing":
             said = "Mail to this address is refused: give another with --to."
             raise Refusal(Refused("not-now", said))
-        if signups.get(tx, signup_id).state != "active":
+        if signups.get(tx, signup_id).state not in {"active", "past-due"}:
             if to is None:
                 said = "There is no mail to send yet: the storage is not ready."
                 raise Refusal(Refused("not-now", said))

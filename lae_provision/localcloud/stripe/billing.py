@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
+from typing import Literal
 
 from lae_provision.localcloud.stripe.customers import merged
 from lae_provision.localcloud.stripe.errors import ApiError, missing
@@ -77,10 +79,17 @@ def _item(
     )
 
 
-def new_invoice(account: Account, subscription: Json, customer: Json) -> Json:
-    """The first invoice of a subscription, finalized and open."""
+def new_invoice(
+    account: Account,
+    subscription: Json,
+    customer: Json,
+    reason: Literal["subscription_create", "subscription_cycle"] = (
+        "subscription_create"
+    ),
+) -> Json:
+    """An invoice of a subscription, finalized and open."""
     now = account.seconds()
-    due = 0 if subscription["trial_end"] else _due(subscription)
+    due = 0 if subscription["status"] == "trialing" else _due(subscription)
     name = new_id("invoice")
     currency = subscription["currency"]
     number = f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}"
@@ -94,7 +103,7 @@ def new_invoice(account: Account, subscription: Json, customer: Json) -> Json:
         amount_remaining=due,
         attempted=False,
         auto_advance=False,
-        billing_reason="subscription_create",
+        billing_reason=reason,
         currency=currency,
         customer=customer["id"],
         customer_email=customer["email"],
@@ -124,6 +133,10 @@ def new_invoice(account: Account, subscription: Json, customer: Json) -> Json:
         ending_balance=0,
     )
     invoice["status_transitions"]["finalized_at"] = now
+    invoice["test_clock"] = subscription["test_clock"]
+    code = secrets.token_urlsafe(18)
+    account.invoice_codes[code] = name
+    invoice["hosted_invoice_url"] = f"{account.base_url()}/i/{code}"
     subscription["latest_invoice"] = name
     return invoice
 
@@ -138,7 +151,8 @@ def _due(subscription: Json) -> int:
 
 
 def _line(account: Account, invoice: str, subscription: Json, item: Json) -> Json:
-    amount = 0 if subscription["trial_end"] else item["price"]["unit_amount"]
+    trial = subscription["status"] == "trialing"
+    amount = 0 if trial else item["price"]["unit_amount"]
     return account.new(
         "line_item",
         amount=amount * item["quantity"],
@@ -174,12 +188,14 @@ def _line(account: Account, invoice: str, subscription: Json, item: Json) -> Jso
     )
 
 
-def invoice_paid(account: Account, invoice: Json, intent: Json | None) -> None:
+def invoice_paid(
+    account: Account, invoice: Json, intent: Json | None, attempts: int = 1
+) -> None:
     """Mark an invoice as paid, by this payment intent (None: nothing was due)."""
     now = account.seconds()
     due = invoice["amount_due"]
     invoice.update(amount_paid=due, amount_remaining=0, attempted=True, status="paid")
-    invoice["attempt_count"] = 0 if intent is None else 1
+    invoice["attempt_count"] = 0 if intent is None else attempts
     invoice["status_transitions"]["paid_at"] = now
     if intent is not None:
         payment = next(
@@ -208,20 +224,34 @@ def cancel_subscription(account: Account, name: str, asked: Json) -> Json:
             code="resource_missing",
             param="id",
         )
-    now = account.seconds()
     details = asked.get("cancellation_details", {})
+    with account.at_clock_of(subscription):
+        finish_subscription(account, subscription, "cancellation_requested", details)
+    return subscription
+
+
+def finish_subscription(
+    account: Account,
+    subscription: Json,
+    reason: Literal["cancellation_requested", "payment_failed"],
+    details: Json | None = None,
+) -> None:
+    """It is over; what is open is not tried again by itself, but can be paid."""
+    now, said = account.seconds(), details or {}
     subscription.update(
         status="canceled",
-        canceled_at=now,
+        canceled_at=subscription["canceled_at"] or now,
         ended_at=now,
         cancellation_details={
-            "comment": details.get("comment"),
-            "feedback": details.get("feedback"),
-            "reason": "cancellation_requested",
+            "comment": said.get("comment"),
+            "feedback": said.get("feedback"),
+            "reason": reason,
         },
     )
+    for invoice in invoices(account, {"subscription": subscription["id"]}):
+        if invoice["status"] in ("open", "draft"):
+            invoice.update(auto_advance=False, next_payment_attempt=None)
     account.emit("customer.subscription.deleted", subscription)
-    return subscription
 
 
 def update_subscription(account: Account, name: str, asked: Json) -> Json:
@@ -239,7 +269,8 @@ def update_subscription(account: Account, name: str, asked: Json) -> Json:
         ends = max(i["current_period_end"] for i in _items(subscription))
         stops = asked["cancel_at_period_end"]
         fields["cancel_at"] = ends if stops else None
-        fields["canceled_at"] = account.seconds() if stops else None
+        with account.at_clock_of(subscription):
+            fields["canceled_at"] = account.seconds() if stops else None
     account.change(subscription, "customer.subscription.updated", **fields)
     return subscription
 

@@ -12,6 +12,11 @@
     POST   /_control/sessions/ID/settle          a bank debit comes through, or not:
                                                  {"succeeded": true}
     POST   /_control/sessions/ID/expire-now      as if its time had come
+    POST   /_control/customers/ID/card           as if the bank said of the kept card
+                                                 what it says of this: {"number": CARD}
+    POST   /_control/charges/ID/dispute          the customer's bank asks for it back
+    PUT    /_control/settings                    {"after_retries": "cancel", "unpaid" or
+                                                 "past_due"}: what was never paid
     POST   /_control/events/ID/send              the webhook once more
     GET    /_control/deliveries                  every sending, with what was answered
 
@@ -30,11 +35,12 @@ import attrs
 from attrs import define
 from klein import Klein
 
-from lae_provision.localcloud.stripe import checkout, payment
-from lae_provision.localcloud.stripe.cards import Card, Declined, read_card
+from lae_provision.localcloud.stripe import checkout, money, payment
+from lae_provision.localcloud.stripe.cards import CARDS, Card, Declined, read_card
 from lae_provision.localcloud.stripe.delivery import Delivery
 from lae_provision.localcloud.stripe.errors import ApiError, no_such
 from lae_provision.localcloud.stripe.faults import Faults, fault_of
+from lae_provision.localcloud.stripe.renewals import AFTER_RETRIES
 from lae_provision.localcloud.stripe.store import Account, Json
 from lae_provision.localcloud.stripe.weather import as_json, weather_of
 
@@ -68,7 +74,9 @@ class Control:
         request.setHeader("content-type", "application/json")
         return json.dumps(answer, indent=1).encode() + b"\n"
 
-    def _answer(self, method: str, parts: list[str], said: Json) -> Any:
+    def _answer(  # noqa: PLR0911  (one line per control)
+        self, method: str, parts: list[str], said: Json
+    ) -> Any:
         match (method, *parts):
             case ("GET",):
                 return self._all()
@@ -82,9 +90,35 @@ class Control:
             case ("POST", "events", name, "send"):
                 self.delivery.send_again(self.account.get("event", name))
                 return {"sent": name}
+            case ("POST", "customers", name, "card"):
+                return self._change_card(name, said)
+            case ("POST", "charges", name, "dispute"):
+                return money.dispute(self.account, name)
+            case ("PUT", "settings"):
+                return self._change_settings(said)
             case ("GET" | "POST", "sessions", *rest):
                 return self._sessions(method, rest, said)
         raise ApiError("no such control; see GET /_control/", status=404)
+
+    def _change_card(self, customer: str, said: Json) -> Json:
+        number = str(said.get("number"))
+        if number not in CARDS:
+            raise ApiError("number must be one of the test cards", param="number")
+        methods = [
+            m["id"]
+            for m in self.account.all("payment_method")
+            if m["customer"] == customer
+        ]
+        for method in methods:
+            self.account.cards[method] = number
+        return {"customer": customer, "methods": methods}
+
+    def _change_settings(self, said: Json) -> Json:
+        wanted = said.get("after_retries")
+        if wanted not in AFTER_RETRIES:
+            raise ApiError(f"after_retries is one of {', '.join(AFTER_RETRIES)}")
+        self.account.after_retries = wanted
+        return {"after_retries": wanted}
 
     def _change_faults(self, method: str, said: Json) -> list[Json]:
         match method:

@@ -33,6 +33,9 @@ def create_customer(account: Account, asked: Json) -> Json:
         preferred_locales=asked.get("preferred_locales", []),
         invoice_prefix=secrets.token_hex(4).upper(),
     )
+    if (clock := asked.get("test_clock")) is not None:
+        account.get("test_helpers.test_clock", clock, "test_clock")
+        customer["test_clock"] = clock
     account.emit("customer.created", customer)
     return customer
 

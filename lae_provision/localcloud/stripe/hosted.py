@@ -2,6 +2,7 @@
 
     /c/pay/SESSION                     the form; POST pays
     /c/pay/SESSION/authenticate/CODE   the bank's question, for cards that ask
+    /i/CODE                            an invoice; POST pays it
     /p/session/CODE                    the customer portal; POST cancels or resumes
 
 Plain HTML with no script: what a browser does here, a test's HTTP client can do.
@@ -19,7 +20,7 @@ from attrs import define, field
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from klein import Klein
 
-from lae_provision.localcloud.stripe import billing, checkout, payment
+from lae_provision.localcloud.stripe import billing, checkout, payment, renewals
 from lae_provision.localcloud.stripe.cards import (
     CARDS,
     NOT_AUTHENTICATED,
@@ -91,6 +92,8 @@ class HostedPages:
         app.route("/c/pay/<name>/authenticate/<code>", methods=["POST"])(
             self.authenticate
         )
+        app.route("/i/<code>", methods=["GET"])(self.invoice)
+        app.route("/i/<code>", methods=["POST"])(self.pay_invoice)
         app.route("/p/session/<code>", methods=["GET"])(self.portal)
         app.route("/p/session/<code>", methods=["POST"])(self.change)
 
@@ -180,6 +183,52 @@ class HostedPages:
             return self._declined(request, session, NOT_AUTHENTICATED, challenge.email)
         payment.complete(self.account, name, challenge.card, accepted, challenge.email)
         return self._away(request, session["success_url"], session)
+
+    def invoice(self, request: Any, code: str) -> str:
+        """What is to be paid, or that it is not to be paid any more."""
+        invoice = self._invoice(code)
+        if invoice is None:
+            return self._gone(request, None)
+        return self._invoice_page(request, invoice, None)
+
+    def pay_invoice(self, request: Any, code: str) -> str:
+        """Pay an open invoice with another card, which is kept from now on."""
+        invoice = self._invoice(code)
+        if invoice is None:
+            return self._gone(request, None)
+        if invoice["status"] != "open":
+            return _redirect(request, f"/i/{code}")
+        typed = _fields(request, ("number", "expiry", "cvc"))
+        today = datetime.fromtimestamp(self.account.now(), UTC)
+        month = (today.year, today.month)
+        try:
+            card = read_card(typed["number"], typed["expiry"], typed["cvc"], month)
+        except CardProblem as problem:
+            return self._invoice_page(request, invoice, problem)
+        subscription = renewals.subscription_of(self.account, invoice)
+        with self.account.at_clock_of(subscription):
+            if not renewals.attempt(self.account, invoice, card.number):
+                declined = CardProblem("number", "Your card was declined.")
+                return self._invoice_page(request, invoice, declined)
+        self.account.cards[subscription["default_payment_method"]] = card.number
+        return _redirect(request, f"/i/{code}")
+
+    def _invoice(self, code: str) -> Json | None:
+        name = self.account.invoice_codes.get(code)
+        return None if name is None else self.account.get("invoice", name)
+
+    def _invoice_page(
+        self, request: Any, invoice: Json, problem: CardProblem | None
+    ) -> str:
+        if problem is not None:
+            request.setResponseCode(402)
+        return self._page(
+            request,
+            "invoice.html",
+            invoice=invoice,
+            problem=problem,
+            next_year=datetime.fromtimestamp(self.account.now(), UTC).year % 100 + 1,
+        )
 
     def portal(self, request: Any, code: str) -> str:
         """What a customer has subscribed to."""

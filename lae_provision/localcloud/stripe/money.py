@@ -14,7 +14,7 @@ def new_method(account: Account, card: Card | None, customer: str | None) -> Jso
     """A payment method: a card, or (None) a bank debit that settles later."""
     if card is None:
         return account.new("payment_method", type="sepa_debit", customer=customer)
-    return account.new(
+    method = account.new(
         "payment_method",
         type="card",
         customer=customer,
@@ -40,6 +40,8 @@ def new_method(account: Account, card: Card | None, customer: str | None) -> Jso
             "wallet": None,
         },
     )
+    account.cards[method["id"]] = card.number
+    return method
 
 
 def new_intent(account: Account, invoice: Json, method: Json) -> Json:
@@ -52,7 +54,9 @@ def new_intent(account: Account, invoice: Json, method: Json) -> Json:
         client_secret=f"{name}_secret_{secrets.token_urlsafe(18)}",
         currency=invoice["currency"],
         customer=invoice["customer"],
-        description="Subscription creation",
+        description="Subscription creation"
+        if invoice["billing_reason"] == "subscription_create"
+        else "Subscription update",
         payment_method=method["id"],
         payment_method_types=[method["type"]],
         setup_future_usage="off_session",
@@ -126,6 +130,39 @@ def failed_charge(account: Account, session: Json, declined: Declined) -> Json:
         status="failed",
     )
     account.emit("charge.failed", made)
+    return made
+
+
+def failed_intent(account: Account, intent: Json, declined: Declined) -> None:
+    """A bank refused to pay an invoice: charge and payment intent have failed."""
+    made = _charge(account, intent, None)
+    made.update(
+        failure_code=declined.code,
+        failure_message=declined.message,
+        outcome=_outcome("declined_by_network", declined.message, "issuer_declined"),
+        status="failed",
+    )
+    intent["status"] = "requires_payment_method"
+    account.emit("charge.failed", made)
+    account.emit("payment_intent.payment_failed", intent)
+
+
+def dispute(account: Account, name: str) -> Json:
+    """A customer's bank asks for a charge back."""
+    charged = account.get("charge", name, "charge")
+    if not charged["paid"]:
+        raise ApiError("This charge did not succeed.", param="charge")
+    made = account.new(
+        "dispute",
+        amount=charged["amount"],
+        charge=name,
+        currency=charged["currency"],
+        payment_intent=charged["payment_intent"],
+        reason="fraudulent",
+        status="needs_response",
+    )
+    charged["disputed"] = True
+    account.emit("charge.dispute.created", made)
     return made
 
 

@@ -11,9 +11,11 @@ from lae_provision.localcloud.stripe import (
     billing,
     catalog,
     checkout,
+    clocks,
     customers,
     money,
     notices,
+    renewals,
 )
 from lae_provision.localcloud.stripe.lists import page
 from lae_provision.localcloud.stripe.store import Account, Json
@@ -57,7 +59,7 @@ DAEMON_RIGHTS: dict[str, Level] = {
     "customers": "write",
     "checkout_sessions": "write",
     "subscriptions": "write",
-    "invoices": "read",
+    "invoices": "write",
     "payment_intents": "read",
     "charges_and_refunds": "write",
     "events": "read",
@@ -118,6 +120,7 @@ def operations(base_url: Callable[[], str]) -> tuple[Operation, ...]:
         *_billing(),
         *_money(),
         *_notices(),
+        *_clocks(),
     )  # fmt: skip
 
 
@@ -186,6 +189,8 @@ def _billing() -> tuple[Operation, ...]:
                   "write", lambda a, i, p: billing.cancel_subscription(a, i[0], p)),
         Operation("GET", "invoices", "InvoiceListParams", "invoices", "read",
                   _listing("invoices", billing.invoices)),
+        Operation("POST", "invoices/*/void", "InvoiceVoidInvoiceParams", "invoices",
+                  "write", lambda a, i, _: renewals.void_invoice(a, i[0])),
         Operation("GET", "invoices/*", "InvoiceRetrieveParams", "invoices", "read",
                   _reading("invoice")),
         Operation("GET", "invoice_payments", "InvoicePaymentListParams", "invoices",
@@ -212,6 +217,23 @@ def _money() -> tuple[Operation, ...]:
                   _listing("refunds", money.refunds)),
         Operation("GET", "refunds/*", "RefundRetrieveParams", charges, "read",
                   _reading("refund")),
+    )  # fmt: skip
+
+
+def _clocks() -> tuple[Operation, ...]:
+    clock, path = "test_clocks", "test_helpers/test_clocks"
+    named = "test_helpers.TestClock"
+    return (
+        Operation("POST", path, f"{named}CreateParams", clock, "write",
+                  lambda a, _, p: clocks.create_clock(a, p)),
+        Operation("GET", path, f"{named}ListParams", clock, "read",
+                  _listing(path, _all_of(clocks.KIND))),
+        Operation("GET", f"{path}/*", f"{named}RetrieveParams", clock, "read",
+                  _reading(clocks.KIND)),
+        Operation("DELETE", f"{path}/*", f"{named}DeleteParams", clock, "write",
+                  lambda a, i, _: clocks.delete_clock(a, i[0])),
+        Operation("POST", f"{path}/*/advance", f"{named}AdvanceParams", clock, "write",
+                  lambda a, i, p: clocks.advance(a, i[0], p)),
     )  # fmt: skip
 
 

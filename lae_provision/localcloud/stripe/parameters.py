@@ -19,6 +19,7 @@ import stripe._request_options
 import stripe.params
 import stripe.params.billing_portal
 import stripe.params.checkout
+import stripe.params.test_helpers
 from stripe._request_options import RequestOptions
 from typing_extensions import get_type_hints, is_typeddict
 

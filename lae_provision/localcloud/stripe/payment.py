@@ -47,8 +47,13 @@ def complete(
     if session["status"] != "open":
         raise ApiError(f"This Checkout Session is {session['status']}.")
     account.paid_at[name] = accepted
-    intent_data = account.intents[name]
     customer = _customer(account, session, email)
+    with account.at_clock_of(customer):
+        return _complete(account, session, customer, paid_by)
+
+
+def _complete(account: Account, session: Json, customer: Json, paid_by: PaidBy) -> Json:
+    intent_data = account.intents[session["id"]]
     card = paid_by if isinstance(paid_by, Card) else None
     method = new_method(account, card, customer["id"])
     account.emit("payment_method.attached", method)
@@ -59,6 +64,7 @@ def complete(
         intent_data["subscription_data"],
         method["id"],
     )
+    subscription["test_clock"] = customer["test_clock"]
     invoice = new_invoice(account, subscription, customer)
     session.update(
         customer=customer["id"],

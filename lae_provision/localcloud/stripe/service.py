@@ -55,7 +55,7 @@ class LocalStripe(Service):
 
     def __attrs_post_init__(self) -> None:
         clock: IReactorTime = self.reactor
-        self.account = Account(now=time.time)
+        self.account = Account(now=time.time, base_url=lambda: self.url)
         pool = HTTPConnectionPool(self.reactor)  # type: ignore[no-untyped-call]
         agent = Agent(  # type: ignore[no-untyped-call]
             self.reactor, connectTimeout=_CONNECT_SECONDS, pool=pool

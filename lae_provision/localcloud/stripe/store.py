@@ -12,10 +12,10 @@ import json
 import secrets
 import string
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from attrs import Factory, define, field
 
@@ -45,10 +45,16 @@ _PREFIXES = {
     "webhook_endpoint": "we_1",
     "billing_portal.session": "bps_1",
     "account": "acct_1",
+    "test_helpers.test_clock": "clock_1",
+    "dispute": "dp_1",
 }
 _ALPHABET = string.ascii_letters + string.digits
 #: How Stripe's messages call an object whose type has dots or underlines.
-_SPOKEN = {"checkout.session": "checkout.session", "billing_portal.session": "session"}
+_SPOKEN = {
+    "checkout.session": "checkout.session",
+    "billing_portal.session": "session",
+    "test_helpers.test_clock": "test clock",
+}
 
 
 @cache
@@ -76,7 +82,9 @@ class Account:
 
     *listeners* are told of each event once it is recorded; *paid_at* has, for each
     session, the wall clock when its pay button's POST was accepted; *intents* what a
-    session will make once it is paid; *portal_codes* the portal pages' addresses.
+    session will make once it is paid; *portal_codes* the portal pages' addresses, and
+    *invoice_codes* those of invoices' pages; *cards* each method's number.
+    *after_retries* is the account's setting for what was never paid.
     """
 
     now: Callable[[], float]
@@ -85,13 +93,34 @@ class Account:
     paid_at: dict[str, float] = field(factory=dict)
     intents: dict[str, Json] = field(factory=dict)
     portal_codes: dict[str, str] = field(factory=dict)
+    invoice_codes: dict[str, str] = field(factory=dict)
+    cards: dict[str, str] = field(factory=dict)
+    after_retries: Literal["cancel", "unpaid", "past_due"] = "cancel"
+    base_url: Callable[[], str] = field(default=lambda: "http://127.0.0.1")
     endpoint_secrets: dict[str, str] = field(factory=dict)
     _objects: dict[str, dict[str, Json]] = field(factory=dict)
+    _frozen: int | None = None
     _origin: Json = field(factory=lambda: {"id": None, "idempotency_key": None})
 
     def seconds(self) -> int:
-        """Stripe's clock, in whole seconds."""
-        return int(self.now())
+        """Stripe's clock, in whole seconds; within :meth:`at` a test clock's."""
+        return int(self.now()) if self._frozen is None else self._frozen
+
+    @contextmanager
+    def at(self, frozen: int | None) -> Iterator[None]:
+        """It is this time within; None is the time it is."""
+        before, self._frozen = self._frozen, frozen
+        try:
+            yield
+        finally:
+            self._frozen = before
+
+    def at_clock_of(self, thing: Json) -> AbstractContextManager[None]:
+        """It is the time of this object's test clock within, if it has one."""
+        name = thing["test_clock"]
+        if name is None:
+            return self.at(None)
+        return self.at(self.get("test_helpers.test_clock", name)["frozen_time"])
 
     def new(self, kind: str, **fields: Any) -> Json:
         """Make and keep an object; its id may be among *fields*."""
@@ -151,16 +180,21 @@ class Account:
         data: Json = {"object": copy.deepcopy(about)}
         if previous is not None:
             data["previous_attributes"] = previous
-        event = self.new(
+        with self.at(None):
+            # Of the time when it is told, whatever its object's clock says.
+            event = self._event(kind, data)
+        for listener in self.listeners:
+            listener(event)
+        return event
+
+    def _event(self, kind: str, data: Json) -> Json:
+        return self.new(
             "event",
             type=kind,
             api_version=API_VERSION,
             data=data,
             request=dict(self._origin),
         )
-        for listener in self.listeners:
-            listener(event)
-        return event
 
     def change(self, thing: Json, kind: str, **fields: Any) -> None:
         """Change fields and emit *kind* with what they were."""

@@ -1,0 +1,1 @@
+"""How a subscription goes on, fails, ends, and comes back."""

@@ -1,0 +1,300 @@
+"""Leaving, coming back and paying late, as a site and Stripe ask for it: by bytes."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lae_flapp.inbox.working_off import charge_of, subscription_of
+from lae_flapp.journal import capacity, inbox, lifecycles, outbox, signups
+from lae_flapp.lifecycle import ending
+from lae_flapp.signup import turns
+from lae_protocol.ids import OwnerSecret
+from lae_protocol.messages import (
+    Done,
+    DoneAnswer,
+    EventAnswer,
+    MailedLink,
+    Owner,
+    Refused,
+    RegisterAnswer,
+    Registered,
+    StripeEvent,
+    ViewAnswer,
+)
+from lae_protocol.secret import Secret
+from lae_provision.memory.weather import Fault
+
+
+def event(kind: str, thing: dict, number: int) -> StripeEvent:
+    """A raw event of Stripe."""
+    body = {"id": f"evt_{number}", "object": "event", "type": kind}
+    return StripeEvent(json.dumps({**body, "data": {"object": thing}}).encode(), "rq")
+
+
+def of_subscription(kind: str, name: str, number: int) -> StripeEvent:
+    thing = {"id": name, "object": "subscription", "status": "active"}
+    return event(f"customer.subscription.{kind}", thing, number)
+
+
+def of_invoice(kind: str, name: str, number: int) -> StripeEvent:
+    parent = {"subscription_details": {"subscription": name}}
+    return event(f"invoice.{kind}", {"object": "invoice", "parent": parent}, number)
+
+
+def of_session(session_id: str, number: int) -> StripeEvent:
+    thing = {"id": session_id, "object": "checkout.session"}
+    return event("checkout.session.completed", thing, number)
+
+
+@pytest.fixture
+def served(desk, a_form):
+    """A customer who is served (no routine runs here); the owner, and how to tell."""
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    (session_id,) = desk.account.sessions
+    desk.account.pay(session_id)
+    desk.ask("returned_from_checkout", owner, ViewAnswer)
+    desk.write(
+        signups.move, owner.signup_id, {"paid"}, "active", kind="ready", who="test"
+    )
+    return owner
+
+
+def state(desk, owner):
+    return desk.read(signups.get, owner.signup_id).state
+
+
+def take(desk, raw):
+    desk.ask("take_stripe_event", raw, EventAnswer)
+    desk.clock.advance(1)
+
+
+def link(desk, owner, purpose):
+    signup = desk.read(signups.get, owner.signup_id)
+    token = desk.links.url(signup, purpose).partition("#")[2]
+    return MailedLink(owner.signup_id, Secret(token))
+
+
+def ended(desk, owner):
+    """It ends and all but the data is gone, as the routine would journal it."""
+    desk.write(
+        ending.cancel, owner.signup_id, "owner", "x", desk._message_id, at_once=True
+    )
+    desk.write(
+        signups.move, owner.signup_id, {"ending"}, "ended", kind="ended", who="test"
+    )
+    desk.account.become("sub_1", status="canceled")
+
+
+def test_the_owner_cancels_and_stays(desk, served) -> None:
+    """Each is journaled for the worker, which is woken; and asked twice it is done
+    once.
+    """
+    take(desk, of_invoice("paid", "sub_1", 90))
+    until = desk.account.known["sub_1"].paid_until
+    for _ in range(2):
+        told = desk.ask("cancel", served, DoneAnswer)
+        assert isinstance(told, Done)
+        assert told.view.ends_at == until, "though Stripe does not know it yet"
+    assert desk.read(lifecycles.get, served.signup_id).wish == "leave"
+    assert served.signup_id in desk.nudged
+    told = desk.ask("stay", served, DoneAnswer)
+    assert isinstance(told, Done)
+    assert told.view.ends_at is None
+    assert desk.read(lifecycles.get, served.signup_id).wish == "stay"
+    assert state(desk, served) == "active"
+
+
+def test_two_tabs_at_once(desk, served) -> None:
+    """One tab cancels while the other takes it back: the last wish stands, and an
+    ended one cannot be taken back for nothing.
+    """
+    desk.ask("cancel", served, DoneAnswer)
+    desk.ask("stay", served, DoneAnswer)
+    desk.ask("cancel", served, DoneAnswer)
+    assert desk.read(lifecycles.get, served.signup_id).wish == "leave"
+    ended(desk, served)
+    told = desk.ask("stay", served, DoneAnswer)
+    assert (told.code, "subscribe again" in told.message) == ("not-now", True)
+
+
+@pytest.mark.parametrize(
+    ("method", "purpose", "union"),
+    [
+        ("cancel_by_link", "cancel", DoneAnswer),
+        ("return_by_link", "return", RegisterAnswer),
+    ],
+)
+def test_links(desk, served, a_form, method, purpose, union) -> None:
+    """A mail's code does its one thing for its one signup; anything else is refused."""
+    good = link(desk, served, purpose)
+    other = "return" if purpose == "cancel" else "cancel"
+    stranger = MailedLink(a_form(7)[1].signup_id, good.token)
+    for bad in (
+        link(desk, served, other),
+        stranger,
+        MailedLink("no id", good.token),
+        MailedLink(served.signup_id, Secret("rubbish")),
+        MailedLink(served.signup_id, Secret(good.token.reveal()[:-3])),
+    ):
+        told = desk.ask(method, bad, union)
+        assert isinstance(told, Refused)
+        assert told.code == "unknown-signup"
+    told = desk.ask(method, good, union)
+    assert isinstance(told, Done | Registered)
+    assert told.view.owner is None, "a link shows no furl"
+
+
+def test_a_link_of_an_earlier_payment(desk, served) -> None:
+    """A link that was mailed for a subscription before this one is worth nothing."""
+    old = link(desk, served, "cancel")
+    ended(desk, served)
+    told = desk.ask("return_by_link", link(desk, served, "return"), RegisterAnswer)
+    session_id = list(desk.account.sessions)[-1]
+    assert told.checkout_url == desk.account.sessions[session_id].url
+    desk.account.pay(session_id)
+    take(desk, of_session(session_id, 50))
+    assert state(desk, served) == "paid"
+    assert desk.ask("cancel_by_link", old, DoneAnswer).code == "unknown-signup"
+
+
+def test_coming_back_needs_room(desk, served) -> None:
+    """A full cell takes nobody back; the data keeps its place."""
+    ended(desk, served)
+    signup = desk.read(signups.get, served.signup_id)
+    desk.write(turns.keep_bucket, signup)
+    desk.stop()
+    desk.quota = 0
+    desk.start()
+    assert desk.ask("pay_again", served, RegisterAnswer).code == "full"
+    assert desk.read(capacity.held, served.signup_id) == {"buckets": 1}
+
+
+def test_a_payment_page_that_lapses(desk, served) -> None:
+    """Who looks at the payment page and goes away is as before; the bucket keeps its
+    place, and what was held for the host is free.
+    """
+    ended(desk, served)
+    desk.ask("pay_again", served, RegisterAnswer)
+    assert desk.read(capacity.held, served.signup_id)["instances"] == 1
+    session_id = list(desk.account.sessions)[-1]
+    desk.clock.advance(40 * 60)
+    expired = desk.account.sessions[session_id]
+    assert expired.status == "open"
+    told = desk.ask("pay_again", served, RegisterAnswer)
+    assert isinstance(told, Registered)
+    assert desk.account.sessions[session_id].status == "expired"
+    assert state(desk, served) == "ended"
+
+
+def test_too_late(desk, served) -> None:
+    """After the time of the data no payment page is opened."""
+    ended(desk, served)
+    desk.clock.advance(timedelta(days=31).total_seconds())
+    told = desk.ask("pay_again", served, RegisterAnswer)
+    assert (told.code, "is over" in told.message) == ("not-now", True)
+    assert len(desk.account.sessions) == 1
+
+
+def test_what_is_overdue_is_paid_on_stripes_page(desk, served) -> None:
+    """The owner is sent to the page of the open invoice; away, they are told so."""
+    page = Secret("https://invoice.stripe.com/i/x")
+    desk.account.become("sub_1", status="past_due", pay_url=page)
+    take(desk, of_invoice("payment_failed", "sub_1", 2))
+    assert state(desk, served) == "past-due"
+    told = desk.ask("pay_again", served, RegisterAnswer)
+    assert told.checkout_url == page.reveal()
+    desk.faults["payments.fetch_subscription"] = [Fault.THROTTLED]
+    assert desk.ask("pay_again", served, RegisterAnswer).code == "try-later"
+    desk.account.become("sub_1", status="active", pay_url=None)
+    told = desk.ask("pay_again", served, RegisterAnswer)
+    assert told.checkout_url.endswith(f"/signup/{served.signup_id}")
+
+
+def test_doubled_and_shuffled(desk, served) -> None:
+    """However often and in whatever order the events come, what Stripe shows now is
+    what counts, and each thing is mailed once.
+    """
+    desk.account.become("sub_1", status="past_due")
+    raws = [
+        of_subscription("updated", "sub_1", 11),
+        of_invoice("payment_failed", "sub_1", 12),
+        of_invoice("paid", "sub_1", 13),
+        of_subscription("deleted", "sub_1", 14),
+    ]
+    for raw in [*raws, *reversed(raws)]:
+        take(desk, raw)
+    assert state(desk, served) == "past-due"
+    mails = [m.kind for m in desk.read(outbox.of, served.signup_id)]
+    assert mails == ["past-due"]
+    assert all(desk.read(inbox.find, f"evt_{n}").state == "done" for n in range(11, 15))
+
+
+def test_the_end_overtakes_the_payment(desk, a_form) -> None:
+    """`deleted` comes before anything was heard of the payment: it is taken first, and
+    goes back.
+    """
+    register, owner = a_form()
+    desk.ask("register", register, RegisterAnswer)
+    (session_id,) = desk.account.sessions
+    desk.account.pay(session_id)
+    desk.account.become("sub_1", status="canceled")
+    take(desk, of_subscription("deleted", "sub_1", 1))
+    assert state(desk, owner) == "refunding"
+    take(desk, of_session(session_id, 2))
+    assert state(desk, owner) == "refunding"
+
+
+def test_stripe_away_at_the_news(desk, served) -> None:
+    """The event waits in the inbox until Stripe can be asked."""
+    desk.account.become("sub_1", status="past_due")
+    desk.faults["payments.fetch_subscription"] = [Fault.THROTTLED] * 2
+    take(desk, of_invoice("payment_failed", "sub_1", 3))
+    assert state(desk, served) == "active"
+    desk.clock.pump([1] * 30)
+    assert state(desk, served) == "past-due"
+
+
+def test_a_dispute(desk, served) -> None:
+    """It is told to operators, whatever it says of itself; nothing else changes."""
+    thing = {"id": "dp_1", "object": "dispute", "charge": "ch_1"}
+    take(desk, event("charge.dispute.created", thing, 4))
+    assert [m.kind for m in desk.read(outbox.of, served.signup_id)] == ["troubled"]
+    assert state(desk, served) == "active"
+
+
+def test_nobody_without_the_secret(desk, served) -> None:
+    """A site without the owner's secret can neither end nor continue anything."""
+    for secret in (None, OwnerSecret("guess" * 8)):
+        stranger = Owner(served.signup_id, secret)
+        for method in ("cancel", "stay"):
+            assert desk.ask(method, stranger, DoneAnswer).code == "unknown-signup"
+    assert desk.read(lifecycles.get, served.signup_id).wish == "stay"
+
+
+@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.sampled_from(
+        ["invoice.paid", "customer.subscription.updated", "charge.refunded"]
+    ),
+    st.binary(max_size=100)
+    | st.recursive(
+        st.none() | st.integers() | st.text(max_size=5),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["data", "object", "id", "parent", "charge"]), inner
+            )
+        ),
+        max_leaves=8,
+    ).map(lambda thing: json.dumps(thing).encode()),
+)
+def test_whatever_an_event_says(kind, payload) -> None:
+    """Bytes that are no event of ours name nothing, and break nothing."""
+    for read in (subscription_of, charge_of):
+        assert isinstance(read(kind, payload), str | None)
