@@ -89,6 +89,8 @@ def missing_for_tests():
         yield "fonts-liberation"
     if not shutil.which("ignition-validate"):
         yield "ignition"
+    if not shutil.which("man"):
+        yield "man-db"
 
 
 def take_promtool(folder):

@@ -102,6 +102,8 @@ setup(
         "lae_config": ["**/*"],
     },
     include_package_data=False,
+    # `man lae` finds it beside the folder of `lae` itself.
+    data_files=[("share/man/man1", ["docs/lae.1"])],
     install_requires=PROTOCOL,
     extras_require=EXTRAS,
     entry_points={
@@ -113,6 +115,7 @@ setup(
         "s4.settings": [
             "site=lae_site.settings:SiteSettings",
             "daemon=lae_flapp.settings:DaemonSettings",
+            "operator=lae_flapp.operator.settings:OperatorSettings",
             "node=lae_storage.settings:NodeSettings",
         ],
         # ... and what reads all that they name, raising SettingsError.
@@ -121,11 +124,22 @@ setup(
             "daemon=lae_flapp.service:read_all",
         ],
         # Groups of the `lae` command; one that cannot be imported (an extra that
-        # is not installed) is named in `lae --help` instead of failing.
+        # is not installed) says so when it is called.
         "s4.commands": [
-            "subscriptions=lae_flapp.operator.commands:subscriptions",
-            "events=lae_flapp.operator.commands:events",
+            "subscriptions=lae_flapp.operator.commands.subscriptions:subscriptions",
+            "events=lae_flapp.operator.commands.events:events",
+            "hosts=lae_flapp.operator.commands.hosts:hosts",
+            "effects=lae_flapp.operator.commands.effects:effects",
+            "inbox=lae_flapp.operator.commands.boxes:inbox",
+            "outbox=lae_flapp.operator.commands.boxes:outbox",
+            "pause=lae_flapp.operator.commands.switches:pause",
+            "resume=lae_flapp.operator.commands.switches:resume",
+            "operator=lae_flapp.operator.commands.operators:operator",
+            "health=lae_flapp.operator.commands.health:health",
+            "keys=lae_flapp.operator.commands.keys:keys",
+            "journal=lae_flapp.operator.commands.journal:journal",
             "config=lae_protocol.process.config_command:config",
+            "completion=lae_protocol.process.completion_command:completion",
             "localcloud=lae_provision.localcloud.command:localcloud",
             "txaws=lae_provision.txaws3.command:txaws",
         ],

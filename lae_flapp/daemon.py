@@ -22,11 +22,12 @@ from lae_flapp.journal import operators, retention
 from lae_flapp.journal.errors import JournalClosed, JournalError
 from lae_flapp.journal.figures import last_moment
 from lae_flapp.journal.journal import OF_THE_FILE, Journal
-from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import JournalThreads
 from lae_flapp.opening import Opening, WrongAccount
+from lae_flapp.operator.backups import Backups
 from lae_flapp.outside import Outside, Secrets, open_outside
 from lae_flapp.payments.check import Wanted
+from lae_flapp.place import home_of, journal_path
 from lae_flapp.queue import Queue
 from lae_flapp.settings import DaemonSettings
 from lae_flapp.signs.calls import CallFigures
@@ -105,6 +106,10 @@ class Daemon(Service):
         await self._go_on_from(journal)
 
         opening = self._opening(outside)
+        backups = Backups(
+            reactor, journal_path(settings.state), settings.state / "backups"
+        )
+        self._ends.append(("backup", backups.stop))
         rng, registry = self._rng, self._registry
         watching = SignsWiring(
             reactor,
@@ -128,6 +133,7 @@ class Daemon(Service):
             opening,
             vitals,
             self._steady.offset,
+            backups,
         ).inside()
         signs = watching.signs(vitals, inside)
         port = Figures(registry, vitals.report, signs.figures.refresh)
@@ -174,6 +180,8 @@ class Daemon(Service):
         seconds = self._settings.patience.lost_hosts
         self._repeat("lost hosts", seconds, inside.lost_hosts.look)
         self._repeat("watch", self._settings.patience.watch, signs.watch.look)
+        seconds = self._settings.patience.reconcile
+        self._repeat("gifts that end", seconds, inside.cancelling.end_gifts)
         seconds = self._settings.patience.lifecycle
         self._repeat("what the time brings", seconds, inside.times.look)
         self._repeat("retention", DAY, lambda: journal.write(retention.sweep))
@@ -200,18 +208,11 @@ class Daemon(Service):
             )
 
     def _journal(self) -> Journal:
-        settings = self._settings
-        home = Home(
-            settings.environment,
-            settings.deployment,
-            settings.aws.account,
-            settings.stripe.mode,
-        )
-        folder = settings.state / "journal"
-        folder.mkdir(mode=0o700, exist_ok=True)
+        path = journal_path(self._settings.state)
+        path.parent.mkdir(mode=0o700, exist_ok=True)
         return Journal(
-            folder / "journal.sqlite",
-            home,
+            path,
+            home_of(self._settings),
             self._reactor,
             JournalThreads(self._reactor),
             self._superseded,

@@ -33,7 +33,10 @@ from lae_flapp.lifecycle.links import Links
 from lae_flapp.lifecycle.looking import Subscriptions
 from lae_flapp.lifecycle.times import Times
 from lae_flapp.opening import Opening
-from lae_flapp.operator.facet import OperatorDesk, OperatorFacet
+from lae_flapp.operator.backups import Backups
+from lae_flapp.operator.cancelling import Cancelling
+from lae_flapp.operator.desk import OperatorDesk, Process, Wakes
+from lae_flapp.operator.facet import OperatorFacet
 from lae_flapp.outbox.letter_facts import LetterFacts
 from lae_flapp.outbox.sending import Sending
 from lae_flapp.outside import CellUserData, Outside, cloud_keys, ground_of
@@ -63,6 +66,7 @@ class Inside:
     settlement: Settlement
     lost_hosts: LostHosts
     new_message_id: Callable[[], str]
+    cancelling: Cancelling
     subscriptions: Subscriptions
     times: Times
     private_tub: Any
@@ -85,6 +89,7 @@ class Wiring:
     vitals: Vitals
     #: How far the true time is ahead of the reactor's, in seconds.
     ahead: Callable[[], float]
+    backups: Backups
 
     def inside(self) -> Inside:
         """Wire it: the routine, what feeds it, and what others may ask."""
@@ -100,10 +105,11 @@ class Wiring:
         mails = self._mails(shop, furls)
         subscriptions = Subscriptions(shop, crew.nudge)
         events = self._events(settlement, subscriptions)
+        checkout = self._checkout(settlement)
         front_desk = FrontDesk(
             self.reactor,
             self.journal,
-            checkout=self._checkout(settlement),
+            checkout=checkout,
             settlement=settlement,
             intake=Intake(self.journal, self.outside.sealer, events.wake),
             wishes=self._wishes(shop, mails.wake, crew.nudge),
@@ -111,7 +117,11 @@ class Wiring:
             pulse=self.vitals.pulse,
         )
         self._serve_site(private_tub, front_desk)
-        operator_name = self._serve_operators(private_tub, crew)
+        wakes = Wakes(crew.retry, crew.start, mails.wake, events.wake)
+        cancelling = Cancelling(
+            self.journal, checkout.expire_sessions, shop.new_message_id, crew.nudge
+        )
+        operator_name = self._serve_operators(private_tub, shop, wakes, cancelling)
         serve_hosts(hosts_tub, self._host_desk(shop, crew, furls, hosts_tub))
         return Inside(
             crew=crew,
@@ -120,6 +130,7 @@ class Wiring:
             settlement=settlement,
             lost_hosts=LostHosts(shop, crew.nudge),
             new_message_id=shop.new_message_id,
+            cancelling=cancelling,
             subscriptions=subscriptions,
             times=Times(shop, subscriptions, crew.nudge),
             private_tub=private_tub,
@@ -161,16 +172,21 @@ class Wiring:
         )
 
     def _checkout(self, settlement: Settlement) -> CheckoutDesk:
-        cell, outside = self.settings.cells[0], self.outside
-        selling = Selling(
+        outside = self.outside
+        payments = outside.payments.payments
+        return CheckoutDesk(
+            self.journal, payments, outside.sealer, settlement, self._selling()
+        )
+
+    def _selling(self) -> Selling:
+        cell = self.settings.cells[0]
+        return Selling(
             self.plans,
             cell_of(self.settings, cell),
             quotas_of(cell),
             self.settings.site_url,
             self.ahead,
         )
-        payments = outside.payments.payments
-        return CheckoutDesk(self.journal, payments, outside.sealer, settlement, selling)
 
     def _wishes(
         self,
@@ -259,20 +275,36 @@ class Wiring:
         location = self.settings.private_tub.location
         write_furl(path, Furl.parse(furl_of(tub, location, name)))
 
-    def _serve_operators(self, tub: Any, crew: Crew) -> Secret:
+    def _serve_operators(
+        self,
+        tub: Any,
+        shop: Workshop,
+        wakes: Wakes,
+        cancelling: Cancelling,
+    ) -> Secret:
         path = self.settings.state / "operator.furl"
         name = kept_name(path, new_name("o"))
         location = self.settings.private_tub.location
         write_furl(path, Furl.parse(furl_of(tub, location, name)))
+
+        def new_furl() -> tuple[Furl, Secret]:
+            fresh = new_name("o")
+            return Furl.parse(furl_of(tub, location, fresh)), Secret(fresh)
+
         desk = OperatorDesk(
-            clock=self.reactor,
-            journal=self.journal,
-            retry=crew.retry,
-            environment=self.settings.environment,
-            release=version("s4"),
-            started_at=datetime.now(UTC),
-            canary_opened=lambda: self.opening.opened,
-            closed_because=self.vitals.closed_because,
+            shop=shop,
+            wakes=wakes,
+            process=Process(
+                environment=self.settings.environment,
+                release=version("s4"),
+                started_at=datetime.now(UTC),
+                canary_opened=lambda: self.opening.opened,
+                closed_because=self.vitals.closed_because,
+            ),
+            selling=self._selling(),
+            cancel=cancelling.cancel,
+            new_furl=new_furl,
+            back_up=self.backups.begin_or_tell,
         )
         serve_operators(tub, lambda swissnum: OperatorFacet(desk, swissnum))
         return Secret(name)

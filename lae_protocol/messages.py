@@ -33,6 +33,9 @@ RefusalCode = Literal[
     "not-now",  # not possible in the signup's present state
     "try-later",  # an outside service failed; nothing is lost
     "unknown-operator",
+    "unknown",  # no such effect, mail, event, operator or host
+    "changed",  # it is not any more as the operator saw it
+    "no-answer",  # what would have to be asked outside does not answer
 ]
 
 SignupState = Literal[
@@ -249,7 +252,10 @@ class AskDoors:
 
 @define(frozen=True)
 class Doors:
-    """What the site asks first: is anything closed?"""
+    """What the site asks first: is anything closed?
+
+    *reason* says why, or, while signups are open, what takes longer than usual.
+    """
 
     signups_open: bool
     reason: str | None
@@ -289,14 +295,20 @@ class SignupRow:
 
 @define(frozen=True)
 class ListSignups:
-    """A page of signups, newest first, after *cursor*; *text* filters (address, id,
-    label), *state* too.
+    """A page of signups, newest first, after *cursor*.
+
+    *text* is a part of an address, or the start of an id or label; *since* and *until*
+    bound the time of registration; *waiting* leaves those that have a problem.
     """
 
     state: str | None = None
     text: str | None = None
     cursor: str | None = None
     limit: int = 100
+    plan_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    waiting: bool = False
 
 
 @define(frozen=True)

@@ -97,6 +97,17 @@ class Host:
 
 
 @define(frozen=True)
+class ConsoleOutput:
+    """The end of what an instance wrote to its console, and when the cloud copied it.
+
+    *text* is empty where there is nothing yet.
+    """
+
+    text: str
+    at: datetime
+
+
+@define(frozen=True)
 class Sealed:
     """A sealed document in the state bucket."""
 
@@ -162,6 +173,12 @@ class IHosts(Interface):
 
     def list(deployment: str) -> Deferred[tuple[Host, ...]]:
         """All live hosts of the deployment, by tag, through all pages."""
+
+    def console(instance_id: str) -> Deferred[ConsoleOutput | None]:
+        """What it wrote to its console; None where the cloud knows no such instance.
+
+        May hold secrets of the host: whoever shows it redacts it.
+        """
 
 
 class IAddresses(Interface):
@@ -269,3 +286,6 @@ class Sealer(Protocol):
 
     def unseal(self, sealed: bytes, context: str) -> bytes:
         """Decrypt; raises :class:`~lae_provision.errors.Refused`."""
+
+    def is_newest(self, sealed: bytes) -> bool:
+        """Whether the newest key sealed it: older ones are not needed for it."""

@@ -101,6 +101,7 @@ class MemoryDesk:
     site_url: str = "https://s4.example.org"
     #: None when open, else the refusal of new signups.
     closed: Refused | None = None
+    slower: str | None = None
     #: Whether nothing answers.
     down: bool = False
     #: What it says of itself.
@@ -154,7 +155,7 @@ class MemoryDesk:
     async def doors(self) -> DoorsAnswer:
         """See FrontDesk."""
         self._answer()
-        reason = self.closed.message if self.closed else None
+        reason = self.closed.message if self.closed else self.slower
         return Doors(self.closed is None, reason, self.plans, "local")
 
     async def pulse(self) -> PulseAnswer:

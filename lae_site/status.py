@@ -70,10 +70,12 @@ class StatusPages:
             "stopped" if answer.query(request, "stopped") else ""
         )
         sight = await self._sight(owner)
+        doors = await self.parts.opening.now()
         html = self.parts.pages.render(
             "status.html",
             **sight.values(self.parts, self._token(owner)),
             notice=NOTICES.get(notice),
+            slower=doors.reason if doors is not None and doors.signups_open else None,
         )
         return answer.page(request, html)
 

@@ -86,6 +86,13 @@ def _has_overdue(tx: ReadTx, signup_id: SignupId) -> bool:
     return any(s.state == "open" and s.expires_at <= tx.now for s in known)
 
 
+def _refuse_paused(tx: ReadTx) -> None:
+    """Take no more money while an operator has paused signups."""
+    pause = switches.paused(tx, "signups")
+    if pause is not None:
+        raise _no("paused", f"We take no new signups at the moment: {pause.why}.")
+
+
 class CheckoutDesk:
     """Takes registrations and opens sessions; one at a time for each signup."""
 
@@ -130,6 +137,10 @@ class CheckoutDesk:
 
         return await self._turns.take(register.signup_id, turn)
 
+    async def expire_sessions(self, signup_id: SignupId) -> None:
+        """End what could still be paid; raises :class:`Refusal`."""
+        await self._turns.take(signup_id, lambda: self._expire_open_ones(signup_id))
+
     async def pay_again(self, signup_id: SignupId) -> str:
         """Where the browser goes to pay: another session, the old one expired; for a
         renewal that was not paid, Stripe's page of that invoice.
@@ -149,9 +160,8 @@ class CheckoutDesk:
         return await self._turns.take(signup_id, turn)
 
     def _journaled(self, tx: WriteTx, register: Register, offer: Accepted) -> Signup:
-        known = signups.find(tx, register.signup_id)
-        if known is None and switches.paused(tx, "signups") is not None:
-            raise _no("paused", "We take no new signups at the moment.")
+        if signups.find(tx, register.signup_id) is None:
+            _refuse_paused(tx)
         cells.put(tx, self._selling.cell)
         signup, _ = signups.register(
             tx,
@@ -175,6 +185,7 @@ class CheckoutDesk:
         if signup.state == "ended" and until is not None and tx.now >= until:
             raise _no("not-now", "The time in which this could be continued is over.")
         if signup.state in PAYABLE:
+            _refuse_paused(tx)
             try:
                 self._hold(tx, signup)
             except NoRoom:

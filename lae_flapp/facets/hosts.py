@@ -199,7 +199,7 @@ class BootstrapFacet(Referenceable):
             row.generation,
             swissnum,
             self._desk.sealer.seal(
-                swissnum.reveal().encode(), self._context(row.signup_id, row.generation)
+                swissnum.reveal().encode(), furl_context(row.signup_id, row.generation)
             ),
         )
 
@@ -220,7 +220,7 @@ class BootstrapFacet(Referenceable):
     def _answer(self, bound: _Bound, identity: NodeIdentity) -> Claimed:
         signup, host = bound.signup, bound.host
         plain = self._desk.sealer.unseal(
-            bound.host_furl.sealed, self._context(signup.signup_id, host.generation)
+            bound.host_furl.sealed, furl_context(signup.signup_id, host.generation)
         )
         storage = StoragePlace(
             bucket=requests.resource_name(signup),
@@ -234,9 +234,10 @@ class BootstrapFacet(Referenceable):
             Secret(self._desk.host_furl(plain.decode("ascii"))),
         )
 
-    @staticmethod
-    def _context(signup_id: str, generation: int) -> str:
-        return f"host furl of {signup_id} generation {generation}"
+
+def furl_context(signup_id: str, generation: int) -> str:
+    """What a host's sealed furl is bound to."""
+    return f"host furl of {signup_id} generation {generation}"
 
 
 @implementer(RIHost)  # type: ignore[misc]  # foolscap has no types

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from datetime import timedelta
 
 from twisted.logger import Logger
@@ -21,6 +22,23 @@ from lae_protocol.process.answer import Refusal
 
 #: A mail is sent again at most so often: the address may be somebody else's.
 BETWEEN_MAILS = timedelta(minutes=2)
+
+
+def paused_in_words(pause: switches.Pause) -> str:
+    """What a visitor reads of a pause of signups."""
+    return f"We take no new signups at the moment: {pause.why.rstrip('.')}."
+
+
+def slower(paused: AbstractSet[str]) -> str | None:
+    """What a visitor should know before paying, while something else is paused."""
+    if "launches" in paused:
+        return (
+            "Storage that is ordered now is built later than usual: we have paused"
+            " launching servers for the moment."
+        )
+    if "mails" in paused:
+        return "Our mails come later than usual at the moment."
+    return None
 
 
 class Wishes:
@@ -51,11 +69,12 @@ class Wishes:
 
     async def doors(self) -> Doors:
         """What the site asks before it shows a form."""
-        pause = await self._journal.read(switches.paused, "signups")
-        reason = self._ready_for_business()
-        if pause is not None:
-            reason = "We take no new signups at the moment."
-        return Doors(reason is None, reason, self._plans, self._environment)
+        paused = {p.name: p for p in await self._journal.read(switches.every)}
+        closed = self._ready_for_business()
+        if "signups" in paused:
+            closed = paused_in_words(paused["signups"])
+        said = closed or slower(frozenset(paused))
+        return Doors(closed is None, said, self._plans, self._environment)
 
     async def resend(self, signup_id: SignupId, request_id: str) -> None:
         """Queue one more mail with the furl, if the last is some minutes old."""

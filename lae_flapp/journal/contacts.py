@@ -86,13 +86,21 @@ def history(tx: ReadTx, signup_id: SignupId) -> tuple[Contact, ...]:
     return tuple(Contact(*row) for row in tx.all(query.order_by(CONTACTS.c.number)))
 
 
-def correct(tx: WriteTx, signup_id: SignupId, typed: str, smtp: str) -> Contact:
+def correct(
+    tx: WriteTx,
+    signup_id: SignupId,
+    typed: str,
+    smtp: str,
+    *,
+    by_operator: bool = False,
+) -> Contact:
     """Put another address in place of the present one.
 
-    The same address changes nothing.  Raises :class:`AddressConfirmed`.
+    The same address changes nothing.  Raises :class:`AddressConfirmed`, unless an
+    operator does it, who has heard from the customer.
     """
     known = current(tx, signup_id)
-    if known.state == "confirmed":
+    if known.state == "confirmed" and not by_operator:
         raise AddressConfirmed("the address is confirmed")
     if (known.typed, known.smtp) == (typed, smtp):
         return known

@@ -18,12 +18,14 @@ from sqlalchemy import (
     Index,
     Integer,
     LargeBinary,
+    Row,
     Select,
     String,
     Table,
     Text,
     UniqueConstraint,
     insert,
+    null,
     select,
     update,
 )
@@ -37,6 +39,7 @@ from lae_flapp.journal.columns import (
     signup_column,
 )
 from lae_flapp.journal.errors import EffectOpen, StateChanged, Unknown
+from lae_flapp.journal.pages import paged
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import Generation, SignupId
 
@@ -217,6 +220,33 @@ def unfinished(tx: ReadTx) -> tuple[Effect, ...]:
     return _effects(tx, query.order_by(EFFECTS.c.number))
 
 
+def page(
+    tx: ReadTx,
+    *,
+    signup_id: SignupId | None = None,
+    state: EffectState | None = None,
+    step: str | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> tuple[tuple[Effect, ...], str | None]:
+    """Newest first, without requests; and the next page's cursor.
+
+    Raises :class:`BadCursor`.
+    """
+    query = select(
+        *(c if c.name != "request" else null().label("request") for c in EFFECTS.c)
+    )
+    for condition, column_ in (
+        (signup_id, EFFECTS.c.signup_id),
+        (state, EFFECTS.c.state),
+        (step, EFFECTS.c.step),
+    ):
+        if condition is not None:
+            query = query.where(column_ == condition)
+    rows, more = paged(tx, query, EFFECTS.c.number, cursor, limit)
+    return tuple(map(_effect, rows)), more
+
+
 def _settle(tx: WriteTx, number: int, state: EffectState, outcome: str) -> None:
     values = {"state": state, "outcome": outcome, "changed_at": tx.now}
     begun = (EFFECTS.c.number == number, EFFECTS.c.state == "begun")
@@ -228,24 +258,22 @@ def _settle(tx: WriteTx, number: int, state: EffectState, outcome: str) -> None:
 
 
 def _effects(tx: ReadTx, query: Select[Any]) -> tuple[Effect, ...]:
-    return tuple(
-        Effect(
-            number=row.number,
-            key=EffectKey(
-                SignupId(row.signup_id),
-                row.step,
-                row.purpose,
-                Generation(row.generation),
-            ),
-            attempt=row.attempt,
-            token=row.token,
-            request=row.request,
-            sealed=row.sealed,
-            state=row.state,
-            outcome=row.outcome,
-            begun_at=row.begun_at,
-            changed_at=row.changed_at,
-            tries=row.tries,
-        )
-        for row in tx.all(query)
+    return tuple(map(_effect, tx.all(query)))
+
+
+def _effect(row: Row[Any]) -> Effect:
+    return Effect(
+        number=row.number,
+        key=EffectKey(
+            SignupId(row.signup_id), row.step, row.purpose, Generation(row.generation)
+        ),
+        attempt=row.attempt,
+        token=row.token,
+        request=row.request,
+        sealed=row.sealed,
+        state=row.state,
+        outcome=row.outcome,
+        begun_at=row.begun_at,
+        changed_at=row.changed_at,
+        tries=row.tries,
     )

@@ -13,14 +13,18 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     func,
     insert,
+    null,
+    or_,
     select,
     update,
 )
 
 from lae_flapp.journal.columns import METADATA, Kept, Moment, Word, column
-from lae_flapp.journal.errors import Unknown
+from lae_flapp.journal.errors import BadCursor, StateChanged, Unknown
+from lae_flapp.journal.pages import LONGEST
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 
 InboxState = Literal["waiting", "done", "ignored"]
@@ -111,6 +115,50 @@ def next_due_at(tx: ReadTx) -> datetime | None:
     return None if row is None else row.next_try_at
 
 
+def page(
+    tx: ReadTx,
+    *,
+    state: InboxState | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> tuple[tuple[InboxEvent, ...], str | None]:
+    """Newest first, without what they say; and the next page's cursor.
+
+    Raises :class:`BadCursor`.
+    """
+    length = max(1, min(limit, LONGEST))
+    query = select(
+        *(null().label("payload") if c.name == "payload" else c for c in INBOX.c)
+    )
+    if state is not None:
+        query = query.where(INBOX.c.state == state)
+    if cursor is not None:
+        at, event_id = _place(cursor)
+        same = and_(INBOX.c.received_at == at, INBOX.c.event_id < event_id)
+        query = query.where(or_(INBOX.c.received_at < at, same))
+    order = (INBOX.c.received_at.desc(), INBOX.c.event_id.desc())
+    found = tx.all(query.order_by(*order).limit(length + 1))
+    shown = tuple(InboxEvent(*row) for row in found[:length])
+    if len(found) <= length:
+        return shown, None
+    return shown, f"{shown[-1].received_at.isoformat()} {shown[-1].event_id}"
+
+
+def hurry(tx: WriteTx, event_id: str) -> None:
+    """Try it now, also one that was ignored: an operator knows better.
+
+    Raises :class:`Unknown`, and :class:`StateChanged` where it is done.
+    """
+    here = (INBOX.c.event_id == event_id, INBOX.c.state != "done")
+    values = {"state": "waiting", "next_try_at": tx.now, "settled_at": None}
+    known = find(tx, event_id)
+    if known is None:
+        raise Unknown(f"no event {event_id}")
+    if known.state == "done" or known.payload is None:
+        raise StateChanged(f"event {event_id}", known.state)
+    tx.run(update(INBOX).where(*here).values(**values))
+
+
 def done(tx: WriteTx, event_id: str) -> None:
     """It is worked off."""
     _settle(tx, event_id, "done", None)
@@ -131,6 +179,17 @@ def waiting(tx: ReadTx) -> int:
     """How many wait."""
     query = select(func.count()).select_from(INBOX).where(INBOX.c.state == "waiting")
     return int(tx.scalar(query))
+
+
+def _place(cursor: str) -> tuple[datetime, str]:
+    at, _, event_id = cursor.partition(" ")
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise BadCursor("not a cursor") from None
+    if moment.tzinfo is None:
+        raise BadCursor("not a cursor")
+    return moment, event_id
 
 
 def _settle(tx: WriteTx, event_id: str, state: InboxState, why: str | None) -> None:

@@ -2,47 +2,88 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
+from attrs import define
 from sqlalchemy import ColumnElement, Select, and_, or_, select
 
 from lae_flapp.journal.contacts import CONTACTS
-from lae_flapp.journal.errors import BadCursor
-from lae_flapp.journal.hosts import HOSTS
+from lae_flapp.journal.hosts import HOSTS, HostRow, HostState
+from lae_flapp.journal.pages import LONGEST, number_of, paged
 from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import ReadTx
-from lae_protocol.ids import SignupId
+from lae_protocol.ids import GridLabel, SignupId
 from lae_protocol.messages import SignupPage, SignupRow, SignupState
 
-#: No page is longer, whatever is asked for.
-LONGEST = 500
+
+@define(frozen=True)
+class Filter:
+    """Which signups.  *text* is a piece of an address, or the start of an id or label;
+    *waiting* leaves those that have a problem; times are of the registration.
+    """
+
+    state: SignupState | None = None
+    text: str | None = None
+    plan_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    waiting: bool = False
+
+    def conditions(self) -> Iterator[ColumnElement[bool]]:
+        """What a row must fulfil."""
+        if self.state is not None:
+            yield SIGNUPS.c.state == self.state
+        if self.text:
+            yield _matches(self.text)
+        if self.plan_id is not None:
+            yield SIGNUPS.c.plan_id == self.plan_id
+        if self.since is not None:
+            yield SIGNUPS.c.created_at >= self.since
+        if self.until is not None:
+            yield SIGNUPS.c.created_at < self.until
+        if self.waiting:
+            yield SIGNUPS.c.problem.is_not(None)
 
 
 def page(
+    tx: ReadTx, which: Filter, *, cursor: str | None = None, limit: int = 100
+) -> SignupPage:
+    """One page.  *cursor* is that of the page before; raises :class:`BadCursor` for
+    another.
+    """
+    query = _rows().where(*which.conditions())
+    shown, more = paged(tx, query, SIGNUPS.c.number, cursor, limit)
+    return SignupPage(tuple(SignupRow(*row[1:]) for row in shown), more)
+
+
+def host_page(
     tx: ReadTx,
     *,
-    state: SignupState | None = None,
-    text: str | None = None,
+    state: HostState | None = None,
     cursor: str | None = None,
     limit: int = 100,
-) -> SignupPage:
-    """One page.  *text* is a piece of an address, or the start of an id or label.
-
-    *cursor* is that of the page before; raises :class:`BadCursor` for another.
+) -> tuple[tuple[tuple[HostRow, GridLabel], ...], str | None]:
+    """Hosts with their grid's label, of the newest signup first; without a *state*
+    those that are not gone.  And the next page's cursor.  Raises :class:`BadCursor`.
     """
     length = max(1, min(limit, LONGEST))
-    query = _rows()
-    if state is not None:
-        query = query.where(SIGNUPS.c.state == state)
-    if text:
-        query = query.where(_matches(text))
+    label = SIGNUPS.c.grid_label
+    query = select(SIGNUPS.c.number, label, HOSTS).join(
+        HOSTS, HOSTS.c.signup_id == SIGNUPS.c.signup_id
+    )
+    alive = HOSTS.c.state != "gone" if state is None else HOSTS.c.state == state
     if cursor is not None:
-        query = query.where(SIGNUPS.c.number < _number(cursor))
-    # One more than asked for tells whether another page follows.
-    found = tx.all(query.order_by(SIGNUPS.c.number.desc()).limit(length + 1))
-    shown = found[:length]
-    more = str(shown[-1].number) if len(found) > length else None
-    return SignupPage(tuple(SignupRow(*row[1:]) for row in shown), more)
+        number, _, generation = cursor.partition(".")
+        before, at = SIGNUPS.c.number < number_of(number), number_of(generation)
+        same = and_(SIGNUPS.c.number == number_of(number), HOSTS.c.generation < at)
+        query = query.where(or_(before, same))
+    order = (SIGNUPS.c.number.desc(), HOSTS.c.generation.desc())
+    found = tx.all(query.where(alive).order_by(*order).limit(length + 1))
+    shown = tuple((HostRow(*row[2:]), GridLabel(row[1])) for row in found[:length])
+    last = found[:length][-1] if len(found) > length else None
+    return shown, None if last is None else f"{last.number}.{last.generation}"
 
 
 def row(tx: ReadTx, signup_id: SignupId) -> SignupRow | None:
@@ -88,9 +129,3 @@ def _matches(text: str) -> ColumnElement[bool]:
         CONTACTS.c.folded.contains(text.casefold(), autoescape=True),
         CONTACTS.c.smtp.contains(text, autoescape=True),
     )
-
-
-def _number(cursor: str) -> int:
-    if not cursor.isdecimal() or len(cursor) > 18:  # noqa: PLR2004 - fits SQLite
-        raise BadCursor("not a cursor")
-    return int(cursor)

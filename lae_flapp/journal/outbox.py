@@ -24,6 +24,7 @@ from sqlalchemy import (
 
 from lae_flapp.journal.columns import METADATA, Moment, Word, column, signup_column
 from lae_flapp.journal.errors import StateChanged, Unknown
+from lae_flapp.journal.pages import paged
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import SignupId
 
@@ -125,6 +126,48 @@ def due(tx: ReadTx, limit: int = 100) -> tuple[Mail, ...]:
     ripe = (OUTBOX.c.state == "waiting", OUTBOX.c.next_try_at <= tx.now)
     query = select(OUTBOX).where(*ripe).order_by(OUTBOX.c.next_try_at, OUTBOX.c.number)
     return tuple(Mail(*row) for row in tx.all(query.limit(limit)))
+
+
+def page(
+    tx: ReadTx,
+    *,
+    signup_id: SignupId | None = None,
+    state: MailState | None = None,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> tuple[tuple[Mail, ...], str | None]:
+    """Newest first; and the next page's cursor.  Raises :class:`BadCursor`."""
+    query = select(OUTBOX)
+    if signup_id is not None:
+        query = query.where(OUTBOX.c.signup_id == signup_id)
+    if state is not None:
+        query = query.where(OUTBOX.c.state == state)
+    rows, more = paged(tx, query, OUTBOX.c.number, cursor, limit)
+    return tuple(Mail(*row) for row in rows), more
+
+
+def hurry(tx: WriteTx, number: int) -> None:
+    """Try it now, also one that was refused; it goes to the address of now.
+
+    Raises :class:`Unknown`, and :class:`StateChanged` where it was accepted.
+    """
+    here = (OUTBOX.c.number == number, OUTBOX.c.state != "accepted")
+    values = {"state": "waiting", "next_try_at": tx.now, "contact": None}
+    # What was refused for good long ago is tried again from the start.
+    again = values | {"settled_at": None, "queued_at": tx.now}
+    known = get(tx, number)
+    if not tx.run(
+        update(OUTBOX)
+        .where(*here)
+        .values(**(again if known.state == "refused" else values))
+    ):
+        raise StateChanged(f"mail {number}", known.state)
+
+
+def hurry_all(tx: WriteTx) -> int:
+    """Try all that waits now, not when its turn comes; how many."""
+    waits = (OUTBOX.c.state == "waiting", OUTBOX.c.next_try_at > tx.now)
+    return tx.run(update(OUTBOX).where(*waits).values(next_try_at=tx.now))
 
 
 def next_due_at(tx: ReadTx) -> datetime | None:

@@ -6,11 +6,12 @@ from datetime import timedelta
 
 from sqlalchemy import delete, select, update
 
-from lae_flapp.journal import capacity, events
+from lae_flapp.journal import capacity, events, switches
 from lae_flapp.journal.bootstraps import BOOTSTRAPS
 from lae_flapp.journal.capacity import HOLDINGS
 from lae_flapp.journal.contacts import CONTACTS
 from lae_flapp.journal.effects import EFFECTS
+from lae_flapp.journal.gifts import GIFTS
 from lae_flapp.journal.host_furls import HOST_FURLS
 from lae_flapp.journal.hosts import HOSTS
 from lae_flapp.journal.identities import IDENTITIES
@@ -32,6 +33,7 @@ _BELONGING = (
     OUTBOX,
     CONTACTS,
     SESSIONS,
+    GIFTS,
     IDENTITIES,
     BOOTSTRAPS,
     HOST_FURLS,
@@ -101,8 +103,11 @@ def forget_settled(tx: WriteTx) -> int:
 
 
 def sweep(tx: WriteTx) -> None:
-    """All of it; once a day is often enough."""
+    """All of it; once a day is often enough.  Nobody's row goes while an operator has
+    paused deletions.
+    """
     capacity.release_lapsed(tx)
     forget_settled(tx)
-    purge_unpaid(tx)
-    purge_deleted(tx)
+    if switches.paused(tx, "deletions") is None:
+        purge_unpaid(tx)
+        purge_deleted(tx)

@@ -157,6 +157,7 @@ def register(
     grid_label: GridLabel,
     cell: Cell,
     agreement: Agreement,
+    who: str = "owner",
 ) -> tuple[Signup, bool]:
     """Make the row and its first event; the row, and whether it is new.
 
@@ -194,7 +195,7 @@ def register(
             language=agreement.language,
         )
     )
-    events.tell(tx, signup_id, "registered", "owner")
+    events.tell(tx, signup_id, "registered", who)
     return get(tx, signup_id), True
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
@@ -21,6 +22,8 @@ from lae_flapp.journal.errors import (
 
 #: How long one process waits for another's transaction, in milliseconds.
 BUSY_MS = 5000
+#: A copy looks up so often: some milliseconds.
+PAGES_AT_ONCE = 1024
 
 _ALWAYS = (
     "PRAGMA foreign_keys=ON",
@@ -79,6 +82,10 @@ def engine(path: Path, *, writes: bool, connections: int) -> Engine:
 _FULL = sqlite3.SQLITE_IOERR_SHMSIZE
 
 
+def _unseen(_: int, __: int) -> None:
+    """Nobody watches."""
+
+
 @contextmanager
 def meanings() -> Iterator[None]:
     """Turn SQLite's errors that an operator can mend into ours."""
@@ -101,20 +108,83 @@ def touch(path: Path) -> bool:
     return True
 
 
-def copy(source: Path, target: Path) -> None:
-    """Copy a journal, consistent whatever its WAL holds, and durable on return."""
+def copy(
+    source: Path, target: Path, progress: Callable[[int, int], None] = _unseen
+) -> None:
+    """Copy a journal, consistent whatever its WAL holds, and durable on return.
+
+    A daemon may go on writing meanwhile: the copy is of one moment.  *progress* is told
+    how many pages of how many are done; what it raises ends the copying, and nothing is
+    left.  Raises :class:`JournalDamaged` and :class:`JournalFull`.
+    """
     partial = target.with_name(target.name + ".partial")
     partial.unlink(missing_ok=True)
     touch(partial)
+    try:
+        with raw_meanings():
+            _copy(source, partial, progress)
+        sync(partial)
+        sync(partial.parent)
+        partial.replace(target)
+        sync(target.parent)
+    except BaseException:
+        for left in (partial, *beside(partial)):
+            left.unlink(missing_ok=True)
+        raise
+
+
+def beside(path: Path) -> tuple[Path, Path]:
+    """SQLite's own files beside a database: they belong to it."""
+    return path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")
+
+
+def sync(place: Path) -> None:
+    """Have a file's, or a folder's, content on the disk."""
+    descriptor = os.open(place, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def raw_meanings() -> Iterator[None]:
+    """Turn the errors of a bare connection into ours."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        raise _MEANING.get(code, JournalDamaged)(str(error)) from None
+
+
+def connect_reading(path: Path) -> sqlite3.Connection:
+    """A connection that changes nothing, and never makes a file that is missing.
+
+    One that may not write leaves SQLite's own files behind, where no daemon runs: it is
+    used only where nothing may be written.
+    """
+    writable = os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+    uri = f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}"
+    made = sqlite3.connect(uri, uri=True, isolation_level=None)
+    made.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    made.execute("PRAGMA query_only=ON")
+    return made
+
+
+def _copy(source: Path, partial: Path, progress: Callable[[int, int], None]) -> None:
+    def told(_: int, remaining: int, total: int) -> None:
+        progress(total - remaining, total)
+
     with (
-        closing(sqlite3.connect(source)) as live,
+        closing(connect_reading(source)) as live,
         closing(sqlite3.connect(partial)) as kept,
     ):
-        live.backup(kept)
-    for place in (partial, partial.parent):
-        descriptor = os.open(place, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    partial.replace(target)
+        # One moment: without a transaction each change would start the copy anew.
+        live.execute("BEGIN")
+        live.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        live.backup(kept, pages=PAGES_AT_ONCE, progress=told, sleep=0.0)
+        (said,) = kept.execute("PRAGMA quick_check(1)").fetchone()
+        if said != "ok":
+            raise JournalDamaged(f"the copy is damaged: {said}")
+        # One file, whole, with nothing beside it, whoever reads it later.
+        kept.execute("PRAGMA journal_mode=DELETE").fetchone()

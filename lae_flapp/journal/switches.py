@@ -41,16 +41,18 @@ class Pause:
 
 
 def pause(tx: WriteTx, name: SwitchName, who: str, why: str) -> None:
-    """Pause it; if it was paused, the new reason stands."""
+    """Pause it; if it was paused, the new reason stands, and since now."""
     tx.run(delete(SWITCHES).where(SWITCHES.c.name == name))
     tx.run(insert(SWITCHES).values(name=name, paused_at=tx.now, who=who, why=why))
     events.note(tx, None, f"paused-{name}", who, why)
 
 
-def resume(tx: WriteTx, name: SwitchName, who: str) -> None:
-    """Let it go on; if it was not paused, nothing happens."""
-    if tx.run(delete(SWITCHES).where(SWITCHES.c.name == name)):
-        events.note(tx, None, f"resumed-{name}", who)
+def resume(tx: WriteTx, name: SwitchName, who: str) -> bool:
+    """Let it go on; False if it was not paused, and nothing happens."""
+    if not tx.run(delete(SWITCHES).where(SWITCHES.c.name == name)):
+        return False
+    events.note(tx, None, f"resumed-{name}", who)
+    return True
 
 
 def paused(tx: ReadTx, name: SwitchName) -> Pause | None:

@@ -2,63 +2,60 @@
 
 from __future__ import annotations
 
-import os
+import signal
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 from foolscap.api import RemoteException, Tub
 from twisted.internet.defer import Deferred
-from twisted.internet.task import react
+from twisted.internet.task import deferLater, react
 
-from lae_protocol.furl import Furl, NotAFurl, WrongFurl, parse_facet_furl
+from lae_flapp.operator.options import AWAY, INTERRUPTED, confirm
+from lae_flapp.operator.passing import passing_certificate
+from lae_flapp.operator.settings import Where
+from lae_protocol.furl import Furl
 from lae_protocol.messages import VERSION, Refused
 from lae_protocol.process.call import FacetAway, FacetError, FacetRefused, call
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
-from lae_protocol.process.settings import SecretSource, SettingsError
 from lae_protocol.process.tub import make_tub
 
 T = TypeVar("T")
 
-#: Seconds for the connection, for an answer, and for the end of the connection.
-CONNECT, ANSWER, HANG_UP = 4.0, 5.0, 0.5
-VARIABLE = "S4_OPERATOR_FURL_FILE"
-
-#: How a command ends, for scripts.
-AWAY, INTERRUPTED = 3, 130
+#: Seconds for the connection, for an answer, and for the end of the connection: a
+#: daemon that is away, or frozen, is told within 5 s.
+CONNECT, ANSWER, HANG_UP = 3.5, 4.0, 0.3
 
 
 class Away(click.ClickException):
-    """The daemon does not answer; exit code 3."""
+    """The daemon does not answer."""
 
     exit_code = AWAY
-
-
-def furl_file() -> Path:
-    """Where the furl is, unless an option says otherwise."""
-    if VARIABLE in os.environ:
-        return Path(os.environ[VARIABLE])
-    folder = os.environ.get("XDG_CONFIG_HOME") or Path("~/.config").expanduser()
-    return Path(folder) / "s4" / "operator.furl"
-
-
-def read_furl(path: Path) -> Furl:
-    """Read a private file that holds one furl; raises a ClickException in one line."""
-    try:
-        return parse_facet_furl(SecretSource(file=path).read().reveal(), "o")
-    except (SettingsError, NotAFurl, WrongFurl) as e:
-        raise click.ClickException(
-            f"no operator furl: {e}\nName its file with --furl-file or {VARIABLE}."
-        ) from None
 
 
 class Line:
     """A connection to the daemon as this operator."""
 
-    def __init__(self, reactor: Any, reference: Any) -> None:
-        self._reactor, self._reference = reactor, reference
+    def __init__(self, reactor: Any, furl: Furl) -> None:
+        self._reactor, self._furl = reactor, furl
+        self._tub: Tub | None = None
+        self._reference: Any = None
+
+    async def connect(self) -> None:
+        """Find the daemon; raises a ClickException in one line."""
+        self._tub = make_tub(pem=passing_certificate())
+        self._tub.startService()
+        self._reference = await _connected(self._reactor, self._tub, self._furl)
+
+    async def hang_up(self) -> None:
+        """End the connection, whatever the peer does."""
+        tub, self._tub = self._tub, None
+        if tub is not None:
+            with suppress(DeadlinePassed):
+                await with_deadline(
+                    self._reactor, HANG_UP, "hanging up", tub.stopService()
+                )
 
     async def ask(
         self, method: str, message: Any, answer: Any, patience: float = 0.0
@@ -84,36 +81,55 @@ class Line:
             raise click.ClickException(told.message)
         return told
 
+    async def sure(self, question: str, *, yes: bool) -> None:
+        """Ask the person, unless it was said already; no raises click's Abort.
 
-def run(path: Path, work: Callable[[Line], Awaitable[T]]) -> T:
-    """Connect with the furl in *path*, do *work*, and end the reactor."""
-    furl = read_furl(path)
+        Nothing else happens meanwhile, so that Ctrl-C ends it; the daemon may hang up
+        on who thinks for long, so it is found again.
+        """
+        if yes:
+            return
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            confirm(question)
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        await self.hang_up()
+        await self.connect()
+
+    async def pause(self, seconds: float) -> None:
+        """Wait a moment."""
+        await deferLater(self._reactor, seconds)
+
+
+def run(where: Where, work: Callable[[Line], Awaitable[T]]) -> T:
+    """Connect to the daemon, do *work*, and end the reactor; once in a process."""
+    furl = where.furl()
     outcome: list[T] = []
     problems: list[Exception] = []
 
     async def main(reactor: Any) -> None:
-        tub = make_tub()
-        tub.startService()
+        line = Line(reactor, furl)
         try:
-            reference = await _connect(reactor, tub, furl)
-            outcome.append(await work(Line(reactor, reference)))
+            await line.connect()
+            outcome.append(await work(line))
         except Exception as e:  # noqa: BLE001  (raised again, out of the reactor)
             problems.append(e)
         finally:
-            with suppress(DeadlinePassed):
-                await with_deadline(reactor, HANG_UP, "hanging up", tub.stopService())
+            await line.hang_up()
 
     with suppress(SystemExit):
         react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
     if problems:
         raise problems[0]
     if not outcome:
-        # Ctrl-C is how one stops to follow a log: no word about it.
+        # Ctrl-C: what was asked for is done or not, and the command's own last words
+        # have said so.  To stop following a log needs none.
         raise click.exceptions.Exit(INTERRUPTED)
     return outcome[0]
 
 
-async def _connect(reactor: Any, tub: Tub, furl: Furl) -> Any:
+async def _connected(reactor: Any, tub: Tub, furl: Furl) -> Any:
     where = ",".join(furl.hints)
     try:
         return await with_deadline(

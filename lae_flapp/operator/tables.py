@@ -1,41 +1,51 @@
 """What operators see: tables for people, JSON for programs.
 
-The JSON is documented in ``docs/operations.rst``; its ``version`` grows when a key
-goes or changes its meaning.
+The JSON is documented in ``docs/lae.rst``; its ``version`` grows when a key goes or
+changes its meaning.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
+from lae_flapp.operator.columns import (
+    GAP,
+    NARROWEST,
+    Column,
+    Columns,
+    columns,
+    fold,
+    printable,
+    terminal_width,
+)
+from lae_flapp.operator.pages import VERSION
 from lae_protocol import wire
 from lae_protocol.messages import EventRow, SignupDetail, SignupRow
 from lae_protocol.plan_words import size_in_words
 
-VERSION = 1
-
-_COLOURS = {
-    "active": "green",
-    "paid": "yellow",
-    "refunding": "red",
-    "troubled": "red",
-}
-
-
-#: These are copied from here, or read at a glance.
-_WHOLE = frozenset({"signup", "state", "grid", "since (UTC)", "at (UTC)", "event"})
+#: Of states, wherever they stand.
+STATES = (
+    ("active", "green"),
+    ("ready", "green"),
+    ("done", "green"),
+    ("accepted", "green"),
+    ("paid", "yellow"),
+    ("waiting", "yellow"),
+    ("begun", "yellow"),
+    ("refunding", "red"),
+    ("failed", "red"),
+    ("refused", "red"),
+    ("quarantined", "red"),
+)
+#: Into a pipe, a line is as long as it must be.
+UNBOUNDED = 100_000
 #: Columns; with fewer, a list leaves out what can be looked up.
 WIDE = 150
-#: Into a pipe, a line is as long as it must be.
-_UNFOLDED = 10_000
 
 
 def print_json(*, one_line: bool = False, **content: Any) -> None:
@@ -51,70 +61,79 @@ def print_json(*, one_line: bool = False, **content: Any) -> None:
     click.echo(json.dumps(whole, indent=indent, ensure_ascii=False))
 
 
-def moment(at: datetime) -> str:
+def moment(at: datetime | None) -> str:
     """A time as operators read it: UTC, to the second."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def print_rows(rows: tuple[SignupRow, ...], more: bool) -> None:  # noqa: FBT001
-    """The list of signups."""
-    console = _console()
-    console.print(_wide(rows) if console.width >= WIDE else _narrow(rows))
-    if more:
-        click.echo("There are more: narrow it with --state or --search, or --limit.")
+def state(name: str = "state") -> Column:
+    """A column of states, in colours."""
+    return Column(name, colours=STATES)
 
 
-def _wide(rows: tuple[SignupRow, ...]) -> Table:
-    table = _table(
-        "signup", "state", "address", "plan", "grid", "since (UTC)", "problem"
-    )
-    for r in rows:
-        table.add_row(
-            r.signup_id,
-            _state(r.state),
-            _plain(_address(r)),
-            _plain(r.plan_id),
-            r.grid_label,
-            moment(r.changed_at),
-            _plain(r.problem or ""),
+def text(name: str) -> Column:
+    """A column that may be broken over lines."""
+    return Column(name, whole=False)
+
+
+def narrow() -> bool:
+    """Whether what can be looked up has no room."""
+    return (terminal_width() or WIDE) < WIDE
+
+
+def signup_table() -> Columns:
+    """Subscriptions; on a narrow terminal the problem stands with the address."""
+    if narrow():
+        return columns(
+            Column("signup"), state(), Column("since (UTC)"), text("address, problem")
         )
-    return table
+    return columns(
+        Column("signup"),
+        state(),
+        text("address"),
+        text("plan"),
+        Column("grid"),
+        Column("since (UTC)"),
+        text("problem"),
+    )
 
 
-def _narrow(rows: tuple[SignupRow, ...]) -> Table:
-    """For a terminal of 80 columns: the problem stands below the address."""
-    table = _table("signup", "state", "since (UTC)", "address and problem")
-    for r in rows:
-        text = _plain(_address(r))
-        if r.problem is not None:
-            text.append("\n").append(_plain(r.problem))
-        table.add_row(r.signup_id, _state(r.state), moment(r.changed_at)[:16], text)
-    return table
+def signup_cells() -> Callable[[SignupRow], Sequence[str]]:
+    """The cells of one, as wide as there is room."""
+
+    def few(r: SignupRow) -> Sequence[str]:
+        told = f"{_address(r)} {r.problem}" if r.problem else _address(r)
+        return (r.signup_id, r.state, moment(r.changed_at)[:16], told)
+
+    def all_(r: SignupRow) -> Sequence[str]:
+        changed, problem = moment(r.changed_at), r.problem or ""
+        return (
+            *(r.signup_id, r.state, _address(r)),
+            *(r.plan_id, r.grid_label, changed, problem),
+        )
+
+    return few if narrow() else all_
 
 
 def _address(row: SignupRow) -> str:
     return row.email + (" (bouncing)" if row.email_state == "bouncing" else "")
 
 
-def _state(state: str) -> Text:
-    return Text(state, style=_COLOURS.get(state, ""))
-
-
-def _plain(text: str) -> Text:
-    """What came from outside: no markup, no control characters."""
-    return Text(printable(text))
-
-
-def printable(text: str) -> str:
-    """The text as a terminal can bear it: whatever commands one is a question mark."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+def print_facts(*facts: tuple[str, str]) -> None:
+    """Names and values, a line each, or more on a narrow terminal."""
+    wide = max(len(name) for name, _ in facts)
+    room = max(NARROWEST, (terminal_width() or UNBOUNDED) - wide - len(GAP))
+    for name, value in facts:
+        first, *rest = fold(printable(value), room)
+        click.echo(f"{name:<{wide}}{GAP}{first}".rstrip())
+        for one in rest:
+            click.echo(" " * wide + GAP + one)
 
 
 def print_detail(detail: SignupDetail) -> None:
     """One signup, its effects, its events."""
     row = detail.row
-    facts = Table(show_header=False, box=None, pad_edge=False)
-    for name, value in (
+    print_facts(
         ("signup", row.signup_id),
         ("state", row.state),
         ("address", f"{row.email} ({row.email_state})"),
@@ -124,24 +143,22 @@ def print_detail(detail: SignupDetail) -> None:
         ("registered", moment(row.created_at)),
         ("problem", row.problem or "none"),
         *_usage(detail),
-    ):
-        facts.add_row(name, _plain(value))
-    console = _console()
-    console.print(facts)
-    console.print()
-    table = _table("step", "purpose", "try", "state", "at (UTC)", "outcome")
-    for e in detail.effects:
-        table.add_row(
-            e.step,
-            e.purpose,
-            str(e.attempt),
-            e.state,
-            moment(e.at),
-            _plain(e.outcome or ""),
-        )
+    )
+    click.echo()
     if detail.effects:
-        console.print(table)
-        console.print()
+        table = columns(
+            Column("step"),
+            Column("purpose"),
+            Column("try"),
+            state(),
+            Column("at (UTC)"),
+            text("outcome"),
+        )
+        table.page(
+            (e.step, e.purpose, str(e.attempt), e.state, moment(e.at), e.outcome or "")
+            for e in detail.effects
+        )
+        click.echo()
     print_events(detail.events)
 
 
@@ -162,38 +179,29 @@ def _usage(detail: SignupDetail) -> Iterator[tuple[str, str]]:
     yield "host told", f"{moment(usage.told_at)} UTC"
 
 
-def print_events(events: tuple[EventRow, ...], *, whole: bool = False) -> None:
+def print_events(events: Sequence[EventRow], *, whole: bool = False) -> None:
     """Lines of the event log; of the *whole* deployment, each names its signup."""
-    whose = ("signup",) if whole else ()
-    table = _table("number", "at (UTC)", *whose, "event", "who", "why")
+    whose = (Column("signup"),) if whole else ()
+    told = (
+        (text("event (who): why"),)
+        if narrow()
+        else (Column("event"), text("who"), text("why"))
+    )
+    table = columns(Column("number"), Column("at (UTC)"), *whose, *told)
+    rows = []
     for e in events:
-        why = _plain(e.why or "")
         named = (e.signup_id or "",) if whole else ()
-        who = _plain(e.who)
-        table.add_row(str(e.number), moment(e.at), *named, e.kind, who, why)
-    _console().print(table)
+        what = (_event(e),) if narrow() else (e.kind, e.who, e.why or "")
+        rows.append((str(e.number), moment(e.at), *named, *what))
+    table.page(rows)
+
+
+def _event(event: EventRow) -> str:
+    return f"{event.kind} ({event.who})" + (f": {event.why}" if event.why else "")
 
 
 def event_line(event: EventRow, *, whole: bool = False) -> str:
     """One line, for a log that is followed."""
-    why = f": {event.why}" if event.why else ""
     named = f"{event.signup_id or 'deployment':22}  " if whole else ""
-    line = (
-        f"{event.number:>6}  {moment(event.at)}  {named}{event.kind} ({event.who}){why}"
-    )
+    line = f"{event.number:>6}  {moment(event.at)}  {named}{_event(event)}"
     return printable(line)
-
-
-def _table(*columns: str) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        # Ids and addresses are copied from here, so they are never cut.
-        table.add_column(column, overflow="fold", no_wrap=column in _WHOLE)
-    return table
-
-
-def _console() -> Console:
-    console = Console(highlight=False)
-    if console.is_terminal:
-        return console
-    return Console(width=_UNFOLDED, highlight=False)

@@ -63,4 +63,9 @@ def glance_at(shop: Workshop, what: object) -> Glance:
 
 def context_of(effect: Effect | Ticket) -> str:
     """What a sealed request is bound to."""
-    return f"effect {effect.token}"
+    return effect_context(effect.token)
+
+
+def effect_context(token: str) -> str:
+    """The same, by the effect's token."""
+    return f"effect {token}"

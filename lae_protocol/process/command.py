@@ -2,31 +2,85 @@
 
 from __future__ import annotations
 
+import ast
 import sys
-from importlib.metadata import entry_points
+from collections.abc import Iterator
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 GROUP = "s4.commands"
 
 
 class _Parts(click.Group):
-    """Loads a group only when it is asked for, so that ``lae --help`` is quick."""
+    """Loads a group only when it is asked for, so that ``lae --help`` is quick: what
+    each does is read from its source.
+    """
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         del ctx
-        return sorted(e.name for e in entry_points(group=GROUP))
+        return sorted(_entries())
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         del ctx
-        for entry in entry_points(group=GROUP, name=cmd_name):
-            try:
-                command: click.Command = entry.load()
-            except ModuleNotFoundError as e:
-                return _unavailable(cmd_name, e)
-            return command
-        return None
+        entry = _entries().get(cmd_name)
+        if entry is None:
+            return None
+        try:
+            command: click.Command = entry.load()
+        except ModuleNotFoundError as e:
+            return _unavailable(cmd_name, e)
+        return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """Write the list, whole sentences."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(self._told()))
+
+    def shell_complete(
+        self, ctx: click.Context, incomplete: str
+    ) -> list[CompletionItem]:
+        """Complete a name; then options, as click does."""
+        found = [
+            CompletionItem(name, help=says)
+            for name, says in self._told()
+            if name.startswith(incomplete)
+        ]
+        return [*found, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    @staticmethod
+    def _told() -> Iterator[tuple[str, str]]:
+        for name, entry in sorted(_entries().items()):
+            yield name, _says(entry)
+
+
+@cache
+def _entries() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}
+
+
+def _says(entry: EntryPoint) -> str:
+    """The first sentence of what it says of itself, without importing what it needs."""
+    try:
+        spec = find_spec(entry.module)
+    except ModuleNotFoundError:
+        spec = None
+    if spec is None or spec.origin is None:
+        return "(not installed here)"
+    tree = ast.parse(Path(spec.origin).read_text("utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef) and node.name == entry.attr:
+            first = (ast.get_docstring(node) or "").split("\n\n")[0]
+            return " ".join(first.split())
+    return ""
 
 
 def _unavailable(name: str, missing: ModuleNotFoundError) -> click.Command:

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 import yaml
 
+from lae_protocol.process.resources import config_folder
 from lae_protocol.process.settings import SecretSource, SettingsError, load
 
 
@@ -50,6 +51,20 @@ def _secrets(value: object) -> list[SecretSource]:
         return [s for v in value for s in _secrets(v)]
     names = getattr(type(value), "__attrs_attrs__", ())
     return [s for a in names for s in _secrets(getattr(value, a.name))]
+
+
+#: Where the examples differ from the process' name.
+_EXAMPLES = {"operator": "lae"}
+
+
+@config.command()
+@click.argument("process", type=click.Choice(["daemon", "site", "operator", "plans"]))
+def example(process: str) -> None:
+    """Print an example with every key explained: for daemon, site, operator, plans."""
+    name = _EXAMPLES.get(process, process)
+    ending = ".yaml" if process == "plans" else ".example.yaml"
+    text = (config_folder() / f"{name}{ending}").read_text("utf-8")
+    click.echo(text, nl=False)
 
 
 @config.command()

@@ -17,7 +17,7 @@ from lae_provision.aws.channel import Channel, parsed
 from lae_provision.aws.parameters import flatten
 from lae_provision.aws.query import QueryFactory
 from lae_provision.aws.s3 import NO_CREDENTIALS
-from lae_provision.doors import Host, HostKey, IHosts, LaunchRequest
+from lae_provision.doors import ConsoleOutput, Host, HostKey, IHosts, LaunchRequest
 from lae_provision.errors import ProvisionError, Refused, TryLater
 from lae_provision.txaws3.clients import EC2Client, Instance, Parser
 
@@ -97,6 +97,10 @@ class Ec2Hosts:
         """All live instances with the deployment's tag."""
         return Deferred.fromCoroutine(self._described({"s4:deployment": deployment}))
 
+    def console(self, instance_id: str) -> Deferred[ConsoleOutput | None]:
+        """GetConsoleOutput."""
+        return Deferred.fromCoroutine(self._console(instance_id))
+
     async def _find(self, key: HostKey) -> Host | None:
         found = await self._described(key_tags(key))
         if len(found) > 1:
@@ -158,6 +162,24 @@ class Ec2Hosts:
             # either, and our policy is by tag.
             if e.code not in UNKNOWN and await self._exists(instance_id):
                 raise
+
+    async def _console(self, instance_id: str) -> ConsoleOutput | None:
+        try:
+            body = await self._submit("GetConsoleOutput", {"InstanceId": instance_id})
+        except Refused as e:
+            # Where there is no instance there are no tags, and our policy is by tag.
+            if e.code in UNKNOWN or not await self._exists(instance_id):
+                return None
+            raise
+        answer = parsed(body)
+        # EC2's own line breaks and padding are not base64's.
+        written = base64.b64decode(answer.findtext("output") or "")
+        stamp = answer.findtext("timestamp") or ""
+        try:
+            at = datetime.fromisoformat(stamp)
+        except ValueError:
+            raise TryLater("NotATime", "a console without its time") from None
+        return ConsoleOutput(written.decode("utf-8", "replace"), at)
 
     async def _switch(self, action: str, instance_id: str) -> None:
         try:

@@ -30,8 +30,8 @@ class JournalSealer:
         if not keys:
             raise ValueError("a journal needs at least one sealing key")
         raw = [_key_bytes(key) for key in keys]
-        self._current = _name(raw[0])
-        self._ciphers = {_name(key): AESGCM(key) for key in raw}
+        self._current = name_of_key(raw[0])
+        self._ciphers = {name_of_key(key): AESGCM(key) for key in raw}
 
     def seal(self, plain: bytes, context: str) -> bytes:
         """Encrypt under the newest key; not deterministic."""
@@ -52,6 +52,10 @@ class JournalSealer:
         except (InvalidTag, ValueError):
             raise Refused("journal-seal", "damaged, or of another row") from None
 
+    def is_newest(self, sealed: bytes) -> bool:
+        """Whether it says that the newest key sealed it."""
+        return sealed[: 1 + NAME_BYTES] == _VERSION + self._current
+
 
 def _key_bytes(key: Secret) -> bytes:
     try:
@@ -63,5 +67,6 @@ def _key_bytes(key: Secret) -> bytes:
     return raw
 
 
-def _name(key: bytes) -> bytes:
+def name_of_key(key: bytes) -> bytes:
+    """What a sealed value says of the key that sealed it."""
     return hashlib.sha256(b"s4 journal key name\0" + key).digest()[:NAME_BYTES]

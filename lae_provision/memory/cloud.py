@@ -31,6 +31,7 @@ class Instance:
     visible_at: float
     runs_at: float
     terminated: bool = False
+    console: str = "booting\n"
     stopped: bool = False
 
     def shown(self, now: float) -> Host:

@@ -21,6 +21,7 @@ from zope.interface import implementer
 from lae_protocol.secret import Secret
 from lae_provision.doors import (
     BucketRequest,
+    ConsoleOutput,
     Host,
     HostKey,
     IAddresses,
@@ -40,7 +41,7 @@ from lae_provision.errors import (
     TokenSpent,
     TryLater,
 )
-from lae_provision.memory.cloud import Cloud, Instance, Made
+from lae_provision.memory.cloud import Cloud, Instance, Made, moment
 from lae_provision.memory.weather import Weather, exposed, fair
 
 T = TypeVar("T")
@@ -236,6 +237,17 @@ class MemoryHosts:
             return tuple(h for h in hosts if h.key.deployment == deployment)
 
         return self.line.call("hosts.list", look)
+
+    def console(self, instance_id: str) -> Deferred[ConsoleOutput | None]:
+        """See there."""
+
+        def look() -> ConsoleOutput | None:
+            instance = self.line.cloud.instances.get(instance_id)
+            if instance is None or instance.visible_at > self.line.now:
+                return None
+            return ConsoleOutput(instance.console, moment(self.line.now))
+
+        return self.line.call("hosts.console", look)
 
     def _launch(self, request: LaunchRequest) -> Instance:
         cloud, now = self.line.cloud, self.line.now

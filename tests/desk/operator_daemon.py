@@ -29,13 +29,12 @@ from lae_flapp.journal import (
     operators,
     signups,
 )
-from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.threads import JournalThreads
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.operator.facet import OperatorDesk, OperatorFacet
+from lae_flapp.operator.facet import OperatorFacet
 from lae_flapp.settings import TubSettings
 from lae_protocol.ids import (
     Generation,
@@ -44,11 +43,15 @@ from lae_protocol.ids import (
     SignupId,
     signup_id_of_form,
 )
-from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
+from lae_provision.memory.cloud import Cloud, Instance
 
-CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "g.example")
-PLAN = Plan("basic-250", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
+sys.path.insert(0, str(Path(__file__).parent))
+try:
+    from an_operator_desk import CELL, PLAN, make_desk
+finally:
+    sys.path.pop(0)
+
 #: What the addresses look like; the ninth is as long as SMTP lets one be.
 EMAILS = (
     "ann@example.org",
@@ -160,15 +163,24 @@ async def main(folder: Path) -> None:
     settings = TubSettings(f"tcp:{port}:interface=127.0.0.1", location)
     tub = serving_tub(reactor, settings, folder / "tub.pem")
     hanging: dict[str, bool] = {}
-    desk = OperatorDesk(
-        clock=reactor,
-        journal=journal,
-        retry=lambda _: None,
-        environment="test",
-        release="0",
+    cloud = Cloud()
+    cloud.instances["i-0123456789abcdef0"] = Instance(
+        None,  # type: ignore[arg-type]  # only its console is asked for
+        "i-0123456789abcdef0",
+        0.0,
+        0.0,
+        0.0,
+        console=f"boot\t[ ok ]\nfurl pb://{'a' * 32}@h.example:1/{'b' * 53}\n\x1b[31mend",
+    )
+    desk = make_desk(
+        journal,
+        reactor,
+        new_name=lambda: new_name("o"),
+        furl_of=lambda swissnum: furl_of(tub, location, swissnum),
+        woken=[],
         started_at=datetime.now(UTC),
-        canary_opened=lambda: True,
-        closed_because=lambda: None,
+        folder=folder / "journal",
+        cloud=cloud,
     )
 
     def facet(swissnum: Secret) -> OperatorFacet:

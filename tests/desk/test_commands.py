@@ -14,10 +14,11 @@ import subprocess
 import sys
 import termios
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from attrs import define
 
@@ -27,6 +28,7 @@ LAE = Path(sys.executable).with_name("lae")
 
 sys.path.insert(0, str(HERE))
 try:
+    from forking import Forks, Ran
     from operator_daemon import EMAILS, id_of, label_of
 finally:
     sys.path.remove(str(HERE))
@@ -40,11 +42,20 @@ class Daemon:
 
     folder: Path
     process: subprocess.Popen[str]
+    forks: Forks
 
     def tell(self, line: str) -> None:
         self.process.stdin.write(line + "\n")
         self.process.stdin.flush()
         assert self.process.stdout.readline() == "done\n"
+
+    def wait_for_connection(self) -> None:
+        """Wait until somebody is connected to it."""
+        me = psutil.Process(self.process.pid)
+        end = time.monotonic() + 20
+        while not any(c.status == "ESTABLISHED" for c in me.net_connections()):
+            assert time.monotonic() < end
+            time.sleep(0.02)
 
     def end(self) -> None:
         self.process.kill()
@@ -63,11 +74,20 @@ class Daemon:
         more = {"stderr": subprocess.PIPE, "text": True} | more
         return subprocess.Popen([LAE, *arguments], **more)
 
-    def lae(self, *arguments: str, furl: str = "operator.furl") -> Any:
-        running = self.popen(*arguments, env=self.environment(furl))
-        out, err = running.communicate(timeout=60)
-        assert "Traceback" not in out + err
-        return Ran(running.returncode, out, err)
+    def lae(self, *arguments: str, furl: str = "operator.furl") -> Ran:
+        (told,) = self.all(arguments, furl=furl)
+        return told
+
+    def all(
+        self, *commands: Sequence[str], furl: str = "operator.furl", at_once: int = 4
+    ) -> list[Ran]:
+        told: list[Ran] = []
+        for n in range(0, len(commands), at_once):
+            some = commands[n : n + at_once]
+            told += self.forks.run(self.environment(furl), *some)
+        for one in told:
+            assert "Traceback" not in one.out + one.err
+        return told
 
     def json(self, *arguments: str) -> Any:
         told = self.lae(*arguments, "--json")
@@ -77,16 +97,7 @@ class Daemon:
         return content
 
 
-@define
-class Ran:
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
-
-def begin(folder: Path) -> Daemon:
+def begin(folder: Path, forks: Forks) -> Daemon:
     folder.mkdir(mode=0o700, exist_ok=True)
     process = subprocess.Popen(
         [sys.executable, SERVER, folder],
@@ -95,21 +106,29 @@ def begin(folder: Path) -> Daemon:
         text=True,
     )
     assert process.stdout.readline() == "ready\n"
-    return Daemon(folder, process)
+    return Daemon(folder, process, forks)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
+def forks() -> Iterator[Forks]:
+    """Runs ``lae``."""
+    made = Forks()
+    yield made
+    made.end()
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Iterator[Daemon]:
     """One daemon for the tests that do not change it."""
-    daemon = begin(tmp_path_factory.mktemp("daemon") / "d")
+    daemon = begin(tmp_path_factory.mktemp("daemon") / "d", forks)
     yield daemon
     daemon.end()
 
 
 @pytest.fixture
-def own(tmp_path: Path) -> Iterator[Daemon]:
+def own(tmp_path: Path, forks: Forks) -> Iterator[Daemon]:
     """A daemon for one test."""
-    daemon = begin(tmp_path / "d")
+    daemon = begin(tmp_path / "d", forks)
     yield daemon
     daemon.end()
 
@@ -207,7 +226,9 @@ def test_more(shared) -> None:
     """A list that was cut says so, and what to do about it."""
     told = shared.lae("subscriptions", "list", "--limit", "2")
     assert len(told.out.splitlines()) == 4
-    assert told.out.splitlines()[-1].startswith("There are more:")
+    assert told.out.splitlines()[-1].startswith("There are more than these 2:")
+    every = shared.lae("subscriptions", "list", "--limit", "2", "--all")
+    assert len(every.out.splitlines()) == 13
 
 
 @pytest.mark.parametrize("width", [80, 120, 200])
@@ -290,8 +311,11 @@ def test_unknown_signup(shared, arguments) -> None:
     assert (unknown.code, unknown.out) == (1, "")
     assert unknown.err == "Error: There is no such signup.\n"
     typo = shared.lae(*arguments, "su123")
-    assert typo.code == 2
-    assert "'su123' is no signup id" in typo.err
+    assert (typo.code, typo.out) == (1, "")
+    assert typo.err.startswith("Error: No signup has 'su123' in its address")
+    short = shared.lae(*arguments, "su")
+    assert short.code == 2
+    assert "too short to search by" in short.err
 
 
 def test_wrong_options(shared) -> None:

@@ -122,14 +122,33 @@ def test_other_terms(desk, a_form, plan):
 
 
 def test_paused(desk, a_form):
-    """While signups are paused, new forms are refused and known ones go on."""
-    known, _ = a_form(1)
+    """While signups are paused, no form is taken and no payment page is opened; the
+    reason is told, and afterwards all goes on.
+    """
+    known, owner = a_form(1)
     desk.ask("register", known, RegisterAnswer)
-    desk.write(switches.pause, "signups", "ann", "maintenance")
-    assert not desk.ask("doors", AskDoors(), DoorsAnswer).signups_open
+    desk.write(switches.pause, "signups", "ann", "we move house")
+    doors = desk.ask("doors", AskDoors(), DoorsAnswer)
+    said = "We take no new signups at the moment: we move house."
+    assert (doors.signups_open, doors.reason) == (False, said)
     told = desk.ask("register", a_form(2)[0], RegisterAnswer)
-    assert told.code == "paused"
+    assert (told.code, told.message) == ("paused", said)
+    told = desk.ask("pay_again", owner, RegisterAnswer)
+    assert (told.code, told.message) == ("paused", said)
     assert len(desk.account.sessions) == 1
+    desk.write(switches.resume, "signups", "ann")
+    assert desk.ask("pay_again", owner, RegisterAnswer).checkout_url
+
+
+def test_slower(desk, a_form):
+    """While launches or mails are paused, signups stay open and visitors are told."""
+    for name, word in (("mails", "mails come later"), ("launches", "built later")):
+        desk.write(switches.pause, name, "ann", "an incident")
+        doors = desk.ask("doors", AskDoors(), DoorsAnswer)
+        assert doors.signups_open
+        assert word in doors.reason
+        assert "incident" not in doors.reason
+    assert desk.ask("register", a_form(1)[0], RegisterAnswer).checkout_url
 
 
 def test_no_canary(desk, a_form):

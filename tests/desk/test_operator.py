@@ -16,7 +16,9 @@ from twisted.internet.task import Clock
 from lae_flapp.journal import events, inbox, operators, outbox, signups, switches
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.testing import answer, open_journal
-from lae_flapp.operator.facet import LONGEST_WAIT, OperatorDesk, OperatorFacet
+from lae_flapp.operator.desk import OperatorDesk
+from lae_flapp.operator.facet import OperatorFacet
+from lae_flapp.operator.facets.looking import LONGEST_WAIT
 from lae_protocol import wire
 from lae_protocol.messages import (
     VERSION,
@@ -32,17 +34,57 @@ from lae_protocol.messages import (
     Named,
     PageAnswer,
 )
+from lae_protocol.operator_messages import (
+    AcceptedAnswer,
+    AskConsole,
+    AskOperators,
+    AskPlans,
+    AskSwitches,
+    BackUp,
+    BackupAnswer,
+    Cancel,
+    ConsoleAnswer,
+    EffectAnswer,
+    EffectsAnswer,
+    EventNamed,
+    GiveFree,
+    GivenAnswer,
+    HostsAnswer,
+    InboxAnswer,
+    InboxEventAnswer,
+    InvitedAnswer,
+    ListEffects,
+    ListHosts,
+    ListInbox,
+    ListOutbox,
+    MailAnswer,
+    Numbered,
+    OperatorNamed,
+    OperatorsAnswer,
+    OutboxAnswer,
+    Pause,
+    PlansAnswer,
+    Reseal,
+    ResealAnswer,
+    Resend,
+    Resume,
+    SwitchesAnswer,
+)
+from lae_protocol.remote import RIOperator
 from lae_protocol.secret import Secret
+from lae_provision.memory.cloud import Cloud, Instance
 
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)
 try:
-    from operator_daemon import fill, id_of
+    from an_operator_desk import make_desk
+    from operator_daemon import EMAILS, fill, id_of
 finally:
     sys.path.remove(HERE)
 
 ANN = Secret("o" + "a" * 52)
 STUCK = id_of(1)
+EMAIL = EMAILS[1]
 
 
 @define(slots=False)
@@ -53,6 +95,9 @@ class Edge:
     clock: Clock = Factory(Clock)
     retried: list[str] = Factory(list)
     closed: str | None = None
+    names: int = 1
+    room: int = 1000
+    cloud: Cloud = Factory(Cloud)
     journal: Journal = None
     desk: OperatorDesk = None
 
@@ -61,19 +106,36 @@ class Edge:
         self.journal = open_journal(self.folder, self.clock)
         self.write(fill)
         self.write(operators.add, "ann", ANN, "test")
-        self.desk = OperatorDesk(
-            clock=self.clock,
-            journal=self.journal,
-            retry=self.retried.append,
-            environment="test",
-            release="1.2",
+        self.desk = make_desk(
+            self.journal,
+            self.clock,
+            new_name=self.new_name,
+            furl_of=lambda name: f"pb://{'t' * 32}@h.example:1/{name}",
+            woken=self.retried,
             started_at=datetime.fromtimestamp(self.clock.seconds(), UTC),
-            canary_opened=lambda: self.closed is None,
+            folder=self.folder,
+            cloud=self.cloud,
             closed_because=lambda: self.closed,
+            room=self.room,
         )
+
+    def new_name(self) -> str:
+        self.names += 1
+        return "o" + "abcdefghij"[self.names] * 52
 
     def write(self, work: Any, *args: Any, **kwargs: Any) -> Any:
         return answer(self.journal.write(work, *args, **kwargs))
+
+    def read(self, work: Any, *args: Any, **kwargs: Any) -> Any:
+        return answer(self.journal.read(work, *args, **kwargs))
+
+    def launch(self, instance_id: str, console: str) -> None:
+        self.cloud.instances[instance_id] = Instance(
+            None, instance_id, 0.0, 0.0, 0.0, console=console
+        )
+
+    def stop(self) -> None:
+        answer(Deferred.fromCoroutine(self.journal.close()))
 
     def begin(self, method: str, message: Any, who: Secret = ANN) -> Deferred[bytes]:
         facet = OperatorFacet(self.desk, who)
@@ -89,7 +151,7 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
     made = Edge(tmp_path / "journal")
     made.start()
     yield made
-    answer(Deferred.fromCoroutine(made.journal.close()))
+    made.stop()
 
 
 EVERYTHING = [
@@ -99,15 +161,44 @@ EVERYTHING = [
     ("events", EventsSince(STUCK), EventsAnswer),
     ("events", EventsSince(None, 0, 20), EventsAnswer),
     ("health", AskHealth(), HealthAnswer),
+    ("resend_mail", Resend(STUCK, EMAIL, "new@example.org"), DoneAnswer),
+    ("cancel_signup", Cancel(STUCK, "paid", "why"), DoneAnswer),
+    ("plans", AskPlans(), PlansAnswer),
+    ("give_free", GiveFree(id_of(50), "a@example.org", "basic-250", "w"), GivenAnswer),
+    ("list_hosts", ListHosts(), HostsAnswer),
+    ("console", AskConsole(id_of(0)), ConsoleAnswer),
+    ("list_effects", ListEffects(), EffectsAnswer),
+    ("show_effect", Numbered(1), EffectAnswer),
+    ("list_inbox", ListInbox(), InboxAnswer),
+    ("show_inbox", EventNamed("evt_1"), InboxEventAnswer),
+    ("retry_inbox", EventNamed("evt_1"), InboxEventAnswer),
+    ("list_outbox", ListOutbox(), OutboxAnswer),
+    ("show_outbox", Numbered(1), MailAnswer),
+    ("retry_outbox", Numbered(1), MailAnswer),
+    ("switches", AskSwitches(), SwitchesAnswer),
+    ("pause", Pause("mails", "why"), SwitchesAnswer),
+    ("resume", Resume("mails"), SwitchesAnswer),
+    ("list_operators", AskOperators(), OperatorsAnswer),
+    ("add_operator", OperatorNamed("eve"), InvitedAnswer),
+    ("revoke_operator", OperatorNamed("ann"), AcceptedAnswer),
+    ("back_up", BackUp("copy.sqlite"), BackupAnswer),
+    ("reseal", Reseal(), ResealAnswer),
 ]
+
+
+def test_every_method_is_asked() -> None:
+    """The table above has every method of the interface."""
+    assert {method for method, *_ in EVERYTHING} == set(RIOperator)
 
 
 @pytest.mark.parametrize(("method", "message", "union"), EVERYTHING)
 def test_strangers(edge, method, message, union) -> None:
     """A name that is nobody's, and a revoked one, get the same refusal of everything."""
-    stranger = edge.ask(method, message, union, Secret("o" + "z" * 52))
     edge.write(operators.revoke, "ann", "bob")
+    before = answer(edge.journal.read(events.last_number, None))
+    stranger = edge.ask(method, message, union, Secret("o" + "z" * 52))
     revoked = edge.ask(method, message, union)
+    assert answer(edge.journal.read(events.last_number, None)) == before
     assert stranger == revoked
     assert revoked.code == "unknown-operator"
     assert edge.retried == []

@@ -148,22 +148,6 @@ def test_every_command_of_the_manual(machine):
     assert {"lae", "twistd", "kill", "export"} == set(typed)
 
 
-@pytest.mark.end_to_end
-@pytest.mark.parametrize("command", ["list", "show", "events"])
-def test_json_is_as_documented(machine, command):
-    """What ``--json`` prints has the keys that the manual shows, and no others."""
-    shown = {
-        "list": "subscriptions list --json",
-        "show": "subscriptions show --json SIGNUP",
-        "events": "events --json SIGNUP",
-    }
-    furl = machine.demo.facts["operator_furl_file"]
-    said = json.loads(machine.type(f"lae {shown[command]} --furl-file {furl}"))
-    examples = [json.loads(block.text) for block in blocks(OPERATIONS, "json")]
-    documented = dict(zip(("list", "show", "events"), examples, strict=True))[command]
-    assert _shape(said) == _shape(documented)
-
-
 @pytest.mark.parametrize("document", ["README.rst", "docs/development.rst"])
 def test_make_has_what_is_named(document):
     """Each ``make`` of a document is one that the Makefile knows."""
@@ -177,12 +161,3 @@ def test_make_has_what_is_named(document):
             ["bash", "-c", dry], cwd=ROOT, capture_output=True, check=False
         )
         assert done.returncode == 0, done.stderr
-
-
-def _shape(value):
-    """Names and nesting alone; of a list its first member's."""
-    if isinstance(value, dict):
-        return {key: _shape(one) for key, one in sorted(value.items())}
-    if isinstance(value, list):
-        return [_shape(value[0])] if value else []
-    return None

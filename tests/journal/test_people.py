@@ -12,6 +12,7 @@ from lae_flapp.journal.signups import SIGNUPS
 from lae_protocol.secret import Secret
 
 TYPED = "o'neil+x&co@exämple.org"
+ALL = listing.Filter()
 SMTP = "o'neil+x&co@xn--exmple-cua.org"
 
 
@@ -106,10 +107,12 @@ def test_a_switch_says_who_and_why(desk) -> None:
     assert kinds == ["paused-signups", "paused-signups", "resumed-signups"]
 
 
-def pages(desk, **query):
+def pages(desk, limit, **query):
     cursor, found = None, []
     while True:
-        page = desk.read(listing.page, cursor=cursor, **query)
+        page = desk.read(
+            listing.page, listing.Filter(**query), cursor=cursor, limit=limit
+        )
         found.append([one.signup_id for one in page.rows])
         cursor = page.cursor
         if cursor is None:
@@ -125,9 +128,9 @@ def test_pages_are_newest_first_and_miss_nothing(desk) -> None:
     assert pages(desk, limit=2) == [ids[:2], ids[2:4], ids[4:]]
     assert pages(desk, limit=5) == [ids]
     assert pages(desk, limit=0) == [[one] for one in ids]
-    first = desk.read(listing.page, limit=2)
+    first = desk.read(listing.page, ALL, limit=2)
     desk.register("new")
-    rest = desk.read(listing.page, limit=9, cursor=first.cursor)
+    rest = desk.read(listing.page, ALL, limit=9, cursor=first.cursor)
     assert [one.signup_id for one in rest.rows] == ids[2:]
 
 
@@ -135,7 +138,7 @@ def test_pages_are_newest_first_and_miss_nothing(desk) -> None:
 def test_a_strange_cursor_is_refused(desk, cursor) -> None:
     """A cursor that no page gave is an error, not the first page."""
     with pytest.raises(BadCursor):
-        desk.read(listing.page, cursor=cursor)
+        desk.read(listing.page, ALL, cursor=cursor)
 
 
 def test_signups_are_found_by_what_operators_know(desk) -> None:
@@ -161,7 +164,7 @@ def test_a_line_tells_the_present_address_and_host(desk) -> None:
     desk.write(hosts.move, a, 2, {"wanted"}, "launched", instance_id="i-new")
     row = desk.read(listing.row, a)
     assert (row.email, row.instance_id) == ("new@example.org", "i-new")
-    assert desk.read(listing.page).rows == (row,)
+    assert desk.read(listing.page, ALL).rows == (row,)
     assert desk.read(listing.row, desk.id("nobody")) is None
 
 
@@ -183,8 +186,8 @@ def test_ten_thousand_signups_are_listed_by_index(desk) -> None:
         tx.connection.execute(CONTACTS.insert(), [known | one for one in rows])
 
     desk.write(many)
-    assert len(desk.read(listing.page, limit=100).rows) == 100
-    (last,) = desk.read(listing.page, text=one.signup_id).rows
+    assert len(desk.read(listing.page, ALL, limit=100).rows) == 100
+    (last,) = desk.read(listing.page, listing.Filter(text=one.signup_id)).rows
     assert last.signup_id == one.signup_id
     for state in (None, "registered"):
         query = listing._rows().order_by(SIGNUPS.c.number.desc()).limit(100)

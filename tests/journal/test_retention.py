@@ -19,6 +19,7 @@ from lae_flapp.journal import (
     schema,
     sessions,
     signups,
+    switches,
 )
 from lae_flapp.journal.effects import EffectKey
 from lae_flapp.journal.signups import Payment
@@ -125,6 +126,10 @@ def test_a_sweep_does_all_of_it(desk) -> None:
     desk.write(inbox.take, "evt", "kind", b"raw", "rq")
     desk.write(inbox.done, "evt")
     desk.clock.advance(30 * DAY)
+    desk.write(switches.pause, "deletions", "ann", "an incident")
+    desk.write(retention.sweep)
+    assert desk.read(signups.find, a) is not None, "deletions are paused"
+    desk.write(switches.resume, "deletions", "ann")
     desk.write(retention.sweep)
     assert desk.read(signups.find, a) is None
     assert desk.read(inbox.find, "evt").payload is None

@@ -111,4 +111,4 @@ def test_no_such_file(site: Site) -> None:
 def test_unknown_process(site: Site) -> None:
     """A file for no process of ours is told which there are."""
     site.change("process: site", "process: sight")
-    assert "must be one of daemon, node, site" in site.complaint()
+    assert "must be one of daemon, node, operator, site" in site.complaint()

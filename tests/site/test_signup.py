@@ -6,6 +6,7 @@ import pytest
 from attrs import evolve
 
 from lae_protocol.messages import Refused
+from lae_site.memory_desk import BUILT
 
 
 def test_a_visitor_registers_and_is_sent_to_pay(world) -> None:
@@ -165,6 +166,20 @@ def test_closed_doors_are_told(world, code) -> None:
     answer = world.visitor.sign_up()
     assert answer.status == 503
     assert "until Monday" in answer.text
+
+
+def test_what_takes_longer_is_told_before_and_after_paying(world) -> None:
+    """While something is paused that customers wait for, the pages say so, and signups
+    are taken; a finished signup's page says nothing of it.
+    """
+    world.desk.slower = "Storage is built later than usual."
+    assert "built later" in world.visitor.get("/").text
+    assert "built later" in world.visitor.get("/signup").text
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid")
+    assert "built later" in world.visitor.get(f"/signup/{signup_id}").text
+    world.desk.happen(signup_id, "identity-sealed", *BUILT, "mail-accepted")
+    assert "built later" not in world.visitor.get(f"/signup/{signup_id}").text
 
 
 def test_other_plans_at_the_daemon_are_told(world) -> None:

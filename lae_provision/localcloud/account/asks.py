@@ -82,7 +82,9 @@ def _ec2_tags(moto: Moto, resource_id: str) -> _Values:
 
 def _ec2(moto: Moto, call: Call, action: str, region: _Values) -> list[Ask]:
     region = {**region, "ec2:region": (moto.region,)}
-    if call.action.startswith(("Describe", "Get")):
+    reads = call.action.startswith(("Describe", "Get"))
+    # Of the reading calls this one alone is about one instance.
+    if reads and call.action != "GetConsoleOutput":
         return [Ask(action, "*", region)]
     if call.action == "RunInstances":
         return _run_instances(moto, call, action, region)

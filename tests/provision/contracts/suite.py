@@ -279,6 +279,20 @@ class HostsContract(Contract):
         await bench.hosts.unmake(host.instance_id)
         await self.raises(TokenSpent, bench.hosts.make(request))
 
+    async def test_console_of_a_host_is_read(self) -> None:
+        """What a visible host wrote is text with a time; an unknown one has none."""
+        bench = await self._bench()
+        request, host = await self._launched(bench)
+        await self.eventually(bench, lambda: bench.hosts.find(request.key))
+
+        async def written() -> Any:
+            return await bench.hosts.console(host.instance_id)
+
+        console = await self.eventually(bench, written)
+        assert isinstance(console.text, str)
+        assert console.at.tzinfo is not None
+        assert await bench.hosts.console("i-0123456789abcdef0") is None
+
     async def test_host_is_stopped_and_started_again(self) -> None:
         """Stopped it is found as such and listed; started it is the same host."""
         bench = await self._bench()

@@ -1,0 +1,1 @@
+"""What one named operator may ask, a noun at a time; ``..facet`` joins them."""

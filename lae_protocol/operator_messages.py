@@ -1,0 +1,392 @@
+"""What operators say to the daemon beyond looking at signups, and what it answers.
+
+See :mod:`lae_protocol.messages` for what holds of all messages, and for the version.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from attrs import define, field
+
+from lae_protocol.ids import SignupId
+from lae_protocol.messages import Done, Plan, Refused, SignupState
+
+SwitchWord = Literal["signups", "launches", "deletions", "mails"]
+
+
+@define(frozen=True)
+class Resend:
+    """Mail the furl once more, to *email* from now on where it is given.
+
+    *seen* is the address that the operator saw: if it is another by now, nothing
+    changes.
+    """
+
+    signup_id: SignupId
+    seen: str
+    email: str | None = None
+
+
+@define(frozen=True)
+class Cancel:
+    """End it.  *seen* is the state that the operator saw; *at_once* is without waiting
+    for the end of what is paid.
+    """
+
+    signup_id: SignupId
+    seen: SignupState
+    why: str
+    at_once: bool = False
+
+
+@define(frozen=True)
+class GiveFree:
+    """A subscription free of charge; *until* is when it ends, None for no end.
+
+    *signup_id* is the caller's, so that the same message again is one subscription.
+    """
+
+    signup_id: SignupId
+    email: str
+    plan_id: str
+    why: str
+    until: datetime | None = None
+
+
+@define(frozen=True)
+class AskPlans:
+    """The question to which :class:`Plans` is the answer."""
+
+
+@define(frozen=True)
+class Plans:
+    """What can be given."""
+
+    plans: tuple[Plan, ...]
+
+
+@define(frozen=True)
+class ListHosts:
+    """A page of the journal's hosts; *state* None is every one that is not gone."""
+
+    state: str | None = None
+    cursor: str | None = None
+    limit: int = 100
+
+
+@define(frozen=True)
+class HostLine:
+    """One host, as the journal knows it; *report* is what it said last, as JSON."""
+
+    signup_id: SignupId
+    generation: int
+    state: str
+    grid_label: str
+    instance_id: str | None
+    address: str | None
+    launched_at: datetime | None
+    reported_at: datetime | None
+    changed_at: datetime
+    report: str | None
+
+
+@define(frozen=True)
+class HostPage:
+    """One page; *cursor* is None on the last."""
+
+    rows: tuple[HostLine, ...]
+    cursor: str | None
+
+
+@define(frozen=True)
+class AskConsole:
+    """What the live host of a signup wrote to its console."""
+
+    signup_id: SignupId
+
+
+@define(frozen=True)
+class Console:
+    """The cloud's copy, furls and keys in it replaced; *at* is when it was made.
+
+    *text* is None where the cloud has none yet.  *cut* says that its beginning was
+    left out.
+    """
+
+    instance_id: str
+    text: str | None
+    at: datetime | None
+    cut: bool = False
+
+
+@define(frozen=True)
+class ListEffects:
+    """A page of effects, newest first."""
+
+    signup_id: SignupId | None = None
+    state: str | None = None
+    step: str | None = None
+    cursor: str | None = None
+    limit: int = 100
+
+
+@define(frozen=True)
+class EffectLine:
+    """What was asked of whom, and what came of it; without the request."""
+
+    number: int
+    signup_id: SignupId
+    generation: int
+    step: str
+    purpose: str
+    attempt: int
+    state: str
+    outcome: str | None
+    begun_at: datetime
+    changed_at: datetime
+    tries: int
+
+
+@define(frozen=True)
+class EffectPage:
+    """One page; *cursor* is None on the last."""
+
+    rows: tuple[EffectLine, ...]
+    cursor: str | None
+
+
+@define(frozen=True)
+class Numbered:
+    """Which effect or mail is meant."""
+
+    number: int
+
+
+@define(frozen=True)
+class EffectWhole:
+    """One effect with its request, as the journal keeps it until it is forgotten.
+
+    *request* is None where it was forgotten, or is sealed since it holds a secret:
+    then *sealed* says so, and it is never shown.
+    """
+
+    line: EffectLine
+    token: str
+    sealed: bool
+    size: int
+    request: str | None
+
+
+@define(frozen=True)
+class ListInbox:
+    """A page of Stripe's events, newest first."""
+
+    state: str | None = None
+    cursor: str | None = None
+    limit: int = 100
+
+
+@define(frozen=True)
+class InboxLine:
+    """One event of Stripe's; its content is sealed and never shown."""
+
+    event_id: str
+    kind: str
+    state: str
+    received_at: datetime
+    attempts: int
+    next_try_at: datetime
+    outcome: str | None
+    settled_at: datetime | None
+    request_id: str
+
+
+@define(frozen=True)
+class InboxPage:
+    """One page; *cursor* is None on the last."""
+
+    rows: tuple[InboxLine, ...]
+    cursor: str | None
+
+
+@define(frozen=True)
+class EventNamed:
+    """Which of Stripe's events is meant."""
+
+    event_id: str
+
+
+@define(frozen=True)
+class ListOutbox:
+    """A page of mails, newest first."""
+
+    signup_id: SignupId | None = None
+    state: str | None = None
+    cursor: str | None = None
+    limit: int = 100
+
+
+@define(frozen=True)
+class MailLine:
+    """One mail: to whom it went, or would go now.  Its text is written when it is sent,
+    so there is none to show.
+    """
+
+    number: int
+    signup_id: SignupId
+    kind: str
+    occasion: str
+    state: str
+    to: str
+    queued_at: datetime
+    attempts: int
+    next_try_at: datetime
+    outcome: str | None
+    settled_at: datetime | None
+    message_id: str
+
+
+@define(frozen=True)
+class MailPage:
+    """One page; *cursor* is None on the last."""
+
+    rows: tuple[MailLine, ...]
+    cursor: str | None
+
+
+@define(frozen=True)
+class AskSwitches:
+    """The question to which :class:`Switches` is the answer."""
+
+
+@define(frozen=True)
+class Pause:
+    """Pause one thing; *why* is for people, and the site may say it."""
+
+    name: SwitchWord
+    why: str
+
+
+@define(frozen=True)
+class Resume:
+    """Let one thing go on."""
+
+    name: SwitchWord
+
+
+@define(frozen=True)
+class PauseLine:
+    """What is paused."""
+
+    name: SwitchWord
+    paused_at: datetime
+    who: str
+    why: str
+
+
+@define(frozen=True)
+class Switches:
+    """All that is paused now."""
+
+    paused: tuple[PauseLine, ...]
+
+
+@define(frozen=True)
+class OperatorNamed:
+    """Which operator is meant."""
+
+    name: str
+
+
+@define(frozen=True)
+class AskOperators:
+    """The question to which :class:`Operators` is the answer."""
+
+
+@define(frozen=True)
+class OperatorLine:
+    """One person; *you* is who asks."""
+
+    name: str
+    added_at: datetime
+    revoked_at: datetime | None
+    you: bool
+
+
+@define(frozen=True)
+class Operators:
+    """Everybody who has or had a furl."""
+
+    operators: tuple[OperatorLine, ...]
+
+
+@define(frozen=True)
+class Invited:
+    """The new operator's furl: told once, and the journal keeps its hash alone."""
+
+    name: str
+    furl: str = field(repr=False)
+
+
+@define(frozen=True)
+class BackUp:
+    """Copy the journal beside itself, on the daemon's machine.
+
+    *name* is the copy's, made by the caller: the same again asks how far it is.
+    """
+
+    name: str
+
+
+@define(frozen=True)
+class BackupState:
+    """How far it is: pages of SQLite's, and where the copy is once it is *done*."""
+
+    done: bool
+    pages: int
+    of_pages: int
+    path: str
+    size: int
+
+
+@define(frozen=True)
+class Reseal:
+    """Seal anew, under the newest key, at most *limit* rows after *cursor*."""
+
+    cursor: str | None = None
+    limit: int = 200
+
+
+@define(frozen=True)
+class Resealed:
+    """One batch: rows looked at and rows sealed anew, of so many in all."""
+
+    looked: int
+    sealed: int
+    of_rows: int
+    cursor: str | None
+
+
+@define(frozen=True)
+class Accepted:
+    """It is journaled."""
+
+
+PlansAnswer = Plans | Refused
+HostsAnswer = HostPage | Refused
+ConsoleAnswer = Console | Refused
+EffectsAnswer = EffectPage | Refused
+EffectAnswer = EffectWhole | Refused
+InboxAnswer = InboxPage | Refused
+InboxEventAnswer = InboxLine | Refused
+OutboxAnswer = MailPage | Refused
+MailAnswer = MailLine | Refused
+SwitchesAnswer = Switches | Refused
+OperatorsAnswer = Operators | Refused
+InvitedAnswer = Invited | Refused
+AcceptedAnswer = Accepted | Refused
+BackupAnswer = BackupState | Refused
+ResealAnswer = Resealed | Refused
+GivenAnswer = Done | Refused

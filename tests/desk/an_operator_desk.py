@@ -1,0 +1,92 @@
+"""The desk of operators on a journal, with the cloud and the seals in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from lae_flapp.checkout.desk import Selling
+from lae_flapp.journal.cells import Cell
+from lae_flapp.journal.journal import Journal
+from lae_flapp.operator.backups import Backups
+from lae_flapp.operator.cancelling import Cancelling
+from lae_flapp.operator.desk import OperatorDesk, Process, Wakes
+from lae_flapp.signup.workshop import Workshop
+from lae_protocol.furl import Furl
+from lae_protocol.ids import SignupId
+from lae_protocol.messages import Plan
+from lae_protocol.secret import Secret
+from lae_provision.memory.cloud import Cloud
+from lae_provision.memory.doors import Line, MemoryHosts
+from lae_provision.memory.identities import MemorySealer
+
+CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "g.example")
+PLAN = Plan("basic-250", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
+
+
+def make_desk(
+    journal: Journal,
+    clock: Any,
+    *,
+    new_name: Callable[[], str],
+    furl_of: Callable[[str], str],
+    woken: list[str],
+    started_at: datetime,
+    folder: Path,
+    cloud: Cloud | None = None,
+    sealer: Any = None,
+    closed_because: Callable[[], str | None] = lambda: None,
+    room: int = 1000,
+) -> OperatorDesk:
+    """*woken* hears what was woken."""
+    shop = Workshop(
+        journal=journal,
+        clock=clock,
+        buckets=None,
+        roles=None,
+        hosts=MemoryHosts(Line(cloud or Cloud(), clock)),
+        addresses=None,
+        vault=None,
+        identities=None,
+        payments=None,
+        sealer=sealer or MemorySealer(),
+        render_user_data=None,
+        new_bootstrap=None,
+        grounds={},
+        deployment="s4test",
+        livemode=False,
+        mail_domain="s4.example",
+    )
+
+    async def everybody() -> None:
+        woken.append("everybody")
+
+    async def expire(signup_id: SignupId) -> None:
+        woken.append(f"expire {signup_id}")
+
+    def new_furl() -> tuple[Furl, Secret]:
+        name = new_name()
+        return Furl.parse(furl_of(name)), Secret(name)
+
+    return OperatorDesk(
+        shop=shop,
+        wakes=Wakes(
+            retry=woken.append,
+            everybody=everybody,
+            mails=lambda: woken.append("mails"),
+            events=lambda: woken.append("events"),
+        ),
+        process=Process(
+            environment="test",
+            release="1.2",
+            started_at=started_at,
+            canary_opened=lambda: closed_because() is None,
+            closed_because=closed_because,
+        ),
+        selling=Selling((PLAN,), CELL, {"instances": room}, "https://s4.example"),
+        cancel=Cancelling(journal, expire, shop.new_message_id, woken.append).cancel,
+        new_furl=new_furl,
+        back_up=Backups(clock, folder / "journal.sqlite", folder / "b").begin_or_tell,
+    )

@@ -1,0 +1,309 @@
+"""Every command of operators with what cannot work: it ends in one clear line, and
+nothing is changed.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import click
+import pytest
+
+from lae_protocol.process.command import main
+
+sys.path.insert(0, str(Path(__file__).parent))
+try:
+    from operator_daemon import id_of
+    from test_commands import Daemon, forks, own, read_line, shared, write  # noqa: F401
+finally:
+    sys.path.pop(0)
+
+ACTIVE, STUCK, LAST = id_of(0), id_of(1), id_of(11)
+
+#: One of each, where SIGNUP stands for a subscription and FILE for a fresh file.
+COMMANDS = {
+    "subscriptions list": [],
+    "subscriptions search": ["example"],
+    "subscriptions show": ["SIGNUP"],
+    "subscriptions retry": ["SIGNUP"],
+    "subscriptions resend": ["SIGNUP"],
+    "subscriptions cancel": ["SIGNUP", "--yes", "--reason", "w"],
+    "subscriptions comp": ["a@example.org", "--reason", "w"],
+    "events": ["SIGNUP"],
+    "hosts list": [],
+    "hosts console": ["SIGNUP"],
+    "effects list": ["--signup", "SIGNUP"],
+    "effects show": ["1"],
+    "inbox list": [],
+    "inbox show": ["evt_1"],
+    "inbox retry": ["evt_1"],
+    "outbox list": ["--signup", "SIGNUP"],
+    "outbox show": ["1"],
+    "outbox retry": ["1"],
+    "pause": ["mails", "why"],
+    "resume": ["mails"],
+    "operator list": [],
+    "operator add": ["eve", "--to", "FILE"],
+    "operator revoke": ["ann", "--yes"],
+    "health": [],
+    "journal backup": [],
+    "keys reseal": [],
+}
+WITH_SIGNUP = [name for name, arguments in COMMANDS.items() if "SIGNUP" in arguments]
+
+
+def words(name: str, signup: str = STUCK, file: str = "/nowhere/f") -> list[str]:
+    meanings = {"SIGNUP": signup, "FILE": file}
+    return [*name.split(), *(meanings.get(a, a) for a in COMMANDS[name])]
+
+
+def every(file: str = "/nowhere/f") -> list[list[str]]:
+    return [words(name, file=file) for name in COMMANDS]
+
+
+def leaves(command: click.Command, *path: str):
+    if isinstance(command, click.Group):
+        context = click.Context(command)
+        for name in command.list_commands(context):
+            found = command.get_command(context, name)
+            assert found is not None
+            yield from leaves(found, *path, name)
+    elif any("--furl-file" in p.opts for p in command.params):
+        yield " ".join(path)
+
+
+def test_every_command_is_tried() -> None:
+    """The table above has each command that speaks to the daemon."""
+    assert set(leaves(main)) == set(COMMANDS)
+
+
+def one_line(told, name: str) -> str:
+    """What it says, on one line."""
+    assert told.out == "", (name, told)
+    (line,) = told.err.splitlines()
+    assert line.startswith("Error: "), (name, told)
+    assert "pb://" not in line
+    return line
+
+
+def events_so_far(daemon: Daemon) -> int:
+    return daemon.json("events")["events"][-1]["number"]
+
+
+def test_no_furl(shared, tmp_path) -> None:
+    """Without a furl each command says where it looked, and how to name another."""
+    file = tmp_path / "eve.furl"
+    told = shared.all(*every(str(file)), furl="none.furl")
+    for name, one in zip(COMMANDS, told, strict=True):
+        assert (one.code, one.out) == (1, ""), name
+        assert "none.furl: No such file or directory" in one.err
+        assert "--furl-file" in one.err
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("furl", "said"),
+    [
+        ("stranger.furl", "This furl is nobody's (any more)."),
+        ("another.furl", "this furl is not an operator's"),
+    ],
+)
+def test_wrong_furl(shared, tmp_path, furl, said) -> None:
+    """A furl of nobody, and one of another facet, is refused by each command."""
+    file, before = tmp_path / "eve.furl", events_so_far(shared)
+    told = shared.all(*every(str(file)), furl=furl)
+    for name, one in zip(COMMANDS, told, strict=True):
+        assert one.code == 1, name
+        assert said in one_line(one, name)
+    assert not file.exists(), "nothing was told that would have to be kept"
+    assert events_so_far(shared) == before
+
+
+def test_furl_of_another_facet(shared, tmp_path) -> None:
+    """A furl that by its shape is a site's is named as such, before any call."""
+    write(shared.folder / "site.furl", f"pb://{'a' * 32}@127.0.0.1:1/f{'a' * 52}")
+    for one in shared.all(*every(str(tmp_path / "f")), furl="site.furl"):
+        assert one.code == 1
+        assert "this is the front desk's furl; an operator's furl is needed" in one.err
+
+
+def test_revoked(own, tmp_path) -> None:
+    """Who was revoked is refused by the next call of each command."""
+    own.tell("revoke")
+    file = tmp_path / "eve.furl"
+    for name, one in zip(COMMANDS, own.all(*every(str(file))), strict=True):
+        assert one.code == 1, name
+        assert one_line(one, name) == "Error: This furl is nobody's (any more)."
+    assert not file.exists()
+
+
+def test_away_and_frozen(own, tmp_path) -> None:
+    """A daemon that is stopped, or gone, is told in one line within 5 s."""
+    commands = every(str(tmp_path / "eve.furl"))
+    own.process.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    frozen = own.all(*commands, at_once=len(commands))
+    took = time.monotonic() - begun
+    own.end()
+    for name, one in zip(COMMANDS, frozen, strict=True):
+        assert one.code == 3, name
+        assert one_line(one, name).endswith("does not answer")
+    # Five seconds for each; all at once on a busy machine need some more.
+    assert took < 15
+    for name, one in zip(COMMANDS, own.all(*commands), strict=True):
+        assert one.code == 3, name
+        assert one_line(one, name).endswith("cannot be reached")
+    assert not (tmp_path / "eve.furl").exists()
+
+
+@pytest.mark.parametrize("signup", [id_of(99), "nobody@example.org"])
+def test_unknown_signup(shared, signup) -> None:
+    """What nobody has is said so by each command that takes a subscription."""
+    before = events_so_far(shared)
+    told = shared.all(*(words(name, signup) for name in WITH_SIGNUP))
+    for name, one in zip(WITH_SIGNUP, told, strict=True):
+        assert one.code == 1, name
+        line = one_line(one, name)
+        assert "no such signup" in line or "No signup has" in line
+    assert events_so_far(shared) == before
+
+
+def test_ambiguous_search(shared) -> None:
+    """A text that finds several changes none of them, and names them; a whole address
+    means itself, though others begin with it.
+    """
+    before = events_so_far(shared)
+    told = shared.all(*(words(name, "ann@example") for name in WITH_SIGNUP))
+    for name, one in zip(WITH_SIGNUP, told, strict=True):
+        assert (one.code, one.out) == (1, ""), name
+        assert one.err.startswith("Error: 'ann@example' could be any of these:")
+        assert ACTIVE in one.err
+        assert LAST in one.err
+    assert events_so_far(shared) == before
+    (one,) = shared.all(words("subscriptions show", "ANN@example.org"))
+    assert one.out.startswith(f"signup      {ACTIVE}")
+
+
+def test_dry_runs(shared, tmp_path) -> None:
+    """A dry run says what would be done, and does nothing."""
+    before, file = events_so_far(shared), tmp_path / "eve.furl"
+    changing = [
+        name
+        for name in COMMANDS
+        if name.split()[-1] not in {"list", "show", "search", "console"}
+        and name not in {"events", "health", "inbox retry", "outbox retry"}
+    ]
+    commands = [[*words(name, file=str(file)), "--dry-run"] for name in changing]
+    for name, one in zip(changing, shared.all(*commands), strict=True):
+        assert (one.code, one.err) == (0, ""), name
+        assert one.out.startswith("Would "), name
+    assert events_so_far(shared) == before
+    assert not file.exists()
+
+
+def test_no_terminal_to_ask_on(own) -> None:
+    """What loses something is not done without --yes where nobody can be asked."""
+    before = events_so_far(own)
+    commands = [
+        ["subscriptions", "cancel", STUCK, "--reason", "w"],
+        ["operator", "revoke", "ann"],
+    ]
+    for one in own.all(*commands):
+        assert one.code == 2
+        assert "Say --yes where there is no terminal." in one.err
+    assert events_so_far(own) == before
+
+
+@pytest.mark.parametrize(("typed", "code"), [("n\n", 1), ("\x03", 1), ("y\n", 0)])
+def test_asking(own, typed, code) -> None:
+    """On a terminal it asks; no, and Ctrl-C, change nothing, and yes does it."""
+    before = events_so_far(own)
+    ours, theirs = pty.openpty()
+    running = own.popen(
+        *("subscriptions", "cancel", LAST, "--reason", "w"),
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        text=False,
+        start_new_session=True,
+        preexec_fn=lambda: os.close(os.open(os.ttyname(0), os.O_RDWR)),
+    )
+    os.close(theirs)
+    said = b""
+    while b"[y/N]" not in said:
+        said += os.read(ours, 1024)
+    assert LAST.encode() in said
+    # A signal between the question and the waiting for its answer is not seen; people
+    # press again.
+    end = time.monotonic() + 30
+    while running.poll() is None and time.monotonic() < end:
+        os.write(ours, typed.encode())
+        with suppress(subprocess.TimeoutExpired):
+            running.wait(1 if "\x03" in typed else 30)
+    assert running.returncode == code
+    os.close(ours)
+    assert (events_so_far(own) == before) is bool(code)
+
+
+def test_ctrl_c_in_long_work(own) -> None:
+    """Ctrl-C ends what waits for the daemon at once, with a status of its own."""
+    own.tell("hang now please")
+    running = own.popen("subscriptions", "list", "--all")
+    # The daemon says nothing of a call that hangs: wait until the line is up.
+    own.wait_for_connection()
+    begun = time.monotonic()
+    running.send_signal(signal.SIGINT)
+    out, err = running.communicate(timeout=20)
+    assert (running.returncode, out, err) == (130, "", "")
+    assert time.monotonic() - begun < 3
+
+
+@pytest.mark.parametrize("json", [[], ["--json"]])
+def test_closed_pipe(own, json) -> None:
+    """A reader that has seen enough ends the command quietly."""
+    running = own.popen("events", "-f", *json, bufsize=0)
+    assert read_line(running)
+    running.stdout.close()
+    own.tell(f"note {LAST} more")
+    own.tell(f"note {LAST} more")
+    assert running.stderr.read() == ""
+    assert running.wait(20) == 1
+
+
+def test_furl_by_settings(shared, tmp_path) -> None:
+    """The furl and the address are found by --config, by the environment, and by the
+    file in the user's folder, in this order.
+    """
+    furl = (shared.folder / "operator.furl").read_text()
+    port = re.search(r":(\d+)/", furl)[1]
+    elsewhere = furl.replace(f"127.0.0.1:{port}", "tunnel.invalid:1")
+    write(tmp_path / "good.furl", elsewhere)
+    text = f"process: operator\nfurl: {{file: good.furl}}\naddress: 127.0.0.1:{port}\n"
+    (tmp_path / "lae.yaml").write_text(text)
+    env = shared.environment("none.furl") | {"HOME": str(tmp_path / "home")}
+    ask = ["operator", "list"]
+    named = [*ask, "--config", str(tmp_path / "lae.yaml")]
+    (told,) = shared.forks.run(env, named)
+    assert (told.code, told.err) == (0, "")
+    del env["S4_OPERATOR_FURL_FILE"]
+    (told,) = shared.forks.run(env | {"S4_LAE_CONFIG": str(tmp_path / "lae.yaml")}, ask)
+    assert (told.code, told.err) == (0, "")
+    user = tmp_path / "home" / ".config" / "s4"
+    user.mkdir(parents=True)
+    (told,) = shared.forks.run(env, ask)
+    assert str(user / "operator.furl") in told.err
+    write(user / "operator.furl", elsewhere)
+    by_address = {"S4_OPERATOR_ADDRESS": f"127.0.0.1:{port}"}
+    (told,) = shared.forks.run(env | by_address, ask)
+    assert (told.code, told.err) == (0, "")
+    (user / "lae.yaml").write_text("process: operator\nadress: x:1\n")
+    (told,) = shared.forks.run(env, ask)
+    assert (told.code, "did you mean 'address'" in told.err) == (1, True)

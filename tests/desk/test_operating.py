@@ -1,0 +1,421 @@
+"""What operators change, and how two of them get along."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from lae_flapp.journal import (
+    capacity,
+    contacts,
+    effects,
+    events,
+    gifts,
+    hosts,
+    inbox,
+    operators,
+    outbox,
+    signups,
+    switches,
+)
+from lae_flapp.journal.testing import answer
+from lae_flapp.operator.cancelling import Cancelling
+from lae_protocol.ids import Generation
+from lae_protocol.messages import Done, DoneAnswer, ListSignups, PageAnswer, Refused
+from lae_protocol.operator_messages import (
+    Accepted,
+    AcceptedAnswer,
+    AskConsole,
+    AskOperators,
+    Cancel,
+    Console,
+    ConsoleAnswer,
+    EffectAnswer,
+    EffectsAnswer,
+    EventNamed,
+    GiveFree,
+    GivenAnswer,
+    HostsAnswer,
+    InboxAnswer,
+    InboxEventAnswer,
+    InvitedAnswer,
+    ListEffects,
+    ListHosts,
+    ListInbox,
+    ListOutbox,
+    MailAnswer,
+    Numbered,
+    OperatorNamed,
+    OperatorsAnswer,
+    OutboxAnswer,
+    Pause,
+    Resend,
+    Resume,
+    SwitchesAnswer,
+)
+from lae_protocol.secret import Secret
+
+sys.path.insert(0, str(Path(__file__).parent))
+try:
+    from operator_daemon import EMAILS, id_of
+    from test_operator import ANN, Edge, edge  # noqa: F401  (a fixture)
+finally:
+    sys.path.pop(0)
+
+ACTIVE, STUCK, BOUNCING, LAST = id_of(0), id_of(1), id_of(2), id_of(11)
+BOB = Secret("o" + "b" * 52)
+FURL = f"pb://{'a' * 32}@h.example:1/{'b' * 53}"
+
+
+def last_event(edge, signup_id=None):
+    return edge.read(events.since, signup_id, 0)[-1]
+
+
+def test_mail_again(edge) -> None:
+    """A mail is queued once more under the operator's name; while it waits, no second
+    one is.
+    """
+    asked = Resend(ACTIVE, EMAILS[0])
+    assert isinstance(edge.ask("resend_mail", asked, DoneAnswer), Done)
+    assert isinstance(edge.ask("resend_mail", asked, DoneAnswer), Done)
+    (mail,) = edge.read(outbox.of, ACTIVE)
+    assert (mail.kind, mail.state) == ("active", "waiting")
+    event = last_event(edge, ACTIVE)
+    assert (event.kind, event.who) == ("mail-resent", "operator ann")
+    assert edge.retried == ["mails", "mails"]
+
+
+def test_mail_to_a_corrected_address(edge) -> None:
+    """The address is corrected, a confirmed one too, and the old one stays in its
+    history.
+    """
+    number = edge.read(contacts.current, ACTIVE).number
+    edge.write(contacts.mark, number, "confirmed")
+    asked = Resend(ACTIVE, EMAILS[0], "o'neil@exämple.org")
+    assert isinstance(edge.ask("resend_mail", asked, DoneAnswer), Done)
+    past, now = edge.read(contacts.history, ACTIVE)
+    assert (past.typed, now.typed) == (EMAILS[0], "o'neil@exämple.org")
+    kinds = [(e.kind, e.who) for e in edge.read(events.since, ACTIVE, 0)][-2:]
+    assert kinds == [(k, "operator ann") for k in ("address-corrected", "mail-resent")]
+
+
+def test_two_operators_correct_one_address(edge) -> None:
+    """Who comes second, having seen the old address, changes nothing and is told."""
+    edge.write(operators.add, "bob", BOB, "test")
+    first = edge.ask("resend_mail", Resend(ACTIVE, EMAILS[0], "a@b.org"), DoneAnswer)
+    asked = Resend(ACTIVE, EMAILS[0], "c@d.org")
+    second = edge.ask("resend_mail", asked, DoneAnswer, BOB)
+    assert isinstance(first, Done)
+    assert second.code == "changed"
+    assert edge.read(contacts.current, ACTIVE).typed == "a@b.org"
+
+
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        (Resend(STUCK, EMAILS[1]), "not-now"),
+        (Resend(BOUNCING, EMAILS[2]), "not-now"),
+        (Resend(ACTIVE, EMAILS[0], "no address"), "bad-address"),
+        (Resend(id_of(77), "x"), "unknown-signup"),
+    ],
+)
+def test_mails_that_cannot_be_sent(edge, asked, code) -> None:
+    """What is not ready, bounces, or is no address, is refused and changes nothing."""
+    before = edge.read(events.last_number, None)
+    assert edge.ask("resend_mail", asked, DoneAnswer).code == code
+    assert edge.read(events.last_number, None) == before
+    assert edge.retried == []
+
+
+def test_address_before_there_is_a_mail(edge) -> None:
+    """Of what is still built the address is corrected, and no mail is queued."""
+    asked = Resend(STUCK, EMAILS[1], "right@example.org")
+    assert isinstance(edge.ask("resend_mail", asked, DoneAnswer), Done)
+    assert edge.read(contacts.current, STUCK).typed == "right@example.org"
+    assert edge.read(outbox.of, STUCK) == ()
+
+
+def test_cancelling_what_nobody_paid(edge) -> None:
+    """An unpaid signup is over at once, with who and why in its log."""
+    told = edge.ask("cancel_signup", Cancel(LAST, "registered", "a wish"), DoneAnswer)
+    assert told.view.state == "cancelled"
+    event = last_event(edge, LAST)
+    expected = ("cancelled", "operator ann", "a wish")
+    assert (event.kind, event.who, event.why) == expected
+
+
+def test_cancelling_what_is_not_served(edge) -> None:
+    """A paid signup that is not served goes on its one way back."""
+    told = edge.ask("cancel_signup", Cancel(STUCK, "paid", "a wish"), DoneAnswer)
+    assert told.view.state == "refunding"
+    assert edge.retried == [STUCK]
+
+
+def test_cancelling_a_payment_page(edge) -> None:
+    """An open payment page is closed before the signup is given up."""
+
+    def paying(tx):
+        signups.move(
+            tx, LAST, {"registered"}, "paying", kind="checkout-opened", who="test"
+        )
+
+    edge.write(paying)
+    told = edge.ask("cancel_signup", Cancel(LAST, "paying", "a wish"), DoneAnswer)
+    # Stripe has not said yet what became of the page, so nothing is decided.
+    assert told.code == "changed"
+    assert edge.retried == [f"expire {LAST}"]
+
+
+def test_two_operators_cancel_one_signup(edge) -> None:
+    """The second one saw another state: nothing changes, and it is told which it is."""
+    edge.write(operators.add, "bob", BOB, "test")
+    asked = Cancel(STUCK, "paid", "a wish")
+    assert isinstance(edge.ask("cancel_signup", asked, DoneAnswer), Done)
+    second = edge.ask("cancel_signup", asked, DoneAnswer, BOB)
+    assert (second.code, "refunding" in second.message) == ("changed", True)
+    kinds = [e.kind for e in edge.read(events.since, STUCK, 0)]
+    assert kinds.count("refunding") == 1
+
+
+@pytest.mark.parametrize("why", ["", "  ", "x" * 501, "bell\x07"])
+def test_reasons(edge, why) -> None:
+    """A change without a reason that can be kept is refused."""
+    told = edge.ask("cancel_signup", Cancel(STUCK, "paid", why), DoneAnswer)
+    assert told.code == "malformed"
+    assert edge.ask("pause", Pause("mails", why), SwitchesAnswer).code == "malformed"
+    assert edge.read(switches.every) == ()
+
+
+def test_a_gift(edge) -> None:
+    """A subscription free of charge stands as paid, with its price, its giver and its
+    end; the same message again is the same subscription.
+    """
+    end = datetime.fromtimestamp(edge.clock.seconds(), UTC) + timedelta(days=30)
+    given = GiveFree(id_of(50), "friend@example.org", "basic-250", "a friend", end)
+    told = edge.ask("give_free", given, GivenAnswer)
+    assert (told.view.state, told.view.plan.price) == ("paid", 0)
+    assert edge.ask("give_free", given, GivenAnswer) == told
+    gift = edge.read(gifts.find, id_of(50))
+    assert (gift.who, gift.ends_at) == ("operator ann", end)
+    row = edge.read(signups.get, id_of(50))
+    assert (row.payment, row.agreement.plan.quota) == (None, 250 * 10**9)
+    assert edge.read(capacity.held, id_of(50))["instances"] == 1
+    event = last_event(edge, id_of(50))
+    assert (event.kind, event.who, event.why) == ("paid", "operator ann", "a friend")
+    assert edge.retried == [id_of(50), id_of(50)]
+    assert edge.read(gifts.ended) == ()
+    edge.clock.advance(31 * 86_400)
+    assert edge.read(gifts.ended) == (gift,)
+
+
+def test_a_gift_ends(edge) -> None:
+    """What was given until a time is ended then, whether it is served or not."""
+    end = datetime.fromtimestamp(edge.clock.seconds(), UTC) + timedelta(days=30)
+    for number in (50, 51):
+        given = GiveFree(id_of(number), "a@b.org", "basic-250", "a friend", end)
+        assert isinstance(edge.ask("give_free", given, GivenAnswer), Done)
+
+    def served(tx):
+        signups.move(tx, id_of(51), {"paid"}, "active", kind="ready", who="test")
+
+    edge.write(served)
+    cancelling = Cancelling(
+        edge.journal, None, edge.desk.shop.new_message_id, edge.retried.append
+    )
+    answer(Deferred.fromCoroutine(cancelling.end_gifts()))
+    assert edge.read(signups.get, id_of(50)).state == "paid"
+    edge.clock.advance(31 * 86_400)
+    answer(Deferred.fromCoroutine(cancelling.end_gifts()))
+    assert edge.read(signups.get, id_of(50)).state == "refunding"
+    assert last_event(edge, id_of(50)).why == "the gift's time is over"
+    assert edge.read(signups.get, id_of(51)).state == "ending"
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        ({"email": "none"}, "bad-address"),
+        ({"plan_id": "gold"}, "unknown-plan"),
+        ({"signup_id": "x"}, "malformed"),
+        ({"signup_id": ACTIVE}, "changed"),
+        ({"until": datetime(2020, 1, 1, tzinfo=UTC)}, "malformed"),
+    ],
+)
+def test_gifts_that_cannot_be(edge, change, code) -> None:
+    """A gift without an address, a plan or a future is refused, and leaves no row."""
+    good = {"signup_id": id_of(50), "email": "a@b.org", "plan_id": "basic-250"}
+    told = edge.ask("give_free", GiveFree(**good | change, why="w"), GivenAnswer)
+    assert told.code == code
+    assert edge.read(signups.find, id_of(50)) is None
+
+
+def test_a_gift_without_room(tmp_path) -> None:
+    """Where the cell is full nothing is given, and nothing is left of it."""
+    edge = Edge(tmp_path / "journal", room=0)
+    edge.start()
+    given = GiveFree(id_of(50), "a@b.org", "basic-250", "w")
+    assert edge.ask("give_free", given, GivenAnswer).code == "full"
+    assert edge.read(signups.find, id_of(50)) is None
+    edge.stop()
+
+
+def test_hosts(edge) -> None:
+    """Hosts are paged, and a gone one is listed when it is asked for."""
+    for number in (3, 4):
+        edge.write(hosts.begin, id_of(number))
+    first = edge.ask("list_hosts", ListHosts(limit=2), HostsAnswer)
+    rest = edge.ask("list_hosts", ListHosts(None, first.cursor, 2), HostsAnswer)
+    seen = [h.signup_id for h in (*first.rows, *rest.rows)]
+    assert (seen, rest.cursor) == ([id_of(4), id_of(3), ACTIVE], None)
+    edge.write(hosts.move, id_of(3), Generation(1), {"wanted"}, "gone")
+    (gone,) = edge.ask("list_hosts", ListHosts("gone"), HostsAnswer).rows
+    assert (gone.signup_id, gone.generation) == (id_of(3), 1)
+    assert edge.ask("list_hosts", ListHosts("dead"), HostsAnswer).code == "malformed"
+    told = edge.ask("list_hosts", ListHosts(None, "x.y"), HostsAnswer)
+    assert told.code == "malformed"
+
+
+def test_console(edge) -> None:
+    """A console is told without the secrets in it; what is not there is said so."""
+    edge.launch("i-0123456789abcdef0", f"up\n{FURL}\n" + "x" * 50_000 + "end")
+    told = edge.ask("console", AskConsole(ACTIVE), ConsoleAnswer)
+    assert isinstance(told, Console)
+    assert (told.cut, told.text[-3:]) == (True, "end")
+    edge.launch("i-0123456789abcdef0", f"up\n{FURL}\n")
+    told = edge.ask("console", AskConsole(ACTIVE), ConsoleAnswer)
+    assert told.text == "up\npb://[redacted]\n"
+    edge.cloud.instances.clear()
+    assert edge.ask("console", AskConsole(ACTIVE), ConsoleAnswer).code == "unknown"
+    assert edge.ask("console", AskConsole(STUCK), ConsoleAnswer).code == "unknown"
+
+
+def test_effects(edge) -> None:
+    """Effects are narrowed by signup, state and step, newest first."""
+    every = edge.ask("list_effects", ListEffects(), EffectsAnswer)
+    assert [(e.attempt, e.state) for e in every.rows] == [(2, "begun"), (1, "failed")]
+    for asked, count in (
+        (ListEffects(STUCK), 2),
+        (ListEffects(ACTIVE), 0),
+        (ListEffects(state="failed"), 1),
+        (ListEffects(step="host"), 2),
+        (ListEffects(step="bucket"), 0),
+        (ListEffects(limit=1), 1),
+    ):
+        assert len(edge.ask("list_effects", asked, EffectsAnswer).rows) == count
+    bad = edge.ask("list_effects", ListEffects(state="odd"), EffectsAnswer)
+    assert (bad.code, "begun" in bad.message) == ("malformed", True)
+
+
+def test_requests_with_secrets_are_not_shown(edge) -> None:
+    """A sealed request is told by its size; a furl in another one is replaced."""
+    key = effects.EffectKey(ACTIVE, "host", "make-host", Generation(1))
+
+    def begun(tx, request, *, sealed):
+        return effects.begin(tx, effects.upcoming(tx, key), request, sealed=sealed)
+
+    sealed = edge.write(begun, b"\x01secret", sealed=True)
+    told = edge.ask("show_effect", Numbered(sealed.number), EffectAnswer)
+    assert (told.sealed, told.size, told.request) == (True, 7, None)
+    edge.write(effects.fail, sealed.number, "no")
+    plain = edge.write(begun, f'{{"furl": "{FURL}"}}'.encode(), sealed=False)
+    told = edge.ask("show_effect", Numbered(plain.number), EffectAnswer)
+    assert told.request == '{"furl": "pb://[redacted]"}'
+    unknown = edge.ask("show_effect", Numbered(10**9), EffectAnswer)
+    assert (unknown.code, unknown.message) == (
+        "unknown",
+        "There is no effect 1000000000.",
+    )
+
+
+def test_inbox(edge) -> None:
+    """Events of Stripe's are paged in the order of their coming, ties too; one that
+    was ignored can be worked off again, one that is done cannot.
+    """
+    for number in range(5):
+        edge.write(inbox.take, f"evt_{number}", "invoice.paid", b"sealed", "rq")
+    cursor, seen = None, []
+    while True:
+        page = edge.ask("list_inbox", ListInbox(None, cursor, 2), InboxAnswer)
+        seen += [e.event_id for e in page.rows]
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert seen == [f"evt_{n}" for n in (4, 3, 2, 1, 0)]
+    edge.write(inbox.ignore, "evt_1", "not ours")
+    edge.write(inbox.done, "evt_2")
+    told = edge.ask("retry_inbox", EventNamed("evt_1"), InboxEventAnswer)
+    assert (told.state, told.settled_at) == ("waiting", None)
+    assert edge.retried == ["events"]
+    told = edge.ask("retry_inbox", EventNamed("evt_2"), InboxEventAnswer)
+    assert told.code == "changed"
+    told = edge.ask("retry_inbox", EventNamed("evt_9"), InboxEventAnswer)
+    assert told.code == "unknown"
+    told = edge.ask("list_inbox", ListInbox(None, "odd", 2), InboxAnswer)
+    assert told.code == "malformed"
+
+
+def test_outbox(edge) -> None:
+    """A refused mail is sent again to the address of now; an accepted one is not."""
+    mail = edge.write(outbox.put, ACTIVE, "active", "<1@s4.example>")
+    contact = edge.read(contacts.current, ACTIVE)
+    edge.write(outbox.refused, mail.number, contact.number, "550 no such user")
+    (line,) = edge.ask("list_outbox", ListOutbox(ACTIVE), OutboxAnswer).rows
+    assert (line.state, line.to) == ("refused", EMAILS[0])
+    edge.write(contacts.correct, ACTIVE, "new@example.org", "new@example.org")
+    told = edge.ask("show_outbox", Numbered(mail.number), MailAnswer)
+    assert told.to == EMAILS[0]
+    told = edge.ask("retry_outbox", Numbered(mail.number), MailAnswer)
+    assert (told.state, told.to) == ("waiting", "new@example.org")
+    edge.write(outbox.accepted, mail.number, contact.number)
+    told = edge.ask("retry_outbox", Numbered(mail.number), MailAnswer)
+    assert told.code == "changed"
+    assert edge.ask("show_outbox", Numbered(99), MailAnswer).code == "unknown"
+
+
+def test_switches(edge) -> None:
+    """A pause stands with who and why until it is resumed, and what waited is looked
+    at then, at once.
+    """
+    told = edge.ask("pause", Pause("mails", "a bad  template"), SwitchesAnswer)
+    (pause,) = told.paused
+    expected = ("mails", "operator ann", "a bad template")
+    assert (pause.name, pause.who, pause.why) == expected
+    mail = edge.write(outbox.put, ACTIVE, "active", "<1@s4.example>")
+    later = datetime.fromtimestamp(edge.clock.seconds(), UTC) + timedelta(hours=1)
+    edge.write(outbox.put_off, mail.number, "paused", later)
+    assert edge.ask("resume", Resume("mails"), SwitchesAnswer).paused == ()
+    assert edge.read(outbox.due)[0].number == mail.number
+    assert edge.retried == ["mails", "everybody"]
+    before = edge.read(events.last_number, None)
+    assert edge.ask("resume", Resume("mails"), SwitchesAnswer).paused == ()
+    assert edge.read(events.last_number, None) == before
+
+
+def test_people(edge) -> None:
+    """Who is added has a furl of their own; who is revoked is refused at the next call;
+    a name is never given twice, and the last operator stays.
+    """
+    told = edge.ask("add_operator", OperatorNamed("bob"), InvitedAnswer)
+    bob = Secret(told.furl.rpartition("/")[2])
+    assert "bob" not in told.furl
+    people = edge.ask("list_operators", AskOperators(), OperatorsAnswer, bob)
+    assert [(o.name, o.you) for o in people.operators] == [
+        ("ann", False),
+        ("bob", True),
+    ]
+    told = edge.ask("revoke_operator", OperatorNamed("ann"), AcceptedAnswer, bob)
+    assert isinstance(told, Accepted)
+    told = edge.ask("list_signups", ListSignups(), PageAnswer)
+    assert told.code == "unknown-operator"
+    assert last_event(edge).who == "operator bob"
+    for name, code in (("ann", "changed"), ("Bob!", "malformed"), ("", "malformed")):
+        told = edge.ask("add_operator", OperatorNamed(name), InvitedAnswer, bob)
+        assert told.code == code
+    told = edge.ask("revoke_operator", OperatorNamed("bob"), AcceptedAnswer, bob)
+    assert told.code == "not-now"
+    told = edge.ask("revoke_operator", OperatorNamed("eve"), AcceptedAnswer, bob)
+    assert told == Refused("unknown", "There is no operator eve.")
