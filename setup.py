@@ -124,6 +124,7 @@ setup(
         "s4.commands": [
             "subscriptions=lae_flapp.operator.commands:subscriptions",
             "events=lae_flapp.operator.commands:events",
+            "account=lae_flapp.account.command:account",
             "config=lae_protocol.process.config_command:config",
             "localcloud=lae_provision.localcloud.command:localcloud",
             "txaws=lae_provision.txaws3.command:txaws",
