@@ -15,7 +15,7 @@ from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
 from lae_provision.account import quotas
-from lae_provision.account.asking import Asker, NotAllowed
+from lae_provision.account.asking import Asker, NotAllowed, named
 from lae_provision.account.daemon import Daemons
 from lae_provision.account.desired import BOUNDARY, Desired
 from lae_provision.account.difference import Difference
@@ -65,7 +65,9 @@ class Account:
         own: it must not be able to change its own policy.
         """
         desired = self.desired
-        caller = await StsCaller(self.channel).identity()
+        caller = await named(
+            "sts:GetCallerIdentity", StsCaller(self.channel).identity()
+        )
         if caller.account != desired.account:
             raise Refused(
                 "WrongAccount",

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 
 from lae_provision.account.asking import Asker
 from lae_provision.account.difference import Difference, missing, tags_of
 from lae_provision.aws.channel import unless
+from lae_provision.aws.faults import Throttled
+from lae_provision.errors import TryLater
 
 THING = "sealing key"
 _MISSING = frozenset({"NotFoundException"})
@@ -142,21 +144,34 @@ class SealingKeys:
         """
         match step:
             case "create":
-                tags = tags_of(self.wanted.deployment, "sealing").items()
-                made = await self._ask(
-                    "CreateKey",
-                    Description=f"S4 {self.wanted.deployment}: seals identities",
-                    Tags=[{"TagKey": k, "TagValue": v} for k, v in tags],
-                )
-                arn = made["KeyMetadata"]["Arn"]
-                await self._name(arn)
-                await self._rotate(arn)
+                arn = await self._create()
+                if arn is not None:
+                    await self._name(arn)
+                    await self._rotate(arn)
             case "alias":
                 arn = seen.arn if isinstance(seen, Key) else seen.half_made or ""
                 await self._name(arn)
             case _:
                 assert isinstance(seen, Key)
                 await self._rotate(seen.arn)
+
+    async def _create(self) -> str | None:
+        """The new key; None where the answer was lost: it is looked for, then."""
+        channel = self.asker.channel
+        once = evolve(channel, patience=evolve(channel.patience, attempts=1))
+        tags = tags_of(self.wanted.deployment, "sealing").items()
+        try:
+            made = await Asker(once).json(
+                "kms",
+                "CreateKey",
+                Description=f"S4 {self.wanted.deployment}: seals identities",
+                Tags=[{"TagKey": k, "TagValue": v} for k, v in tags],
+            )
+        except Throttled:
+            raise
+        except TryLater:
+            return None
+        return str(made["KeyMetadata"]["Arn"])
 
     async def _ask(self, action: str, **fields: Any) -> dict[str, Any]:
         return await self.asker.json("kms", action, **fields)
