@@ -99,6 +99,8 @@ class Daemon(Service):
         self._log.info("ready: {deployment}", deployment=settings.deployment)
 
     async def _begin_work(self, inside: Inside, journal: Journal) -> None:
+        # Before anything is written: what Stripe told since then is read back.
+        await inside.reading_back.begin()
         if not await journal.write(
             operators.install, FIRST_OPERATOR, inside.operator_name, "daemon"
         ):
@@ -113,7 +115,9 @@ class Daemon(Service):
         seconds = self._settings.patience.reconcile
         self._repeat("reconciliation", seconds, settlement.reconcile)
         self._repeat("what is left undone", seconds, crew.start)
+        self._repeat("reading back", seconds, inside.reading_back.look)
         seconds = self._settings.patience.lost_hosts
+        self._repeat("the epoch's claim", seconds, inside.lives.claim)
         self._repeat("lost hosts", seconds, inside.lost_hosts.look)
         self._repeat("retention", DAY, lambda: journal.write(retention.sweep))
 

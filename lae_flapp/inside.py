@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -34,6 +37,10 @@ from lae_flapp.operator.facet import OperatorDesk, OperatorFacet
 from lae_flapp.outbox.sending import Sending
 from lae_flapp.outside import CellUserData, Outside, cloud_keys, ground_of
 from lae_flapp.queue import Queue
+from lae_flapp.restored.adoption import Adoption
+from lae_flapp.restored.lives import Lives
+from lae_flapp.restored.orders import StripeOrders
+from lae_flapp.restored.reading_back import ReadingBack
 from lae_flapp.settings import CellSettings, DaemonSettings
 from lae_flapp.signup.crew import Crew
 from lae_flapp.signup.limits import Limits
@@ -56,6 +63,8 @@ class Inside:
     events: Queue[Any]
     settlement: Settlement
     lost_hosts: LostHosts
+    lives: Lives
+    reading_back: ReadingBack
     private_tub: Any
     hosts_tub: Any
     #: The name of the first operator's furl; the journal must know it.
@@ -81,18 +90,22 @@ class Wiring:
         private_tub = serving_tub(
             self.reactor, settings.private_tub, state / "private.pem"
         )
-        shop = self._workshop(hosts_tub)
+        looked: list[Callable[[], bool]] = []
+        shop = self._workshop(hosts_tub, lambda: all(has() for has in looked))
         crew = Crew(shop)
-        settlement = Settlement(shop, crew.nudge)
+        lost_hosts, lives = LostHosts(shop, crew.nudge), Lives(shop, _life())
+        looked += [lambda: lost_hosts.looked, lambda: lives.claimed]
+        settlement = Settlement(shop, crew.nudge, self._adoption(shop).adopt)
         furls = CustomerFurls(self.journal, self.outside.identities)
         mails = self._mails(shop, furls)
         events = self._events(settlement)
+        intake = Intake(self.journal, self.outside.sealer, events.wake)
         front_desk = FrontDesk(
             self.reactor,
             self.journal,
             checkout=self._checkout(settlement),
             settlement=settlement,
-            intake=Intake(self.journal, self.outside.sealer, events.wake),
+            intake=intake,
             wishes=self._wishes(shop, mails.wake),
             furls=furls,
         )
@@ -104,13 +117,24 @@ class Wiring:
             mails=mails,
             events=events,
             settlement=settlement,
-            lost_hosts=LostHosts(shop, crew.nudge),
+            lost_hosts=lost_hosts,
+            lives=lives,
+            reading_back=self._reading_back(intake),
             private_tub=private_tub,
             hosts_tub=hosts_tub,
             operator_name=operator_name,
         )
 
-    def _workshop(self, hosts_tub: Any) -> Workshop:
+    def _adoption(self, shop: Workshop) -> Adoption:
+        orders = StripeOrders(self.outside.payments.payments.calls)
+        cell = cell_of(self.settings, self.settings.cells[0])
+        return Adoption(shop, orders, self.plans, cell)
+
+    def _reading_back(self, intake: Intake) -> ReadingBack:
+        payments = self.outside.payments.payments
+        return ReadingBack(self.journal, payments.happenings_since, intake)
+
+    def _workshop(self, hosts_tub: Any, looked_back: Callable[[], bool]) -> Workshop:
         settings, outside = self.settings, self.outside
         patience = settings.patience
         location = settings.hosts_tub.location
@@ -141,6 +165,7 @@ class Wiring:
                 visibility=patience.visibility,
             ),
             random=self.rng,
+            looked_back=looked_back,
         )
 
     def _checkout(self, settlement: Settlement) -> CheckoutDesk:
@@ -236,6 +261,11 @@ class Wiring:
         )
         serve_operators(tub, lambda swissnum: OperatorFacet(desk, swissnum))
         return Secret(name)
+
+
+def _life() -> str:
+    """What tells this life of the daemon from every other."""
+    return f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(16)}"
 
 
 def cell_of(settings: DaemonSettings, cell: CellSettings) -> Cell:

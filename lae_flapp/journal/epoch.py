@@ -39,6 +39,12 @@ def take(tx: WriteTx, holder: str) -> int:
     return number
 
 
+def advance(tx: WriteTx, number: int) -> None:
+    """Go on under a higher number: an older copy of the journal was restored."""
+    assert number > current(tx), "epochs only grow"
+    tx.run(update(EPOCH).values(number=number))
+
+
 def check(tx: ReadTx, mine: int) -> None:
     """Raise :class:`StaleEpoch` unless *mine* is the present one."""
     actual = current(tx)

@@ -158,6 +158,25 @@ def last_number(tx: ReadTx, signup_id: SignupId | None, *, public: bool = False)
     return int(tx.scalar(query) or 0)
 
 
+def noted(tx: ReadTx, kind: str, why: str) -> bool:
+    """Whether this was said before, in the same words."""
+    query = select(EVENTS.c.number).where(EVENTS.c.kind == kind, EVENTS.c.why == why)
+    return tx.first(query.limit(1)) is not None
+
+
+def newest_of(tx: ReadTx, kind: str) -> Event | None:
+    """The last event of a kind, if there is one."""
+    query = select(EVENTS).where(EVENTS.c.kind == kind)
+    row = tx.first(query.order_by(EVENTS.c.number.desc()).limit(1))
+    return None if row is None else Event(*row)
+
+
+def last_at(tx: ReadTx) -> datetime | None:
+    """When anything last happened."""
+    row = tx.first(select(EVENTS.c.at).order_by(EVENTS.c.number.desc()).limit(1))
+    return None if row is None else row.at
+
+
 def _of(query: Select[Any], signup_id: SignupId | None, *, public: bool) -> Select[Any]:
     if signup_id is not None:
         query = query.where(EVENTS.c.signup_id == signup_id)

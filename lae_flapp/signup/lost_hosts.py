@@ -57,6 +57,8 @@ class LostHosts:
     def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
         self._shop, self._nudge = shop, nudge
         self._told: set[str] = set()
+        #: Whether the cloud was seen since the start.
+        self.looked = False
 
     async def look(self) -> None:
         """Compare once; raises what the door raises."""
@@ -66,12 +68,32 @@ class LostHosts:
         listed: tuple[Host, ...] = await shop.outside(
             "hosts.list", lambda: shop.hosts.list(shop.deployment)
         )
+        if await self._take_in(strays(rows, listed)):
+            rows, now = await shop.journal.read(_rows)
         unseen = timedelta(seconds=shop.limits.visibility)
         for row in lost(rows, listed, now, unseen):
             await self._replace(row)
         rows, _ = await shop.journal.read(_rows)
         for host in strays(rows, listed):
             await self._tell(host)
+        self.looked = True
+
+    async def _take_in(self, unknown: Sequence[Host]) -> bool:
+        """Those of signups that we know are replaced like any other, the highest
+        generation first: a backup was restored that is older than they are.
+        """
+        taken = False
+        for host in sorted(unknown, key=lambda h: h.key.generation, reverse=True):
+            signup_id = await self._shop.journal.write(turns.take_in, host)
+            if signup_id is not None:
+                taken = True
+                self._log.error(
+                    "the journal did not know {instance} of {signup}; it is replaced",
+                    instance=host.instance_id,
+                    signup=signup_id,
+                )
+                self._nudge(signup_id)
+        return taken
 
     async def _replace(self, row: HostRow) -> None:
         shop = self._shop

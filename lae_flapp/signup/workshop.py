@@ -49,6 +49,8 @@ class Workshop:
     mail_domain: str
     limits: Limits = field(factory=Limits)
     random: Random = field(factory=Random)
+    #: Whether what a restored journal may not know was looked for: no host before.
+    looked_back: Callable[[], bool] = lambda: True
     _gates: dict[str, DeferredSemaphore] = field(factory=dict, init=False)
 
     def outside(self, what: str, ask: Callable[[], Deferred[T]]) -> Deferred[T]:

@@ -79,7 +79,7 @@ class Desk:
             livemode=False,
             mail_domain="s4.example",
         )
-        self.settlement = Settlement(shop, self.nudged.append)
+        self.settlement = Settlement(shop, self.nudged.append, self._adopt)
         selling = Selling(
             (PLAN,), CELL, {"instances": self.quota}, "https://s4.example"
         )
@@ -128,6 +128,11 @@ class Desk:
     def _weather(self, call: str) -> Fault:
         waiting = self.faults.get(call, [])
         return waiting.pop(0) if waiting else Fault.NONE
+
+    async def _adopt(self, session: Any) -> bool:
+        """Nobody adopts here; what was to be adopted is kept."""
+        self.to_adopt.append(session.session_id)
+        return False
 
     def _message_id(self) -> str:
         self.messages += 1
