@@ -55,5 +55,6 @@ def happening_from(event: dict[str, Any]) -> Happening:
         livemode=bool(event["livemode"]),
         about=about,
         session_id=about if is_session else None,
-        raw=json.dumps(event).encode(),
+        # The library reads decimals, which Stripe writes as texts.
+        raw=json.dumps(event, default=str).encode(),
     )

@@ -57,6 +57,7 @@ class Desk:
     journal: Journal = None
     queue: Queue = None
     messages: int = 0
+    to_adopt: list[str] = Factory(list)
 
     def start(self) -> None:
         self.journal = open_journal(self.folder, self.clock)
