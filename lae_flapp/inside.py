@@ -39,6 +39,7 @@ from lae_flapp.outside import CellUserData, Outside, cloud_keys, ground_of
 from lae_flapp.queue import Queue
 from lae_flapp.restored.adoption import Adoption
 from lae_flapp.restored.lives import Lives
+from lae_flapp.restored.looking_back import LookingBack
 from lae_flapp.restored.orders import StripeOrders
 from lae_flapp.restored.reading_back import ReadingBack
 from lae_flapp.settings import CellSettings, DaemonSettings
@@ -63,7 +64,7 @@ class Inside:
     events: Queue[Any]
     settlement: Settlement
     lost_hosts: LostHosts
-    lives: Lives
+    looking_back: LookingBack
     reading_back: ReadingBack
     private_tub: Any
     hosts_tub: Any
@@ -90,16 +91,21 @@ class Wiring:
         private_tub = serving_tub(
             self.reactor, settings.private_tub, state / "private.pem"
         )
-        looked: list[Callable[[], bool]] = []
-        shop = self._workshop(hosts_tub, lambda: all(has() for has in looked))
+        backwards: list[LookingBack] = []
+        shop = self._workshop(hosts_tub, lambda: all(b.done for b in backwards))
         crew = Crew(shop)
-        lost_hosts, lives = LostHosts(shop, crew.nudge), Lives(shop, _life())
-        looked += [lambda: lost_hosts.looked, lambda: lives.claimed]
+        lost_hosts = LostHosts(shop, crew.nudge)
         settlement = Settlement(shop, crew.nudge, self._adoption(shop).adopt)
         furls = CustomerFurls(self.journal, self.outside.identities)
         mails = self._mails(shop, furls)
         events = self._events(settlement)
         intake = Intake(self.journal, self.outside.sealer, events.wake)
+        reading_back = self._reading_back(intake)
+        claim = Lives(shop, _life()).claim
+        looking_back = LookingBack(
+            self.reactor, self.rng, claim, lost_hosts.look, reading_back.look
+        )
+        backwards.append(looking_back)
         front_desk = FrontDesk(
             self.reactor,
             self.journal,
@@ -118,8 +124,8 @@ class Wiring:
             events=events,
             settlement=settlement,
             lost_hosts=lost_hosts,
-            lives=lives,
-            reading_back=self._reading_back(intake),
+            looking_back=looking_back,
+            reading_back=reading_back,
             private_tub=private_tub,
             hosts_tub=hosts_tub,
             operator_name=operator_name,

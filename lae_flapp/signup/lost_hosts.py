@@ -57,8 +57,6 @@ class LostHosts:
     def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
         self._shop, self._nudge = shop, nudge
         self._told: set[str] = set()
-        #: Whether the cloud was seen since the start.
-        self.looked = False
 
     async def look(self) -> None:
         """Compare once; raises what the door raises."""
@@ -76,7 +74,6 @@ class LostHosts:
         rows, _ = await shop.journal.read(_rows)
         for host in strays(rows, listed):
             await self._tell(host)
-        self.looked = True
 
     async def _take_in(self, unknown: Sequence[Host]) -> bool:
         """Those of signups that we know are replaced like any other, the highest

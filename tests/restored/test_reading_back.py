@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
+from random import Random
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -11,6 +12,7 @@ from twisted.internet.defer import Deferred
 from lae_flapp.inbox.intake import Intake
 from lae_flapp.journal import inbox
 from lae_flapp.payments.happenings import Happening
+from lae_flapp.restored.looking_back import LookingBack
 from lae_flapp.restored.reading_back import MARGIN, ReadingBack
 from lae_provision.errors import TryLater
 from lae_provision.memory.identities import MemorySealer
@@ -72,3 +74,31 @@ def test_read_back(world):
     assert len(woken) == 3
     assert stripe.asked[2] == world.read(lambda tx: tx.now) - MARGIN
     assert stripe.asked[2] - stripe.asked[1] == timedelta(seconds=10_000)
+
+
+def test_nothing_is_done_before_it_was_looked(world):
+    """Claim and cloud are tried until they succeed, in this order; then, and not before,
+    hosts may be launched, whatever Stripe does.
+    """
+    did_so_far, away = [], {"claim", "look", "read"}
+
+    def work(name):
+        async def once():
+            if name in away:
+                raise TryLater("away", name)
+            did_so_far.append(name)
+
+        return once
+
+    clock = world.clock
+    looking = LookingBack(clock, Random(1), work("claim"), work("look"), work("read"))
+    running = Deferred.fromCoroutine(looking.run())
+    for name, done in (("look", False), ("claim", True)):
+        away.discard(name)
+        clock.pump([5] * 20)
+        assert looking.done is done
+    assert did_so_far == ["claim", "look"]
+    away.clear()
+    clock.pump([5] * 20)
+    assert did_so_far == ["claim", "look", "read"]
+    assert now(running) is None
