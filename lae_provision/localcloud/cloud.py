@@ -58,6 +58,8 @@ class CloudOptions:
     state_dir: Path
     region: str = "eu-west-1"
     deployment: Deployment = field(factory=lambda: Deployment("local", "s4.test"))
+    #: First and last that hosts are reached on.
+    ports: tuple[int, int] = (1024, 65535)
     aws_port: int = 0
     s3_port: int = 0
     slowness: Slowness = field(factory=Slowness)
@@ -180,7 +182,8 @@ class Cloud:
     async def _set_up(self, ground: Ground, aws: str, s3: str) -> SetUp:
         """What ``lae account apply`` does, as the account's owner."""
         region = self._options.region
-        desired = wanted_here(region, self._options.deployment, ground)
+        options = self._options
+        desired = wanted_here(region, options.deployment, ground, options.ports)
         keys = Credentials(ground.admin.access_key, Secret(ground.admin.secret_key))
         cloud = open_cloud(
             self._reactor,

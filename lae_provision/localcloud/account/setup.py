@@ -73,8 +73,6 @@ class SetUp:
     instance_type: str
 
 
-#: The ports that hosts on one machine share out.
-SPAN = (1024, 65535)
 INSTANCE_TYPE = "t3.small"
 
 
@@ -101,8 +99,10 @@ def prepare(moto: Moto, deployment: Deployment) -> Ground:
     )
 
 
-def wanted_here(region: str, deployment: Deployment, ground: Ground) -> Desired:
-    """What the deployment needs of this account."""
+def wanted_here(
+    region: str, deployment: Deployment, ground: Ground, ports: tuple[int, int]
+) -> Desired:
+    """What the deployment needs of this account; hosts on one machine share *ports*."""
     return Desired(
         account=ACCOUNT_ID,
         region=region,
@@ -117,7 +117,7 @@ def wanted_here(region: str, deployment: Deployment, ground: Ground) -> Desired:
         subnet_id=ground.subnet_id,
         zone=f"{region}a",
         instance_type=INSTANCE_TYPE,
-        spans=(SPAN,),
+        spans=(ports,),
         # The local S3 speaks no TLS.
         tls_only=False,
     )
