@@ -15,8 +15,8 @@ def test_from_nothing_to_whole(operator) -> None:
     planned = operator.account("plan", code=2)
     assert f"+ state bucket {name}-state" in planned
     assert "Differences: 7 for apply, 1 by hand." in planned
-    assert operator.account("plan", code=2) == planned
     refused = operator.account("apply", code=1)
+    assert refused.startswith(planned.partition("Differences")[0])
     assert "--yes does it without asking" in refused
     done = operator.json("apply", "--yes", code=2)
     assert len(done["done"]) == 7
