@@ -61,7 +61,7 @@ class ReadingBack:
 
 def last_lived(tx: ReadTx) -> datetime:
     """When something was last written, less a margin; now, in a new journal."""
-    at = events.last_at(tx) or tx.now
+    at = events.newest_at(tx) or tx.now
     return max(at - MARGIN, tx.now - LONGEST)
 
 
