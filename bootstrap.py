@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 OLDEST, NEWEST = (3, 11), (3, 13)
@@ -88,6 +89,36 @@ def missing_for_tests():
         yield "fonts-liberation"
     if not shutil.which("ignition-validate"):
         yield "ignition"
+
+
+def take_promtool(folder):
+    """Take promtool, which checks alert rules, out of Debian's package of Prometheus:
+    the package installed would start a server on the machine.
+    """
+    target = folder / "bin" / "promtool"
+    if target.exists() or shutil.which("promtool") or not shutil.which("apt-get"):
+        return
+    say(f"taking promtool out of Debian's package prometheus into {folder.name} ...")
+    with tempfile.TemporaryDirectory() as place:
+        unheard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        get = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download"]
+        for lists_are_new in (False, True):
+            if lists_are_new:
+                update = ["apt-get", "-qq", "update"]
+                become = [] if os.geteuid() == 0 else ["sudo", "-n"]
+                run([*become, *update], stdin=subprocess.DEVNULL, **unheard)
+            if (
+                subprocess.run([*get, "prometheus"], cwd=place, **unheard).returncode
+                == 0
+            ):
+                break
+        for package in Path(place).glob("*.deb"):
+            run(["dpkg-deb", "-x", str(package), place])
+        found = Path(place, "usr", "bin", "promtool")
+        if found.exists():
+            shutil.copy2(found, target)
+        else:
+            say("no promtool: tests of the alert rules will be skipped")
 
 
 class Environment:
@@ -183,6 +214,8 @@ def main(arguments):
     if missing:
         skipped = "tests that need it will be skipped; to run them, as root: "
         apt(missing, otherwise=lambda line: say(skipped + line))
+    if tests:
+        take_promtool(s4.folder)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ PROTOCOL = [
     "rich",
     "idna",
     "email-validator",
+    "prometheus-client",
 ]
 
 EXTRAS = {

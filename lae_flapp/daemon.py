@@ -10,6 +10,7 @@ from contextlib import suppress
 from random import SystemRandom
 from typing import Any
 
+from prometheus_client import CollectorRegistry
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import LoopingCall
@@ -19,7 +20,8 @@ from twisted.python.failure import Failure
 from lae_flapp.inside import Inside, Wiring
 from lae_flapp.journal import operators, retention
 from lae_flapp.journal.errors import JournalClosed, JournalError
-from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.figures import last_moment
+from lae_flapp.journal.journal import OF_THE_FILE, Journal
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import JournalThreads
 from lae_flapp.opening import Opening, WrongAccount
@@ -27,9 +29,14 @@ from lae_flapp.outside import Outside, Secrets, open_outside
 from lae_flapp.payments.check import Wanted
 from lae_flapp.queue import Queue
 from lae_flapp.settings import DaemonSettings
+from lae_flapp.signs.calls import CallFigures
+from lae_flapp.signs.vitals import Vitals
+from lae_flapp.signs.wiring import Signs, SignsWiring
 from lae_protocol.messages import Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.process.figures_port import Figures, FiguresPort
+from lae_protocol.process.steady import SteadyClock
 
 #: Seconds that one part may take to end: a frozen client must not hold up the rest.
 STOP_AT_MOST = 3.0
@@ -52,12 +59,15 @@ class Daemon(Service):
         plans: tuple[Plan, ...],
         *,
         take_over: bool,
+        registry: CollectorRegistry,
+        steady: SteadyClock,
     ) -> None:
         self._reactor, self._settings, self._held = reactor, settings, held
         self._plans, self._take_over = plans, take_over
-        self._rng = SystemRandom()
+        self._rng, self._registry, self._steady = SystemRandom(), registry, steady
         self._ends: list[tuple[str, Callable[[], Any]]] = []
         self._starting: Deferred[None] | None = None
+        self._vitals: Vitals | None = None
 
     def startService(self) -> None:
         """Begin; what cannot start ends the process, with its reason in the log."""
@@ -69,19 +79,22 @@ class Daemon(Service):
         """End in reverse order, each part within a bound."""
         super().stopService()  # type: ignore[no-untyped-call]
         readiness.notify("STOPPING=1")
+        if self._vitals is not None:
+            self._vitals.ready = False
         if self._starting is not None:
             self._starting.cancel()
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
-        """1. the doors; 2. the journal, with lock and epoch; 3. the crew, inbox and
-        outbox take up what was left; 4. the Tubs, so that sites, hosts and operators
-        can come; 5. what is looked at from time to time; 6. the first look whether
-        customers can be taken; 7. the supervisor is told.
+        """1. the doors; 2. the journal, with lock and epoch; 3. metrics and health;
+        4. the crew, inbox and outbox take up what was left; 5. the Tubs, so that
+        sites, hosts and operators can come; 6. what is looked at from time to time;
+        7. the first look whether customers can be taken; 8. the supervisor is told.
         """
         reactor, settings = self._reactor, self._settings
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        outside = open_outside(reactor, self._rng, settings, self._held)
+        calls = CallFigures(self._registry, reactor)
+        outside = open_outside(reactor, self._rng, settings, self._held, calls)
         self._begin("keys", outside.key_pool)
         self._begin("payments", outside.payments)
 
@@ -89,16 +102,59 @@ class Daemon(Service):
         await journal.open(by_force=self._take_over)
         self._ends.append(("journal", lambda: Deferred.fromCoroutine(journal.close())))
 
+        await self._go_on_from(journal)
+
         opening = self._opening(outside)
-        wiring = Wiring(
-            reactor, self._rng, settings, self._plans, outside, journal, opening
+        rng, registry = self._rng, self._registry
+        watching = SignsWiring(
+            reactor,
+            rng,
+            settings,
+            registry,
+            calls,
+            journal,
+            outside,
+            opening,
+            self._steady.offset,
         )
-        await self._begin_work(wiring.inside(), journal)
+        vitals = self._vitals = watching.vitals()
+        inside = Wiring(
+            reactor,
+            rng,
+            settings,
+            self._plans,
+            outside,
+            journal,
+            opening,
+            vitals,
+            self._steady.offset,
+        ).inside()
+        signs = watching.signs(vitals, inside)
+        port = Figures(registry, vitals.report, signs.figures.refresh)
+        self._begin("own figures", watching.own_figures())
+        self._begin("metrics", FiguresPort(reactor, settings.metrics_listen, port))
+        # Events and steps are counted from here on.
+        await signs.figures.refresh()
+        await self._begin_work(inside, signs, journal)
+        vitals.ready = True
         await self._look_outside(opening)
         readiness.notify("READY=1")
         self._log.info("ready: {deployment}", deployment=settings.deployment)
 
-    async def _begin_work(self, inside: Inside, journal: Journal) -> None:
+    async def _go_on_from(self, journal: Journal) -> None:
+        """Time never goes back, from one daemon to the next either: what was put off
+        until then, or holds until then, does so whatever was done to the clock.
+        """
+        last = await journal.read(last_moment)
+        if last is None or self._steady.at_least(last.timestamp()):
+            return
+        self._log.critical(
+            "the journal was written at {last}, which is far ahead of this machine's"
+            " clock: one of them is wrong",
+            last=last.isoformat(timespec="seconds"),
+        )
+
+    async def _begin_work(self, inside: Inside, signs: Signs, journal: Journal) -> None:
         # Before anything is written: what Stripe told since then is read back.
         await inside.reading_back.begin()
         if not await journal.write(
@@ -109,8 +165,9 @@ class Daemon(Service):
         crew, settlement = inside.crew, inside.settlement
         self._ends.append(("crew", lambda: Deferred.fromCoroutine(crew.stop())))
         self._begin("outbox", inside.mails)
+        self._begin("notices", signs.notices)
         self._begin("inbox", inside.events)
-        self._wake_on_events(journal, inside.mails)
+        self._wake_on_events(journal, inside.mails, signs.notices)
         self._begin("private tub", inside.private_tub)
         self._begin("hosts tub", inside.hosts_tub)
         seconds = self._settings.patience.reconcile
@@ -119,6 +176,7 @@ class Daemon(Service):
         self._repeat("reading back", seconds, inside.reading_back.look, now=False)
         seconds = self._settings.patience.lost_hosts
         self._repeat("lost hosts", seconds, inside.lost_hosts.look)
+        self._repeat("watch", self._settings.patience.watch, signs.watch.look)
         self._repeat("retention", DAY, lambda: journal.write(retention.sweep))
 
     def _opening(self, outside: Outside) -> Opening:
@@ -160,14 +218,15 @@ class Daemon(Service):
             self._superseded,
         )
 
-    def _wake_on_events(self, journal: Journal, mails: Queue[Any]) -> None:
-        """Whatever happens to a signup may have put a mail into the outbox."""
+    def _wake_on_events(self, journal: Journal, *mails: Queue[Any]) -> None:
+        """Whatever happens may have put a mail into the outbox, or a notice."""
 
         async def watching() -> None:
             since = 0
             while True:
                 since = await journal.watch(None, since)
-                mails.wake()
+                for queue in mails:
+                    queue.wake()
 
         watcher = Deferred.fromCoroutine(watching())
         # It ends with the journal, or by being cancelled.
@@ -199,6 +258,8 @@ class Daemon(Service):
             except JournalClosed:
                 # Stopping; what was looked at is looked at again at the next start.
                 return
+            except OF_THE_FILE as e:
+                self._log.error("{name} failed: {problem}", name=name, problem=str(e))
             except Exception:  # noqa: BLE001  (it is tried again in its turn)
                 self._log.failure("{name} failed", name=name)
 
@@ -221,6 +282,8 @@ class Daemon(Service):
 
     def _superseded(self) -> None:
         self._log.critical("another daemon took over this journal; ending")
+        if self._vitals is not None:
+            self._vitals.superseded = True
         self._end_as_failed()
 
     def _could_not_start(self, failure: Failure) -> None:

@@ -43,6 +43,7 @@ from lae_flapp.restored.looking_back import LookingBack
 from lae_flapp.restored.orders import StripeOrders
 from lae_flapp.restored.reading_back import ReadingBack
 from lae_flapp.settings import CellSettings, DaemonSettings
+from lae_flapp.signs.vitals import Vitals
 from lae_flapp.signup.crew import Crew
 from lae_flapp.signup.limits import Limits
 from lae_flapp.signup.lost_hosts import LostHosts
@@ -66,6 +67,7 @@ class Inside:
     lost_hosts: LostHosts
     looking_back: LookingBack
     reading_back: ReadingBack
+    new_message_id: Callable[[], str]
     private_tub: Any
     hosts_tub: Any
     #: The name of the first operator's furl; the journal must know it.
@@ -83,6 +85,9 @@ class Wiring:
     outside: Outside
     journal: Journal
     opening: Opening
+    vitals: Vitals
+    #: How far the true time is ahead of the reactor's, in seconds.
+    ahead: Callable[[], float]
 
     def inside(self) -> Inside:
         """Wire it: the routine, what feeds it, and what others may ask."""
@@ -114,6 +119,7 @@ class Wiring:
             intake=intake,
             wishes=self._wishes(shop, mails.wake),
             furls=furls,
+            pulse=self.vitals.pulse,
         )
         self._serve_site(private_tub, front_desk)
         operator_name = self._serve_operators(private_tub, crew)
@@ -126,6 +132,7 @@ class Wiring:
             lost_hosts=lost_hosts,
             looking_back=looking_back,
             reading_back=reading_back,
+            new_message_id=shop.new_message_id,
             private_tub=private_tub,
             hosts_tub=hosts_tub,
             operator_name=operator_name,
@@ -179,8 +186,9 @@ class Wiring:
         selling = Selling(
             self.plans,
             cell_of(self.settings, cell),
-            _quotas(cell),
+            quotas_of(cell),
             self.settings.site_url,
+            self.ahead,
         )
         payments = outside.payments.payments
         return CheckoutDesk(self.journal, payments, outside.sealer, settlement, selling)
@@ -190,7 +198,7 @@ class Wiring:
             self.journal,
             plans=self.plans,
             environment=self.settings.environment,
-            ready_for_business=self.opening.closed_because,
+            ready_for_business=self.vitals.closed_because,
             new_message_id=shop.new_message_id,
             mail_waits=mail_waits,
         )
@@ -263,7 +271,7 @@ class Wiring:
             release=version("s4"),
             started_at=datetime.now(UTC),
             canary_opened=lambda: self.opening.opened,
-            closed_because=self.opening.closed_because,
+            closed_because=self.vitals.closed_because,
         )
         serve_operators(tub, lambda swissnum: OperatorFacet(desk, swissnum))
         return Secret(name)
@@ -286,7 +294,8 @@ def cell_of(settings: DaemonSettings, cell: CellSettings) -> Cell:
     )
 
 
-def _quotas(cell: CellSettings) -> dict[Any, int]:
+def quotas_of(cell: CellSettings) -> dict[Any, int]:
+    """How much of each there is."""
     quotas = cell.quotas
     return {
         "instances": quotas.instances,

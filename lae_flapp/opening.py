@@ -6,6 +6,7 @@ what it cannot build; so the canary sings before the first registration.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from random import Random
 
 from twisted.internet.defer import CancelledError, Deferred
@@ -43,6 +44,8 @@ class Opening:
         self._clock, self._rng = clock, rng
         self._outside, self._account, self._wanted = outside, account, wanted
         self.opened = False
+        #: What keeps it closed, for operators; None when all is well.
+        self.problem: str | None = "it has not looked yet"
         self._looked: Deferred[None] = Deferred()
 
     def looked(self) -> Deferred[None]:
@@ -66,14 +69,17 @@ class Opening:
             if e.code == "WrongAccount":
                 raise WrongAccount(e.message) from None
             self._log.error("AWS refuses: {problem}", problem=str(e))
+            self.problem = f"AWS refuses: {e}"
             return False
         except (ProvisionError, DeadlinePassed) as e:
             self._log.warn("AWS does not answer: {problem}", problem=str(e))
+            self.problem = f"AWS does not answer: {e}"
             return False
         try:
             await self._outside.identities.check_canary(self._outside.vault)
         except (ProvisionError, DeadlinePassed) as e:
             self._log.critical("the canary is silent: {problem}", problem=str(e))
+            self.problem = f"the canary is silent: {e}"
             return False
         self.opened = await self._stripe_fits()
         return self.opened
@@ -86,11 +92,30 @@ class Opening:
             )
         except ProvisionError as e:
             self._log.error("Stripe cannot be asked: {problem}", problem=str(e))
+            self.problem = f"Stripe cannot be asked: {e}"
             return False
         problems = check.problems(self._wanted, found)
         for problem in problems:
             self._log.critical("{problem}", problem=problem)
+        self.problem = "; ".join(problems) or None
         return not problems
+
+    async def probe(self) -> None:
+        """Ask each service once, for whoever waits to see one answer again.
+
+        Nothing follows from the answers here: whoever counts calls hears them.
+        """
+        outside = self._outside
+        asking = (
+            outside.cloud.caller.check_account(self._account),
+            outside.identities.check_canary(outside.vault),
+            outside.payments.payments.calls.ask(
+                "prices", lambda client: check.look(client, self._wanted.plans)
+            ),
+        )
+        for asked in asking:
+            with suppress(ProvisionError, DeadlinePassed):
+                await asked
 
     async def _try(self) -> bool:
         try:

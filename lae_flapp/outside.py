@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from random import Random
 from typing import Any
 
@@ -21,6 +22,7 @@ from lae_flapp.settings import (
     MailSettings,
     SealingSettings,
 )
+from lae_flapp.signs.calls import MeteredMail
 from lae_flapp.signup.requests import Ground
 from lae_protocol.address import parse_address
 from lae_protocol.aws.agent import pooled_agent
@@ -33,6 +35,7 @@ from lae_protocol.aws.metadata import MetadataService, metadata_endpoint
 from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.aws.tls import NamedPeerPolicy
 from lae_protocol.furl import Furl
+from lae_protocol.process.meter import Meter, unmetered
 from lae_protocol.secret import Secret
 from lae_provision.aws.cloud import AwsCloud, open_cloud
 from lae_provision.aws.key_file import FileDataKeys
@@ -96,9 +99,13 @@ class Outside:
 
 
 def open_outside(
-    reactor: Any, rng: Random, settings: DaemonSettings, secrets: Secrets
+    reactor: Any,
+    rng: Random,
+    settings: DaemonSettings,
+    secrets: Secrets,
+    meter: Meter = unmetered,
 ) -> Outside:
-    """Build the doors; no call is made yet."""
+    """Build the doors; no call is made yet.  *meter* is told of each try of each."""
     agent = pooled_agent(reactor)
     aws, cell = settings.aws, settings.cells[0]
     cloud = open_cloud(
@@ -109,6 +116,8 @@ def open_outside(
         endpoint=aws.endpoint,
         s3_endpoint=aws.s3_endpoint,
         agent=agent,
+        meter=meter,
+        wall=time.time,
     )
     key_pool = KeyPool(reactor, KEYS_AHEAD)
     return Outside(
@@ -121,8 +130,12 @@ def open_outside(
             key_pool,
         ),
         key_pool=key_pool,
-        payments=PaymentService(reactor, secrets.stripe_keys, settings.stripe.endpoint),
-        mail=_mail_server(reactor, settings.mail, secrets.mail_login),
+        payments=PaymentService(
+            reactor, secrets.stripe_keys, settings.stripe.endpoint, meter
+        ),
+        mail=MeteredMail(
+            _mail_server(reactor, settings.mail, secrets.mail_login), reactor, meter
+        ),
         sealer=JournalSealer(secrets.journal_keys),
         sender=_sender(settings),
     )
@@ -135,7 +148,7 @@ def _credentials(
         return StaticCredentials(static)
     endpoint = metadata_endpoint(cell.metadata_url, os.environ)
     metadata = MetadataService(reactor, agent, endpoint)
-    return InstanceProfileCredentials(reactor, metadata)
+    return InstanceProfileCredentials(reactor, metadata, time.time)
 
 
 def _data_keys(sealing: SealingSettings, secrets: Secrets, cloud: AwsCloud) -> Any:

@@ -12,7 +12,7 @@ from twisted.internet.interfaces import IDelayedCall, IReactorTime
 from twisted.logger import Logger
 
 from lae_flapp.journal.errors import JournalClosed, JournalError
-from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.journal import OF_THE_FILE, Journal
 from lae_flapp.journal.transaction import ReadTx
 
 Row = TypeVar("Row")
@@ -143,9 +143,7 @@ class Queue(Service, Generic[Row]):
         def failed(failure: Any) -> None:
             self._held_until[number] = self._clock.seconds() + AFTER_FAILURE
             if self.running and not failure.check(JournalClosed):
-                self._log.failure(
-                    "{queue}: {number} failed", failure, queue=self.name, number=number
-                )
+                self._tell(failure, number)
             self.wake()
 
         def ended(result: object) -> object:
@@ -157,6 +155,16 @@ class Queue(Service, Generic[Row]):
         self._in_work[number] = running
         running.addBoth(ended)
         running.addCallbacks(lambda _: self.wake(), failed)
+
+    def _tell(self, failure: Any, number: object) -> None:
+        if failure.check(*OF_THE_FILE):
+            # No fault of this row: a full disk has no traceback to look at.
+            problem = failure.getErrorMessage()
+            self._log.error("{queue}: {problem}", queue=self.name, problem=problem)
+        else:
+            self._log.failure(
+                "{queue}: {number} failed", failure, queue=self.name, number=number
+            )
 
     def _set_timer(self, seconds: float) -> None:
         if not self.running:

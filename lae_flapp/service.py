@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from attrs import define
+from prometheus_client import CollectorRegistry
 from twisted.application.service import IService
 from twisted.python import usage
 
@@ -18,6 +19,7 @@ from lae_protocol.messages import Plan
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.settings import SettingsError, load
+from lae_protocol.process.steady import SteadyClock, install
 from lae_provision.aws.key_file import FileDataKeys
 from lae_provision.identity.journal_sealer import JournalSealer
 
@@ -86,12 +88,16 @@ def makeService(options: Options) -> IService:
     os.environ.setdefault("XDG_CACHE_HOME", str(options.settings.state / "cache"))
     top = LoggedService(options.parent, options.settings.log_format)
     loop: Any = reactor
+    steady = SteadyClock()
+    install(loop, steady)
     daemon = Daemon(
         loop,
         options.settings,
         options.held.secrets,
         options.held.plans,
         take_over=bool(options["take-over"]),
+        registry=CollectorRegistry(),
+        steady=steady,
     )
     daemon.setServiceParent(top)  # type: ignore[no-untyped-call]
     return top

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from attrs import define, field, validators
 
 from lae_protocol.address import AddressRefused, parse_address
+from lae_protocol.process.figures_port import check_listen
 from lae_protocol.process.log import LogFormat
 from lae_protocol.process.settings import SecretSource
 
@@ -223,6 +224,8 @@ class PatienceSettings:
     visibility: int = 60
     reconcile: int = 3600
     lost_hosts: int = 60
+    watch: int = 15
+    unserved_alert: int = 30 * 60
 
 
 @define(frozen=True)
@@ -230,7 +233,10 @@ class DaemonSettings:
     """Everything that ``twistd lae-flapp`` is told.
 
     *state* is the daemon's folder (0700): journal, certificates of its Tubs, and the
-    furls that it writes for the site and the first operator.
+    furls that it writes for the site and the first operator.  *metrics_listen* is
+    where metrics and health are served (None: nowhere); *journal_backups* is the folder
+    whose newest file is the journal's last backup.  While less than
+    *journal_reserve_mib* is free on the journal's disk no new signups are taken.
     """
 
     process: Literal["daemon"]
@@ -247,7 +253,10 @@ class DaemonSettings:
     mail: MailSettings
     cells: tuple[CellSettings, ...]
     patience: PatienceSettings = PatienceSettings()  # noqa: RUF009  (frozen)
-    log_format: LogFormat = "json"
+    log_format: LogFormat = "auto"
+    metrics_listen: str | None = "tcp:9471:interface=127.0.0.1"
+    journal_backups: Path | None = None
+    journal_reserve_mib: int = 256
     workers: int = 20
 
     def __attrs_post_init__(self) -> None:
@@ -256,6 +265,9 @@ class DaemonSettings:
                 "deployment: 2 to 20 letters, digits and dashes, beginning with a"
                 " letter: it stands in the names of buckets and roles"
             )
+        check_listen(self.metrics_listen)
+        if self.journal_reserve_mib < 0:
+            raise ValueError("journal_reserve_mib cannot be negative")
         if len(self.cells) != 1:
             raise ValueError("cells: exactly one cell is supported today")
         if self.environment == "production":

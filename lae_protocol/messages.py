@@ -230,6 +230,20 @@ class Doors:
 
 
 @define(frozen=True)
+class AskPulse:
+    """The question to which :class:`Pulse` is the answer."""
+
+
+@define(frozen=True)
+class Pulse:
+    """The daemon lives: since when, of which release, and whether it can work."""
+
+    release: str
+    seconds_since_start: int
+    healthy: bool
+
+
+@define(frozen=True)
 class SignupRow:
     """One line of an operator's list."""
 
@@ -349,6 +363,7 @@ EventAnswer = Taken | Refused
 ViewAnswer = SignupView | Refused
 DoneAnswer = Done | Refused
 DoorsAnswer = Doors | Refused
+PulseAnswer = Pulse | Refused
 PageAnswer = SignupPage | Refused
 DetailAnswer = SignupDetail | Refused
 EventsAnswer = EventPage | Refused

@@ -38,6 +38,7 @@ class RIFrontDesk(RemoteInterface):
     __remote_name__ = "RIFrontDesk.s4"
 
     doors = _takes(1 * KB)
+    pulse = _takes(1 * KB)
     register = _takes(8 * KB)
     # A body of 512 KB, which base64 in the message makes a third longer.
     take_stripe_event = _takes(700 * KB)

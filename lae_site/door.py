@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -47,11 +48,29 @@ def security_headers(settings: SiteSettings) -> dict[bytes, bytes]:
     return headers
 
 
+#: Told of each request that was answered, and how many seconds that took.
+Observe = Callable[[Any, float], None]
+
+
+def unobserved(request: Any, seconds: float) -> None:
+    """Count nothing."""
+
+
 class BoundedRequest(Request):  # type: ignore[misc, unused-ignore]
     """A request that keeps no more than :data:`LARGEST_BODY` of what is sent."""
 
     too_large = False
     _received = 0
+    #: The route that answers, for what counts; what has none is one of "other".
+    route = "other"
+    #: When it came, on the reactor's clock.
+    came_at: float | None = None
+
+    def process(self) -> None:
+        """Note when it came."""
+        server: Any = self.channel
+        self.came_at = server.site.seconds()
+        super().process()  # type: ignore[no-untyped-call]
 
     def gotLength(self, length: int | None) -> None:
         """Keep the body in memory, which its bound allows."""
@@ -109,10 +128,14 @@ class WebServer(Site):
 
     _log = Logger()
 
-    def __init__(self, resource: IResource, reactor: Any) -> None:
+    def __init__(
+        self, resource: IResource, reactor: Any, observe: Observe = unobserved
+    ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             resource, requestFactory=BoundedRequest, timeout=60, reactor=reactor
         )
+        self.seconds: Callable[[], float] = reactor.seconds
+        self._observe = observe
 
     def log(self, request: Any) -> None:
         """One line for each answer."""
@@ -123,3 +146,5 @@ class WebServer(Site):
             path=path,
             status=request.code,
         )
+        if request.came_at is not None:
+            self._observe(request, self.seconds() - request.came_at)

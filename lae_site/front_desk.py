@@ -9,11 +9,13 @@ from twisted.logger import Logger
 
 from lae_protocol.messages import (
     AskDoors,
+    AskPulse,
     CorrectAddress,
     DoneAnswer,
     DoorsAnswer,
     EventAnswer,
     Owner,
+    PulseAnswer,
     Register,
     RegisterAnswer,
     StripeEvent,
@@ -43,6 +45,9 @@ class FrontDesk(Protocol):
 
     async def doors(self) -> DoorsAnswer:
         """Ask whether signups are open."""
+
+    async def pulse(self) -> PulseAnswer:
+        """Ask how the daemon is; one of an older release does not know the question."""
 
     async def register(self, register: Register) -> RegisterAnswer:
         """Journal a signup and open its Checkout session; the same ids, the same
@@ -95,6 +100,11 @@ class RemoteDesk:
         """See :class:`FrontDesk`."""
         answer = await self._ask("doors", AskDoors(), DoorsAnswer, LOOK)
         return cast("DoorsAnswer", answer)
+
+    async def pulse(self) -> PulseAnswer:
+        """See :class:`FrontDesk`."""
+        answer = await self._ask("pulse", AskPulse(), PulseAnswer, LOOK)
+        return cast("PulseAnswer", answer)
 
     async def register(self, register: Register) -> RegisterAnswer:
         """See :class:`FrontDesk`."""

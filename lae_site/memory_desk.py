@@ -28,6 +28,8 @@ from lae_protocol.messages import (
     OwnerView,
     Plan,
     Progress,
+    Pulse,
+    PulseAnswer,
     Refused,
     Register,
     RegisterAnswer,
@@ -89,6 +91,8 @@ class MemoryDesk:
     closed: Refused | None = None
     #: Whether nothing answers.
     down: bool = False
+    #: What it says of itself.
+    healthy: bool = True
     events_taken: list[StripeEvent] = field(factory=list)
     #: Signups whose payment Stripe knows, and we not yet.
     paid_unseen: set[SignupId] = field(factory=set)
@@ -132,6 +136,11 @@ class MemoryDesk:
         self._answer()
         reason = self.closed.message if self.closed else None
         return Doors(self.closed is None, reason, self.plans, "local")
+
+    async def pulse(self) -> PulseAnswer:
+        """See FrontDesk."""
+        self._answer()
+        return Pulse("memory", 60, self.healthy)
 
     async def register(self, register: Register) -> RegisterAnswer:
         """See FrontDesk."""

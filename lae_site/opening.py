@@ -1,4 +1,4 @@
-"""Is anything closed?  Asked of the daemon now and then, not for every page."""
+"""Is anything closed, and how is the daemon?  Asked now and then, not at every page."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from attrs import define, field
 from twisted.internet.defer import DeferredLock
 
-from lae_protocol.messages import Doors
+from lae_protocol.messages import Doors, Pulse
 from lae_site.front_desk import DeskAway, FrontDesk
 
 #: Seconds for which an answer, or that there was none, is taken for the present.
@@ -16,12 +16,14 @@ _FRESH = 3.0
 
 @define
 class Opening:
-    """What the daemon last said of its doors, and when."""
+    """What the daemon last said of its doors and of itself, and when."""
 
     desk: FrontDesk
     seconds: Callable[[], float]
     _doors: Doors | None = None
+    _pulse: Pulse | None = None
     _asked_at: float = float("-inf")
+    _felt_at: float = float("-inf")
     _answered_at: float | None = None
     _asking: DeferredLock = field(factory=DeferredLock)
 
@@ -29,11 +31,26 @@ class Opening:
         """The doors, or None when the daemon does not answer."""
         await self._asking.acquire()
         try:
-            if self.seconds() - self._asked_at > _FRESH:
-                await self._ask()
-            return self._doors
+            return await self._now()
         finally:
             self._asking.release()
+
+    async def pulse(self) -> Pulse | None:
+        """How the daemon is; None when it does not answer, or is too old to say."""
+        await self._asking.acquire()
+        try:
+            if await self._now() is None:
+                return None
+            if self.seconds() - self._felt_at > _FRESH:
+                await self._feel()
+            return self._pulse
+        finally:
+            self._asking.release()
+
+    async def _now(self) -> Doors | None:
+        if self.seconds() - self._asked_at > _FRESH:
+            await self._ask()
+        return self._doors
 
     async def _ask(self) -> None:
         try:
@@ -44,6 +61,15 @@ class Opening:
             self._answered_at = self.seconds()
             self._doors = answer if isinstance(answer, Doors) else None
         self._asked_at = self.seconds()
+
+    async def _feel(self) -> None:
+        try:
+            answer = await self.desk.pulse()
+        except DeskAway:
+            self._pulse = None
+        else:
+            self._pulse = answer if isinstance(answer, Pulse) else None
+        self._felt_at = self.seconds()
 
     @property
     def age(self) -> float | None:

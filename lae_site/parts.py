@@ -33,6 +33,10 @@ class Parts:
     cookies: Cookies
     opening: Opening
     registrations: RateLimit
+    #: When this copy started, on the reactor's clock.
+    started_at: float
+    #: The true time, for what Stripe and other copies of the site have dated.
+    wall: Callable[[], float]
     #: Streams that are open, by object; their number is bounded.
     streams: set[object] = field(factory=set)
 
@@ -54,8 +58,12 @@ def make_parts(
     webhook_secrets: Sequence[Secret],
     reactor: IReactorTime,
     randomness: Callable[[int], bytes],
+    wall: Callable[[], float] | None = None,
 ) -> Parts:
-    """Make the rest from what comes from outside: settings, secrets, time, chance."""
+    """Make the rest from what comes from outside: settings, secrets, time, chance.
+
+    *wall* is the reactor's time where None.
+    """
     files = static_files()
     return Parts(
         settings=settings,
@@ -70,4 +78,6 @@ def make_parts(
         cookies=Cookies(settings.cookies_over_http),
         opening=Opening(desk, reactor.seconds),
         registrations=RateLimit(settings.registrations_per_hour, reactor.seconds),
+        started_at=reactor.seconds(),
+        wall=wall or reactor.seconds,
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from importlib.metadata import version
 from typing import Any
 
 from attrs import define
@@ -23,7 +21,7 @@ WORDS = {
 
 @define(frozen=True)
 class PublicPages:
-    """Landing page, explanations, files, and the state of health."""
+    """Landing page, explanations and files."""
 
     parts: Parts
 
@@ -57,22 +55,3 @@ class PublicPages:
         exact = answer.query(request, "v") == found.version
         lasts = b"public, max-age=31536000, immutable" if exact else answer.PUBLIC
         return answer.body(request, found.data, found.media_type, 200, lasts)
-
-    async def health(self, request: Any) -> bytes:
-        """The site is up, since it answers; this says whether the daemon does."""
-        doors = await self.parts.opening.now()
-        age = self.parts.opening.age
-        state = {
-            "process": "site",
-            "release": version("s4"),
-            "environment": self.parts.settings.environment,
-            "daemon": {
-                "answers": doors is not None,
-                "seconds_since_answer": None if age is None else round(age, 1),
-            },
-            "signups_open": None if doors is None else doors.signups_open,
-            "streams": len(self.parts.streams),
-        }
-        return answer.body(
-            request, json.dumps(state).encode() + b"\n", b"application/json"
-        )

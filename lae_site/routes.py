@@ -13,8 +13,9 @@ from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from lae_site import answer
-from lae_site.door import FrontDoor, WebServer
+from lae_site.door import FrontDoor, Observe, WebServer, unobserved
 from lae_site.front_desk import DeskAway
+from lae_site.health import SiteHealth
 from lae_site.parts import Parts
 from lae_site.public import WORDS, PublicPages
 from lae_site.signup import SignupForm
@@ -34,10 +35,10 @@ def routes(parts: Parts) -> Klein:
     app.url_map.merge_slashes = False
 
     def get(path: str, shown: Callable[..., Any]) -> None:
-        app.route(path, methods=["GET"], endpoint=f"GET {path}")(shown)
+        app.route(path, methods=["GET"], endpoint=f"GET {path}")(_on(path, shown))
 
     def post(path: str, taken: Callable[..., Any]) -> None:
-        app.route(path, methods=["POST"], endpoint=f"POST {path}")(taken)
+        app.route(path, methods=["POST"], endpoint=f"POST {path}")(_on(path, taken))
 
     public, form = PublicPages(parts), SignupForm(parts)
     status, stream = StatusPages(parts), ProgressStream(parts)
@@ -61,9 +62,21 @@ def routes(parts: Parts) -> Klein:
     get("/signup/<string:signup_id>/cancel", status.cancel_form)
     post("/signup/<string:signup_id>/cancel", status.cancel)
 
-    get("/health", public.health)
+    health = SiteHealth(parts)
+    get("/health", health.whole)
+    get("/health/site", health.of_site)
     _errors(app, parts)
     return app
+
+
+def _on(path: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Have the request know its route, for what counts answers."""
+
+    def answered(request: Any, **parts_of_path: Any) -> Any:
+        request.route = path
+        return answer(request, **parts_of_path)
+
+    return answered
 
 
 def _words(public: PublicPages, template: str) -> Callable[[Any], bytes]:
@@ -120,7 +133,10 @@ def _errors(app: Klein, parts: Parts) -> None:
     app.handle_errors(Exception)(broken)
 
 
-def web_server(parts: Parts, reactor: IReactorTime) -> WebServer:
-    """The site as a factory for connections."""
+def web_server(
+    parts: Parts, reactor: IReactorTime, observe: Observe = unobserved
+) -> WebServer:
+    """The site as a factory for connections; *observe* is told of each answer."""
     inside: IResource = routes(parts).resource()
-    return WebServer(FrontDoor(parts.settings, parts.pages, inside), reactor)
+    door = FrontDoor(parts.settings, parts.pages, inside)
+    return WebServer(door, reactor, observe)

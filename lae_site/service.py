@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import secrets
+import time
 from pathlib import Path
 from typing import Any
 
 from attrs import define
+from prometheus_client import CollectorRegistry
 from twisted.application.service import MultiService, Service
 from twisted.application.strports import service as listening
 from twisted.internet.defer import Deferred
@@ -19,11 +21,15 @@ from lae_protocol.messages import VERSION, Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.call import Facet
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.process.figures_port import FiguresPort
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.settings import SecretSource, SettingsError, load
+from lae_protocol.process.steady import SteadyClock, install
 from lae_protocol.process.tub import make_tub
 from lae_protocol.secret import Secret
+from lae_site.asking import Asking
+from lae_site.figures import RequestFigures, own_figures, site_figures
 from lae_site.front_desk import RemoteDesk
 from lae_site.parts import make_parts
 from lae_site.routes import web_server
@@ -96,16 +102,26 @@ def _key(source: SecretSource) -> Secret:
 
 
 class WebSite(MultiService):
-    """Makes what needs a reactor when it is started, which is after twistd's fork."""
+    """Makes what needs a reactor when it is started, which is after twistd's fork.
+
+    *registry* has the metrics of this process.
+    """
 
     _log = Logger()
 
-    def __init__(self, options: Options, reactor: Any) -> None:
+    def __init__(
+        self,
+        options: Options,
+        reactor: Any,
+        registry: CollectorRegistry,
+        steady: SteadyClock,
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._options, self._reactor = options, reactor
+        self._registry, self._steady = registry, steady
 
     def startService(self) -> None:
-        """The Tub, the front desk behind it, the pages, the port."""
+        """The Tub, the front desk behind it, the pages, the port, the metrics."""
         options, reactor = self._options, self._reactor
         tub = make_tub()
         desk = Facet(reactor, tub, options.held.furl, VERSION)
@@ -117,9 +133,17 @@ class WebSite(MultiService):
             webhook_secrets=options.held.webhook_secrets,
             reactor=reactor,
             randomness=secrets.token_bytes,
+            wall=time.time,
         )
-        port = listening(options.settings.listen, web_server(parts, reactor), reactor)
-        for service in (tub, desk, port, Ready()):
+        registry = self._registry
+        server = web_server(parts, reactor, RequestFigures(registry))
+        port = listening(options.settings.listen, server, reactor)
+        figures = FiguresPort(
+            reactor, options.settings.metrics_listen, site_figures(parts, registry)
+        )
+        own = own_figures(reactor, registry, self._steady.offset)
+        asking = Asking(reactor, parts.opening)
+        for service in (tub, desk, asking, port, own, figures, Ready()):
             service.setServiceParent(self)
         super().startService()  # type: ignore[no-untyped-call]
 
@@ -155,5 +179,8 @@ def makeService(options: Options) -> LoggedService:
     from twisted.internet import reactor  # noqa: PLC0415  (twistd chooses it first)
 
     top = LoggedService(options.parent, options.settings.log_format)
-    WebSite(options, reactor).setServiceParent(top)  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    steady = SteadyClock()
+    install(reactor, steady)
+    WebSite(options, reactor, registry, steady).setServiceParent(top)  # type: ignore[no-untyped-call]
     return top

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from attrs import define
 
+from lae_protocol.process.figures_port import check_listen
 from lae_protocol.process.log import LogFormat
 from lae_protocol.process.settings import SecretSource
 
@@ -49,13 +50,15 @@ class SiteSettings:
     registrations_per_hour: int = 20
     streams_at_most: int = 500
     usual_build_minutes: int = 3
-    log_format: LogFormat = "json"
+    log_format: LogFormat = "auto"
+    metrics_listen: str | None = "tcp:9472:interface=127.0.0.1"
 
     def __attrs_post_init__(self) -> None:
         if not _ORIGIN.match(self.site_url):
             raise ValueError("site_url: https://HOST without a path is expected")
         if not all(map(_ORIGIN.match, self.checkout_origins)):
             raise ValueError("checkout_origins: https://HOST without paths is expected")
+        check_listen(self.metrics_listen)
         for name in ("webhook_secrets", "cookie_keys", "checkout_origins"):
             if not getattr(self, name):
                 raise ValueError(f"{name}: at least one is expected")

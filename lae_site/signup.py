@@ -111,7 +111,7 @@ class SignupForm:
             self.parts.cookie_keys,
             self.parts.cookies.form(request),
             token,
-            int(self.parts.reactor.seconds()),
+            int(self.parts.wall()),
         )
 
     def _client(self, request: Any) -> str:
@@ -217,6 +217,6 @@ class SignupForm:
         return make_token(
             self.parts.cookie_keys,
             cookie,
-            int(self.parts.reactor.seconds()),
+            int(self.parts.wall()),
             self.parts.randomness,
         )

@@ -32,10 +32,10 @@ class Webhook:
                 self.parts.webhook_secrets,
                 request.getHeader("stripe-signature"),
                 payload,
-                self.parts.reactor.seconds(),
+                self.parts.wall(),
             )
         except SignatureRefused as e:
-            self._log.warn("webhook refused: {reason}", reason=str(e))
+            self._log.warn("webhook refused: {why}", why=str(e))
             return answer.text(request, str(e), 400)
         request_id = new_request_id()
         try:
@@ -44,9 +44,9 @@ class Webhook:
             )
         except DeskAway as e:
             self._log.warn(
-                "webhook {request_id} not taken: {reason}",
+                "webhook {request_id} not taken: {why}",
                 request_id=request_id,
-                reason=str(e),
+                why=str(e),
             )
             return answer.text(request, "not taken; send it again", 503)
         if not isinstance(taken, Taken):

@@ -6,6 +6,7 @@ which anybody may see who knows the id.
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from attrs import evolve
@@ -27,12 +28,15 @@ from lae_protocol.ids import SIGNUP_ID, SignupId
 from lae_protocol.messages import (
     VERSION,
     AskDoors,
+    AskPulse,
     CorrectAddress,
     Done,
     DoneAnswer,
     DoorsAnswer,
     EventAnswer,
     Owner,
+    Pulse,
+    PulseAnswer,
     Refused,
     Register,
     RegisterAnswer,
@@ -65,7 +69,9 @@ class FrontDesk(Referenceable):
         intake: Intake,
         wishes: Wishes,
         furls: CustomerFurls,
+        pulse: Callable[[], Awaitable[Pulse]],
     ) -> None:
+        self._pulse = pulse
         self._clock, self._journal = clock, journal
         self._checkout, self._settlement = checkout, settlement
         self._intake, self._wishes, self._furls = intake, wishes, furls
@@ -75,6 +81,12 @@ class FrontDesk(Referenceable):
         """Whether signups are taken, and what is sold."""
         del asked, request_id
         return await self._wishes.doors()
+
+    @answers(VERSION, AskPulse, PulseAnswer)
+    async def remote_pulse(self, asked: AskPulse, request_id: str) -> Any:
+        """How the daemon is, for whoever looks from outside."""
+        del asked, request_id
+        return await self._pulse()
 
     @answers(VERSION, Register, RegisterAnswer)
     async def remote_register(self, register: Register, request_id: str) -> Any:

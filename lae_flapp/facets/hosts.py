@@ -126,12 +126,16 @@ class BootstrapFacet(Referenceable):
         bound = await self._desk.journal.write(self._bind, claim)
         match bound:
             case Refused():
-                self._log.warn("claim {id}: {said}", id=request_id, said=bound.message)
+                self._log.warn(
+                    "claim {request_id}: {said}",
+                    request_id=request_id,
+                    said=bound.message,
+                )
                 return bound
             case _Quarantined(signup_id, why):
                 self._log.error(
-                    "claim {id}: the host of {signup_id} is quarantined: {said}",
-                    id=request_id,
+                    "claim {request_id}: {signup_id} has its host quarantined: {said}",
+                    request_id=request_id,
                     signup_id=signup_id,
                     said=why,
                 )

@@ -26,5 +26,6 @@ The nouns, one module each, table and functions together: ``meta``, ``cells``,
 personal data), ``sessions`` (Checkout), ``identities`` (sealed), ``hosts``,
 ``bootstraps``, ``host_furls``, ``ports``, ``capacity``, ``effects`` (request before,
 outcome after), ``events`` (append only), ``inbox`` (from Stripe), ``outbox`` (mails),
-``operators``, ``switches``, ``retention`` (what goes, and when).
+``operators``, ``switches``, ``causes`` (of trouble, and who was told), ``figures``
+(counts of everything), ``retention`` (what goes, and when).
 """

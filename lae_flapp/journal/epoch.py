@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from sqlalchemy import Integer, String, Table, insert, select, update
 
 from lae_flapp.journal.columns import METADATA, Kept, Moment, column
@@ -22,6 +24,13 @@ EPOCH = Table(
     column("number", Integer, purpose="grows by one a start", kept=Kept.JOURNAL),
     column("holder", String(200), purpose="host and process", kept=Kept.JOURNAL),
     column("taken_at", Moment, purpose="when it started", kept=Kept.JOURNAL),
+    column(
+        "beat_at",
+        Moment,
+        purpose="when its daemon last wrote that it lives",
+        kept=Kept.JOURNAL,
+        nullable=True,
+    ),
 )
 
 
@@ -43,6 +52,17 @@ def advance(tx: WriteTx, number: int) -> None:
     """Go on under a higher number: an older copy of the journal was restored."""
     assert number > current(tx), "epochs only grow"
     tx.run(update(EPOCH).values(number=number))
+
+
+def beat(tx: WriteTx) -> None:
+    """Write that the daemon lives: what says that the journal can be written."""
+    tx.run(update(EPOCH).values(beat_at=tx.now))
+
+
+def last_beat(tx: ReadTx) -> datetime | None:
+    """When a daemon last lived on this journal; None for one never used."""
+    beat_at: datetime | None = tx.scalar(select(EPOCH.c.beat_at))
+    return beat_at
 
 
 def check(tx: ReadTx, mine: int) -> None:

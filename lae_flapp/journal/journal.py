@@ -21,7 +21,14 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lae_flapp.journal import epoch, events, meta, opening, schema, sqlite
-from lae_flapp.journal.errors import JournalClosed, StaleEpoch
+from lae_flapp.journal.errors import (
+    JournalBusy,
+    JournalClosed,
+    JournalDamaged,
+    JournalError,
+    JournalFull,
+    StaleEpoch,
+)
 from lae_flapp.journal.lock import JournalLock
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import IThreads
@@ -33,6 +40,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = Logger()
+
+#: Failures of the file or its disk, not of one transaction.
+OF_THE_FILE = (JournalBusy, JournalFull, JournalDamaged)
 
 
 def _nothing() -> None:
@@ -63,6 +73,8 @@ class Journal:
         self._watchers = Watchers()
         self._running = False
         self.epoch = 0
+        #: Why the last write of all failed, where it was the file's fault.
+        self.failing: JournalError | None = None
 
     async def open(self, *, by_force: bool = False) -> None:
         """1. lock, 2. back up and upgrade, 3. check the home, 4. take the epoch.
@@ -212,11 +224,14 @@ class Journal:
 
     def _committed(self, result: tuple[T, list[Recorded]]) -> T:
         answer, recorded = result
+        self.failing = None
         for event in recorded:
             self._watchers.tell(event)
         return answer
 
     def _failed(self, failure: Failure) -> Failure:
+        if isinstance(failure.value, OF_THE_FILE):
+            self.failing = failure.value
         if isinstance(failure.value, StaleEpoch):
             superseded, self._superseded = self._superseded, _nothing
             superseded()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from lae_flapp.journal import (
     bootstraps,
     capacity,
+    causes,
     cells,
     contacts,
     effects,
@@ -45,6 +46,7 @@ TABLES = (
     operators.OPERATORS,
     switches.SWITCHES,
     usage.USAGE,
+    causes.CAUSES,
 )
 
 __all__ = ["METADATA", "TABLES"]

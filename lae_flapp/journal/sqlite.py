@@ -75,14 +75,18 @@ def engine(path: Path, *, writes: bool, connections: int) -> Engine:
     return made
 
 
+#: A full disk, met where SQLite extends the memory that its processes share.
+_FULL = sqlite3.SQLITE_IOERR_SHMSIZE
+
+
 @contextmanager
 def meanings() -> Iterator[None]:
     """Turn SQLite's errors that an operator can mend into ours."""
     try:
         yield
     except DBAPIError as error:
-        code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
-        meaning = _MEANING.get(code)
+        code = getattr(error.orig, "sqlite_errorcode", 0)
+        meaning = JournalFull if code == _FULL else _MEANING.get(code & 0xFF)
         if meaning is None:
             raise
         raise meaning(str(error.orig)) from None

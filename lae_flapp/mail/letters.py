@@ -97,7 +97,8 @@ class Envelope:
 
 
 @cache
-def _templates() -> Environment:
+def mail_templates() -> Environment:
+    """The templates of all mails."""
     return Environment(
         loader=FileSystemLoader(template_folder() / "mail"),
         autoescape=select_autoescape(["html"]),
@@ -146,7 +147,7 @@ def render(
 ) -> Envelope:
     """The letter as one message; *message_id* is fixed in the outbox's row."""
     given = _given(letter, sender)
-    templates = _templates()
+    templates = mail_templates()
 
     def text(part: str, **more: str) -> str:
         return templates.get_template(f"{letter.kind}.{part}").render(given | more)
@@ -155,9 +156,9 @@ def render(
     message = EmailMessage(policy=SMTP)
     message["Message-ID"] = message_id
     message["Date"] = now
-    message["From"] = _header(sender.address, sender.name)
-    message["To"] = _header(to)
-    message["Reply-To"] = _header(sender.support)
+    message["From"] = header_address(sender.address, sender.name)
+    message["To"] = header_address(to)
+    message["Reply-To"] = header_address(sender.support)
     message["Subject"] = subject
     message["Auto-Submitted"] = "auto-generated"
     plain, html = text("txt"), text("html", subject=subject)
@@ -182,6 +183,6 @@ def _encoding(text: str) -> str:
     return "7bit" if text.isascii() and longest <= LONGEST_LINE else "quoted-printable"
 
 
-def _header(address: Address, name: str = "") -> HeaderAddress:
+def header_address(address: Address, name: str = "") -> HeaderAddress:
     """In a header too, the domain is the A-label: not every server has SMTPUTF8."""
     return HeaderAddress(name, address.local, address.domain_a_label)

@@ -124,6 +124,7 @@ class SmtpServer:
             requireAuthentication=self._login is not None,
             requireTransportSecurity=True,
         )
+        factory.noisy = False
         # Not an endpoint: those do not tell the factory of a connection that is lost
         # (a refused certificate), and the mail would wait for the deadline.
         connector = self._tcp.connectTCP(self._host, self._port, factory, timeout=15)

@@ -89,11 +89,17 @@ class Sending:
         self._journal, self._server, self._furls = journal, server, furls
         self._sender, self._operators, self._rng = sender, operators, rng
         self._new_message_id = new_message_id
+        #: Mails that a server has, and that could not be journaled as accepted: with
+        #: a full disk they would be sent again and again.
+        self._unwritten: dict[int, Contact] = {}
 
     async def __call__(self, mail: Mail) -> None:
         """Send it, or put it off; raises nothing that belongs to this mail alone."""
         if await self._journal.read(switches.paused, "mails") is not None:
             await self._journal.write(self._put_off, mail, "paused", PAUSED_AGAIN)
+            return
+        if mail.number in self._unwritten:
+            await self._write_accepted(mail, self._unwritten[mail.number])
             return
         about = await self._journal.read(self._about, mail)
         try:
@@ -110,9 +116,14 @@ class Sending:
         refused = await self._deliver(mail, envelopes)
         if refused is None:
             crash_point(AFTER_250)
-            await self._journal.write(self._accepted, mail, about.contact)
+            await self._write_accepted(mail, about.contact)
         else:
             await self._not_accepted(mail, about, refused)
+
+    async def _write_accepted(self, mail: Mail, contact: Contact) -> None:
+        self._unwritten[mail.number] = contact
+        await self._journal.write(self._accepted, mail, contact)
+        del self._unwritten[mail.number]
 
     async def _envelopes(self, mail: Mail, about: _About) -> tuple[Envelope, ...]:
         letter = await self._letter(mail, about.signup)

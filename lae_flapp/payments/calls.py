@@ -11,13 +11,14 @@ from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
-from lae_flapp.payments.errors import FailsAgain, sorted_out
+from lae_flapp.payments.errors import RATE_LIMITED, FailsAgain, sorted_out
 from lae_flapp.payments.threads import StripeThreads
 from lae_flapp.payments.version import API_VERSION
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.process.meter import Meter, Outcome, unmetered
 from lae_protocol.process.retry import retrying
 from lae_protocol.secret import Secret
-from lae_provision.errors import TryLater
+from lae_provision.errors import Refused, TryLater
 
 T = TypeVar("T")
 
@@ -56,6 +57,7 @@ class StripeCalls:
     rng: Random
     deadline: float = DEADLINE
     base: float = BASE
+    meter: Meter = unmetered
 
     async def ask(self, what: str, call: Callable[[stripe.StripeClient], T]) -> T:
         """Do one call; it must be safe to repeat.  Raises TryLater and Refused."""
@@ -69,12 +71,29 @@ class StripeCalls:
         return await retrying(
             self.reactor,
             self.rng,
-            lambda: self.threads.run(lambda: self._once(call)),
+            lambda: self._metered(call),
             attempts=ATTEMPTS,
             base=self.base,
             cap=CAP,
             is_retryable=_retryable,
         )
+
+    async def _metered(self, call: Callable[[stripe.StripeClient], T]) -> T:
+        outcome: Outcome = "failed"
+        began = self.reactor.seconds()
+        try:
+            done = await self.threads.run(lambda: self._once(call))
+        except TryLater as e:
+            outcome = "throttled" if e.code == RATE_LIMITED else "failed"
+            raise
+        except Refused:
+            outcome = "refused"
+            raise
+        else:
+            outcome = "ok"
+            return done
+        finally:
+            self.meter("stripe", outcome, self.reactor.seconds() - began)
 
     def _once(self, call: Callable[[stripe.StripeClient], T]) -> T:
         """On a thread."""

@@ -11,6 +11,8 @@ import stripe
 
 from lae_provision.errors import ProvisionError, Refused, TryLater
 
+#: The code of what is refused because we ask too often.
+RATE_LIMITED = "rate-limited"
 _CONFLICT = 409
 _REPLAYED = "idempotent-replayed"
 
@@ -35,7 +37,7 @@ def sorted_out(error: stripe.StripeError) -> ProvisionError:
         case stripe.CardError():
             found = CardRefused(code, message)
         case stripe.RateLimitError():
-            found = TryLater("rate-limited", message)
+            found = TryLater(RATE_LIMITED, message)
         case stripe.APIConnectionError():
             # Its text names the host and may hold a proxy's password.
             found = TryLater("unreachable", "no answer from the payment service")

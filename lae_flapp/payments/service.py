@@ -13,6 +13,7 @@ from twisted.application.service import Service
 from lae_flapp.payments.calls import StripeCalls, connect
 from lae_flapp.payments.stripe_payments import StripePayments
 from lae_flapp.payments.threads import StripeThreads
+from lae_protocol.process.meter import Meter, unmetered
 from lae_protocol.secret import Secret
 
 
@@ -26,6 +27,7 @@ class PaymentService(Service):
     reactor: Any
     api_keys: Sequence[Secret]
     endpoint: str | None
+    meter: Meter = unmetered
     payments: StripePayments = field(init=False)
     _threads: StripeThreads = field(init=False)
 
@@ -38,6 +40,7 @@ class PaymentService(Service):
             self._threads,
             [connect(key, self.endpoint) for key in self.api_keys],
             SystemRandom(),
+            meter=self.meter,
         )
         self.payments = StripePayments(calls, self._now)
 

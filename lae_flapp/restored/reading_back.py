@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from twisted.logger import Logger
 
 from lae_flapp.inbox.intake import Intake
-from lae_flapp.journal import events
+from lae_flapp.journal import epoch, events
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import ReadTx
 from lae_flapp.payments.happenings import Happening
@@ -61,8 +61,8 @@ class ReadingBack:
 
 def last_lived(tx: ReadTx) -> datetime:
     """When something was last written, less a margin; now, in a new journal."""
-    at = events.newest_at(tx) or tx.now
-    return max(at - MARGIN, tx.now - LONGEST)
+    known = [at for at in (events.newest_at(tx), epoch.last_beat(tx)) if at is not None]
+    return max(max(known, default=tx.now) - MARGIN, tx.now - LONGEST)
 
 
 def _now(tx: ReadTx) -> datetime:

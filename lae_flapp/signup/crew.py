@@ -92,7 +92,9 @@ class Crew:
     def _ended(self, result: Failure | None, worker: Worker) -> None:
         del self._workers[worker.signup_id], self._running[worker.signup_id]
         if isinstance(result, Failure):
-            _log.failure("worker of {id} died", result, id=worker.signup_id)
+            _log.failure(
+                "worker of {signup_id} died", result, signup_id=worker.signup_id
+            )
             self._begin_later(worker.signup_id, result)
         elif worker.nudged():
             # Somebody journaled something after the worker's last look.

@@ -36,8 +36,11 @@ class Limits:
     self_test: float = 600.0
     #: Hosts launched for one signup before an operator must look.
     hosts: int = 3
-    #: A signup that is not served so long after its payment is refunded.
+    #: A signup that is not served so long after its payment is refunded ...
     serve_within: float = 24 * HOUR
+    #: ... but not before this daemon has tried for so long: who was away for a day, or
+    #: whose clock somebody set a day forward, has not tried for a day.
+    tries_at_least: float = HOUR
 
     @property
     def claim_span(self) -> timedelta:

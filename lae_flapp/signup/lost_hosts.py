@@ -57,6 +57,8 @@ class LostHosts:
     def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
         self._shop, self._nudge = shop, nudge
         self._told: set[str] = set()
+        #: Of the last look: instances that nobody knows, each with whose tags it has.
+        self.strays: dict[str, str] = {}
 
     async def look(self) -> None:
         """Compare once; raises what the door raises."""
@@ -72,7 +74,12 @@ class LostHosts:
         for row in lost(rows, listed, now, unseen):
             await self._replace(row)
         rows, _ = await shop.journal.read(_rows)
-        for host in strays(rows, listed):
+        unknown = strays(rows, listed)
+        self.strays = {
+            host.instance_id: f"{host.key.signup_id}, generation {host.key.generation}"
+            for host in unknown
+        }
+        for host in unknown:
             await self._tell(host)
 
     async def _take_in(self, unknown: Sequence[Host]) -> bool:
@@ -104,8 +111,8 @@ class LostHosts:
         except StateChanged:
             return
         self._log.error(
-            "the host of {signup} is gone ({instance}); it is replaced",
-            signup=row.signup_id,
+            "the host of {signup_id} is gone ({instance}); it is replaced",
+            signup_id=row.signup_id,
             instance=row.instance_id,
         )
         self._nudge(row.signup_id)
@@ -115,10 +122,10 @@ class LostHosts:
             return
         self._told.add(host.instance_id)
         self._log.critical(
-            "instance {instance} is tagged as ours for {signup}, generation"
+            "instance {instance} is tagged as ours for {signup_id}, generation"
             " {generation}, and the journal does not know it",
             instance=host.instance_id,
-            signup=host.key.signup_id,
+            signup_id=host.key.signup_id,
             generation=host.key.generation,
         )
         why = f"instance {host.instance_id}, generation {host.key.generation}"

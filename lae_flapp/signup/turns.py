@@ -9,6 +9,7 @@ from __future__ import annotations
 from lae_flapp.journal import (
     bootstraps,
     capacity,
+    causes,
     effects,
     events,
     host_furls,
@@ -26,6 +27,8 @@ from lae_protocol.ids import Generation, SignupId
 from lae_provision.doors import Host
 
 WHO = "daemon"
+#: The kind of causes that one signup has; their subject begins with its id.
+SIGNUP = "signup"
 #: An outbox row's occasion is at most so long.
 _OCCASION = 40
 
@@ -189,12 +192,22 @@ def delay(tx: WriteTx, signup_id: SignupId, problem: str) -> None:
 def trouble(
     tx: WriteTx, signup_id: SignupId, cause: str, problem: str, message_id: str
 ) -> None:
-    """Tell an operator, once for each cause; *problem* is a sentence."""
+    """Tell an operator, once for each cause; *problem* is a sentence.
+
+    That it is over is told when the signup goes on (:mod:`lae_flapp.signs.watch`); a
+    cause that comes again after that is told again.
+    """
     signups.set_problem(tx, signup_id, problem)
+    subject = f"{signup_id} {cause}"
+    # The mails about its end are other ones than this.
+    over_id = message_id.replace("<", "<over-", 1)
+    if not causes.begin(tx, SIGNUP, subject, problem, lambda: over_id, told=True):
+        return
     occasion = cause[:_OCCASION]
-    if not _told(tx, signup_id, occasion):
-        events.tell(tx, signup_id, "troubled", WHO, problem)
-        outbox.put(tx, signup_id, "troubled", message_id, occasion)
+    if _told(tx, signup_id, occasion):
+        occasion = message_id.strip("<>")[:_OCCASION]
+    events.tell(tx, signup_id, "troubled", WHO, problem)
+    outbox.put(tx, signup_id, "troubled", message_id, occasion)
 
 
 def go_on(tx: WriteTx, signup_id: SignupId) -> None:

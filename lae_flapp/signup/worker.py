@@ -173,7 +173,11 @@ class Worker:
     ) -> None:
         match error:
             case StateChanged() | EffectOpen():
-                _log.info("{id} looks again: {why}", id=self.signup_id, why=error)
+                _log.info(
+                    "{signup_id} looks again: {why}",
+                    signup_id=self.signup_id,
+                    why=error,
+                )
                 self._glances.clear()
                 await self._look_again()
             case NotYet():
@@ -185,9 +189,9 @@ class Worker:
             case _:
                 # A bug in one step stops one signup.
                 _log.failure(
-                    "{id}: {action}",
+                    "{signup_id}: {action}",
                     Failure(error),  # type: ignore[no-untyped-call]
-                    id=self.signup_id,
+                    signup_id=self.signup_id,
                     action=action,
                 )
                 name = type(error).__name__
@@ -277,7 +281,9 @@ class Worker:
         paid = known.signup.payment
         if known.signup.state != "paid" or paid is None:
             return math.inf
-        return paid.paid_at.timestamp() + self._shop.limits.serve_within
+        limits = self._shop.limits
+        tried = self._shop.began_at + min(limits.tries_at_least, limits.serve_within)
+        return max(paid.paid_at.timestamp() + limits.serve_within, tried)
 
     def _forget_host(self) -> None:
         for step in record.OF_A_HOST:
@@ -331,7 +337,7 @@ class Worker:
     async def _journal_failed(self, error: Exception) -> None:
         """Nothing can be written now, so nothing is told."""
         failing, limits = self._failed(), self._shop.limits
-        _log.warn("{signup}: {error}", signup=self.signup_id, error=error)
+        _log.warn("{signup_id}: {why}", signup_id=self.signup_id, why=error)
         rng = self._shop.random
         seconds = pause(failing.count, rng, limits.retry_base, limits.retry_cap)
         await self._bell.wait(seconds)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import Factory, define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
@@ -51,6 +51,10 @@ class Workshop:
     random: Random = field(factory=Random)
     #: Whether what a restored journal may not know was looked for: no host before.
     looked_back: Callable[[], bool] = lambda: True
+    #: When this daemon began, on its clock.
+    began_at: float = field(
+        init=False, default=Factory(lambda self: self.clock.seconds(), takes_self=True)
+    )
     _gates: dict[str, DeferredSemaphore] = field(factory=dict, init=False)
 
     def outside(self, what: str, ask: Callable[[], Deferred[T]]) -> Deferred[T]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -76,6 +77,7 @@ class SigningAgent:
 
     A header ``x-amz-content-sha256`` of the caller's is believed (a hash, or
     ``UNSIGNED-PAYLOAD``); without one only a request without a body can be signed.
+    *wall* is the true time, which AWS compares with its own; the reactor's where None.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class SigningAgent:
         scope: Scope,
         *,
         patience: float = 30.0,
+        wall: Callable[[], float] | None = None,
     ) -> None:
+        self._wall = wall or reactor.seconds
         self._reactor, self._agent = reactor, agent
         self._credentials, self._scope, self._patience = credentials, scope, patience
 
@@ -128,7 +132,7 @@ class SigningAgent:
         sent = sign(
             await self._credentials.current(),
             self._scope,
-            datetime.fromtimestamp(self._reactor.seconds(), UTC),
+            datetime.fromtimestamp(self._wall(), UTC),
             method=method.decode("ascii"),
             url=uri.decode("ascii"),
             headers=given,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -56,8 +57,15 @@ class InstanceProfileCredentials:
 
     _log = Logger()
 
-    def __init__(self, reactor: IReactorTime, metadata: MetadataService) -> None:
-        self._reactor, self._metadata = reactor, metadata
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        metadata: MetadataService,
+        wall: Callable[[], float] | None = None,
+    ) -> None:
+        self._metadata = metadata
+        # The true time: the keys end by AWS' clock.
+        self._wall = wall or reactor.seconds
         self._held: Credentials | None = None
         self._refresh_at = datetime.min.replace(tzinfo=UTC)
         self._waiting: list[Deferred[Credentials]] = []
@@ -79,7 +87,7 @@ class InstanceProfileCredentials:
             self._waiting.remove(waiter)
 
     def _now(self) -> datetime:
-        return datetime.fromtimestamp(self._reactor.seconds(), UTC)
+        return datetime.fromtimestamp(self._wall(), UTC)
 
     def _fetched(self, outcome: Credentials | Failure) -> None:
         self._fetching = False

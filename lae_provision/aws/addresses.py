@@ -75,7 +75,8 @@ class Route53Addresses:
         found = await self.channel.attempt(
             lambda: self._client.list_resource_record_sets(
                 self.zone_id, maxitems=1, name=label, type="A"
-            )
+            ),
+            "route53",
         )
         record = found.get(RRSetKey(label, "A"))
         if record is not None and not isinstance(record, RRSet):
@@ -109,5 +110,6 @@ class Route53Addresses:
 
     async def _change(self, change: Change) -> None:
         await self.channel.attempt(
-            lambda: self._client.change_resource_record_sets(self.zone_id, [change])
+            lambda: self._client.change_resource_record_sets(self.zone_id, [change]),
+            "route53",
         )

@@ -17,8 +17,9 @@ from twisted.web.iweb import IAgent
 from lae_protocol.aws.agent import Answer, SigningAgent, fetch
 from lae_protocol.aws.credentials import CredentialsSource
 from lae_protocol.aws.sigv4 import Scope
+from lae_protocol.process.meter import Meter, Outcome, unmetered
 from lae_protocol.process.retry import retrying
-from lae_provision.aws.faults import fault_of, fault_of_answer
+from lae_provision.aws.faults import Throttled, fault_of, fault_of_answer
 from lae_provision.aws.parameters import flatten
 from lae_provision.errors import ProvisionError, TryLater
 from lae_provision.txaws3.clients import XML
@@ -90,6 +91,9 @@ class Channel:
     credentials: CredentialsSource
     endpoints: Endpoints
     patience: Patience = field(factory=Patience)
+    meter: Meter = unmetered
+    #: The true time, for signatures; the reactor's where None.
+    wall: Callable[[], float] | None = None
 
     def agent(self, service: str) -> SigningAgent:
         """What signs for this service."""
@@ -99,22 +103,33 @@ class Channel:
             self.credentials,
             Scope(self.endpoints.signed_region(service), service),
             patience=self.patience.seconds,
+            wall=self.wall,
         )
 
-    async def attempt(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def attempt(
+        self, call: Callable[[], Awaitable[T]], service: str | None = None
+    ) -> T:
         """Call until it succeeds, a few times; *call* must be safe to repeat.
 
-        Raises :class:`ProvisionError`, whatever the service or the network did.
+        Each try counts as one of *service*'s; None for what makes calls that count
+        themselves.  Raises :class:`ProvisionError`, whatever the service or the
+        network did.
         """
 
         async def once() -> T:
+            outcome: Outcome = "ok"
+            began = self.reactor.seconds()
             try:
                 return await call()
             except Exception as e:
                 fault = fault_of(e)
+                outcome = _outcome(fault)
                 if fault is None or fault is e:
                     raise
                 raise fault from None
+            finally:
+                if service is not None:
+                    self.meter(service, outcome, self.reactor.seconds() - began)
 
         return await retrying(
             self.reactor,
@@ -150,7 +165,7 @@ class Channel:
         async def once() -> Element:
             return parsed(await self.post(service, action, flatten(parameters)))
 
-        return await self.attempt(once)
+        return await self.attempt(once, service)
 
     async def post(
         self, service: str, action: str, parameters: Mapping[str, str]
@@ -177,7 +192,7 @@ class Channel:
                 raise TryLater("NotJson", "an answer that is no JSON") from None
             return found
 
-        return await self.attempt(once)
+        return await self.attempt(once, service)
 
     async def _fetch(
         self, service: str, body: bytes, headers: dict[str, str]
@@ -195,6 +210,17 @@ class Channel:
         if answer.status != OK:
             raise fault_of_answer(answer.status, answer.body)
         return answer
+
+
+def _outcome(fault: ProvisionError | None) -> Outcome:
+    """What a failed try was, for the meter."""
+    match fault:
+        case Throttled():
+            return "throttled"
+        case TryLater() | None:
+            return "failed"
+        case _:
+            return "refused"
 
 
 def parsed(body: bytes) -> Element:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -10,6 +11,7 @@ from twisted.web.iweb import IAgent
 
 from lae_protocol.aws.agent import pooled_agent
 from lae_protocol.aws.credentials import CredentialsSource
+from lae_protocol.process.meter import Meter, unmetered
 from lae_provision.aws.addresses import Route53Addresses
 from lae_provision.aws.buckets import S3Buckets
 from lae_provision.aws.caller import StsCaller
@@ -69,11 +71,14 @@ def open_cloud(
     s3_endpoint: str | None = None,
     agent: IAgent | None = None,
     patience: Patience | None = None,
+    meter: Meter = unmetered,
+    wall: Callable[[], float] | None = None,
 ) -> AwsCloud:
     """The doors of *region*; no call is made yet.
 
     *endpoint* (and *s3_endpoint*) are None on AWS.  *agent* is the unsigned way out,
     one pool for all cells: :func:`~lae_protocol.aws.agent.pooled_agent` where None.
+    *meter* is told of each try; *wall* is the true time, the reactor's where None.
     """
     return AwsCloud(
         Channel(
@@ -83,5 +88,7 @@ def open_cloud(
             credentials,
             Endpoints(region, endpoint, s3_endpoint),
             patience or Patience(),
+            meter,
+            wall,
         )
     )

@@ -70,6 +70,8 @@ LATER = frozenset(
         "OperationAborted",
         "PriorRequestNotComplete",
         "RequestExpired",
+        # Somebody must set this machine's clock; then it goes on.
+        "RequestTimeTooSkewed",
         "RequestTimeout",
         "ServiceUnavailable",
         "Unavailable",

@@ -126,7 +126,7 @@ class Ec2Hosts:
                 raise
 
         # Each try is the same to the byte, under the same token.
-        instances = await self.channel.attempt(launch)
+        instances = await self.channel.attempt(launch, "ec2")
         if len(instances) != 1:
             raise Refused("UnknownAnswer", f"{len(instances)} instances of one launch")
         shown = instances[0]

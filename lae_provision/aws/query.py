@@ -44,4 +44,4 @@ class Query:
         async def once() -> bytes:
             return await self.channel.post("ec2", self.action, self.parameters)
 
-        return Deferred.fromCoroutine(self.channel.attempt(once))
+        return Deferred.fromCoroutine(self.channel.attempt(once, "ec2"))

@@ -105,7 +105,7 @@ class BucketClient(S3Client):
             response, data = answered
             return Answer(response.code, response.headers, data)
 
-        return await self._channel.attempt(once)
+        return await self._channel.attempt(once, "s3")
 
     def _context(self, bucket: str, key: str | None, query: Subresource) -> URLContext:
         host, path = self.endpoint.host, [bucket]

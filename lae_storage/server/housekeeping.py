@@ -6,7 +6,8 @@
 3. Each day, an hour after the start at first, collect what no lease holds any more.
 Beside these, every ten minutes and at the end, keep what was counted; and each day,
 some minutes after the start at first, find out what noncurrent versions take; and every
-ten seconds look whether the month's traffic is used up.
+ten seconds look whether the month's traffic is used up, and give memory back that a
+node at rest has no use for.
 
 Nothing here is in a hurry, and all of it ends with the node.
 """
@@ -22,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_storage.allocator import Rests
 from lae_storage.s3.interface import StoreError
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.expiry import DAY, OFFICE, Expiry
@@ -51,6 +53,10 @@ class Housekeeping:
     leases: ShareLeases
     expiry: Expiry
     _running: list[Deferred[None]] = field(factory=list, init=False)
+    _rests: Rests = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._rests = Rests(self.bucket.meter.moved)
 
     def start(self) -> None:
         """Begin."""
@@ -100,6 +106,7 @@ class Housekeeping:
     async def _watch_traffic(self) -> None:
         while True:
             self.bucket.pace.look()
+            self._rests.look()
             await deferLater(self.bucket.fence.reactor, LOOK)
 
     async def _weigh(self) -> None:

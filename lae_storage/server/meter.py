@@ -104,6 +104,10 @@ class Meter:
             self._days[day] = Counts()
         return self._days[day]
 
+    def moved(self) -> int:
+        """Bytes to and from clients, as far as this process counted them."""
+        return sum(c.sent + c.received for c in self._days.values())
+
     def day(self) -> date:
         """The day in UTC."""
         return datetime.fromtimestamp(self.reactor.seconds(), UTC).date()

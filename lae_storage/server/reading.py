@@ -22,12 +22,19 @@ from lae_storage.server.span import Span
 SMALLEST, LARGEST = 256 * 1024, 2 * 1024 * 1024
 #: So many bytes read in order make a run.
 RUN = 512 * 1024
+#: Shares up to this size are fetched on with the first bytes that make a run, larger
+#: ones when the next are asked for: their first megabyte may be all that is wanted.
+EAGER = 16 * 1024 * 1024
 #: Seconds from a read to fetching ahead: by then it is answered, and while the client
 #: deciphers we are idle.
 MOMENT = 0.0015
-#: Spans fetched ahead of a run, and how many of them at once: more would keep the
-#: first from coming.
-AHEAD, AT_ONCE = 4, 2
+#: Spans fetched ahead of a run.
+AHEAD = 4
+#: How many of them are under way at once where S3 answers within NEAR seconds, since
+#: more would keep the first from coming; where it does not, all are.
+AT_ONCE, NEAR = 2, 0.008
+#: How much the last answer counts in what is known of S3's distance.
+LAST = 0.3
 #: Ends of recent reads that a run may go on from.
 RECENT = 8
 
@@ -69,14 +76,19 @@ class Reader:
     limit: int
     _reads: OrderedDict[Hashable, Reads] = field(factory=OrderedDict)
     _held: int = 0
+    #: Seconds to the first byte of an answer, lately.
+    _distance: float = 0.0
 
     def want(self, key: str, length: int, offset: int, size: int) -> None:
         """Begin to fetch what is about to be read piece by piece."""
         stop = min(offset + size, length)
         if offset < stop:
             reads = self._of(key)
-            in_run = reads.run_up_to(offset) >= RUN
-            self._cover(key, reads, range(offset, stop), length, in_run)
+            run = reads.run_up_to(offset)
+            self._cover(key, reads, range(offset, stop), length, run >= RUN)
+            if _eager(length, run + stop - offset):
+                reads.ends.append((stop, run + stop - offset))
+                self._soon(key, reads, length)
 
     async def read(self, key: str, length: int, offset: int, size: int) -> bytes:
         """*size* bytes from *offset* of the share of *length*, cut at its end."""
@@ -87,16 +99,16 @@ class Reader:
         run = reads.run_up_to(offset)
         wanted = self._cover(key, reads, range(offset, stop), length, run >= RUN)
         reads.ends.append((stop, run + stop - offset))
-        if run >= RUN and not reads.ahead:
-            reads.ahead = True
-            self.clock.callLater(MOMENT, self._read_ahead, key, reads, length)
+        if run >= RUN or _eager(length, run + stop - offset):
+            self._soon(key, reads, length)
         pieces = [
             await span.read(max(offset, span.start), min(stop, span.stop))
             for span in wanted
         ]
         if run >= RUN:
             # A run does not come back.
-            for span in [s for s in reads.spans if s.stop <= offset]:
+            over = length if stop == length else offset
+            for span in [s for s in reads.spans if s.stop <= over]:
                 self._remove(reads, span)
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
@@ -149,15 +161,21 @@ class Reader:
         starts = [s.start for s in reads.spans if s.start > at and s.error is None]
         return min(starts, default=1 << 62)
 
+    def _soon(self, key: str, reads: Reads, length: int) -> None:
+        if not reads.ahead:
+            reads.ahead = True
+            self.clock.callLater(MOMENT, self._read_ahead, key, reads, length)
+
     def _read_ahead(self, key: str, reads: Reads, length: int) -> None:
         reads.ahead, reads.ahead_of = False, length
         if self._reads.get(key) is not reads:
             return
+        at_once = AT_ONCE if self._distance < NEAR else AHEAD
         at = max((end for end, run in reads.ends if run >= RUN), default=length)
         until = min(at + AHEAD * LARGEST, length)
         while at < until and self._held + LARGEST <= self.limit:
             span = reads.at(at)
-            if span is None and reads.arriving() >= AT_ONCE:
+            if span is None and reads.arriving() >= at_once:
                 return
             if span is None:
                 end = min(_border(at), length, self._next(reads, at))
@@ -181,7 +199,15 @@ class Reader:
             elif reads.ahead_of is not None:
                 self._read_ahead(key, reads, reads.ahead_of)
 
-        pouring = self.store.pour(key, span.start, span.size, span.take)
+        asked = self.clock.seconds()
+
+        def arrived(data: bytes) -> None:
+            if span.fresh():
+                took = self.clock.seconds() - asked
+                self._distance += LAST * (took - self._distance)
+            span.take(data)
+
+        pouring = self.store.pour(key, span.start, span.size, arrived)
         pouring.addCallback(ended).addErrback(failed)
         return span
 
@@ -207,6 +233,11 @@ class Reader:
             if oldest == key:
                 return
             del self._reads[oldest]
+
+
+def _eager(length: int, run: int) -> bool:
+    """Whether so long a run tells that all of the share is to be read."""
+    return length <= EAGER and run >= RUN
 
 
 def _border(at: int) -> int:

@@ -33,6 +33,10 @@ class Span:
         """How many bytes there will be."""
         return self.stop - self.start
 
+    def fresh(self) -> bool:
+        """Whether nothing of it is here yet."""
+        return self._filled == 0
+
     def whole(self) -> bool:
         """Whether all of it is here."""
         return self._filled == self.size

@@ -46,6 +46,14 @@ class SigningAgentTests(SynchronousTestCase):
         self.assertEqual(self.header("x-amz-security-token"), "session")
         self.assertEqual(self.header("host"), "h:8443")
 
+    def test_signs_with_the_true_time(self) -> None:
+        """What AWS compares with its own clock is this machine's, not the reactor's."""
+        agent = SigningAgent(
+            self.clock, self.inner, KEYS, SCOPE, wall=lambda: self.clock.seconds() + 60
+        )
+        agent.request(b"GET", b"https://h/")
+        self.assertEqual(self.header("x-amz-date"), "20261118T110740Z")
+
     def test_replaces_others_signatures(self) -> None:
         """What a client computed itself, with whatever keys, does not get out."""
         stale = Headers({"authorization": ["AWS4 old"], "x-amz-date": ["old"]})

@@ -132,6 +132,9 @@ class Running:
             with urllib.request.urlopen(self.site_url + "/health", timeout=5) as got:
                 answer: dict[str, Any] = json.load(got)
                 return answer
+        except urllib.error.HTTPError as unhealthy:
+            told: dict[str, Any] = json.load(unhealthy)
+            return told
         except urllib.error.URLError:
             return {}
 

@@ -55,7 +55,12 @@ class Facet(Referenceable):
         """Take no argument along."""
         return await self.desk.doors()
 
+    async def pulse(self, message: Any, request_id: str) -> Any:
+        """Take no argument along."""
+        return await self.desk.pulse()
+
     remote_doors = answers(1, messages.AskDoors, messages.DoorsAnswer)(doors)
+    remote_pulse = answers(1, messages.AskPulse, messages.PulseAnswer)(pulse)
 
 
 def _remote(name: str, asked: type, answer: Any) -> Any:

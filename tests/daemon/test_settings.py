@@ -53,10 +53,13 @@ def test_the_example_has_every_key() -> None:
         ("site_url: https://", "site_url: http://", "site_url"),
         ("host: smtp.example.org", "host: localhost", "mail.host"),
         ("    identity_certificates:", "    #", "identity_certificates"),
+        ("metrics_listen: tcp:", "metrics_listen: tpc:", "metrics_listen: tcp:PORT"),
+        ("reserve_mib: 256", "reserve_mib: -1", "cannot be negative"),
     ],
 )
 def test_production(tmp_path, line, instead, said) -> None:
-    """Production takes no local endpoint, no test money, and no claim unchecked."""
+    """Production takes no local endpoint, no test money, no claim unchecked,
+    and nothing that cannot be."""
     text = EXAMPLE.read_text()
     assert text.count(line) == 1
     (tmp_path / "daemon.yaml").write_text(text.replace(line, instead))

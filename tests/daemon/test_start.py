@@ -16,7 +16,7 @@ from twisted.python import log
 from lae_flapp.daemon import Daemon
 log.startLogging(sys.stdout)
 settings = SimpleNamespace(state=Path(sys.argv[1]))
-Daemon(reactor, settings, None, (), take_over=False).startService()
+Daemon(reactor, settings, None, (), take_over=False, registry=None, steady=None).startService()
 reactor.run()
 """
 

@@ -27,7 +27,7 @@ from lae_flapp.signup.memory import Account, MemoryPayments
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol import wire
 from lae_protocol.ids import OwnerSecret, signup_id_of_form
-from lae_protocol.messages import VERSION, Owner, Plan, Register
+from lae_protocol.messages import VERSION, Owner, Plan, Pulse, Register
 from lae_provision.memory.cloud import Cloud
 from lae_provision.memory.doors import Line
 from lae_provision.memory.identities import MemoryIdentities, MemorySealer
@@ -54,6 +54,7 @@ class Desk:
     nudged: list[str] = Factory(list)
     closed: str | None = None
     quota: int = 1000
+    ahead: float = 0.0
     journal: Journal = None
     queue: Queue = None
     messages: int = 0
@@ -82,7 +83,11 @@ class Desk:
         )
         self.settlement = Settlement(shop, self.nudged.append, self._adopt)
         selling = Selling(
-            (PLAN,), CELL, {"instances": self.quota}, "https://s4.example"
+            (PLAN,),
+            CELL,
+            {"instances": self.quota},
+            "https://s4.example",
+            lambda: self.ahead,
         )
         self.checkout = CheckoutDesk(
             self.journal, payments, MemorySealer(), self.settlement, selling
@@ -116,7 +121,11 @@ class Desk:
             intake=Intake(self.journal, MemorySealer(), self.queue.wake),
             wishes=self.wishes,
             furls=furls,
+            pulse=self.pulse,
         )
+
+    async def pulse(self) -> Pulse:
+        return Pulse("1.2", 60, healthy=True)
 
     def stop(self) -> None:
         self.queue.stopService()

@@ -54,3 +54,14 @@ def test_sent_again_after_an_unheard_payment(desk, a_form):
     told = desk.ask("register", register, RegisterAnswer)
     assert told.checkout_url == f"https://s4.example/signup/{owner.signup_id}"
     assert desk.read(signups.get, owner.signup_id).state == "paid"
+
+
+def test_stripe_is_told_an_end_by_the_true_time(desk, a_form):
+    """With the clock just set, a session ends half an hour from the true time: any other
+    Stripe would refuse, or keep open for hours.
+    """
+    register, _ = a_form()
+    desk.ahead = 3600.0
+    desk.ask("register", register, RegisterAnswer)
+    left = desk.account.sessions["cs_1"].expires_at.timestamp() - desk.clock.seconds()
+    assert 3600 + 30 * 60 <= left <= 3600 + 32 * 60

@@ -27,6 +27,7 @@ from lae_flapp.journal import (
     switches,
 )
 from lae_flapp.journal.cells import Cell
+from lae_flapp.journal.errors import JournalFull
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.signups import Agreement
@@ -452,6 +453,30 @@ def test_seal_cannot_be_opened_now(mails) -> None:
     assert mails.server.to() == ["c2@example.org"]
     mails.pass_time(60)
     assert mails.server.to() == ["c2@example.org", "c1@example.org"]
+
+
+def test_a_mail_on_a_full_disk(mails, monkeypatch) -> None:
+    """What a server has and the journal cannot note is not sent again and again; when
+    there is room it is noted.
+    """
+    su = mails.sign_up()
+    mails.put(su, "troubled", "room")
+    mails.server.taken.clear()
+    write = mails.journal.write
+
+    def full(work, *args, **kwargs):
+        return fail(JournalFull("database or disk is full"))
+
+    mails.write(outbox.put, su, "active", "<1@x>", "")
+    monkeypatch.setattr(mails.journal, "write", full)
+    mails.queue.wake()
+    mails.pass_time(600)
+    assert mails.server.to() == ["c1@example.org"]
+    assert mails.states(su)[1:] == [("active", "waiting")]
+    monkeypatch.setattr(mails.journal, "write", write)
+    mails.pass_time(600)
+    assert mails.server.to() == ["c1@example.org"]
+    assert mails.states(su)[1:] == [("active", "accepted")]
 
 
 def test_resent(mails) -> None:

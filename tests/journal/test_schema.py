@@ -16,6 +16,7 @@ from sqlalchemy import Column
 
 from lae_flapp.journal import (
     bootstraps,
+    causes,
     cells,
     contacts,
     events,
@@ -60,6 +61,7 @@ def test_every_table_is_listed() -> None:
     ("table", "row"),
     [
         (bootstraps.BOOTSTRAPS, bootstraps.Bootstrap),
+        (causes.CAUSES, causes.Cause),
         (cells.CELLS, cells.Cell),
         (events.EVENTS, events.Event),
         (host_furls.HOST_FURLS, host_furls.HostFurl),

@@ -16,9 +16,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.application.service import Application
-from twisted.logger import ILogObserver, Logger
+from twisted.logger import ILogObserver, Logger, LogLevel
 
-from lae_protocol.process.log import LoggedService, as_json, as_text, observer
+from lae_protocol.process.log import (
+    LoggedService,
+    as_json,
+    as_text,
+    observer,
+    to_journald,
+)
 from lae_protocol.secret import Secret
 
 FURL = "pb://" + "a2" * 16 + "@h.example:3456/swissnumswissnum"
@@ -225,20 +231,84 @@ def test_twistd_in_the_background(tmp_path) -> None:
 
 
 def test_own_logger_wins(tmp_path) -> None:
-    """With ``--logger`` the user's observer is the one that is used."""
+    """With ``--logger`` the user's observer is the one that is used, and no secret of a
+    message, a field or a failure comes to it.
+    """
     (tmp_path / "mine.py").write_text(
+        "from twisted.logger import eventAsText\n"
         "def make():\n"
         "    def observe(event):\n"
-        "        with open('mine.txt', 'a') as f: f.write('seen\\n')\n"
+        "        failure = event.get('log_failure')\n"
+        "        with open('mine.txt', 'a') as f:\n"
+        "            f.write(f'seen {eventAsText(event)} {event}\\n')\n"
+        "            f.write(f'{failure and failure.getTraceback()}\\n')\n"
         "    return observe\n"
     )
     running = twistd(tmp_path, "-n", "--pidfile=", "--logger", "mine.make")
     try:
-        wait_for(tmp_path / "mine.txt", "seen\nseen\nseen")
+        text = wait_for(tmp_path / "mine.txt", " up")
     finally:
         running.send_signal(signal.SIGTERM)
         out, _ = running.communicate(timeout=20)
     assert '"message"' not in out
+    assert FURL not in text
+    assert "a furl: pb://[redacted]" in text
+    assert "as of old: pb://[redacted]" in text
+    assert "RuntimeError: with pb://[redacted]" in text
+    assert "in startService" in text, "the traceback still says where"
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("form", "out", "is_json"),
+    [
+        ("auto", Terminal(), False),
+        ("auto", StringIO(), True),
+        ("json", Terminal(), True),
+        ("text", StringIO(), False),
+    ],
+)
+def test_text_on_a_terminal(form, out, is_json) -> None:
+    """People read text and programs JSON, unless the settings say otherwise."""
+    Logger(observer=observer(out, form, {})).info("up")
+    assert out.getvalue().startswith("{") is is_json
+
+
+def test_journald_is_told_the_priority(tmp_path) -> None:
+    """Where the output is the journal's, each line begins with its event's priority; a
+    file that only looks like it, or another stream, has none.
+    """
+    with (tmp_path / "stream").open("w+") as out:
+        there = os.fstat(out.fileno())
+        mine = {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino}"}
+        logger = Logger(observer=observer(out, "auto", mine))
+        logger.info("fine")
+        try:
+            raise RuntimeError("two\nlines")
+        except RuntimeError:
+            logger.failure("broken")
+        text = observer(out, "text", mine)
+        Logger(observer=text).warn("as text")
+        Logger(observer=text).error("worse")
+        other = {"JOURNAL_STREAM": f"{there.st_dev}:{there.st_ino + 1}"}
+        Logger(observer=observer(out, "text", other)).error("elsewhere")
+        out.seek(0)
+        lines = out.read().splitlines()
+    assert [line[:3] for line in lines[:4]] == ["<6>", "<2>", "<4>", "<3>"]
+    assert json.loads(lines[0][3:])["message"] == "fine"
+    assert not lines[4].startswith("<")
+    failed = json.loads(lines[1][3:])
+    assert "two\nlines" in failed["traceback"]
+
+
+def test_a_traceback_as_text_is_of_one_priority() -> None:
+    """Each line of an event has its priority, since journald takes lines apart."""
+    event = {"log_format": "a\nb", "log_level": LogLevel.error}
+    assert to_journald(event, as_text).count("<3>") == 2
 
 
 def test_syslog(monkeypatch) -> None:

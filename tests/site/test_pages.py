@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+from lae_site.asking import Asking
+from lae_site.health import SILENCE
 from lae_site.public import WORDS
 
 PAGES = ["/", "/signup", *WORDS]
@@ -201,17 +203,81 @@ def test_files_are_kept_by_browsers_as_long_as_they_are_the_same(world) -> None:
 
 
 def test_health_says_whether_the_daemon_answers(world) -> None:
-    """Health is good while the site answers, and tells how the daemon is."""
-    health = json.loads(world.visitor.get("/health").text)
-    assert health["daemon"] == {"answers": True, "seconds_since_answer": 0}
+    """Health is good while the daemon answers, and tells since when it runs."""
+    answer = world.visitor.get("/health")
+    health = json.loads(answer.text)
+    assert (answer.status, health["status"]) == (200, "ok")
+    assert health["daemon"] == {
+        "answers": True,
+        "seconds_since_answer": 0,
+        "seconds_since_start": 60,
+        "release": "memory",
+        "healthy": True,
+    }
     assert health["signups_open"] is True
+    assert health["seconds_since_start"] == 0
+
+
+def test_health_of_a_whole_whose_daemon_is_dead(world) -> None:
+    """A daemon may be silent while it restarts; then a check from outside sees it."""
+    world.visitor.get("/health")
+    world.desk.down = True
+    world.clock.advance(SILENCE - 1)
+    answer = world.visitor.get("/health")
+    health = json.loads(answer.text)
+    assert answer.status == 200
+    assert health["daemon"]["answers"] is False
+    assert health["daemon"]["seconds_since_answer"] == SILENCE - 1
+    assert health["signups_open"] is None
+    world.clock.advance(10)
+    answer = world.visitor.get("/health")
+    assert (answer.status, json.loads(answer.text)["status"]) == (503, "failing")
+    assert world.visitor.ask("HEAD", "/health").status == 503
+    assert world.visitor.get("/health/site").status == 200
+    assert world.visitor.get("/health/site").text == answer.text
+
+
+def test_health_of_a_daemon_that_cannot_work(world) -> None:
+    """What the daemon says of itself is seen from outside."""
+    world.desk.healthy = False
+    answer = world.visitor.get("/health")
+    assert answer.status == 503
+    assert json.loads(answer.text)["daemon"]["healthy"] is False
+
+
+def test_a_site_that_never_heard_of_a_daemon_is_not_healthy(worlds) -> None:
+    """At the start, too, silence is not taken for health."""
+    world = worlds()
+    world.desk.down = True
+    answer = world.visitor.get("/health")
+    assert answer.status == 503
+    assert json.loads(answer.text)["daemon"]["seconds_since_answer"] is None
+
+
+def test_the_daemons_silence_is_known_from_its_beginning(world) -> None:
+    """The site asks by itself, so the first who looks hears how long it has been."""
+    asking = Asking(world.clock, world.parts.opening)
+    asking.startService()
+    for _ in range(30):
+        world.clock.advance(10)
     world.desk.down = True
     world.clock.advance(10)
     answer = world.visitor.get("/health")
     assert answer.status == 200
-    health = json.loads(answer.text)
-    assert health["daemon"] == {"answers": False, "seconds_since_answer": 10}
-    assert health["signups_open"] is None
+    assert json.loads(answer.text)["daemon"]["seconds_since_answer"] == 10
+    asking.stopService()
+    world.clock.advance(SILENCE)
+    assert world.visitor.get("/health").status == 503
+
+
+def test_health_costs_the_daemon_nothing_more(world) -> None:
+    """However often health is asked for, the daemon is asked every few seconds."""
+    world.visitor.get("/health")
+    world.desk.down = True
+    world.clock.advance(2)
+    assert json.loads(world.visitor.get("/health").text)["daemon"]["answers"] is True
+    world.clock.advance(2)
+    assert json.loads(world.visitor.get("/health").text)["daemon"]["answers"] is False
 
 
 def test_with_the_daemon_down_the_pages_are_served_and_honest(world) -> None:

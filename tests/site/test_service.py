@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from attrs import define, field
+from prometheus_client import CollectorRegistry
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.testing import MemoryReactorClock
@@ -15,6 +16,7 @@ from twisted.python.usage import UsageError
 from lae_protocol.messages import Owner, Refused, StripeEvent, Taken, Watch
 from lae_protocol.process.call import FacetAway, FacetRefused, FacetSlow
 from lae_protocol.process.resources import config_folder
+from lae_protocol.process.steady import SteadyClock
 from lae_site.front_desk import CONNECT, WEBHOOK, DeskAway, RemoteDesk
 from lae_site.service import STOP_WITHIN, Options, WebSite, makeService
 
@@ -65,16 +67,16 @@ def test_good_settings_make_a_service(folder) -> None:
 def test_it_listens_with_the_daemon_down(folder) -> None:
     """The site starts and listens whether or not anything is behind the furl."""
     reactor = MemoryReactorClock()
-    site = WebSite(parsed(folder), reactor)
+    site = WebSite(parsed(folder), reactor, CollectorRegistry(), SteadyClock())
     site.startService()
-    assert [server[0] for server in reactor.tcpServers] == [8080]
+    assert [server[0] for server in reactor.tcpServers] == [8080, 9472]
     site.stopService()
 
 
 def test_it_stops_in_time_whatever_its_peers_do(folder, monkeypatch) -> None:
     """A part that never ends does not keep the process."""
     reactor = MemoryReactorClock()
-    site = WebSite(parsed(folder), reactor)
+    site = WebSite(parsed(folder), reactor, CollectorRegistry(), SteadyClock())
     monkeypatch.setattr(MultiService, "stopService", lambda self: Deferred())
     ended = []
     site.stopService().addBoth(ended.append)

@@ -23,6 +23,7 @@ def test_the_examples_are_good(name) -> None:
     ("changes", "says"),
     [
         ({"site_url": "http://s4.example.org"}, "__Host-"),
+        ({"metrics_listen": "9472"}, "metrics_listen: tcp:PORT"),
         ({"site_url": "https://s4.example.org/shop"}, "without a path"),
         (
             {"site_url": "http://s4.example.org", "cookies_over_http": True},

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import stripe
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lae_protocol.messages import Refused
 from lae_protocol.secret import Secret
+from lae_site.routes import web_server
 from lae_site.stripe_signature import (
     SignatureRefused,
     check_signature,
@@ -33,6 +35,17 @@ def test_a_signed_event_is_handed_over_byte_for_byte(world, secret) -> None:
     assert signed(world, secret).status == 200
     (event,) = world.desk.events_taken
     assert event.payload == BODY
+
+
+def test_a_webhook_is_as_old_as_the_true_time_says(worlds) -> None:
+    """With the clock just set, Stripe's date is compared with it, and not with the time
+    that the process goes by.
+    """
+    world = worlds()
+    parts = evolve(world.parts, wall=lambda: world.clock.seconds() + 3600)
+    world.visitor.factory = web_server(parts, world.clock)
+    assert signed(world).status == 400
+    assert signed(world, age=-3600).status == 200
 
 
 @pytest.mark.parametrize(

@@ -82,23 +82,23 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
-def start_weed(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+def start_weed(folder: Path, *more: str) -> tuple[subprocess.Popen[bytes], str]:
     """Start SeaweedFS on free loopback ports; the process and its S3 address.
 
     Another process may take one of so many ports first: then it is others' turn.
     """
     for _ in range(2):
-        process, endpoint = _start_weed(folder)
+        process, endpoint = _start_weed(folder, *more)
         if _is_up(endpoint, process):
             return process, endpoint
         process.kill()
         process.wait()
-    process, endpoint = _start_weed(folder)
+    process, endpoint = _start_weed(folder, *more)
     assert _is_up(endpoint, process), "SeaweedFS did not start"
     return process, endpoint
 
 
-def _start_weed(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
+def _start_weed(folder: Path, *more: str) -> tuple[subprocess.Popen[bytes], str]:
     folder.mkdir(parents=True, exist_ok=True)
     key = {"accessKey": ACCESS_KEY, "secretKey": SECRET_KEY}
     identity = {"name": "test", "credentials": [key], "actions": ["Admin"]}
@@ -130,6 +130,7 @@ def _start_weed(folder: Path) -> tuple[subprocess.Popen[bytes], str]:
             "-volume.max=0",
             "-master.volumeSizeLimitMB=256",
             *arguments,
+            *more,
         ],
         stdout=log,
         stderr=log,
@@ -287,9 +288,17 @@ class VanillaClient:
         self.url = f"http://127.0.0.1:{port}"
         self.until(lambda: self.ask("GET", "/?t=json"))
 
-    def ask(self, method: str, path: str, data: bytes | None = None) -> bytes:
+    def ask(
+        self,
+        method: str,
+        path: str,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> bytes:
         """One request of its web API; raises OSError where it is refused."""
-        request = urllib.request.Request(self.url + path, data=data, method=method)
+        request = urllib.request.Request(
+            self.url + path, data=data, headers=headers or {}, method=method
+        )
         with urllib.request.urlopen(request, timeout=60) as answer:
             body: bytes = answer.read()
             return body

@@ -4,11 +4,13 @@
 
 Prints one line of JSON, what a client needs to find it, when it serves.  Options:
 ``force-foolscap``; ``first-byte=SECONDS``, by which each answer of S3 comes later, as
-from farther away; ``patience=SECONDS`` with strangers.
+from farther away; ``requests=FILE``, which gets a line of JSON for each request to S3;
+``patience=SECONDS`` with strangers.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -35,7 +37,7 @@ KEYS = Credentials(
     os.environ.get("AWS_ACCESS_KEY_ID", "AKIAEXAMPLEEXAMPLE00"),
     Secret(os.environ.get("AWS_SECRET_ACCESS_KEY", "an-example-secret")),
 )
-LATER, PATIENCE = "first-byte=", "patience="
+LATER, REQUESTS, PATIENCE = "first-byte=", "requests=", "patience="
 
 
 @implementer(IAgent)
@@ -53,6 +55,30 @@ class FarAgent:
         )
 
 
+@implementer(IAgent)
+class CountedAgent:
+    """Hands on, and writes down each request: method, path, bytes sent and received."""
+
+    def __init__(self, agent: Any, path: Path) -> None:
+        self._agent, self._path = agent, path
+
+    def request(
+        self, method: bytes, uri: bytes, headers: Any = None, body: Any = None
+    ) -> Any:
+        """Send it, and write it down when it is answered."""
+
+        def answered(response: Any) -> Any:
+            received = response.length if isinstance(response.length, int) else 0
+            where = uri.split(b"/", 4)[4].partition(b"?")[0].decode()
+            sent = body.length if body is not None else 0
+            line = json.dumps([method.decode(), where, sent, received])
+            with self._path.open("a") as file:
+                file.write(line + "\n")
+            return response
+
+        return self._agent.request(method, uri, headers, body).addCallback(answered)
+
+
 def main(folder: Path, endpoint: str, bucket: str, port: str, *more: str) -> None:
     """Run until killed, or told to end."""
     prepare(folder, port, foolscap="force-foolscap" in more)
@@ -61,6 +87,8 @@ def main(folder: Path, endpoint: str, bucket: str, port: str, *more: str) -> Non
     for option in more:
         if option.startswith(LATER):
             agent = FarAgent(agent, float(option.removeprefix(LATER)))
+        if option.startswith(REQUESTS):
+            agent = CountedAgent(agent, Path(option.removeprefix(REQUESTS)))
         if option.startswith(PATIENCE):
             crowd = CrowdLimits(patience=float(option.removeprefix(PATIENCE)))
     place = BucketPlace(bucket, "us-east-1", endpoint)

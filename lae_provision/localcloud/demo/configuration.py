@@ -44,11 +44,11 @@ def write_daemon(layout: Layout, node_ports: tuple[int, int]) -> Path:
     settings["deployment"] = aws["deployment"]
     settings["state"] = str(layout.daemon)
     settings["site_url"] = layout.site_url
+    settings["metrics_listen"] = _loopback(layout.metrics_ports[0])
     for tub, port in zip(
         ("private_tub", "hosts_tub"), layout.daemon_ports, strict=True
     ):
-        listen = f"tcp:{port}:interface=127.0.0.1"
-        settings[tub] = {"listen": listen, "location": f"localhost:{port}"}
+        settings[tub] = {"listen": _loopback(port), "location": f"localhost:{port}"}
     settings["stripe"]["endpoint"] = layout.stripe_endpoint()
     settings["aws"] |= {
         "account": aws["account_id"],
@@ -92,9 +92,14 @@ def write_site(layout: Layout) -> Path:
     _keep(layout, "stripe-webhook.secret", secret)
     settings = _example("site")
     settings["site_url"] = layout.site_url
-    settings["listen"] = f"tcp:{layout.site_port}:interface=127.0.0.1"
+    settings["listen"] = _loopback(layout.site_port)
+    settings["metrics_listen"] = _loopback(layout.metrics_ports[1])
     settings["checkout_origins"] = [layout.stripe_endpoint()]
     return _write(layout, "site", settings)
+
+
+def _loopback(port: int) -> str:
+    return f"tcp:{port}:interface=127.0.0.1"
 
 
 def _example(name: str) -> dict[str, Any]:

@@ -6,7 +6,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from attrs import define
+from attrs import define, field
+
+from lae_provision.localcloud.demo.ports import free_ports
+
+
+def _two_ports() -> tuple[int, int]:
+    first, second = free_ports(2)
+    return first, second
 
 
 @define(frozen=True)
@@ -16,6 +23,8 @@ class Layout:
     root: Path
     site_port: int
     daemon_ports: tuple[int, int]
+    #: Of the daemon's and the site's metrics.
+    metrics_ports: tuple[int, int] = field(factory=_two_ports)
 
     @property
     def aws(self) -> Path:
@@ -71,6 +80,15 @@ class Layout:
     def site_url(self) -> str:
         """What a person opens."""
         return f"http://localhost:{self.site_port}"
+
+    @property
+    def metrics_urls(self) -> dict[str, str]:
+        """Where each process tells how it is: ``/metrics`` and ``/health``."""
+        daemon, site = self.metrics_ports
+        return {
+            "daemon_metrics_url": f"http://127.0.0.1:{daemon}/metrics",
+            "site_metrics_url": f"http://127.0.0.1:{site}/metrics",
+        }
 
     def aws_facts(self) -> dict[str, Any]:
         """What the cloud wrote of itself."""

@@ -45,6 +45,8 @@ S4 runs on this machine.
                  4000 0000 0000 0002  is declined
                  4000 0025 0000 3155  asks for authentication
                  (any date to come, any three digits)
+  Metrics        {daemon_metrics_url}  the daemon's
+                 {site_metrics_url}  the site's
   Mail arrives   {maildir}/new
   Everything     {state_file}
   As operator    {lae} subscriptions list --furl-file {operator_furl_file}
@@ -114,6 +116,7 @@ class Demo:
                 state_file=self._layout.state_file,
                 lae=Path(sys.executable).with_name("lae"),
                 operator_furl_file=endpoints.operator_furl_file,
+                **self._layout.metrics_urls,
             )
         )
         if self._perform is not None:
@@ -132,7 +135,7 @@ class Demo:
         """Write ``demo.json``, and keep it true from here on."""
         aws = self._layout.aws_facts()
         state = DemoState(self._layout.state_file, endpoints)
-        state.write(aws_control_url=aws["control_url"])
+        state.write(aws_control_url=aws["control_url"], **self._layout.metrics_urls)
         sources = Sources(
             self._layout.operator_furl,
             endpoints.stripe_endpoint,

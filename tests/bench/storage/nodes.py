@@ -17,6 +17,7 @@ from attrs import define, field
 from tests.storage.conftest import TAHOE, NodeProcess, VanillaClient, free_ports
 
 _DISK_NODE = Path(__file__).parents[2] / "storage" / "disk_node_process.py"
+FOOLSCAP = "force-foolscap"
 
 
 @define
@@ -63,7 +64,7 @@ class Grid:
     def start(self) -> None:
         """Run both; the client has found the node when this returns."""
         self.node.start()
-        foolscap = "force-foolscap" in self.node.more
+        foolscap = FOOLSCAP in self.node.more
         self.client.start(self.node.found, foolscap=foolscap)
         self.client.until(lambda: self.client.store(b"is it there? " * 10))
 
@@ -72,17 +73,16 @@ class Grid:
         self.client.stop()
         self.node.kill()
 
-    def cpu(self) -> dict[str, float]:
-        """CPU seconds used so far, by process."""
-        return {"client": _cpu(self.client.process), "node": _cpu(self.node.process)}
+    def cpu(self) -> float:
+        """CPU seconds that the node used so far."""
+        times = self._node().cpu_times()
+        return float(times.user + times.system)
 
     def memory(self) -> float:
         """The node's resident MiB."""
-        assert self.node.process is not None
-        rss: int = psutil.Process(self.node.process.pid).memory_info().rss
+        rss: int = self._node().memory_info().rss
         return rss / 2**20
 
-
-def _cpu(process: Any) -> float:
-    times = psutil.Process(process.pid).cpu_times()
-    return float(times.user + times.system)
+    def _node(self) -> psutil.Process:
+        assert self.node.process is not None
+        return psutil.Process(self.node.process.pid)

@@ -1,0 +1,149 @@
+"""Figures of the whole journal, for metrics and for what watches: one read of all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from attrs import define
+from sqlalchemy import ColumnElement, Table, func, or_, select
+
+from lae_flapp.journal import epoch
+from lae_flapp.journal.capacity import HOLDINGS
+from lae_flapp.journal.effects import EFFECTS
+from lae_flapp.journal.events import EVENTS
+from lae_flapp.journal.hosts import HOSTS
+from lae_flapp.journal.inbox import INBOX
+from lae_flapp.journal.outbox import OUTBOX
+from lae_flapp.journal.signups import SIGNUPS
+from lae_flapp.journal.switches import SWITCHES
+from lae_flapp.journal.transaction import ReadTx
+
+#: A host reports each minute; one that has not for so long is silent.
+SILENT = timedelta(minutes=15)
+#: Of many that wait, so many are named.
+_NAMED = 50
+
+
+@define(frozen=True)
+class Waiting:
+    """How many wait, and since when the first of them does."""
+
+    count: int
+    oldest: datetime | None
+
+    def age(self, now: datetime) -> float:
+        """Seconds that the oldest waits; 0 where nothing does."""
+        return 0.0 if self.oldest is None else (now - self.oldest).total_seconds()
+
+
+@define(frozen=True)
+class Customer:
+    """A signup that something is wrong with, and since when."""
+
+    signup_id: str
+    since: datetime
+
+
+@define(frozen=True)
+class Figures:
+    """All of them, at *now*.
+
+    *unserved* are signups that are paid and have no storage yet, *late* those of them
+    that wait longest; *lost* are served customers without a host that is ready;
+    *troubled* are signups whose workers wait for something.  *used* is by cell and
+    quota.
+    """
+
+    now: datetime
+    signups: Mapping[str, int]
+    unserved: Waiting
+    inbox: Waiting
+    outbox: Waiting
+    effects: Waiting
+    hosts: Mapping[str, int]
+    silent: tuple[Customer, ...]
+    lost: tuple[Customer, ...]
+    late: tuple[Customer, ...]
+    troubled: frozenset[str]
+    used: Mapping[tuple[str, str], int]
+    paused: tuple[str, ...]
+
+
+def read(tx: ReadTx) -> Figures:
+    """Count and look, in one transaction."""
+    return Figures(
+        now=tx.now,
+        signups=_by(tx, SIGNUPS, SIGNUPS.c.state),
+        unserved=_waiting(tx, SIGNUPS.c.paid_at, SIGNUPS.c.state == "paid"),
+        inbox=_waiting(tx, INBOX.c.received_at, INBOX.c.state == "waiting"),
+        outbox=_waiting(tx, OUTBOX.c.queued_at, OUTBOX.c.state == "waiting"),
+        effects=_waiting(tx, EFFECTS.c.begun_at, EFFECTS.c.state == "begun"),
+        hosts=_by(tx, HOSTS, HOSTS.c.state),
+        silent=_silent(tx),
+        lost=_lost(tx),
+        late=_late(tx),
+        troubled=_troubled(tx),
+        used=_used(tx),
+        paused=tuple(row.name for row in tx.all(select(SWITCHES.c.name))),
+    )
+
+
+def last_moment(tx: ReadTx) -> datetime | None:
+    """The latest time at which a daemon was alive; None for a journal never used."""
+    newest = select(EVENTS.c.at).order_by(EVENTS.c.number.desc()).limit(1)
+    moments = (epoch.last_beat(tx), tx.scalar(newest))
+    return max((at for at in moments if at is not None), default=None)
+
+
+def _by(tx: ReadTx, table: Table, what: ColumnElement[Any]) -> dict[str, int]:
+    query = select(what.label("what"), func.count().label("many"))
+    return {
+        r.what: int(r.many) for r in tx.all(query.select_from(table).group_by(what))
+    }
+
+
+def _waiting(tx: ReadTx, since: Any, which: ColumnElement[bool]) -> Waiting:
+    query = select(func.count().label("many"), func.min(since).label("oldest"))
+    row = tx.first(query.where(which))
+    return Waiting(int(row.many), row.oldest)
+
+
+def _silent(tx: ReadTx) -> tuple[Customer, ...]:
+    heard = func.coalesce(HOSTS.c.reported_at, HOSTS.c.changed_at)
+    query = select(HOSTS.c.signup_id, heard.label("heard")).where(
+        HOSTS.c.state == "ready", heard <= tx.now - SILENT
+    )
+    return tuple(Customer(*row) for row in tx.all(query))
+
+
+def _lost(tx: ReadTx) -> tuple[Customer, ...]:
+    ready = select(HOSTS.c.signup_id).where(HOSTS.c.state == "ready")
+    query = select(SIGNUPS.c.signup_id, func.max(HOSTS.c.changed_at)).join(
+        HOSTS, HOSTS.c.signup_id == SIGNUPS.c.signup_id
+    )
+    query = query.where(SIGNUPS.c.state == "active", SIGNUPS.c.signup_id.not_in(ready))
+    return tuple(Customer(*row) for row in tx.all(query.group_by(SIGNUPS.c.signup_id)))
+
+
+def _late(tx: ReadTx) -> tuple[Customer, ...]:
+    query = select(SIGNUPS.c.signup_id, SIGNUPS.c.paid_at).where(
+        SIGNUPS.c.state == "paid", SIGNUPS.c.paid_at.is_not(None)
+    )
+    rows = tx.all(query.order_by(SIGNUPS.c.paid_at).limit(_NAMED))
+    return tuple(Customer(*row) for row in rows)
+
+
+def _troubled(tx: ReadTx) -> frozenset[str]:
+    query = select(SIGNUPS.c.signup_id).where(SIGNUPS.c.problem.is_not(None))
+    return frozenset(row.signup_id for row in tx.all(query))
+
+
+def _used(tx: ReadTx) -> dict[tuple[str, str], int]:
+    counts = or_(HOLDINGS.c.until.is_(None), HOLDINGS.c.until > tx.now)
+    query = select(
+        HOLDINGS.c.cell, HOLDINGS.c.quota, func.sum(HOLDINGS.c.amount).label("total")
+    ).where(counts)
+    grouped = query.group_by(HOLDINGS.c.cell, HOLDINGS.c.quota)
+    return {(row.cell, row.quota): int(row.total) for row in tx.all(grouped)}

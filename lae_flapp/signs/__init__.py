@@ -1,0 +1,1 @@
+"""Signs of life: health, metrics, and what is told to the operators when it is bad."""

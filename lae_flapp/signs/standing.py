@@ -1,0 +1,154 @@
+"""What is wrong now, out of all that was seen.  Pure: no I/O, no clock.
+
+Each cause is a kind, what it is about, and a sentence for the operators.  Its kind is a
+section of ``docs/alerts.rst``, by :data:`SECTIONS`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from attrs import define
+
+from lae_flapp.journal.figures import Customer, Figures
+from lae_flapp.signs.calls import Tally
+from lae_flapp.signs.snapshots import Disk
+
+#: Every kind of cause, and the section of the manual that tells what to do.
+SECTIONS: Mapping[str, str] = {
+    "backup-old": "S4BackupOld",
+    "capacity-low": "S4CapacityLow",
+    "clock": "S4ClockSet",
+    "closed": "S4SignupsClosed",
+    "disk-low": "S4JournalDiskLow",
+    "host-lost": "S4HostLost",
+    "host-silent": "S4HostsSilent",
+    "inbox-stuck": "S4InboxStuck",
+    "service-away": "S4ServiceAway",
+    "signup": "S4PaidNotReady",
+    "signup-late": "S4PaidNotReady",
+    "stray-host": "S4StrayInstance",
+}
+#: Of these :func:`standing` says all; a signup's own are begun by its worker.
+WATCHED = frozenset(SECTIONS) - {"signup"}
+
+MINUTE, HOUR = 60.0, 3600.0
+
+
+@define(frozen=True)
+class Bounds:
+    """How long, in seconds, and how much before somebody is told."""
+
+    away: float = 10 * MINUTE
+    late: float = 30 * MINUTE
+    inbox: float = 15 * MINUTE
+    backup: float = 26 * HOUR
+    used: float = 0.9
+    disk: int = 1 << 30
+    clock: float = MINUTE
+    #: Nobody has asked a failing service for so long: it is not known any more.
+    unasked: float = HOUR
+
+
+@define(frozen=True)
+class Seen:
+    """What one look saw.  *now* is the clock's of *tallies*; *closed_for* seconds no
+    registrations are taken, because of *closed_because*; *strays* are instances, each
+    with whose tags it has; *ahead* of our time is the machine's clock, by seconds.
+    """
+
+    figures: Figures
+    disk: Disk
+    tallies: Mapping[str, Tally]
+    now: float
+    quotas: Mapping[tuple[str, str], int]
+    closed_for: float = 0.0
+    closed_because: str = ""
+    strays: Mapping[str, str] = {}
+    ahead: float = 0.0
+
+
+Causes = dict[tuple[str, str], str]
+
+
+def standing(seen: Seen, bounds: Bounds) -> Causes:
+    """All that is wrong: kind and subject, and a sentence each."""
+    found: Causes = {}
+    for part in (_services, _service, _disk, _queues, _customers, _cloud):
+        found.update(part(seen, bounds))
+    return found
+
+
+def unheard(seen: Seen, bounds: Bounds) -> frozenset[str]:
+    """Services that fail and that nobody has asked for a minute: ask them."""
+    return frozenset(
+        name
+        for name, tally in seen.tallies.items()
+        if tally.failing_since is not None
+        and MINUTE <= seen.now - (tally.asked_at or 0.0) < bounds.unasked
+    )
+
+
+def _services(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
+    for name, tally in seen.tallies.items():
+        silent = seen.now - (tally.asked_at or 0.0) >= bounds.unasked
+        if tally.failing(seen.now) >= bounds.away and not silent:
+            yield (
+                ("service-away", name),
+                f"{name} has answered nothing that it was asked",
+            )
+
+
+def _service(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
+    if seen.closed_for >= bounds.away:
+        what = f"no signups are taken: {seen.closed_because}"
+        yield ("closed", ""), what
+    if abs(seen.ahead) > bounds.clock:
+        way = "forward" if seen.ahead > 0 else "back"
+        minutes = abs(seen.ahead) / MINUTE
+        yield ("clock", ""), f"the clock was set {way} by {minutes:.0f} minutes"
+
+
+def _disk(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
+    if seen.disk.free < bounds.disk:
+        free, size = seen.disk.free >> 20, seen.disk.size >> 20
+        what = f"{free} MiB of {size} MiB are left on the journal's disk"
+        yield ("disk-low", ""), what
+    age = seen.disk.backup_age(seen.figures.now)
+    if age is not None and age >= bounds.backup:
+        last = "there is none" if age == float("inf") else f"{age / HOUR:.0f} hours old"
+        yield ("backup-old", ""), f"the newest backup of the journal: {last}"
+
+
+def _queues(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
+    inbox = seen.figures.inbox
+    if inbox.age(seen.figures.now) >= bounds.inbox:
+        yield ("inbox-stuck", ""), "an event of Stripe cannot be worked off"
+
+
+def _customers(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
+    figures = seen.figures
+    for one in figures.late:
+        # Its worker tells what is wrong, where it knows.
+        if _age(one, figures) >= bounds.late and one.signup_id not in figures.troubled:
+            yield ("signup-late", one.signup_id), "it is paid, and not served yet"
+    for one in figures.lost:
+        yield ("host-lost", one.signup_id), "the host of a served customer is gone"
+    for one in figures.silent:
+        what = "the host of a served customer does not report"
+        yield ("host-silent", one.signup_id), what
+
+
+def _cloud(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
+    for instance_id, tags in seen.strays.items():
+        what = f"an instance that the journal does not know, tagged {tags}"
+        yield ("stray-host", instance_id), what
+    for (cell, quota), limit in seen.quotas.items():
+        used = seen.figures.used.get((cell, quota), 0)
+        if used > bounds.used * limit:
+            what = f"{used} of {limit} {quota} in {cell} are used"
+            yield ("capacity-low", f"{cell} {quota}"), what
+
+
+def _age(one: Customer, figures: Figures) -> float:
+    return (figures.now - one.since).total_seconds()

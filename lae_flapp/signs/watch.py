@@ -1,0 +1,152 @@
+"""Looking from time to time whether something is wrong, and having it told once."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping
+
+from attrs import define, field
+from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
+
+from lae_flapp.journal import causes, epoch, events
+from lae_flapp.journal.causes import Cause
+from lae_flapp.journal.errors import JournalError, JournalFull
+from lae_flapp.journal.figures import Figures
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.opening import Opening
+from lae_flapp.signs.calls import Tally
+from lae_flapp.signs.figures import DaemonFigures
+from lae_flapp.signs.snapshots import Snapshots
+from lae_flapp.signs.standing import WATCHED, Bounds, Seen, standing, unheard
+from lae_flapp.signup.turns import SIGNUP, WHO
+
+NO_ROOM = "Our disk is nearly full; nothing is lost, and we look at it."
+
+
+@define(eq=False)
+class Watch:
+    """Looks; the journal keeps what is wrong, and the notices tell it.
+
+    *tallies* are the calls', *strays* those of the last look at the cloud.
+    """
+
+    clock: IReactorTime
+    journal: Journal
+    figures: DaemonFigures
+    snapshots: Snapshots
+    opening: Opening
+    tallies: Callable[[], Mapping[str, Tally]]
+    strays: Callable[[], Mapping[str, str]]
+    quotas: Mapping[tuple[str, str], int]
+    bounds: Bounds
+    reserve: int
+    new_message_id: Callable[[], str]
+    probe: Callable[[], Awaitable[None]]
+    ahead: Callable[[], float]
+    #: Causes that last, by kind, as of the last look.
+    lasting: dict[str, int] = field(factory=dict)
+    _closed_since: float | None = None
+    _full_since: float | None = None
+
+    _log = Logger()
+
+    async def look(self) -> None:
+        """1. write that the daemon lives; 2. see; 3. journal what stands; 4. ask what
+        fails and is not asked by anybody.
+
+        On a full disk there is nothing to journal on: health says so, and the log.
+        """
+        try:
+            await self.journal.write(epoch.beat)
+        except JournalFull as e:
+            self._is_full(e)
+            return
+        await self._has_room()
+        await self.figures.refresh()
+        seen = self._seen()
+        if seen is None:
+            return
+        found = standing(seen, self.bounds)
+        lasting = await self.journal.read(causes.lasting)
+        if self._differs(lasting, found, seen.figures):
+            lasting = await self.journal.write(self._settle, found, seen.figures)
+        self.lasting = dict(Counter(cause.kind for cause in lasting))
+        if unheard(seen, self.bounds):
+            await self.probe()
+
+    def closed_because(self) -> str | None:
+        """Why no registrations can be taken; None when all is well."""
+        if isinstance(self.journal.failing, JournalFull) or self._is_short():
+            return NO_ROOM
+        return self.opening.closed_because()
+
+    def _is_short(self) -> bool:
+        latest = self.snapshots.latest
+        return latest is not None and latest.disk.free < self.reserve
+
+    def _seen(self) -> Seen | None:
+        latest, now = self.snapshots.latest, self.clock.seconds()
+        if latest is None:
+            return None
+        closed = self.closed_because()
+        if closed is None:
+            self._closed_since = None
+        elif self._closed_since is None:
+            self._closed_since = now
+        since = self._closed_since
+        return Seen(
+            figures=latest.figures,
+            disk=latest.disk,
+            tallies=self.tallies(),
+            now=now,
+            quotas=self.quotas,
+            closed_for=0.0 if since is None else now - since,
+            closed_because=self.opening.problem or closed or "",
+            strays=self.strays(),
+            ahead=self.ahead(),
+        )
+
+    def _differs(
+        self,
+        lasting: tuple[Cause, ...],
+        found: Mapping[tuple[str, str], str],
+        figures: Figures,
+    ) -> bool:
+        here = {(c.kind, c.subject) for c in lasting if c.kind in WATCHED}
+        gone = [c for c in lasting if c.kind == SIGNUP and _went_on(c, figures)]
+        return here != set(found) or bool(gone)
+
+    def _settle(
+        self, tx: WriteTx, found: Mapping[tuple[str, str], str], figures: Figures
+    ) -> tuple[Cause, ...]:
+        causes.settle(tx, WATCHED, found, self.new_message_id)
+        for cause in causes.lasting(tx):
+            if cause.kind == SIGNUP and _went_on(cause, figures):
+                causes.end(tx, cause.kind, cause.subject)
+        return causes.lasting(tx)
+
+    def _is_full(self, error: JournalError) -> None:
+        if self._full_since is None:
+            self._full_since = self.clock.seconds()
+            self._log.critical(
+                "the journal's disk is full: nothing can be written, and no signups"
+                " are taken ({problem})",
+                problem=str(error),
+            )
+
+    async def _has_room(self) -> None:
+        since, self._full_since = self._full_since, None
+        if since is not None:
+            seconds = round(self.clock.seconds() - since)
+            self._log.info("there is room again, after {seconds} s", seconds=seconds)
+            await self.journal.write(_note_full, seconds)
+
+
+def _note_full(tx: WriteTx, seconds: int) -> None:
+    events.note(tx, None, "journal-full", WHO, f"nothing was written for {seconds} s")
+
+
+def _went_on(cause: Cause, figures: Figures) -> bool:
+    return cause.subject.partition(" ")[0] not in figures.troubled

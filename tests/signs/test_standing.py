@@ -1,0 +1,156 @@
+"""What is wrong, decided without I/O."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from attrs import evolve
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lae_flapp.journal.figures import Customer, Figures, Waiting
+from lae_flapp.signs.calls import Tally
+from lae_flapp.signs.snapshots import Disk
+from lae_flapp.signs.standing import (
+    HOUR,
+    SECTIONS,
+    WATCHED,
+    Bounds,
+    Seen,
+    standing,
+    unheard,
+)
+from tests.docs.reading import ROOT
+from tests.signs.test_alerts import MANUAL, sections
+
+NOW = datetime(2026, 11, 29, tzinfo=UTC)
+NONE = Waiting(0, None)
+BOUNDS = Bounds()
+FIGURES = Figures(
+    now=NOW,
+    signups={},
+    unserved=NONE,
+    inbox=NONE,
+    outbox=NONE,
+    effects=NONE,
+    hosts={},
+    silent=(),
+    lost=(),
+    late=(),
+    troubled=frozenset(),
+    used={},
+    paused=(),
+)
+WELL = Seen(
+    figures=FIGURES,
+    disk=Disk(1 << 20, 2 << 30, 8 << 30, NOW.timestamp() - HOUR),
+    tallies={"s3": Tally(100_000.0), "iam": Tally()},
+    now=100_000.0,
+    quotas={("c1", "roles"): 1000},
+)
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def seen(**changes):
+    return evolve(WELL, **changes)
+
+
+def figures(**changes):
+    return seen(figures=evolve(FIGURES, **changes))
+
+
+def disk(**changes):
+    return seen(disk=evolve(WELL.disk, **changes))
+
+
+def failing(for_seconds: float, asked: float = 0.0):
+    return seen(tallies={"s3": Tally(WELL.now - asked, WELL.now - for_seconds)})
+
+
+#: Every kind of cause: just there, and just not.
+TABLE = [
+    (("service-away", "s3"), failing(BOUNDS.away), failing(BOUNDS.away - 1)),
+    (("service-away", "s3"), failing(9000, 3599), failing(9000, BOUNDS.unasked)),
+    (("clock", ""), seen(ahead=-61.0), seen(ahead=60.0)),
+    (("closed", ""), seen(closed_for=600.0), seen(closed_for=599.0)),
+    (("disk-low", ""), disk(free=BOUNDS.disk - 1), disk(free=BOUNDS.disk)),
+    (
+        ("backup-old", ""),
+        disk(backup_at=NOW.timestamp() - BOUNDS.backup),
+        disk(backup_at=NOW.timestamp() - BOUNDS.backup + 1),
+    ),
+    (("backup-old", ""), disk(backup_at=float("-inf")), disk(backup_at=None)),
+    (
+        ("inbox-stuck", ""),
+        figures(inbox=Waiting(1, ago(BOUNDS.inbox))),
+        figures(inbox=Waiting(9, ago(BOUNDS.inbox - 1))),
+    ),
+    (
+        ("signup-late", "su1"),
+        figures(late=(Customer("su1", ago(BOUNDS.late)),)),
+        figures(late=(Customer("su1", ago(BOUNDS.late - 1)),)),
+    ),
+    (
+        ("signup-late", "su1"),
+        figures(late=(Customer("su1", ago(9000)),), troubled=frozenset({"su2"})),
+        figures(late=(Customer("su1", ago(9000)),), troubled=frozenset({"su1"})),
+    ),
+    (("host-lost", "su1"), figures(lost=(Customer("su1", ago(1)),)), WELL),
+    (("host-silent", "su1"), figures(silent=(Customer("su1", ago(1)),)), WELL),
+    (("stray-host", "i-1"), seen(strays={"i-1": "su1, generation 2"}), WELL),
+    (
+        ("capacity-low", "c1 roles"),
+        figures(used={("c1", "roles"): 901}),
+        figures(used={("c1", "roles"): 900}),
+    ),
+]
+
+
+@pytest.mark.parametrize(("cause", "bad", "good"), TABLE)
+def test_each_cause_stands_where_it_should(cause, bad, good) -> None:
+    """A cause stands from its bound on, and not before; and nothing else does."""
+    found = standing(bad, BOUNDS)
+    assert set(found) == {cause}
+    assert len(found[cause].split()) > 3
+    assert standing(good, BOUNDS) == {}
+
+
+def test_every_kind_is_in_the_table() -> None:
+    """No kind of cause is left untried."""
+    assert {cause[0] for cause, *_ in TABLE} == WATCHED
+
+
+def test_every_kind_has_its_section_in_the_manual() -> None:
+    """A mail about any cause names a section that exists, and the manual lists it."""
+    found = {s[0].astext() for s in sections(MANUAL).values()}
+    assert set(SECTIONS.values()) <= found
+    text = (ROOT / "docs" / "alerts.rst").read_text()
+    assert [kind for kind in SECTIONS if f"``{kind}``" not in text] == []
+
+
+def test_all_at_once() -> None:
+    """Everything that is wrong is told, however much it is."""
+    one = (Customer("su1", ago(9000)),)
+    worst = Seen(
+        figures=evolve(FIGURES, lost=one, silent=one, late=one),
+        disk=Disk(0, 0, 1 << 30, float("-inf")),
+        tallies={"s3": Tally(WELL.now, 0.0), "ec2": Tally(WELL.now, 0.0)},
+        now=WELL.now,
+        quotas={},
+        closed_for=9000.0,
+    )
+    assert len(standing(worst, BOUNDS)) == 8
+
+
+@given(st.floats(0, 20_000), st.floats(0, 20_000), st.floats(0, 20_000), st.booleans())
+def test_only_what_fails_and_is_not_asked_is_asked(at, asked, since, fails) -> None:
+    """A service that answers is not asked by the watch, nor one that somebody asked
+    just now, nor one that nobody has needed for an hour.
+    """
+    tally = Tally(asked, since if fails else None)
+    found = unheard(seen(tallies={"s3": tally}, now=at), BOUNDS)
+    assert bool(found) == (fails and 60 <= at - asked < 3600)
