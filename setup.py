@@ -138,6 +138,7 @@ setup(
             "health=lae_flapp.operator.commands.health:health",
             "keys=lae_flapp.operator.commands.keys:keys",
             "journal=lae_flapp.operator.commands.journal:journal",
+            "account=lae_flapp.account.command:account",
             "config=lae_protocol.process.config_command:config",
             "completion=lae_protocol.process.completion_command:completion",
             "localcloud=lae_provision.localcloud.command:localcloud",

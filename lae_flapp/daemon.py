@@ -161,10 +161,13 @@ class Daemon(Service):
         )
 
     async def _begin_work(self, inside: Inside, signs: Signs, journal: Journal) -> None:
+        # Before anything is written: what Stripe told since then is read back.
+        await inside.reading_back.begin()
         if not await journal.write(
             operators.install, FIRST_OPERATOR, inside.operator_name, "daemon"
         ):
             self._log.warn("the first operator's furl is revoked: operator.furl")
+        self._look_back(inside)
         crew, settlement = inside.crew, inside.settlement
         self._ends.append(("crew", lambda: Deferred.fromCoroutine(crew.stop())))
         self._begin("outbox", inside.mails)
@@ -177,6 +180,7 @@ class Daemon(Service):
         self._repeat("reconciliation", seconds, settlement.reconcile)
         self._repeat("subscriptions", seconds, inside.subscriptions.reconcile)
         self._repeat("what is left undone", seconds, crew.start)
+        self._repeat("reading back", seconds, inside.reading_back.look, now=False)
         seconds = self._settings.patience.lost_hosts
         self._repeat("lost hosts", seconds, inside.lost_hosts.look)
         self._repeat("watch", self._settings.patience.watch, signs.watch.look)
@@ -237,7 +241,19 @@ class Daemon(Service):
         service.startService()
         self._ends.append((name, service.stopService))
 
-    def _repeat(self, name: str, seconds: float, work: Callable[[], Any]) -> None:
+    def _look_back(self, inside: Inside) -> None:
+        """What an older backup does not know, before anything is launched."""
+
+        def failed(failure: Failure) -> None:
+            self._log.failure("looking back ended", failure)
+
+        looking = Deferred.fromCoroutine(inside.looking_back.run())
+        looking.addErrback(failed)
+        self._ends.append(("looking back", looking.cancel))
+
+    def _repeat(
+        self, name: str, seconds: float, work: Callable[[], Any], *, now: bool = True
+    ) -> None:
         """Do it now, and from time to time; a failure is logged, and not the end."""
 
         async def once() -> None:
@@ -253,7 +269,7 @@ class Daemon(Service):
 
         loop = LoopingCall(lambda: Deferred.fromCoroutine(once()))
         loop.clock = self._reactor
-        loop.start(seconds)
+        loop.start(seconds, now=now)
         self._ends.append((name, loop.stop))
 
     async def _stop(self) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
 from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -41,6 +44,11 @@ from lae_flapp.outbox.letter_facts import LetterFacts
 from lae_flapp.outbox.sending import Sending
 from lae_flapp.outside import CellUserData, Outside, cloud_keys, ground_of
 from lae_flapp.queue import Queue
+from lae_flapp.restored.adoption import Adoption
+from lae_flapp.restored.lives import Lives
+from lae_flapp.restored.looking_back import LookingBack
+from lae_flapp.restored.orders import StripeOrders
+from lae_flapp.restored.reading_back import ReadingBack
 from lae_flapp.settings import CellSettings, DaemonSettings
 from lae_flapp.signs.vitals import Vitals
 from lae_flapp.signup.crew import Crew
@@ -65,6 +73,8 @@ class Inside:
     events: Queue[Any]
     settlement: Settlement
     lost_hosts: LostHosts
+    looking_back: LookingBack
+    reading_back: ReadingBack
     new_message_id: Callable[[], str]
     cancelling: Cancelling
     subscriptions: Subscriptions
@@ -98,20 +108,29 @@ class Wiring:
         private_tub = serving_tub(
             self.reactor, settings.private_tub, state / "private.pem"
         )
-        shop = self._workshop(hosts_tub)
+        backwards: list[LookingBack] = []
+        shop = self._workshop(hosts_tub, lambda: all(b.done for b in backwards))
         crew = Crew(shop)
-        settlement = Settlement(shop, crew.nudge)
+        lost_hosts = LostHosts(shop, crew.nudge)
+        settlement = Settlement(shop, crew.nudge, self._adoption(shop).adopt)
         furls = CustomerFurls(self.journal, self.outside.identities)
         mails = self._mails(shop, furls)
         subscriptions = Subscriptions(shop, crew.nudge)
         events = self._events(settlement, subscriptions)
         checkout = self._checkout(settlement)
+        intake = Intake(self.journal, self.outside.sealer, events.wake)
+        reading_back = self._reading_back(intake)
+        claim = Lives(shop, _life()).claim
+        looking_back = LookingBack(
+            self.reactor, self.rng, claim, lost_hosts.look, reading_back.look
+        )
+        backwards.append(looking_back)
         front_desk = FrontDesk(
             self.reactor,
             self.journal,
             checkout=checkout,
             settlement=settlement,
-            intake=Intake(self.journal, self.outside.sealer, events.wake),
+            intake=intake,
             wishes=self._wishes(shop, mails.wake, crew.nudge),
             furls=furls,
             pulse=self.vitals.pulse,
@@ -128,7 +147,9 @@ class Wiring:
             mails=mails,
             events=events,
             settlement=settlement,
-            lost_hosts=LostHosts(shop, crew.nudge),
+            lost_hosts=lost_hosts,
+            looking_back=looking_back,
+            reading_back=reading_back,
             new_message_id=shop.new_message_id,
             cancelling=cancelling,
             subscriptions=subscriptions,
@@ -138,7 +159,16 @@ class Wiring:
             operator_name=operator_name,
         )
 
-    def _workshop(self, hosts_tub: Any) -> Workshop:
+    def _adoption(self, shop: Workshop) -> Adoption:
+        orders = StripeOrders(self.outside.payments.payments.calls)
+        cell = cell_of(self.settings, self.settings.cells[0])
+        return Adoption(shop, orders, self.plans, cell)
+
+    def _reading_back(self, intake: Intake) -> ReadingBack:
+        payments = self.outside.payments.payments
+        return ReadingBack(self.journal, payments.happenings_since, intake)
+
+    def _workshop(self, hosts_tub: Any, looked_back: Callable[[], bool]) -> Workshop:
         settings, outside = self.settings, self.outside
         patience = settings.patience
         location = settings.hosts_tub.location
@@ -169,6 +199,7 @@ class Wiring:
                 visibility=patience.visibility,
             ),
             random=self.rng,
+            looked_back=looked_back,
         )
 
     def _checkout(self, settlement: Settlement) -> CheckoutDesk:
@@ -308,6 +339,11 @@ class Wiring:
         )
         serve_operators(tub, lambda swissnum: OperatorFacet(desk, swissnum))
         return Secret(name)
+
+
+def _life() -> str:
+    """What tells this life of the daemon from every other."""
+    return f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(16)}"
 
 
 def cell_of(settings: DaemonSettings, cell: CellSettings) -> Cell:

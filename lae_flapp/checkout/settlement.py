@@ -17,7 +17,7 @@ from twisted.python.failure import Failure
 from lae_flapp.checkout.customer_name import STEP as NAMING
 from lae_flapp.checkout.customer_name import CustomerName
 from lae_flapp.checkout.turns import Turns
-from lae_flapp.journal import capacity, effects, events, sessions, signups
+from lae_flapp.journal import capacity, effects, sessions, signups
 from lae_flapp.journal.effects import Effect
 from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.journal.sessions import Session
@@ -42,13 +42,19 @@ Outcome = Literal["kept", "surplus", "unpaid", "expired", "foreign", "unknown"]
 class Settlement:
     """Fetches sessions and journals what they have become.
 
-    *nudge* wakes the routine's worker for one signup.
+    *nudge* wakes the routine's worker for one signup; *adopt* takes in a signup that
+    the journal does not know (:class:`lae_flapp.restored.adoption.Adoption`).
     """
 
     _log = Logger()
 
-    def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
-        self._shop, self._nudge = shop, nudge
+    def __init__(
+        self,
+        shop: Workshop,
+        nudge: Callable[[SignupId], object],
+        adopt: Callable[[CheckoutSession], Awaitable[bool]],
+    ) -> None:
+        self._shop, self._nudge, self._adopt = shop, nudge, adopt
         self._name = CustomerName(shop)
         self._turns = Turns()
 
@@ -71,6 +77,8 @@ class Settlement:
         if session is None:
             return "foreign"
         taken = await payment.take(shop, session)
+        if taken == "unknown" and await self._adopt(session):
+            taken = await payment.take(shop, session)
         if taken == "unpaid":
             return await shop.journal.write(self._unpaid, session, who)
         if taken in {"kept", "surplus"} and session.signup_id is not None:
@@ -78,12 +86,9 @@ class Settlement:
         if taken == "kept" and session.signup_id is not None:
             self._in_the_background(self._name.write(session.signup_id))
         if taken == "unknown":
-            await shop.journal.write(
-                events.note, None, "unknown-session", who, session.session_id
-            )
             self._log.critical(
                 "Stripe has a paid session of this deployment for {signup_id}, which"
-                " the journal does not know: was an older backup restored?",
+                " the journal does not know, and which cannot be adopted",
                 signup_id=session.signup_id,
             )
         return taken

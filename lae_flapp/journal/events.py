@@ -175,6 +175,30 @@ def last_at(tx: ReadTx, signup_id: SignupId, kind: PublicKind) -> datetime | Non
     return None if row is None else row.at
 
 
+def noted(tx: ReadTx, kind: str, why: str) -> bool:
+    """Whether this was said of the whole deployment before, in the same words."""
+    query = _of_deployment(select(EVENTS.c.number), kind).where(EVENTS.c.why == why)
+    return tx.first(query.limit(1)) is not None
+
+
+def newest_of(tx: ReadTx, kind: str) -> Event | None:
+    """The last event of a kind that the whole deployment has, if there is one."""
+    query = _of_deployment(select(EVENTS), kind)
+    row = tx.first(query.order_by(EVENTS.c.number.desc()).limit(1))
+    return None if row is None else Event(*row)
+
+
+def newest_at(tx: ReadTx) -> datetime | None:
+    """When anything last happened."""
+    row = tx.first(select(EVENTS.c.at).order_by(EVENTS.c.number.desc()).limit(1))
+    return None if row is None else row.at
+
+
+def _of_deployment(query: Select[Any], kind: str) -> Select[Any]:
+    # There are few of them, and an index finds them.
+    return query.where(EVENTS.c.signup_id.is_(None), EVENTS.c.kind == kind)
+
+
 def _of(query: Select[Any], signup_id: SignupId | None, *, public: bool) -> Select[Any]:
     if signup_id is not None:
         query = query.where(EVENTS.c.signup_id == signup_id)

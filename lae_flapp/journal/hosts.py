@@ -21,6 +21,7 @@ from sqlalchemy import (
     update,
 )
 
+from lae_flapp.journal import events
 from lae_flapp.journal.columns import (
     METADATA,
     Moment,
@@ -97,6 +98,58 @@ class HostRow:
     report: str | None
 
 
+#: The kind of event that tells of a restored backup; it names the number from which
+#: generations go on.
+RESTORED = "journal-restored"
+#: So many generations for each number: replacements until the next restore.
+RESTORED_STEP = 100
+
+
+def newest(tx: ReadTx, signup_id: SignupId) -> int:
+    """Tell the highest generation that was ever given; 0 before the first."""
+    query = select(func.max(HOSTS.c.generation)).where(HOSTS.c.signup_id == signup_id)
+    return int(tx.scalar(query) or 0)
+
+
+def next_generation(tx: ReadTx, signup_id: SignupId) -> Generation:
+    """Tell the generation of the next host: above every one that may ever have been,
+    also by a daemon whose journal an older backup has replaced.
+    """
+    last = newest(tx, signup_id)
+    restored = events.newest_of(tx, RESTORED)
+    floor = int(restored.why or 0) * RESTORED_STEP if restored is not None else 0
+    return Generation(max(last, floor) + 1)
+
+
+def take_in(
+    tx: WriteTx,
+    signup_id: SignupId,
+    generation: Generation,
+    instance_id: str,
+    launch_time: datetime,
+    *,
+    retiring: bool = False,
+) -> None:
+    """Give a host its row that only the cloud knows; an older one is gone.
+
+    It can prove nothing to this journal, so the routine replaces it.
+    """
+    alive = live(tx, signup_id)
+    if alive is not None:
+        move(tx, signup_id, alive.generation, {alive.state}, "gone")
+    tx.run(
+        insert(HOSTS).values(
+            signup_id=signup_id,
+            generation=generation,
+            state="retiring" if retiring else "launched",
+            wanted_at=tx.now,
+            changed_at=tx.now,
+            instance_id=instance_id,
+            launch_time=launch_time,
+        )
+    )
+
+
 def begin(tx: WriteTx, signup_id: SignupId) -> HostRow:
     """Give the next generation.
 
@@ -105,8 +158,7 @@ def begin(tx: WriteTx, signup_id: SignupId) -> HostRow:
     alive = live(tx, signup_id)
     if alive is not None:
         raise HostStillLive(f"host {alive.generation} of {signup_id} is {alive.state}")
-    newest = select(func.max(HOSTS.c.generation)).where(HOSTS.c.signup_id == signup_id)
-    generation = Generation(int(tx.scalar(newest) or 0) + 1)
+    generation = next_generation(tx, signup_id)
     tx.run(
         insert(HOSTS).values(
             signup_id=signup_id,

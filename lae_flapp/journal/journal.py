@@ -134,6 +134,26 @@ class Journal:
         done = self._threads.write(lambda: self._write(work, *args, **kwargs))
         return done.addCallbacks(self._committed, self._failed)
 
+    def advance(
+        self, number: int, work: Callable[[WriteTx, int], object]
+    ) -> Deferred[None]:
+        """Go on under a higher epoch, and do *work* in the same transaction."""
+        if not self._running:
+            return fail(JournalClosed("the journal is not open"))
+
+        def advancing(tx: WriteTx) -> None:
+            epoch.advance(tx, number)
+            work(tx, number)
+
+        def moved() -> tuple[None, list[Recorded]]:
+            # On the one thread that writes, so that no write is between the two.
+            written = self._write(advancing)
+            self.epoch = number
+            return written
+
+        done = self._threads.write(moved)
+        return done.addCallbacks(self._committed, self._failed)
+
     def watch(
         self, signup_id: SignupId | None, since: int, *, public: bool = False
     ) -> Deferred[int]:

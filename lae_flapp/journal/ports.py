@@ -65,6 +65,16 @@ def allot(
     return allotted | fresh
 
 
+def keep(tx: WriteTx, signup_id: SignupId, cell: str, known: dict[str, int]) -> None:
+    """Take in the ports that a grid has already; raises :class:`NoPortLeft`."""
+    for purpose, port in known.items():
+        here = (PORTS.c.cell == cell, PORTS.c.port == port)
+        if tx.first(select(PORTS.c.port).where(*here)) is not None:
+            raise NoPortLeft(f"port {port} is another signup's by now")
+        row = {"cell": cell, "port": port, "signup_id": signup_id, "purpose": purpose}
+        tx.run(insert(PORTS).values(**row))
+
+
 def of(tx: ReadTx, signup_id: SignupId) -> dict[str, int]:
     """The signup's ports by purpose."""
     query = select(PORTS.c.purpose, PORTS.c.port).where(PORTS.c.signup_id == signup_id)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import Any
 
-from attrs import define
+from attrs import define, field
 
 from lae_flapp.payments.reading import moment
 
@@ -29,7 +30,8 @@ MATTERS = frozenset(
 @define(frozen=True)
 class Happening:
     """One event: *about* is the id of the object to fetch, *session_id* the same
-    where it is a Checkout session.  Nothing else of it is believed.
+    where it is a Checkout session.  Nothing else of it is believed.  *raw* is all of
+    it, as a webhook would have brought it.
     """
 
     event_id: str
@@ -38,6 +40,7 @@ class Happening:
     livemode: bool
     about: str | None
     session_id: str | None
+    raw: bytes = field(default=b"{}", repr=False)
 
 
 def happening_from(event: dict[str, Any]) -> Happening:
@@ -52,4 +55,6 @@ def happening_from(event: dict[str, Any]) -> Happening:
         livemode=bool(event["livemode"]),
         about=about,
         session_id=about if is_session else None,
+        # The library reads decimals, which Stripe writes as texts.
+        raw=json.dumps(event, default=str).encode(),
     )

@@ -65,6 +65,8 @@ class HostStep:
         shop, signup, generation = self.shop, record.signup, record.generation
         if record.launches_paused is not None:
             raise TryLater("paused", "launches are paused by an operator")
+        if not shop.looked_back():
+            raise TryLater("not-looked", "the cloud was not looked at since the start")
         furl = shop.new_bootstrap()
         key = requests.host_key(signup, generation)
         ground = shop.grounds[signup.cell.name]

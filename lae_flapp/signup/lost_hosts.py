@@ -68,6 +68,8 @@ class LostHosts:
         listed: tuple[Host, ...] = await shop.outside(
             "hosts.list", lambda: shop.hosts.list(shop.deployment)
         )
+        if await self._take_in(strays(rows, listed)):
+            rows, now = await shop.journal.read(_rows)
         unseen = timedelta(seconds=shop.limits.visibility)
         for row in lost(rows, listed, now, unseen):
             await self._replace(row)
@@ -79,6 +81,23 @@ class LostHosts:
         }
         for host in unknown:
             await self._tell(host)
+
+    async def _take_in(self, unknown: Sequence[Host]) -> bool:
+        """Those of signups that we know are replaced like any other, the highest
+        generation first: a backup was restored that is older than they are.
+        """
+        taken = False
+        for host in sorted(unknown, key=lambda h: h.key.generation, reverse=True):
+            signup_id = await self._shop.journal.write(turns.take_in, host)
+            if signup_id is not None:
+                taken = True
+                self._log.error(
+                    "the journal did not know {instance} of {signup}; it is replaced",
+                    instance=host.instance_id,
+                    signup=signup_id,
+                )
+                self._nudge(signup_id)
+        return taken
 
     async def _replace(self, row: HostRow) -> None:
         shop = self._shop

@@ -119,11 +119,8 @@ def read(tx: ReadTx, signup_id: SignupId) -> Record:
     """Read it whole; raises :class:`~lae_flapp.journal.errors.Unknown`."""
     done = effects.of(tx, signup_id)
     host = hosts.live(tx, signup_id)
-    # A generation is given together with its launch, so the launches tell the last.
-    last = max((e.key.generation for e in done if e.key.purpose == LAUNCH), default=0)
-    generation = Generation(last + 1) if host is None else host.generation
-    while host is None and hosts.find(tx, signup_id, generation) is not None:
-        generation = Generation(generation + 1)
+    upcoming = hosts.next_generation(tx, signup_id)
+    generation = upcoming if host is None else host.generation
     launches = switches.paused(tx, "launches")
     deletions = switches.paused(tx, "deletions")
     return Record(

@@ -34,6 +34,7 @@ from lae_protocol import wire
 from lae_protocol.host_messages import Report
 from lae_protocol.ids import Generation, SignupId
 from lae_protocol.messages import SignupState
+from lae_provision.doors import Host
 
 WHO = "daemon"
 #: The kind of causes that one signup has; their subject begins with its id.
@@ -116,6 +117,29 @@ def lose_host(tx: WriteTx, signup_id: SignupId, generation: Generation) -> None:
     _disarm(tx, signup_id, generation)
     events.note(tx, signup_id, "host-lost", WHO, f"generation {generation}")
     delay(tx, signup_id, f"host {generation} is gone and is replaced")
+
+
+def take_in(tx: WriteTx, host: Host) -> SignupId | None:
+    """Give a host its row that only the cloud knows, of a signup that the journal
+    knows: an older backup was restored.  Whose it is; None where it is nobody's.
+    """
+    signup = signups.find(tx, SignupId(host.key.signup_id))
+    if signup is None or signup.state not in {"paid", "active", "refunding"}:
+        return None
+    signup_id, generation = signup.signup_id, Generation(host.key.generation)
+    if generation <= hosts.newest(tx, signup_id):
+        return None
+    hosts.take_in(
+        tx,
+        signup_id,
+        generation,
+        host.instance_id,
+        host.launch_time,
+        retiring=signup.state == "refunding",
+    )
+    why = f"instance {host.instance_id}, generation {generation}"
+    events.note(tx, signup_id, "host-adopted", WHO, why)
+    return signup_id
 
 
 def next_host(tx: WriteTx, record: Record) -> None:

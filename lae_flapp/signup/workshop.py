@@ -49,6 +49,8 @@ class Workshop:
     mail_domain: str
     limits: Limits = field(factory=Limits)
     random: Random = field(factory=Random)
+    #: Whether what a restored journal may not know was looked for: no host before.
+    looked_back: Callable[[], bool] = lambda: True
     #: When this daemon began, on its clock.
     began_at: float = field(
         init=False, default=Factory(lambda self: self.clock.seconds(), takes_self=True)

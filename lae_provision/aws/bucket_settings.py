@@ -9,7 +9,7 @@ from xml.sax.saxutils import escape
 from attrs import define
 
 from lae_provision.aws.policies import bucket_policy, same
-from lae_provision.doors import BucketRequest
+from lae_provision.doors import BucketRequest, Tags
 from lae_provision.txaws3.clients import XML
 
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -45,19 +45,23 @@ class Setting:
 
 def settings_of(request: BucketRequest) -> tuple[Setting, ...]:
     """All settings but the tags: those are put last, so a bucket with tags is whole."""
-    documents = [
-        ("publicAccessBlock", PUBLIC_ACCESS),
-        ("encryption", ENCRYPTION),
-        ("versioning", VERSIONING),
-        ("lifecycle", lifecycle(request)),
-    ]
-    made = [_xml_setting(name, text) for name, text in documents]
+    made = [*closed_settings(), _xml_setting("lifecycle", lifecycle(request))]
     if request.tls_only:
         policy = bucket_policy(request.name)
         made.append(
             Setting("policy", policy.encode(), lambda b: same(b.decode(), policy))
         )
     return tuple(made)
+
+
+def closed_settings() -> tuple[Setting, ...]:
+    """What every bucket of ours has: private, encrypted, versioned."""
+    documents = (
+        ("publicAccessBlock", PUBLIC_ACCESS),
+        ("encryption", ENCRYPTION),
+        ("versioning", VERSIONING),
+    )
+    return tuple(_xml_setting(name, text) for name, text in documents)
 
 
 def location(region: str) -> bytes:
@@ -86,12 +90,17 @@ def lifecycle(request: BucketRequest) -> str:
 
 
 def tagging(request: BucketRequest) -> bytes:
-    """The tags, as S3 takes them."""
-    tags = "".join(
+    """The request's tags, as S3 takes them."""
+    return tags_document(request.tags)
+
+
+def tags_document(tags: Tags) -> bytes:
+    """Tags, as S3 takes them."""
+    listed = "".join(
         f"<Tag><Key>{escape(key)}</Key><Value>{escape(value)}</Value></Tag>"
-        for key, value in request.tags
+        for key, value in tags
     )
-    return _root(f"<Tagging><TagSet>{tags}</TagSet></Tagging>")
+    return _root(f"<Tagging><TagSet>{listed}</TagSet></Tagging>")
 
 
 def tags_in(root: Element) -> frozenset[tuple[str, str]]:

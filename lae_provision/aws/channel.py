@@ -180,13 +180,14 @@ class Channel:
     async def json(
         self, service: str, target: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """One call of the JSON protocol (KMS), tried again."""
+        """One call of the JSON protocol (KMS, logs, quotas), tried again."""
         headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": target}
 
         async def once() -> dict[str, Any]:
             answer = await self._fetch(service, json.dumps(fields).encode(), headers)
             try:
-                found: dict[str, Any] = json.loads(answer.body)
+                # Some calls have nothing to say.
+                found: dict[str, Any] = json.loads(answer.body or b"{}")
             except ValueError:
                 raise TryLater("NotJson", "an answer that is no JSON") from None
             return found

@@ -19,7 +19,6 @@ from lae_provision.aws.channel import Channel, Endpoints, Patience
 from lae_provision.aws.data_keys import KmsDataKeys
 from lae_provision.aws.hosts import Ec2Hosts
 from lae_provision.aws.roles import IamRoles
-from lae_provision.aws.security_groups import SecurityGroups
 from lae_provision.aws.vault import S3Vault
 
 
@@ -48,11 +47,6 @@ class AwsCloud:
     def hosts(self) -> Ec2Hosts:
         """Customers' hosts."""
         return Ec2Hosts(self.channel)
-
-    @property
-    def security_groups(self) -> SecurityGroups:
-        """What lets customers in."""
-        return SecurityGroups(self.channel)
 
     def addresses(self, zone_id: str) -> Route53Addresses:
         """Names in one hosted zone."""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import attrs
@@ -14,11 +15,23 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 
+from lae_protocol.aws.credentials import StaticCredentials
+from lae_protocol.aws.sigv4 import Credentials
+from lae_protocol.secret import Secret
+from lae_provision.account.account import Account
+from lae_provision.account.difference import Difference
+from lae_provision.aws.cloud import open_cloud
 from lae_provision.localcloud.account.moto import Moto
-from lae_provision.localcloud.account.setup import Deployment, SetUp, set_up
+from lae_provision.localcloud.account.setup import (
+    Deployment,
+    Ground,
+    SetUp,
+    prepare,
+    wanted_here,
+    whole,
+)
 from lae_provision.localcloud.booter.booter import Booter, BooterOptions
 from lae_provision.localcloud.control import Control
-from lae_provision.localcloud.exchange import ApiRequest
 from lae_provision.localcloud.faults import FaultBook
 from lae_provision.localcloud.front.ec2 import Ec2
 from lae_provision.localcloud.front.gate import Gate
@@ -30,7 +43,6 @@ from lae_provision.localcloud.listening import Listening, listen
 from lae_provision.localcloud.s3.configuration import Configuration
 from lae_provision.localcloud.s3.forward import Store
 from lae_provision.localcloud.s3.front import S3Front
-from lae_provision.localcloud.s3.operations import operation_of
 from lae_provision.localcloud.s3.permission import Permissions
 from lae_provision.localcloud.s3.weed import Weed
 from lae_provision.localcloud.state_folder import write_private
@@ -46,6 +58,8 @@ class CloudOptions:
     state_dir: Path
     region: str = "eu-west-1"
     deployment: Deployment = field(factory=lambda: Deployment("local", "s4.test"))
+    #: First and last that hosts are reached on.
+    ports: tuple[int, int] = (1024, 65535)
     aws_port: int = 0
     s3_port: int = 0
     slowness: Slowness = field(factory=Slowness)
@@ -140,11 +154,12 @@ class Cloud:
         """Moto and the store come up at the same time; then the doors open."""
         stored = Deferred.fromCoroutine(self._weed.start())
         await self.moto.start()
-        account = await self.moto.run(set_up, self.moto, self._options.deployment)
+        deployment = self._options.deployment
+        ground = await self.moto.run(prepare, self.moto, deployment)
         await stored
-        await self._make_bucket(account.state_bucket)
         aws = self._open(self._aws, self._options.aws_port)
         s3 = self._open(self._s3, self._options.s3_port)
+        account = await self._set_up(ground, aws, s3)
         facts = CloudFacts(aws, s3, f"{aws}/_control/", account)
         write_private(self._options.state_dir / "aws.json", facts.as_json())
         certificate = self._options.state_dir / "instance-identity.pem"
@@ -164,18 +179,28 @@ class Cloud:
         self._listening.append(listening)
         return listening.url
 
-    async def _make_bucket(self, name: str) -> None:
+    async def _set_up(self, ground: Ground, aws: str, s3: str) -> SetUp:
+        """What ``lae account apply`` does, as the account's owner."""
         region = self._options.region
-        body = b""
-        if region != "us-east-1":
-            body = (
-                "<CreateBucketConfiguration><LocationConstraint>"
-                f"{region}</LocationConstraint></CreateBucketConfiguration>"
-            ).encode()
-        request = ApiRequest("PUT", f"/{name}", "", self.moto.scope("s3"), body)
-        answer = await self._configuration.answer(operation_of(request), request)
-        if not answer.ok:
-            raise RuntimeError(f"the state bucket: {answer.status}")
+        options = self._options
+        desired = wanted_here(region, options.deployment, ground, options.ports)
+        keys = Credentials(ground.admin.access_key, Secret(ground.admin.secret_key))
+        cloud = open_cloud(
+            self._reactor,
+            Random(),  # noqa: S311  (jitter)
+            StaticCredentials(keys),
+            region,
+            endpoint=aws,
+            s3_endpoint=s3,
+        )
+        _, seen = await Account(cloud.channel, desired).apply(self._say_made)
+        (group,) = seen.groups.groups
+        return await self.moto.run(
+            whole, self.moto, desired, ground, seen.key_arn or "", group.group_id
+        )
+
+    def _say_made(self, step: Difference) -> None:
+        self._log.info("{thing}: {wanted}", thing=step.thing, wanted=step.wanted)
 
     def _set_state(self, instance_id: str, state: InstanceState) -> None:
         self._log.info("{instance} is {state}", instance=instance_id, state=state)

@@ -68,6 +68,13 @@ def _prepared(state_dir: Path | None, *, clean: bool) -> Path:
 @click.option("--region", default="eu-west-1", show_default=True)
 @click.option("--deployment", default="local", show_default=True)
 @click.option("--dns-zone", default="s4.test", show_default=True)
+@click.option(
+    "--ports",
+    type=(int, int),
+    default=(1024, 65535),
+    show_default=True,
+    help="First and last of those that the hosts' security group lets in.",
+)
 @click.option("--visibility", default=0.0, help="Seconds new instances are unseen.")
 @click.option("--profile-delay", default=0.0, help="The same for instance profiles.")
 @click.option("--credential-seconds", default=3600, help="Of the instances' keys.")
@@ -144,6 +151,7 @@ def _run_cloud(folder: Path, told: Callable[[Any], str], **chosen: Any) -> None:
         deployment=Deployment(
             chosen.get("deployment", "local"), chosen.get("dns_zone", "s4.test")
         ),
+        ports=chosen.get("ports", (1024, 65535)),
         aws_port=chosen.get("port", 0),
         s3_port=chosen.get("s3_port", 0),
         slowness=Slowness(

@@ -9,6 +9,9 @@ from xml.sax.saxutils import escape
 
 from attrs import define, field
 
+#: Services whose calls and errors are JSON.
+SPEAK_JSON = frozenset({"ecr", "kms", "logs", "servicequotas"})
+
 Headers = tuple[tuple[str, str], ...]
 
 
@@ -76,7 +79,9 @@ def request_id() -> str:
 
 def error_response(service: str, error: ApiError) -> ApiResponse:
     """The error in the form that clients of this service read."""
-    render = {"ec2": _ec2, "s3": _s3, "kms": _json, "ecr": _json}.get(service, _query)
+    render = {"ec2": _ec2, "s3": _s3, **dict.fromkeys(SPEAK_JSON, _json)}.get(
+        service, _query
+    )
     kind, body = render(error)
     headers = (("content-type", kind), ("x-amzn-requestid", request_id()))
     return ApiResponse(error.status, headers, body.encode())

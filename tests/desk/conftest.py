@@ -60,6 +60,7 @@ class Desk:
     journal: Journal = None
     queue: Queue = None
     messages: int = 0
+    to_adopt: list[str] = Factory(list)
 
     links = Links(MemorySealer(), "https://s4.example")
 
@@ -84,7 +85,7 @@ class Desk:
             livemode=False,
             mail_domain="s4.example",
         )
-        self.settlement = Settlement(shop, self.nudged.append)
+        self.settlement = Settlement(shop, self.nudged.append, self._adopt)
         selling = Selling(
             (PLAN,),
             CELL,
@@ -150,6 +151,11 @@ class Desk:
     def _weather(self, call: str) -> Fault:
         waiting = self.faults.get(call, [])
         return waiting.pop(0) if waiting else Fault.NONE
+
+    async def _adopt(self, session: Any) -> bool:
+        """Nobody adopts here; what was to be adopted is kept."""
+        self.to_adopt.append(session.session_id)
+        return False
 
     def _message_id(self) -> str:
         self.messages += 1

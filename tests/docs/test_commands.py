@@ -32,7 +32,7 @@ class Machine:
     def __init__(self, folder: Path, demo) -> None:
         self.folder, self.demo = folder, demo
         self.etc = demo.state / "config"
-        for name in ("run", "log", "state"):
+        for name in ("run", "log", "state", "etc"):
             (folder / name).mkdir(mode=0o700)
         # Settings of the demo, but for a folder and ports of their own: two daemons
         # cannot share a journal.
@@ -42,6 +42,9 @@ class Machine:
             "PATH": f"{BIN}:{os.environ['PATH']}",
             "HOME": str(folder),
             "LANG": "C.UTF-8",
+            # An administrator's, for `lae account`.
+            "AWS_ACCESS_KEY_ID": demo.facts["access_key"],
+            "AWS_SECRET_ACCESS_KEY": demo.facts["secret_key"],
         }
 
     @property
@@ -50,6 +53,8 @@ class Machine:
             "/etc/s4/daemon.yaml": str(self.daemon),
             "/etc/s4/site.yaml": str(self.site),
             "/etc/s4/operator.furl": self.demo.facts["operator_furl_file"],
+            "/etc/s4/": f"{self.folder / 'etc'}/",
+            "/var/lib/s4": str(self.folder / "state" / "daemon"),
             "/run/s4": str(self.folder / "run"),
             "/var/log/s4": str(self.folder / "log"),
             "SIGNUP": self.demo.signup["signup_id"],

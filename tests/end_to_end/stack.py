@@ -91,7 +91,7 @@ class Stack:
         plans = layout.config / "plans.yaml"
         webhook = f"{layout.site_url}/webhook/stripe"
         for step in (
-            aws_step(layout.aws),
+            aws_step(layout.aws, "--ports", *map(str, self.node_ports)),
             smtp_step(layout.smtp, layout.maildir),
             stripe_step(layout.stripe, plans, webhook),
         ):

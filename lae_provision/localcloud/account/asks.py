@@ -218,9 +218,10 @@ def _kms(moto: Moto, action: str, request: ApiRequest, region: _Values) -> Ask:
         known[f"kms:encryptioncontext:{key.lower()}"] = (str(value),)
     if isinstance(context, dict):
         known["kms:encryptioncontextkeys"] = tuple(context)
-    if named.startswith("alias/"):
-        aliases = moto.backend("kms").key_to_aliases
-        named = next((k for k, names in aliases.items() if named in names), named)
+    alias = named.rpartition(":")[2]
+    if alias.startswith("alias/"):
+        keys = moto.backend("kms").keys.values()
+        named = next((key.id for key in keys if alias in key.aliases), "unknown")
     if not named.startswith("arn:") and named != "*":
         named = f"arn:aws:kms:{moto.region}:{ACCOUNT_ID}:key/{named}"
     return Ask(action, named, known)

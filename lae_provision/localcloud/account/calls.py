@@ -13,6 +13,7 @@ _ROUTE53 = (
     ("POST", r"/hostedzone/[^/]+/rrset/?", "ChangeResourceRecordSets"),
     ("GET", r"/hostedzone/[^/]+/rrset/?", "ListResourceRecordSets"),
     ("GET", r"/change/[^/]+", "GetChange"),
+    ("GET", r"/hostedzonelimit/[^/]+/[^/]+", "GetHostedZoneLimit"),
     ("GET", r"/hostedzonesbyname", "ListHostedZonesByName"),
     ("GET", r"/hostedzone/?", "ListHostedZones"),
     ("POST", r"/hostedzone/?", "CreateHostedZone"),

@@ -1,6 +1,7 @@
-"""What an operator does once in a new AWS account, done here at each start.
+"""What an AWS account has before S4: its owner, a network, a zone, an image.
 
-On AWS the deploy command does it; the names and shapes are the same.
+What a deployment needs besides is made by ``lae account``'s own code, through the
+front, with the owner's key (:func:`wanted_here`).
 """
 
 from __future__ import annotations
@@ -10,8 +11,7 @@ import re
 
 from attrs import define, field
 
-from lae_protocol.process.resources import config_folder
-from lae_provision.aws.policies import render
+from lae_provision.account.desired import Desired
 from lae_provision.localcloud.account.moto import ACCOUNT_ID, Moto
 from lae_provision.localcloud.account.principals import arn
 
@@ -73,42 +73,78 @@ class SetUp:
     instance_type: str
 
 
-def set_up(moto: Moto, deployment: Deployment) -> SetUp:
-    """Make it all.  Called in moto's thread; the state bucket is made by the caller,
-    since it must be made in the store as well.
-    """
-    zone = f"{moto.region}a"
-    key = _kms_key(moto)
-    names = {
-        "ACCOUNT": ACCOUNT_ID,
-        "BOUNDARY_ARN": arn("policy", f"{deployment.role_path}boundary"),
-        "DEPLOYMENT": deployment.name,
-        "KMS_KEY_ARN": key,
-        "REGION": moto.region,
-        "ROLE_PATH": deployment.role_path,
-        "STATE_BUCKET": f"{deployment.name}-state",
-        "ZONE_ID": _hosted_zone(moto, deployment.dns_zone),
-    }
-    _boundary(moto, deployment, names)
-    vpc, subnet, group = _network(moto, zone)
-    return SetUp(
-        account_id=ACCOUNT_ID,
-        region=moto.region,
-        availability_zone=zone,
-        admin=_user(moto, "admin", _EVERYTHING),
-        daemon=_user(moto, "s4-daemon", _shipped("daemon", names)),
-        deployment=deployment.name,
-        role_path=deployment.role_path,
-        boundary_arn=names["BOUNDARY_ARN"],
-        kms_key_arn=key,
-        state_bucket=names["STATE_BUCKET"],
-        hosted_zone_id=names["ZONE_ID"],
-        dns_zone=deployment.dns_zone,
+INSTANCE_TYPE = "t3.small"
+
+
+@define(frozen=True)
+class Ground:
+    """What the owner of the account has made before."""
+
+    admin: AccessKey
+    hosted_zone_id: str
+    vpc_id: str
+    subnet_id: str
+    image_id: str
+
+
+def prepare(moto: Moto, deployment: Deployment) -> Ground:
+    """Make it.  Called in moto's thread."""
+    vpc, subnet = _network(moto, f"{moto.region}a")
+    return Ground(
+        admin=_admin(moto),
+        hosted_zone_id=_hosted_zone(moto, deployment.dns_zone),
         vpc_id=vpc,
         subnet_id=subnet,
-        security_group_id=group,
         image_id=_image(moto),
-        instance_type="t3.small",
+    )
+
+
+def wanted_here(
+    region: str, deployment: Deployment, ground: Ground, ports: tuple[int, int]
+) -> Desired:
+    """What the deployment needs of this account; hosts on one machine share *ports*."""
+    return Desired(
+        account=ACCOUNT_ID,
+        region=region,
+        deployment=deployment.name,
+        state_bucket=f"{deployment.name}-state",
+        kms_key=f"alias/{deployment.name}",
+        boundary_arn=arn("policy", f"{deployment.role_path}boundary"),
+        role_path=deployment.role_path,
+        daemon="user",
+        dns_zone=deployment.dns_zone,
+        dns_zone_id=ground.hosted_zone_id,
+        subnet_id=ground.subnet_id,
+        zone=f"{region}a",
+        instance_type=INSTANCE_TYPE,
+        spans=(ports,),
+        # The local S3 speaks no TLS.
+        tls_only=False,
+    )
+
+
+def whole(
+    moto: Moto, desired: Desired, ground: Ground, key_arn: str, group_id: str
+) -> SetUp:
+    """All ids, with a key for the daemon.  Called in moto's thread."""
+    return SetUp(
+        account_id=desired.account,
+        region=desired.region,
+        availability_zone=desired.zone,
+        admin=ground.admin,
+        daemon=_access_key(moto, desired.who.name),
+        deployment=desired.deployment,
+        role_path=desired.role_path,
+        boundary_arn=desired.boundary_arn,
+        kms_key_arn=key_arn,
+        state_bucket=desired.state_bucket,
+        hosted_zone_id=desired.dns_zone_id,
+        dns_zone=desired.dns_zone,
+        vpc_id=ground.vpc_id,
+        subnet_id=desired.subnet_id,
+        security_group_id=group_id,
+        image_id=ground.image_id,
+        instance_type=desired.instance_type,
     )
 
 
@@ -119,52 +155,25 @@ def _found(pattern: str, text: str) -> str:
     return match[1]
 
 
-def _shipped(name: str, names: dict[str, str]) -> str:
-    """The policy as it ships, its placeholders filled in."""
-    return render((config_folder() / "policies" / f"{name}.json").read_text(), names)
-
-
-def _user(moto: Moto, name: str, policy: str) -> AccessKey:
-    moto.query("iam", "CreateUser", _IAM, UserName=name)
+def _admin(moto: Moto) -> AccessKey:
+    moto.query("iam", "CreateUser", _IAM, UserName="admin")
     moto.query(
         "iam",
         "PutUserPolicy",
         _IAM,
-        UserName=name,
-        PolicyName=name,
-        PolicyDocument=policy,
+        UserName="admin",
+        PolicyName="everything",
+        PolicyDocument=_EVERYTHING,
     )
-    made = moto.query("iam", "CreateAccessKey", _IAM, UserName=name)
+    return _access_key(moto, "admin")
+
+
+def _access_key(moto: Moto, user: str) -> AccessKey:
+    made = moto.query("iam", "CreateAccessKey", _IAM, UserName=user)
     return AccessKey(
         _found("<AccessKeyId>([^<]+)<", made),
         _found("<SecretAccessKey>([^<]+)<", made),
     )
-
-
-def _boundary(moto: Moto, deployment: Deployment, names: dict[str, str]) -> None:
-    moto.query(
-        "iam",
-        "CreatePolicy",
-        _IAM,
-        PolicyName="boundary",
-        Path=deployment.role_path,
-        PolicyDocument=_shipped("boundary", names),
-    )
-
-
-def _kms_key(moto: Moto) -> str:
-    made = moto.own(
-        "kms",
-        "POST",
-        "/",
-        b"{}",
-        **{
-            "x-amz-target": "TrentService.CreateKey",
-            "content-type": "application/x-amz-json-1.1",
-        },
-    )
-    key: str = json.loads(made)["KeyMetadata"]["Arn"]
-    return key
 
 
 def _hosted_zone(moto: Moto, name: str) -> str:
@@ -177,7 +186,7 @@ def _hosted_zone(moto: Moto, name: str) -> str:
     return _found("<Id>/hostedzone/([^<]+)<", made)
 
 
-def _network(moto: Moto, zone: str) -> tuple[str, str, str]:
+def _network(moto: Moto, zone: str) -> tuple[str, str]:
     vpc = _found(
         "<vpcId>([^<]+)<",
         moto.query("ec2", "CreateVpc", _EC2, CidrBlock="10.78.0.0/16"),
@@ -198,15 +207,7 @@ def _network(moto: Moto, zone: str) -> tuple[str, str, str]:
         SubnetId=subnet,
         MapPublicIpOnLaunch__Value="true",
     )
-    made = moto.query(
-        "ec2",
-        "CreateSecurityGroup",
-        _EC2,
-        GroupName="s4-hosts",
-        GroupDescription="customers' hosts",
-        VpcId=vpc,
-    )
-    return vpc, subnet, _found("<groupId>([^<]+)<", made)
+    return vpc, subnet
 
 
 def _image(moto: Moto) -> str:

@@ -65,7 +65,7 @@ def steps(layout: Layout, node_ports: tuple[int, int]) -> list[Step]:
         return write_daemon(layout, node_ports)
 
     return [
-        aws_step(layout.aws),
+        aws_step(layout.aws, "--ports", *map(str, node_ports)),
         smtp_step(layout.smtp, layout.maildir),
         stripe_step(layout.stripe, plans, webhook),
         service_step("daemon", "lae-flapp", configure, cloud),

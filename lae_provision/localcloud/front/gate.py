@@ -21,14 +21,16 @@ from lae_provision.localcloud.account.principals import (
 )
 from lae_provision.localcloud.account.signature import Authorization
 from lae_provision.localcloud.exchange import (
+    SPEAK_JSON,
     ApiError,
     ApiRequest,
     ApiResponse,
     error_response,
 )
 from lae_provision.localcloud.front.ec2 import Ec2
+from lae_provision.localcloud.front.quotas import quota_answer
 
-#: EC2 and KMS have words of their own for refusals.
+#: EC2 and the services of JSON have words of their own for refusals.
 _EC2_WORDS = {
     "InvalidClientTokenId": (401, "AuthFailure"),
     "SignatureDoesNotMatch": (401, "AuthFailure"),
@@ -42,7 +44,7 @@ _S3_WORDS = {
     "InvalidClientTokenId": (403, "InvalidAccessKeyId"),
     "IncompleteSignature": (400, "AuthorizationHeaderMalformed"),
 }
-_KMS_WORDS = {
+_JSON_WORDS = {
     "AccessDenied": (400, "AccessDeniedException"),
     "InvalidClientTokenId": (400, "UnrecognizedClientException"),
     "SignatureDoesNotMatch": (400, "InvalidSignatureException"),
@@ -113,11 +115,18 @@ class Gate:
             check_trust(self._moto, principal, role_arn)
         if asked.call.service == "ec2":
             return self._ec2.answer(asked.call, asked.request)
+        told = quota_answer(asked.call, asked.request)
+        if told is not None:
+            return told
         return self._moto.call(asked.request)
 
 
 def in_its_words(service: str, error: ApiError) -> ApiError:
     """The same refusal as this service says it."""
-    words = {"ec2": _EC2_WORDS, "kms": _KMS_WORDS, "s3": _S3_WORDS}.get(service, {})
+    words = {
+        "ec2": _EC2_WORDS,
+        "s3": _S3_WORDS,
+        **dict.fromkeys(SPEAK_JSON, _JSON_WORDS),
+    }.get(service, {})
     status, code = words.get(error.code, (error.status, error.code))
     return ApiError(status, code, error.message)

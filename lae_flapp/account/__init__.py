@@ -1,0 +1,1 @@
+"""``lae account``: what the settings need of the AWS account, planned and made."""

@@ -1,0 +1,63 @@
+"""What a start looks at before it launches a host: is this journal the newest there is?
+
+1. The number of this life, in the state bucket; 2. the cloud's own list of hosts.  Each
+is tried until it succeeds.  Then, holding up nobody, 3. what Stripe told meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from random import Random
+
+from attrs import define
+from twisted.internet.defer import CancelledError
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
+from twisted.logger import Logger
+
+from lae_flapp.journal.errors import JournalClosed
+from lae_protocol.process.deadline import DeadlinePassed
+from lae_protocol.process.retry import pause
+from lae_provision.errors import ProvisionError
+
+#: Seconds between tries: the first, and the longest.
+FIRST, LONGEST = 1.0, 30.0
+
+Work = Callable[[], Awaitable[object]]
+
+
+@define
+class LookingBack:
+    """See the module.  *done* once the first two have succeeded."""
+
+    clock: IReactorTime
+    rng: Random
+    claim: Work
+    look: Work
+    read: Work
+    done: bool = False
+
+    _log = Logger()
+
+    async def run(self) -> None:
+        """Until all is done; ends with the journal, or by being cancelled."""
+        try:
+            await self._until_done("the claim of this life", self.claim)
+            await self._until_done("the cloud's hosts", self.look)
+            self.done = True
+            await self._until_done("what Stripe told", self.read)
+        except (CancelledError, JournalClosed):
+            return
+
+    async def _until_done(self, name: str, work: Work) -> None:
+        attempt = 0
+        while True:
+            try:
+                await work()
+            except (ProvisionError, DeadlinePassed) as e:
+                self._log.warn("{name}: {problem}", name=name, problem=str(e))
+            else:
+                return
+            seconds = pause(attempt, self.rng, FIRST, LONGEST)
+            await deferLater(self.clock, seconds)
+            attempt += 1

@@ -1,0 +1,80 @@
+"""What was ordered with a Checkout session, as Stripe alone knows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import stripe
+from attrs import define
+from twisted.internet.defer import Deferred
+
+from lae_flapp.payments.calls import StripeCalls
+from lae_flapp.payments.prices import FoundPrice, price_from
+from lae_flapp.payments.reading import plain
+from lae_flapp.signup.doors import CheckoutSession
+from lae_protocol.secret import Secret
+
+#: A subscription in any other state is over, or never began.
+_LIVES = frozenset({"active", "trialing", "past_due"})
+
+
+@define(frozen=True)
+class Order:
+    """Who ordered what; *lives* tells whether the subscription goes on."""
+
+    email: Secret
+    price: FoundPrice
+    language: str
+    lives: bool
+
+
+class FetchOrder(Protocol):
+    """Ask for the order of a paid session; None where it has no subscription."""
+
+    def __call__(self, session: CheckoutSession) -> Deferred[Order | None]:
+        """Raises what :class:`~lae_flapp.signup.doors.IPayments` raises."""
+        ...
+
+
+@define(frozen=True)
+class StripeOrders:
+    """Asks Stripe."""
+
+    calls: StripeCalls
+
+    def __call__(self, session: CheckoutSession) -> Deferred[Order | None]:
+        """See :class:`FetchOrder`."""
+        return Deferred.fromCoroutine(self.calls.ask("order", _fetching(session)))
+
+
+def _fetching(
+    session: CheckoutSession,
+) -> Callable[[stripe.StripeClient], Order | None]:
+    def fetch(client: stripe.StripeClient) -> Order | None:
+        if session.subscription is None or session.customer is None:
+            return None
+        held = plain(client.v1.subscriptions.retrieve(session.subscription))
+        customer = plain(client.v1.customers.retrieve(session.customer))
+        shown = plain(client.v1.checkout.sessions.retrieve(session.session_id))
+        return order_from(held, customer, shown)
+
+    return fetch
+
+
+def order_from(
+    subscription: dict[str, Any], customer: dict[str, Any], session: dict[str, Any]
+) -> Order | None:
+    """Read it; None where Stripe does not know whom to write to."""
+    items = subscription["items"]["data"]
+    details = session.get("customer_details") or {}
+    email = customer.get("email") or details.get("email")
+    if not email or len(items) != 1:
+        return None
+    language = session.get("locale")
+    return Order(
+        email=Secret(email),
+        price=price_from(items[0]["price"]),
+        language=language if language not in (None, "auto") else "en",
+        lives=subscription["status"] in _LIVES,
+    )

@@ -1,0 +1,69 @@
+"""What Stripe told while nobody kept it: read back at start, and each hour after.
+
+An event is lost when its webhook is (Stripe gives up after three days), and when the
+journal that took it is replaced by an older backup: Stripe had its 200 and never
+sends it again.  So all events since the journal last lived are taken into the inbox,
+where those that are known change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+
+from twisted.logger import Logger
+
+from lae_flapp.inbox.intake import Intake
+from lae_flapp.journal import epoch, events
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.transaction import ReadTx
+from lae_flapp.payments.happenings import Happening
+
+#: Clocks differ, and a transaction may have been on its way.
+MARGIN = timedelta(hours=1)
+#: Stripe keeps events for 30 days.
+LONGEST = timedelta(days=30)
+REQUEST = "reading-back"
+
+
+class ReadingBack:
+    """Reads; *happenings_since* asks Stripe."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        journal: Journal,
+        happenings_since: Callable[[datetime], Awaitable[tuple[Happening, ...]]],
+        intake: Intake,
+    ) -> None:
+        self._journal, self._intake = journal, intake
+        self._happenings_since = happenings_since
+        self._since: datetime | None = None
+
+    async def begin(self) -> None:
+        """Note when the journal last lived: before this daemon writes anything."""
+        self._since = await self._journal.read(last_lived)
+
+    async def look(self) -> None:
+        """Read once; raises what the payments' door raises."""
+        assert self._since is not None, "begin() comes first"
+        now = await self._journal.read(_now)
+        happened = await self._happenings_since(self._since)
+        new = 0
+        for happening in happened:
+            known = await self._intake.take(happening.raw, REQUEST)
+            new += not known
+        self._since = now - MARGIN
+        if new:
+            self._log.warn("{count} events of which no webhook told", count=new)
+
+
+def last_lived(tx: ReadTx) -> datetime:
+    """When something was last written, less a margin; now, in a new journal."""
+    known = [at for at in (events.newest_at(tx), epoch.last_beat(tx)) if at is not None]
+    return max(max(known, default=tx.now) - MARGIN, tx.now - LONGEST)
+
+
+def _now(tx: ReadTx) -> datetime:
+    return tx.now

@@ -1,0 +1,1 @@
+"""What a deployment needs of its AWS account once: looked at, planned, made."""

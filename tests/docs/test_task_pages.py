@@ -1,0 +1,127 @@
+"""The commands of the task pages, typed by an operator of a running demo with a signup."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import shutil
+import sqlite3
+from contextlib import closing
+
+import click
+import pytest
+
+from lae_protocol.process.command import main
+from tests.docs.reading import ROOT, blocks
+from tests.docs.test_commands import Machine
+
+PAGES = sorted((ROOT / "docs" / "operations").glob("*.rst"))
+#: Named by the pages and still to come with other parts of `lae`; each that is there is
+#: typed, whether it stands here or not.
+STILL_TO_COME = {
+    "health",
+    "hosts list",
+    "inbox list",
+    "journal check",
+    "operator add",
+    "operator list",
+    "operator revoke",
+    "outbox list",
+    "pause",
+    "resume",
+    "subscriptions cancel",
+    "subscriptions resend",
+}
+
+
+@pytest.fixture
+def machine(demo, tmp_path):
+    made = Machine(tmp_path, demo)
+    yield made
+    for name in ("site", "daemon"):
+        pid = made.pid(name)
+        if pid is not None:
+            made.type(f"kill -9 {pid}")
+
+
+@pytest.mark.end_to_end
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
+def test_every_command_of_a_task_page(machine, page):
+    """Every command of the page does what it should, one after the other."""
+    commands = [command for block in blocks(page) for command in block.commands]
+    assert len(commands) > 3
+    meanings = what_stands_for(machine)
+    missing = set()
+    for command in commands:
+        name = name_of(command)
+        if name is not None and not is_there(name):
+            missing.add(" ".join(name))
+            continue
+        said = machine.type(with_meanings(command, meanings))
+        if command.startswith("twistd"):
+            machine.wait_for(
+                "the daemon is not up", lambda: "ready: " in machine.log("daemon")
+            )
+        if command.startswith("lae config check"):
+            assert ": good (" in said
+        if command.startswith("lae account check"):
+            assert said.endswith("Everything is as it should be.\n")
+        if command.startswith("lae subscriptions list") and "--state" not in command:
+            assert machine.demo.signup["signup_id"] in said
+    assert missing <= STILL_TO_COME
+
+
+def test_every_page_is_found():
+    """The manual's index has every task page."""
+    index = (ROOT / "docs" / "operations.rst").read_text("utf-8")
+    assert PAGES
+    for page in PAGES:
+        assert f"<operations/{page.name}>`_" in index
+
+
+def what_stands_for(machine) -> dict[str, str]:
+    """The placeholders of the pages, in this demo."""
+    furl = machine.demo.facts["operator_furl_file"]
+    told = machine.type(f"lae subscriptions list --json --furl-file {furl}")
+    signup = machine.demo.signup["signup_id"]
+    [row] = [s for s in json.loads(told)["signups"] if s["signup_id"] == signup]
+    return {"ADDRESS": row["email"], "BACKUP": str(backup_of(machine))}
+
+
+def with_meanings(command: str, meanings: dict[str, str]) -> str:
+    for placeholder, meaning in meanings.items():
+        command = command.replace(placeholder, meaning)
+    return command
+
+
+def backup_of(machine):
+    """What an operator keeps of the daemon's folder."""
+    state, backup = machine.demo.state / "daemon", machine.folder / "backup"
+    backup.mkdir()
+    for name in ("private.pem", "hosts.pem", "front-desk.furl", "operator.furl"):
+        shutil.copy(state / name, backup)
+    with (
+        closing(sqlite3.connect(state / "journal" / "journal.sqlite")) as journal,
+        closing(sqlite3.connect(backup / "journal.sqlite")) as copy,
+    ):
+        journal.backup(copy)
+    return backup
+
+
+def name_of(command: str) -> list[str] | None:
+    """Which command of ``lae`` it is; None for other programs."""
+    words = shlex.split(command)
+    if words[0] != "lae":
+        return None
+    groups = {"pause": 1, "resume": 1, "health": 1, "events": 1}
+    return words[1 : 1 + groups.get(words[1], 2)]
+
+
+def is_there(name: list[str]) -> bool:
+    """Whether this release has the command."""
+    found: click.Command | None = main
+    for word in name:
+        if not isinstance(found, click.Group):
+            return False
+        found = found.get_command(click.Context(found), word)
+    return found is not None
