@@ -41,8 +41,11 @@ lint: install-tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# All of it, on a tree that is as committed, stamps the commit: a release asks for that.
 test: lint
+	@$(BIN)/python -m lae_provision.deploy.tested begin
 	$(BIN)/python -m pytest $(TEST_ARGS)
+	@$(if $(strip $(TEST_ARGS)),,$(BIN)/python -m lae_provision.deploy.tested passed)
 
 # Each suite ends in trial's own summary; `make test` has them, too, the first of them
 # also on a real S3 server.  What is left out, and why: tests/storage/upstream_storage.py.
