@@ -15,6 +15,33 @@ from lae_provision.deploy.source import EXTRAS, WHAT_PYTHON, Built
 
 _LONG = 900.0
 
+_SERVICES = "import twisted.plugin as p, twisted.application.service as s"
+_WARM = (
+    "import lae_flapp.service, lae_flapp.journal.schema_command",
+    "import lae_site.service, lae_protocol.process.config_command",
+    f"{_SERVICES}; list(p.getPlugins(s.IServiceMaker))",
+)
+# With the very same pins the release that runs has all but S4 already: its files get
+# a second name, which costs neither time nor room.  Nobody writes into them: pip,
+# Python and Twisted replace whole files.  Else an empty one; Debian's python3 has no
+# ensurepip, and pip's wheel can be run as it is.
+_ENVIRONMENT = f"""set -eu
+base=$(readlink {layout.CURRENT} || true)
+version=$({layout.PYTHON} -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+if [ -n "$base" ] && [ -e "$base/release.json" ] \\
+    && [ -d "$base/venv/lib/python$version" ] \\
+    && cmp -s "$base/constraints.txt" "$1/constraints.txt"; then
+  cp -al "$base/venv" "$1/venv"
+  grep -lIF "$base/" "$1/venv/pyvenv.cfg" "$1"/venv/bin/* | while read -r file; do
+    sed "s#$base/#$1/#g" "$file" > "$file.new"
+    chmod --reference="$file" "$file.new"
+    mv -fT "$file.new" "$file"
+  done
+else
+  {layout.PYTHON} -m venv --without-pip "$1/venv"
+fi
+"""
+
 SENT = declare("deploy.install.sent", "all wheels are on the host")
 MADE = declare("deploy.install.made", "the environment is there, not marked whole")
 
@@ -62,10 +89,7 @@ def _make(remote: Remote, built: Built) -> None:
     remote.run(("rm", "-rf", "--", folder))
     remote.run(("mkdir", "-p", "-m", "755", folder))
     remote.put(built.constraints, f"{folder}/constraints.txt", 0o644)
-    # Debian's python3 has no ensurepip; pip's wheel can be run as it is.
-    remote.run(
-        _readable(layout.PYTHON, "-m", "venv", "--without-pip", f"{folder}/venv")
-    )
+    remote.run(_readable("sh", "-c", _ENVIRONMENT, "make", folder), seconds=_LONG)
     offline = ("--no-index",) if built.wheels else ()
     remote.run(
         _readable(
@@ -77,13 +101,10 @@ def _make(remote: Remote, built: Built) -> None:
         ),
         seconds=_LONG,
     )
-    # The processes may not write here: what they would cache is made now.
-    lib = f"{folder}/venv/lib"
-    # Some of others' files are no Python of today; who imports one will say so.
-    quiet = ("-W", "ignore", "-m", "compileall", "-qq", "-j", "0", "-x", "/tests?/")
-    with suppress(CommandFailed):
-        remote.run(_readable(python, *quiet, lib), seconds=_LONG)
-    remote.run(_readable(layout.program(release, "twistd"), "--help"))
+    # The processes may not write here: what Python and Twisted would keep of their
+    # modules is made now, by importing them once.
+    for program in _WARM:
+        remote.run(_readable(*("env", "-C", "/"), python, "-c", program), seconds=_LONG)
     _units(remote, built)
 
 

@@ -101,11 +101,15 @@ class IntentUnreadable(Exception):
     """The host's intent is not one that this release of ``lae deploy`` wrote."""
 
 
+def _is_set(kind: Any) -> bool:
+    return get_origin(kind) is frozenset
+
+
 def _converter() -> cattrs.Converter:
     made = cattrs.Converter(forbid_extra_keys=True)
     made.register_unstructure_hook(datetime, lambda at: at.isoformat())
     made.register_structure_hook(datetime, lambda at, _: datetime.fromisoformat(at))
-    made.register_unstructure_hook_func(lambda of: get_origin(of) is frozenset, sorted)
+    made.register_unstructure_hook_func(_is_set, sorted)
     return made
 
 

@@ -15,7 +15,6 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-import pytest
 from attrs import define, field
 
 from lae_provision.deploy.remote import Shell
@@ -185,11 +184,3 @@ class Machine:
             except OSError:
                 return False
         return not self._cgroup.exists()
-
-
-@pytest.fixture(scope="session")
-def needs_a_machine() -> None:
-    """Skip, aloud, where there can be none."""
-    reason = why_not()
-    if reason is not None:
-        pytest.skip(reason)

@@ -91,6 +91,8 @@ class World:
     stack: Stack
     machine: Machine
     tree: Tree
+    #: What the first installation said.
+    first: Any = None
 
     @property
     def site_url(self) -> str:
