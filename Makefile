@@ -17,6 +17,7 @@ help:
 	@echo "make test-kill       the storage node killed 200 times under load; KILL_ARGS=--help"
 	@echo "make check           lint, types, import contracts and the fast tests"
 	@echo "make bench-signup    the figures of docs/benchmarks.rst"
+	@echo "make bench-release   ... of a release with customers under way; needs root"
 	@echo "make wheel           build/wheel/s4-*.whl"
 	@echo "make clean           what all of these left in this folder is removed"
 	@echo

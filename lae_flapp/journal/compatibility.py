@@ -29,11 +29,21 @@ def runs_from(chain: Sequence[Script]) -> str:
     return names[oldest]
 
 
-def mark(connection: Connection, revision: str) -> None:
-    """Write it into the header, in the transaction of the upgrade."""
-    connection.exec_driver_sql(f"PRAGMA user_version={int(revision):d}")
+#: Revisions are numbers of four digits.
+_REVISIONS = 10_000
 
 
-def marked(connection: Connection) -> int:
-    """The number of that revision; 0 where none was ever written."""
-    return int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
+def mark(connection: Connection, newest: str, oldest: str) -> None:
+    """Write into the header, in the transaction of the upgrade, what *newest* allows.
+
+    The revision that it is said of goes along: it holds for no other.
+    """
+    number = int(newest) * _REVISIONS + int(oldest)
+    connection.exec_driver_sql(f"PRAGMA user_version={number:d}")
+
+
+def allows(connection: Connection, present: str | None, mine: str) -> bool:
+    """Whether the journal, at revision *present*, lets code of revision *mine* run."""
+    said = int(connection.exec_driver_sql("PRAGMA user_version").scalar() or 0)
+    of, oldest = divmod(said, _REVISIONS)
+    return present == f"{of:04d}" and 0 < oldest <= int(mine)

@@ -55,7 +55,7 @@ def upgrade(path: Path, engine: Engine, now: datetime) -> None:
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
-        compatibility.mark(connection, standing.runs_from)
+        compatibility.mark(connection, standing.newest, standing.runs_from)
 
 
 @define(frozen=True)
@@ -103,13 +103,13 @@ def look(path: Path, engine: Engine) -> Standing:
     names = [script.revision for script in chain]
     with engine.connect() as connection:
         present = MigrationContext.configure(connection).get_current_revision()
-        oldest = compatibility.marked(connection)
+        allowed = compatibility.allows(connection, present, names[-1])
     return Standing(
         present,
         names[-1],
         compatibility.runs_from(chain),
         known=present is None or present in names,
-        allowed=0 < oldest <= int(names[-1]),
+        allowed=allowed,
     )
 
 

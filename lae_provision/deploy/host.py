@@ -18,6 +18,7 @@ from lae_provision.deploy import intent as intents
 from lae_provision.deploy.engine import StepFailed
 from lae_provision.deploy.installing import install
 from lae_provision.deploy.intent import Intent, ReleaseId
+from lae_provision.deploy.on_host.ask import Question
 from lae_provision.deploy.plan import (
     BackUp,
     Check,
@@ -39,7 +40,7 @@ from lae_provision.deploy.supervisor import Supervisor
 
 #: Seconds for a new release to answer as it should, and how many answers in a row
 #: prove it: several, since any copy of the site may give one.
-PROVE_WITHIN, ANSWERS = 45, 6
+PROVE_WITHIN, ANSWERS = 60, 6
 _LONG = 600.0
 
 LINKED = declare("deploy.switch.linked", "the new link is there, not yet in its place")
@@ -110,7 +111,8 @@ class RealHost:
                 self.supervisor.restart(layout.DAEMON_UNIT)
             case RestartSite(release, copy):
                 self._hand_over_furl()
-                self._check_site(release)
+                if intent.order.kind == "first":
+                    self._check_site(release)
                 self.supervisor.restart(layout.site_unit(copy))
             case Verify(release):
                 self._verify(release, intent)
@@ -183,7 +185,7 @@ class RealHost:
     def signups_open(self) -> bool | None:
         """Whether the site takes signups now; None where nobody answers."""
         try:
-            told = self._ask("-", 5, 1)
+            told = self._ask(None, 5, must_be_open=False)
         except (CommandFailed, StepFailed):
             return None
         answer = told.get("signups_open")
@@ -214,11 +216,10 @@ class RealHost:
         return told if isinstance(told, dict) else {}
 
     def _verify(self, release: ReleaseId, intent: Intent) -> None:
-        told = self._ask(release, PROVE_WITHIN, ANSWERS)
+        wanted = intent.order.open_before is True
+        told = self._ask(release, PROVE_WITHIN, must_be_open=wanted)
         if told["wrong"]:
             raise StepFailed(str(told["wrong"]))
-        if intent.order.open_before and told.get("signups_open") is False:
-            raise StepFailed("signups were open before, and are not any more")
         running = self.supervisor.running()
         for unit, runs in (
             (layout.DAEMON_UNIT, running.daemon),
@@ -227,15 +228,20 @@ class RealHost:
             if runs != release:
                 raise StepFailed(f"{unit} does not run {release}")
 
-    def _ask(self, release: str, seconds: int, times: int) -> dict[str, Any]:
-        script = files("lae_provision.deploy.on_host").joinpath("ask.py").read_bytes()
-        address = self.supervisor.site_address()
-        form = self._run("sh", "-c", _FORM, "form", layout.SETTINGS).strip()
-        said = self.remote.run(
-            (layout.PYTHON, "-", address, release, str(seconds), str(times), form),
-            data=script,
-            seconds=seconds + 60,
+    def _ask(
+        self, release: ReleaseId | None, seconds: float, *, must_be_open: bool
+    ) -> dict[str, Any]:
+        question = Question(
+            address=self.supervisor.site_address(),
+            release=release,
+            seconds=seconds,
+            times=ANSWERS,
+            form=self._run("sh", "-c", _FORM, "form", layout.SETTINGS).strip(),
+            must_be_open=must_be_open,
         )
+        script = files("lae_provision.deploy.on_host").joinpath("ask.py").read_bytes()
+        argv = (layout.PYTHON, "-", json.dumps(question))
+        said = self.remote.run(argv, data=script, seconds=seconds + 60)
         told: dict[str, Any] = json.loads(said)
         return told
 

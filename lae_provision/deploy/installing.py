@@ -15,12 +15,12 @@ from lae_provision.deploy.source import EXTRAS, WHAT_PYTHON, Built
 
 _LONG = 900.0
 
-_SERVICES = "import twisted.plugin as p, twisted.application.service as s"
-_WARM = (
-    "import lae_flapp.service, lae_flapp.journal.schema_command",
-    "import lae_site.service, lae_protocol.process.config_command",
-    f"{_SERVICES}; list(p.getPlugins(s.IServiceMaker))",
-)
+_WARM = """
+import lae_flapp.service, lae_flapp.journal.schema_command
+import lae_site.service, lae_protocol.process.config_command
+import twisted.scripts.twistd, twisted.plugin, twisted.application.service
+list(twisted.plugin.getPlugins(twisted.application.service.IServiceMaker))
+"""
 # With the very same pins the release that runs has all but S4 already: its files get
 # a second name, which costs neither time nor room.  Nobody writes into them: pip,
 # Python and Twisted replace whole files.  Else an empty one; Debian's python3 has no
@@ -103,8 +103,7 @@ def _make(remote: Remote, built: Built) -> None:
     )
     # The processes may not write here: what Python and Twisted would keep of their
     # modules is made now, by importing them once.
-    for program in _WARM:
-        remote.run(_readable(*("env", "-C", "/"), python, "-c", program), seconds=_LONG)
+    remote.run(_readable(*("env", "-C", "/"), python, "-c", _WARM), seconds=_LONG)
     _units(remote, built)
 
 

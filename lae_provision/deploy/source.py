@@ -77,6 +77,7 @@ WHAT_PYTHON = (
 
 def look(root: Path, untested: str | None) -> Source:
     """Whether the tree may be released; raises :class:`NotReleasable`."""
+    root = root.resolve()
     try:
         commit, changed = tested.commit_of(root), tested.changes(root)
     except tested.NotARepository as e:

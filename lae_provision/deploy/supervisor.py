@@ -126,15 +126,26 @@ class Systemd:
 
 # One line for each unit that is enabled: its name and its command line.
 _SHOW = f"""cd {layout.UNITS}/multi-user.target.wants 2>/dev/null || exit 0
+set --
 for unit in s4-daemon.service s4-site@*.service; do
-  [ -L "$unit" ] || continue
-  state=$(systemctl show -p ActiveState --value "$unit")
-  pid=$(systemctl show -p MainPID --value "$unit")
-  command=
-  if [ "$state" = active ] && [ "$pid" != 0 ]; then
-    command=$(tr '\\0' ' ' < "/proc/$pid/cmdline" || true)
+  [ ! -L "$unit" ] || set -- "$@" "$unit"
+done
+[ $# -gt 0 ] || exit 0
+systemctl show -p Id -p ActiveState -p MainPID "$@" | while IFS== read -r key value; do
+  case "$key" in
+    MainPID) pid=$value ;;
+    ActiveState) state=$value ;;
+    Id) unit=$value ;;
+  esac
+  # All three of one unit, in whatever order.
+  if [ -n "${{pid:-}}" ] && [ -n "${{state:-}}" ] && [ -n "${{unit:-}}" ]; then
+    command=
+    if [ "$state" = active ] && [ "$pid" != 0 ]; then
+      command=$(tr '\\0' ' ' < "/proc/$pid/cmdline" || true)
+    fi
+    echo "$unit $command"
+    pid= state= unit=
   fi
-  echo "$unit $command"
 done
 """
 _RESTART = """systemctl reset-failed "$1" 2>/dev/null || true

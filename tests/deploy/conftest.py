@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from lae_provision.localcloud.state_folder import write_private
+from tests.deploy import ssh
 from tests.deploy.machine import ROOT, Machine, why_not
-from tests.deploy.world import Tree, World
+from tests.deploy.ssh import SshServer
+from tests.deploy.world import Tree, World, manual
 from tests.end_to_end.stack import Stack
 
 
@@ -26,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def machine_or_skip() -> None:
     """Skip, aloud, where no machine of one's own can be had."""
-    reason = why_not()
+    reason = why_not() or ssh.why_not()
     if reason is not None:
         pytest.skip(reason)
 
@@ -35,29 +36,35 @@ def machine_or_skip() -> None:
 def world(
     machine_or_skip: None, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[World]:
-    """A cloud, an empty machine, and a tree; nothing is deployed yet."""
+    """A cloud, an empty machine that is reached by ssh, and a tree; nothing is
+    deployed yet.
+    """
     folder = tmp_path_factory.mktemp("deploy")
     stack = Stack.new(folder / "stack")
     machine = Machine(folder / "machine", (ROOT, folder))
+    server = SshServer(folder / "ssh", machine)
     try:
         stack.start_cloud()
         machine.boot()
-        yield World(stack, machine, Tree.new(folder / "tree"))
+        server.start()
+        yield World(stack, machine, Tree.new(folder / "tree"), server)
     finally:
+        server.stop()
         machine.stop()
         stack.stop()
 
 
 @pytest.fixture(scope="session")
-def installed(world: World, tmp_path_factory: pytest.TempPathFactory) -> World:
-    """The first release runs on it."""
-    settings = world.settings(tmp_path_factory.mktemp("settings") / "etc")
-    listen = f"127.0.0.1:{world.stack.layout.site_port}"
-    shared = world.stack.layout.root.parent / "etc"
-    shutil.copytree(settings, shared)
-    world.first = world.lae(
-        *("first", "--source", str(world.tree.folder), "--config", str(shared)),
-        *("--listen", listen, "--sites", "2"),
+def installed(world: World) -> World:
+    """The first release runs on it, as the manual says."""
+    world.settings(world.tree.folder / "build" / "settings")
+    dry, first = manual("Install on an empty host")
+    told = world.type(dry.replace("--config settings", "--config build/settings"))
+    assert told.returncode == 0, told.stdout + told.stderr
+    assert "switch to" in told.stdout
+    assert not world.machine.shell.read("/opt/s4/deploy/lock")
+    world.first = world.type(
+        first.replace("--config settings", "--config build/settings")
     )
     assert world.first.returncode == 0, world.first.stdout + world.first.stderr
     # Where the checks of the whole of S4 look for it.

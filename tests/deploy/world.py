@@ -18,6 +18,8 @@ from lae_provision.deploy import tested
 from lae_provision.localcloud.demo.configuration import _example
 from lae_provision.localcloud.state_folder import write_private
 from tests.deploy.machine import ROOT, Machine
+from tests.deploy.ssh import SshServer
+from tests.docs.reading import blocks
 from tests.end_to_end.stack import Stack
 
 BIN = Path(sys.executable).parent
@@ -84,6 +86,30 @@ class Tree:
         self.write(name, text.replace(old, new))
 
 
+_OPERATOR = {
+    "PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "USER": "operator",
+    "LOGNAME": "operator",
+}
+
+
+def _mark() -> dict[str, str]:
+    """By which the tests know at their end what they started."""
+    return {k: v for k, v in os.environ.items() if k.startswith("S4_TEST")}
+
+
+def manual(section: str) -> list[str]:
+    """The commands of a section of the operations manual."""
+    return [
+        command.removeprefix("$ ")
+        for block in blocks(ROOT / "docs" / "operations.rst", "console")
+        if block.section == section
+        for command in block.commands
+    ]
+
+
 @define
 class World:
     """All of it."""
@@ -91,6 +117,7 @@ class World:
     stack: Stack
     machine: Machine
     tree: Tree
+    ssh: SshServer
     #: What the first installation said.
     first: Any = None
 
@@ -98,26 +125,33 @@ class World:
     def site_url(self) -> str:
         return self.stack.layout.site_url
 
-    def lae(self, *argv: str, crash_at: str = "", **options: Any) -> Any:
+    def lae(self, *argv: str, crash_at: str = "") -> Any:
         """``lae deploy ...`` on the machine itself; the finished process."""
-        env = {
-            "PATH": f"{BIN}:/usr/sbin:/usr/bin:/sbin:/bin",
-            "HOME": "/root",
-            "LANG": "C.UTF-8",
-            "USER": "operator",
-            "LOGNAME": "operator",
-            **({VARIABLE: crash_at} if crash_at else {}),
-            **{k: v for k, v in os.environ.items() if k.startswith("S4_TEST")},
-        }
+        env = {**_OPERATOR, **_mark(), **({VARIABLE: crash_at} if crash_at else {})}
         return self.machine.run(
-            str(BIN / "lae"),
-            "deploy",
-            *argv,
+            *(str(BIN / "lae"), "deploy", *argv),
             check=False,
             env=env,
             timeout=_SECONDS,
             stdin=subprocess.DEVNULL,
-            **options,
+        )
+
+    def type(self, command: str) -> Any:
+        """A command of the manual, typed in the tree of an operator far away."""
+        config = f"the-host --ssh-config {self.ssh.config}"
+        command = command.replace("s4.example.org", config)
+        if " first " in command:
+            # Where the cloud around it expects the site.
+            command += f" --listen 127.0.0.1:{self.stack.layout.site_port}"
+        return subprocess.run(
+            ["bash", "-c", command],
+            check=False,
+            cwd=self.tree.folder,
+            env={**_OPERATOR, **_mark()},
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            stdin=subprocess.DEVNULL,
         )
 
     def release(self, *argv: str, crash_at: str = "") -> Any:

@@ -1,20 +1,35 @@
-"""Ask a site as a visitor does: ``ask.py HOST:PORT RELEASE SECONDS TIMES FORM``.
+"""Ask a site as a visitor does: ``ask.py JSON``, a :class:`Question`.
 
 Standard library only: it is sent to the host's python3 by standard input.  It asks
-until every one of TIMES questions in a row was answered by RELEASE with a daemon
-behind it and the form of FORM was served, at most SECONDS.  It prints one JSON object:
-what the last answer said, and ``wrong``, null when all is well.  With RELEASE ``-`` it
-asks once, and whatever runs is right.
+until *times* questions in a row were answered by *release* with a daemon behind it, the
+registration form served, and signups open if they *must be open* (a daemon that has
+just started looks around first); for at most *seconds*.  It prints one JSON object:
+what the last answer said, and ``wrong``, null when all is well.  Without a *release* it
+asks once, and whatever answers is right.
 """
+
+from __future__ import annotations
 
 import http.client
 import json
 import sys
 import time
+from typing import TypedDict
 
 _PATIENCE = 10.0
 _PAUSE = 0.25
 _OK = 200
+
+
+class Question(TypedDict):
+    """What is asked of whom."""
+
+    address: str
+    release: str | None
+    seconds: float
+    times: int
+    form: str
+    must_be_open: bool
 
 
 def get(address: str, path: str) -> tuple[int, bytes]:
@@ -28,27 +43,37 @@ def get(address: str, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def look(address: str, release: str, form: str) -> dict[str, object]:
+def look(question: Question) -> dict[str, object]:
     """What one round of questions tells."""
     try:
-        status, body = get(address, "/health")
+        status, body = get(question["address"], "/health")
         told = json.loads(body)
-        daemon = told["daemon"]["answers"]
-        seen = {"release": told["release"], "signups_open": told.get("signups_open")}
+        seen = {
+            "release": told["release"],
+            "daemon": bool(told["daemon"]["answers"]),
+            "signups_open": told.get("signups_open"),
+        }
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as e:
         return {"wrong": f"/health: {type(e).__name__}: {e}"}
-    if release == "-":
-        return {**seen, "daemon": daemon, "wrong": None}
+    return {**seen, "wrong": wrong(question, status, seen)}
+
+
+def wrong(question: Question, status: int, seen: dict[str, object]) -> str | None:
+    """What is wrong with what was seen, the worst first."""
+    if question["release"] is None:
+        return None
+    if seen["release"] != question["release"]:
+        return f"/health is answered by release {seen['release']}"
+    if not seen["daemon"]:
+        return "the site cannot reach the daemon"
+    if question["must_be_open"] and not seen["signups_open"]:
+        return "signups were open before, and are not any more"
     if status != _OK:
-        return {**seen, "wrong": f"/health is answered {status}"}
-    if seen["release"] != release:
-        return {**seen, "wrong": f"/health is answered by release {seen['release']}"}
-    if not daemon:
-        return {**seen, "wrong": "the site cannot reach the daemon"}
-    return {**seen, "wrong": form_wrong(address, form)}
+        return f"/health is answered {status}"
+    return form_wrong(question["address"], question["form"])
 
 
-def form_wrong(address: str, form: str) -> "str | None":
+def form_wrong(address: str, form: str) -> str | None:
     """What is wrong with the registration form."""
     try:
         status, body = get(address, form)
@@ -56,19 +81,19 @@ def form_wrong(address: str, form: str) -> "str | None":
         return f"{form}: {type(e).__name__}: {e}"
     if status != _OK:
         return f"{form} is answered {status}"
-    if b"<form" not in body:
-        return f"{form} has no form"
-    return None
+    return None if b"<form" in body else f"{form} has no form"
 
 
-def main(address: str, release: str, seconds: str, times: str, form: str) -> None:
+def main(text: str) -> None:
     """Ask until all is well, or time is up."""
-    end = time.monotonic() + float(seconds)
+    question: Question = json.loads(text)
+    end = time.monotonic() + question["seconds"]
     well = 0
     while True:
-        seen = look(address, release, form)
+        seen = look(question)
         well = 0 if seen["wrong"] else well + 1
-        if release == "-" or well >= int(times) or time.monotonic() > end:
+        enough = question["release"] is None or well >= question["times"]
+        if enough or time.monotonic() > end:
             sys.stdout.write(json.dumps(seen))
             return
         if seen["wrong"]:
