@@ -14,10 +14,11 @@ from lae_provision.deploy.remote import Remote
 
 VERSION = 1
 
-# A line in one write; one that was cut short by a full disk is cut off before.
+# What is no whole line (a crash, a full disk) stays a line of its own, or goes at once.
 _APPEND = """set -eu
 umask 022
 touch "$1"
+[ -z "$(tail -c 1 "$1")" ] || echo >> "$1"
 size=$(stat -c %s "$1")
 cat > "$1.line"
 if ! cat "$1.line" >> "$1"; then truncate -s "$size" "$1"; exit 1; fi

@@ -1,8 +1,8 @@
 """What keeps the daemon and the site's copies running on a host.
 
-A door with two implementations: systemd, and the tests' twin in memory.  Units lie in
-the release's own folder and are reached through the one link, so that the switch
-changes code and units together.
+A door, so that another supervisor can stand in for systemd.  Units lie in the
+release's own folder and are reached through the one link, so that the switch changes
+code and units together.
 """
 
 from __future__ import annotations

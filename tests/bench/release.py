@@ -67,7 +67,7 @@ def measure(world: World, releases: int, customers_each: int = 1) -> Measured:
         world.tree.write("docs/of-the-benchmark.rst", f"{number}\n")
         world.tree.commit(f"release {number}")
         with (
-            Visitors(world.site_url) as visitors,
+            Visitors(world.site_url, pause=0.01) as visitors,
             Customers(world.stack, customers_each) as customers,
         ):
             for act, seconds in (("release", found.whole), ("rollback", found.back)):

@@ -29,6 +29,7 @@ class Visitors:
 
     site_url: str
     number: int = 2
+    pause: float = 0.1
     answered: Counter[str] = field(factory=Counter)
     refused: list[str] = field(factory=list)
     slowest: float = 0.0
@@ -50,7 +51,7 @@ class Visitors:
     def _visit(self, number: int) -> None:
         while not self._over.is_set():
             self._load(PAGES[number % len(PAGES)])
-            self._over.wait(0.03)
+            self._over.wait(self.pause)
 
     def _load(self, path: str) -> None:
         began = time.monotonic()
