@@ -211,14 +211,14 @@ def test_a_cut_connection_leaves_the_host_running(installed) -> None:
 
 
 def test_a_release_that_does_not_run_is_taken_back(installed) -> None:
-    """A release whose daemon does not start comes back by itself, while visitors load
-    pages; the history has the daemon's own words.
+    """A release whose site does not start is taken back by itself, and the visitors
+    notice nothing: the other copy answers.  The history has the site's own words.
     """
     world, before = installed, status(installed)
     world.tree.change(
-        "lae_flapp/daemon.py",
-        "        reactor, settings = self._reactor, self._settings\n",
-        '        raise JournalError("this release is bad")\n',
+        "lae_site/service.py",
+        "    top = LoggedService(options.parent, options.settings.log_format)\n",
+        '    raise SystemExit("this release is bad")\n',
     )
     world.tree.commit("bad")
     with Visitors(world.site_url) as visitors:
