@@ -106,7 +106,7 @@ class SshServer:
     def cut(self) -> None:
         """Cut every connection, as if a cable was pulled."""
         assert self.machine is not None
-        self.machine.run("pkill", "-9", "-f", "^sshd: ")
+        self.machine.run("pkill", "-9", "-f", "^sshd: root")
 
     def stop(self) -> None:
         """No more connections; those that are open go on."""

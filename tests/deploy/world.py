@@ -23,7 +23,7 @@ from tests.docs.reading import blocks
 from tests.end_to_end.stack import Stack
 
 BIN = Path(sys.executable).parent
-_SECONDS = 240
+_SECONDS = 400
 
 
 @define
