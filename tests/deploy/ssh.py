@@ -55,13 +55,14 @@ class SshServer:
     folder: Path
     machine: Machine | None = None
     _process: subprocess.Popen[bytes] | None = None
+    _port: int = 0
 
     @property
     def config(self) -> Path:
         return self.folder / "config"
 
     def start(self) -> None:
-        """Until it takes connections."""
+        """Keys and configurations; then until it takes connections."""
         self.folder.mkdir(mode=0o700)
         for name in ("host", "user"):
             subprocess.run(
@@ -79,12 +80,16 @@ class SshServer:
             )
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+            port = self._port = free.getsockname()[1]
         values = {"port": port, "folder": self.folder}
         (self.folder / "sshd_config").write_text(_SERVER.format(**values))
         self.config.write_text(_CLIENT.format(**values))
         host = (self.folder / "host.pub").read_text()
         (self.folder / "known").write_text(f"[127.0.0.1]:{port} {host}")
+        self.listen()
+
+    def listen(self) -> None:
+        """Until it takes connections, at the port that it always has."""
         script = 'mkdir -p -m 755 /run/sshd; exec "$0" -D -e -f "$1"'
         config = str(self.folder / "sshd_config")
         within = () if self.machine is None else self.machine.within
@@ -95,18 +100,20 @@ class SshServer:
                 stdout=log,
                 stderr=log,
             )
-        until(lambda: self._listens(port), "sshd listens", 20)
+        until(self._listens, "sshd listens", 20)
 
-    def _listens(self, port: int) -> bool:
+    def _listens(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, (self.folder / "log").read_text()
         with socket.socket() as tried:
-            return tried.connect_ex(("127.0.0.1", port)) == 0
+            return tried.connect_ex(("127.0.0.1", self._port)) == 0
 
     def cut(self) -> None:
-        """Cut every connection, as if a cable was pulled."""
+        """Cut every connection and take no new one, as if a cable was pulled."""
         assert self.machine is not None
-        self.machine.run("pkill", "-9", "-f", "^sshd: root")
+        assert self._process is not None
+        self.machine.run("pkill", "-9", "-f", "^sshd: ")
+        self._process.wait(10)
 
     def stop(self) -> None:
         """No more connections; those that are open go on."""

@@ -197,6 +197,7 @@ def test_a_cut_connection_leaves_the_host_running(installed) -> None:
     assert between["unfinished"]["release"] == other
     assert "unfinished: rollback" in world.lae("status").stdout
     assert world.health()["daemon"]["answers"]
+    world.ssh.listen()
     killed = world.lae("resume", crash_at="deploy.finish.told")
     assert killed.returncode == -9
     done = world.lae("resume")
