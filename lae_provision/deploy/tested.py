@@ -56,12 +56,12 @@ def begin(root: Path) -> None:
 
 def passed(root: Path) -> str | None:
     """All tests passed: the commit that this proves good, if it proves any."""
-    begun = read(root / _BEGUN)
+    begun, now = read(root / _BEGUN), commit_of(root)
     _remove(root / _BEGUN)
-    if begun is None or begun != commit_of(root) or changes(root):
+    if begun != now or changes(root):
         return None
-    _write(root / _PASSED, begun)
-    return begun
+    _write(root / _PASSED, now)
+    return now
 
 
 def is_tested(root: Path, commit: str) -> bool:
