@@ -6,7 +6,6 @@ pages without a pause and customers sign up, while releases and rollbacks go on.
 
 from __future__ import annotations
 
-import statistics
 import tempfile
 import time
 from pathlib import Path
@@ -107,7 +106,7 @@ def described(machine: str, found: Measured) -> str:
         ("customers lost", str(found.lost)),
         ("forms answered with 'again in a minute'", str(found.told_to_wait)),
     )
-    ratio = statistics.median(found.away) / statistics.median(found.floor)
+    ratio = away.p50 / floor.p50
     return "\n".join(
         [
             machine,
