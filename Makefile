@@ -18,6 +18,7 @@ help:
 	@echo "make check           lint, types, import contracts and the fast tests"
 	@echo "make bench-signup    the figures of docs/benchmarks.rst"
 	@echo "make bench-operations what operators wait for, with 10,000 signups"
+	@echo "make bench-release   ... of a release with customers under way; needs root"
 	@echo "make wheel           build/wheel/s4-*.whl"
 	@echo "make clean           what all of these left in this folder is removed"
 	@echo
@@ -42,8 +43,11 @@ lint: install-tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
+# All of it, on a tree that is as committed, stamps the commit: a release asks for that.
 test: lint
+	@$(BIN)/python -m lae_provision.deploy.tested begin
 	$(BIN)/python -m pytest $(TEST_ARGS)
+	@$(if $(strip $(TEST_ARGS)),,$(BIN)/python -m lae_provision.deploy.tested passed)
 
 # Each suite ends in trial's own summary; `make test` has them, too, the first of them
 # also on a real S3 server.  What is left out, and why: tests/storage/upstream_storage.py.

@@ -91,6 +91,12 @@ def missing_for_tests():
         yield "ignition"
     if not shutil.which("man"):
         yield "man-db"
+    # Releases are tested on a system that is booted beside this one.
+    if not Path("/lib/systemd/systemd").exists():
+        yield "systemd"
+    # ... and over ssh, to a server on loopback that the tests start.
+    if not Path("/usr/sbin/sshd").exists():
+        yield "openssh-server"
 
 
 def take_promtool(folder):

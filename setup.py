@@ -4,6 +4,8 @@ Names of dependencies stand here, their versions in ``constraints.txt`` alone.
 A customer's host installs ``s4[node]`` and gets neither Stripe nor SQL.
 """
 
+import os
+
 from setuptools import find_packages, setup
 
 PROTOCOL = [
@@ -72,7 +74,8 @@ EXTRAS = {
 
 setup(
     name="s4",
-    version="0.1.0",
+    # A release's wheel carries its commit (lae_provision.deploy.source).
+    version="0.1.0" + os.environ.get("S4_LOCAL_VERSION", ""),
     description="Simple secure storage as a service: a Tahoe-LAFS grid of your own",
     long_description=open("README.rst", encoding="utf-8").read(),
     long_description_content_type="text/x-rst",
@@ -139,6 +142,8 @@ setup(
             "keys=lae_flapp.operator.commands.keys:keys",
             "journal=lae_flapp.operator.commands.journal:journal",
             "account=lae_flapp.account.command:account",
+            "deploy=lae_provision.deploy.command:deploy",
+            "schema=lae_flapp.journal.schema_command:schema",
             "config=lae_protocol.process.config_command:config",
             "completion=lae_protocol.process.completion_command:completion",
             "localcloud=lae_provision.localcloud.command:localcloud",

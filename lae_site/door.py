@@ -12,6 +12,7 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 from lae_site import answer
+from lae_site.draining import Connections
 from lae_site.pages import Pages
 from lae_site.settings import SiteSettings
 
@@ -136,6 +137,8 @@ class WebServer(Site):
         )
         self.seconds: Callable[[], float] = reactor.seconds
         self._observe = observe
+        self.connections = Connections(reactor)
+        self.protocol = self.connections.channel  # type: ignore[method-assign, assignment, unused-ignore]  # so Twisted means it
 
     def log(self, request: Any) -> None:
         """One line for each answer."""

@@ -29,6 +29,7 @@ from lae_protocol.process.steady import SteadyClock, install
 from lae_protocol.process.tub import make_tub
 from lae_protocol.secret import Secret
 from lae_site.asking import Asking
+from lae_site.draining import Connections
 from lae_site.figures import RequestFigures, own_figures, site_figures
 from lae_site.front_desk import RemoteDesk
 from lae_site.parts import make_parts
@@ -119,6 +120,7 @@ class WebSite(MultiService):
         super().__init__()  # type: ignore[no-untyped-call]
         self._options, self._reactor = options, reactor
         self._registry, self._steady = registry, steady
+        self._end_visits: tuple[Any, Connections, set[object]] | None = None
 
     def startService(self) -> None:
         """The Tub, the front desk behind it, the pages, the port, the metrics."""
@@ -145,9 +147,21 @@ class WebSite(MultiService):
         asking = Asking(reactor, parts.opening)
         for service in (tub, desk, asking, port, own, figures, Ready()):
             service.setServiceParent(self)
+        self._end_visits = (port, server.connections, parts.streams)
         super().startService()  # type: ignore[no-untyped-call]
 
     def stopService(self) -> Deferred[None]:
+        """Take no more visitors, answer those that are here, then stop."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        if self._end_visits is not None:
+            port, connections, streams = self._end_visits
+            await port.stopService()
+            await connections.drain(streams)
+        await self._stop_parts()
+
+    def _stop_parts(self) -> Deferred[None]:
         """Stop within :data:`STOP_WITHIN`: a Tub waits for ever for a peer that is
         stopped itself to hang up.
         """

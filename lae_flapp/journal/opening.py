@@ -11,9 +11,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script, ScriptDirectory
+from attrs import define
 from sqlalchemy import Engine
 
-from lae_flapp.journal import sqlite
+from lae_flapp.journal import compatibility, sqlite
 from lae_flapp.journal.errors import JournalExposed, JournalTooNew
 
 
@@ -36,39 +37,85 @@ def prepare_folder(path: Path) -> None:
 def upgrade(path: Path, engine: Engine, now: datetime) -> None:
     """Make the file if there is none, and bring it to the newest revision.
 
-    A journal with content is copied first, beside itself.  Raises
-    :class:`JournalTooNew` for a revision that this release has never heard of.
+    A journal with content is copied first, beside itself.  One that a newer release
+    expanded is left as it is where that release says that this one can run on it
+    (:mod:`.compatibility`); else :class:`JournalTooNew` is raised.
     """
     sqlite.touch(path)
     path.chmod(0o600)
-    config = configuration()
-    newest = ScriptDirectory.from_config(config).get_current_head()
-    present = _revision(engine)
-    _refuse_newer(path, config, present, str(newest))
-    if present == newest:
+    standing = look(path, engine)
+    _refuse_newer(path, standing)
+    if not standing.behind:
         return
-    if present is not None:
+    if standing.present is not None:
         when = now.strftime("%Y%m%dT%H%M%SZ")
-        backup = path.with_name(f"{path.name}.before-{newest}-{when}")
+        backup = path.with_name(f"{path.name}.before-{standing.newest}-{when}")
         sqlite.copy(path, backup)
+    config = configuration()
     with engine.begin() as connection:
         config.attributes["connection"] = connection
         command.upgrade(config, "head")
+        compatibility.mark(connection, standing.newest, standing.runs_from)
 
 
-def _revision(engine: Engine) -> str | None:
+@define(frozen=True)
+class Standing:
+    """How a journal and this release stand to each other.
+
+    *present* is the journal's revision, None for an empty one; *newest* is ours;
+    *runs_from* is the oldest revision whose code runs on *newest*; *allowed* says
+    whether we may run on a journal of a revision that we do not know.
+    """
+
+    present: str | None
+    newest: str
+    runs_from: str
+    known: bool
+    allowed: bool
+
+    @property
+    def fits(self) -> bool:
+        """Whether we can run on it, now or after an upgrade."""
+        return self.known or self.allowed
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is something to upgrade."""
+        return self.known and self.present != self.newest
+
+
+def knows() -> dict[str, str]:
+    """This release's newest revision, and the oldest whose code runs on it."""
+    chain = _chain()
+    newest = chain[-1].revision
+    return {"newest": newest, "runs_from": compatibility.runs_from(chain)}
+
+
+def _chain() -> list[Script]:
+    """All migrations, oldest first."""
+    return list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
+
+
+def look(path: Path, engine: Engine) -> Standing:
+    """Compare, and change nothing; *path* must be there."""
+    assert path.exists(), path
+    chain = _chain()
+    names = [script.revision for script in chain]
     with engine.connect() as connection:
-        return MigrationContext.configure(connection).get_current_revision()
+        present = MigrationContext.configure(connection).get_current_revision()
+        allowed = compatibility.allows(connection, present, names[-1])
+    return Standing(
+        present,
+        names[-1],
+        compatibility.runs_from(chain),
+        known=present is None or present in names,
+        allowed=allowed,
+    )
 
 
-def _refuse_newer(path: Path, config: Config, present: str | None, newest: str) -> None:
-    known = {script.revision for script in _scripts(config)}
-    if present is not None and present not in known:
+def _refuse_newer(path: Path, standing: Standing) -> None:
+    if not standing.fits:
         raise JournalTooNew(
-            f"{path} is of revision {present}, written by a newer release;"
-            f" this one knows up to {newest}"
+            f"{path} is of revision {standing.present}, written by a newer release;"
+            f" this one knows up to {standing.newest}"
         )
-
-
-def _scripts(config: Config) -> list[Script]:
-    return list(ScriptDirectory.from_config(config).walk_revisions())

@@ -20,6 +20,8 @@ from lae_flapp.journal.errors import (
     JournalFull,
 )
 
+#: What SQLite itself raises, outside the pools.
+Error = sqlite3.Error
 #: How long one process waits for another's transaction, in milliseconds.
 BUSY_MS = 5000
 #: A copy looks up so often: some milliseconds.

@@ -1,0 +1,122 @@
+"""``lae schema``: what a deployment asks of a release's own code, on the host.
+
+It works beside a running daemon, whose lock it does not take: SQLite's own lock keeps
+the upgrade's one transaction apart from the daemon's.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+from sqlalchemy import Engine
+
+from lae_flapp.journal import opening, sqlite
+from lae_flapp.journal.errors import JournalError
+from lae_flapp.settings import DaemonSettings
+from lae_protocol.process.settings import SettingsError, load
+
+VERSION = 1
+_COPY = "journal-*.sqlite"
+
+
+@click.group()
+def schema() -> None:
+    """Look at the journal's schema, copy the journal, expand it."""
+
+
+def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--config",
+        type=click.Path(path_type=Path),
+        required=True,
+        help="The daemon's settings.",
+    )(command)
+
+
+def _journal(config: Path) -> Path:
+    try:
+        settings = load(config.resolve(), DaemonSettings)
+    except SettingsError as e:
+        raise click.ClickException(str(e)) from None
+    return settings.state / "journal" / "journal.sqlite"
+
+
+@contextmanager
+def _engine(path: Path, *, writes: bool) -> Iterator[Engine]:
+    engine = sqlite.engine(path, writes=writes, connections=1)
+    try:
+        with sqlite.meanings():
+            yield engine
+    except JournalError as e:
+        raise click.ClickException(f"{path}: {e}") from None
+    finally:
+        engine.dispose()
+
+
+@schema.command()
+@_config_option
+def show(config: Path) -> None:
+    """Print, as JSON, how the journal and this release stand to each other.
+
+    "runs_from" is the oldest revision whose release can run on the journal once this
+    release expanded it.
+    """
+    path = _journal(config)
+    if not path.exists():
+        told: dict[str, Any] = {"present": None, "fits": True, "behind": False}
+        told |= opening.knows()
+    else:
+        with _engine(path, writes=False) as engine:
+            standing = opening.look(path, engine)
+        told = {
+            "present": standing.present,
+            "fits": standing.fits,
+            "behind": standing.behind,
+            "newest": standing.newest,
+            "runs_from": standing.runs_from,
+        }
+    click.echo(json.dumps({"version": VERSION, **told}))
+
+
+@schema.command("back-up")
+@_config_option
+@click.option(
+    "--keep", default=14, show_default=True, type=click.IntRange(1), help="Copies."
+)
+def back_up(config: Path, keep: int) -> None:
+    """Copy the journal as it is now, whatever the daemon does; print where."""
+    path = _journal(config)
+    if not path.exists():
+        click.echo(f"{path}: there is none yet")
+        return
+    folder = path.parent.parent / "copies"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    when = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    copy = folder / f"journal-{when}.sqlite"
+    try:
+        sqlite.copy(path, copy)
+    except (OSError, sqlite.Error) as e:
+        copy.with_name(copy.name + ".partial").unlink(missing_ok=True)
+        raise click.ClickException(f"{copy}: {e}") from None
+    for old in sorted(folder.glob(_COPY))[:-keep]:
+        old.unlink()
+    click.echo(str(copy))
+
+
+@schema.command()
+@_config_option
+def upgrade(config: Path) -> None:
+    """Bring the journal to this release's schema, in one transaction."""
+    path = _journal(config)
+    if not path.exists():
+        click.echo(f"{path}: there is none yet; the daemon makes it")
+        return
+    with _engine(path, writes=True) as engine:
+        opening.upgrade(path, engine, datetime.now(UTC))
+        click.echo(f"{path}: revision {opening.look(path, engine).present}")

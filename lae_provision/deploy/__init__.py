@@ -1,0 +1,1 @@
+"""Releases: installed side by side, switched by one rename, taken back if they fail."""

@@ -1,0 +1,129 @@
+"""A release, put beside the others: an environment of its own, whole or not at all."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+
+from lae_protocol.process.crash import crash_point, declare
+from lae_provision.deploy import layout
+from lae_provision.deploy.engine import StepFailed
+from lae_provision.deploy.intent import ReleaseId
+from lae_provision.deploy.remote import CommandFailed, Remote
+from lae_provision.deploy.source import EXTRAS, WHAT_PYTHON, Built
+
+_LONG = 900.0
+
+_WARM = """
+import lae_flapp.service, lae_flapp.journal.schema_command
+import lae_site.service, lae_protocol.process.config_command
+import twisted.scripts.twistd, twisted.plugin, twisted.application.service
+list(twisted.plugin.getPlugins(twisted.application.service.IServiceMaker))
+"""
+# With the very same pins the release that runs has all but S4 already: its files get
+# a second name, which costs neither time nor room.  Nobody writes into them: pip,
+# Python and Twisted replace whole files.  Else an empty one; Debian's python3 has no
+# ensurepip, and pip's wheel can be run as it is.
+_ENVIRONMENT = f"""set -eu
+base=$(readlink {layout.CURRENT} || true)
+version=$({layout.PYTHON} -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+if [ -n "$base" ] && [ -e "$base/release.json" ] \\
+    && [ -d "$base/venv/lib/python$version" ] \\
+    && cmp -s "$base/constraints.txt" "$1/constraints.txt"; then
+  cp -al "$base/venv" "$1/venv"
+  grep -lIF "$base/" "$1/venv/pyvenv.cfg" "$1"/venv/bin/* | while read -r file; do
+    sed "s#$base/#$1/#g" "$file" > "$file.new"
+    chmod --reference="$file" "$file.new"
+    mv -fT "$file.new" "$file"
+  done
+else
+  {layout.PYTHON} -m venv --without-pip "$1/venv"
+fi
+"""
+
+SENT = declare("deploy.install.sent", "all wheels are on the host")
+MADE = declare("deploy.install.made", "the environment is there, not marked whole")
+
+
+def install(remote: Remote, built: Built, facts: Mapping[str, object]) -> None:
+    """Send what is missing, make the environment, mark it whole.
+
+    What fails leaves no half of it behind: a full disk has room again afterwards.
+    """
+    release = built.release
+    try:
+        _send(remote, built)
+        crash_point(SENT)
+        _make(remote, built)
+        crash_point(MADE)
+        mark = json.dumps(facts, indent=1).encode() + b"\n"
+        remote.run(("sync", "-f", layout.folder(release)), seconds=_LONG)
+        remote.write(layout.mark(release), mark, 0o644)
+    except CommandFailed as e:
+        with suppress(CommandFailed):
+            remote.run(("rm", "-rf", "--", layout.folder(release)))
+        raise StepFailed(e.words or str(e)) from None
+
+
+def _send(remote: Remote, built: Built) -> None:
+    if built.wheels and (theirs := _python(remote)) != built.made_for:
+        raise StepFailed(
+            f"the wheels are for Python {built.made_for}, {remote.name} has Python"
+            f" {theirs}: run lae deploy with that Python, or with --from-pypi"
+        )
+    remote.run(("mkdir", "-p", layout.WHEELS))
+    there = set(remote.run(("ls", layout.WHEELS)).splitlines())
+    for wheel in (built.pip, *built.wheels, built.wheel):
+        if wheel.name not in there:
+            remote.put(wheel, f"{layout.WHEELS}/{wheel.name}", 0o644)
+
+
+def _python(remote: Remote) -> str:
+    return remote.run((layout.PYTHON, "-c", WHAT_PYTHON)).strip()
+
+
+def _make(remote: Remote, built: Built) -> None:
+    release = built.release
+    folder, python = layout.folder(release), layout.program(release, "python")
+    remote.run(("rm", "-rf", "--", folder))
+    remote.run(("mkdir", "-p", "-m", "755", folder))
+    remote.put(built.constraints, f"{folder}/constraints.txt", 0o644)
+    remote.run(_readable("sh", "-c", _ENVIRONMENT, "make", folder), seconds=_LONG)
+    offline = ("--no-index",) if built.wheels else ()
+    remote.run(
+        _readable(
+            *("env", "-C", "/", "PYTHONDONTWRITEBYTECODE=1", python),
+            *(f"{layout.WHEELS}/{built.pip.name}/pip", "install", "-q"),
+            *("--disable-pip-version-check", "--no-compile", "--no-cache-dir"),
+            *(*offline, "--find-links", layout.WHEELS),
+            *("-c", f"{folder}/constraints.txt", f"s4[{EXTRAS}]=={release}"),
+        ),
+        seconds=_LONG,
+    )
+    # The processes may not write here: what Python and Twisted would keep of their
+    # modules is made now, by importing them once.
+    remote.run(_readable(*("env", "-C", "/"), python, "-c", _WARM), seconds=_LONG)
+    _units(remote, built)
+
+
+def _readable(*argv: str) -> tuple[str, ...]:
+    """What is made can be read by the processes' users, whatever root's umask is."""
+    return ("sh", "-c", 'umask 022; exec "$@"', "sh", *argv)
+
+
+def _units(remote: Remote, built: Built) -> None:
+    """The release's own: they name its folder, so that a process tells its release."""
+    folder = layout.folder(built.release)
+    remote.run(("mkdir", "-p", f"{folder}/units"))
+    for name, text in filled(built.units, built.release).items():
+        remote.write(f"{folder}/units/{name}", text.encode(), 0o644)
+
+
+def filled(units: Mapping[str, str], release: ReleaseId) -> dict[str, str]:
+    """Units with the release's folder and name in them."""
+    folder = layout.folder(release)
+    return {
+        name: text.replace("@RELEASE@", folder).replace("@ID@", release)
+        for name, text in units.items()
+    }

@@ -1,0 +1,166 @@
+"""An empty host made ready: users, folders, settings with the right owners."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from attrs import define
+
+from lae_provision.deploy import layout
+from lae_provision.deploy.remote import CommandFailed, Remote
+from lae_provision.deploy.supervisor import Supervisor
+
+_NEEDED = (layout.PYTHON, "systemctl", "systemd-sysusers", "flock", "runuser", "sync")
+
+
+class NotReady(Exception):
+    """The host or the folder of settings lacks something; the text says what."""
+
+
+@define(frozen=True)
+class Put:
+    """One file of the settings: where from, where to, and whose it is there."""
+
+    source: Path
+    target: str
+    owner: str
+    group: str
+    mode: int
+
+
+def settings_of(folder: Path) -> dict[str, dict[str, Any]]:
+    """The daemon's and the site's settings in a folder, by process."""
+    found = {}
+    for name in ("daemon", "site"):
+        path = folder / f"{name}.yaml"
+        try:
+            told = yaml.safe_load(path.read_text("utf-8"))
+        except OSError as e:
+            raise NotReady(f"{path}: {e.strerror}") from None
+        except (ValueError, yaml.YAMLError):
+            raise NotReady(f"{path}: not YAML; try lae config check {path}") from None
+        if not isinstance(told, dict):
+            raise NotReady(f"{path}: keys with values are expected")
+        found[name] = told
+    return found
+
+
+def puts(folder: Path) -> list[Put]:
+    """Every file of the folder, and how it shall lie on the host.
+
+    A secret that the daemon's settings name is the daemon's alone, the site's
+    likewise.  A private file that nobody names is refused: it would be nobody's.
+    """
+    settings = settings_of(folder)
+    owners: dict[str, set[str]] = {}
+    for name, user in (("daemon", layout.DAEMON_USER), ("site", layout.SITE_USER)):
+        for secret in _secrets(settings[name]):
+            owners.setdefault(_target(secret), set()).add(user)
+    found = []
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        target = f"{layout.SETTINGS}/{path.relative_to(folder).as_posix()}"
+        found.append(_put(path, target, owners.get(target, set())))
+    return found
+
+
+def _put(path: Path, target: str, owners: set[str]) -> Put:
+    if len(owners) > 1:
+        raise NotReady(
+            f"{path}: both the daemon and the site name it; give each a file of its own"
+        )
+    for owner in owners:
+        return Put(path, target, owner, owner, 0o600)
+    for name, user in (
+        (layout.DAEMON_SETTINGS, layout.DAEMON_USER),
+        (layout.SITE_SETTINGS, layout.SITE_USER),
+    ):
+        if target == name:
+            return Put(path, target, "root", user, 0o640)
+    if not path.stat().st_mode & stat.S_IROTH:
+        raise NotReady(f"{path}: it is private, and no settings name it as a secret")
+    return Put(path, target, "root", "root", 0o644)
+
+
+def _secrets(value: object) -> list[str]:
+    """Every ``{file: PATH}``."""
+    if isinstance(value, list):
+        return [name for one in value for name in _secrets(one)]
+    if not isinstance(value, dict):
+        return []
+    if set(value) == {"file"} and isinstance(value["file"], str):
+        return [value["file"]]
+    return [name for one in value.values() for name in _secrets(one)]
+
+
+def _target(named: str) -> str:
+    """A path of the settings, as it is on the host."""
+    return str(PurePosixPath(layout.SETTINGS) / named)
+
+
+def prepare(
+    remote: Remote,
+    supervisor: Supervisor,
+    units: dict[str, str],
+    *,
+    sites: int,
+    listen: str | None,
+    settings: list[Put],
+) -> None:
+    """All of it; doing it again changes only what is not so.
+
+    Raises :class:`NotReady` when the host lacks a program.
+    """
+    _look_for_programs(remote)
+    remote.run(
+        ("systemd-sysusers", "-"),
+        data=units["s4.sysusers"].encode(),
+    )
+    folders = (layout.BASE, layout.RELEASES, layout.WHEELS, layout.NOTES)
+    remote.run(("install", "-d", "-m", "755", *folders, layout.SETTINGS))
+    for put in settings:
+        remote.run(
+            ("install", "-d", "-m", "755", str(PurePosixPath(put.target).parent))
+        )
+        remote.run(
+            (
+                *("sh", "-c", _OWNED, "put", put.target),
+                *(f"{put.owner}:{put.group}", f"{put.mode:o}"),
+            ),
+            data=put.source.read_bytes(),
+        )
+    if listen is not None:
+        text = f"[Socket]\nListenStream=\nListenStream={listen}\n"
+        remote.run(("install", "-d", "-m", "755", layout.SOCKET_DROP_IN))
+        remote.write(f"{layout.SOCKET_DROP_IN}/listen.conf", text.encode(), 0o644)
+    supervisor.enable(sites)
+
+
+def _look_for_programs(remote: Remote) -> None:
+    try:
+        said = remote.run(("sh", "-c", _PROGRAMS, "look", *_NEEDED)).split()
+    except CommandFailed as e:
+        raise NotReady(f"{remote.name}: {e}") from None
+    if said:
+        raise NotReady(
+            f"{remote.name} lacks {', '.join(said)}: a Linux with systemd and python3"
+            " (3.11 or later) is needed"
+        )
+
+
+_PROGRAMS = f"""for name; do command -v "$name" > /dev/null || echo "$name"; done
+{layout.PYTHON} -c 'import sys; sys.exit(sys.version_info < (3, 11))' \\
+    || echo python3-of-3.11
+"""
+# Private from its first byte, and whole under its name.
+_OWNED = """set -eu
+umask 077
+trap 'rm -f "$1.new"' EXIT
+cat > "$1.new"
+chown "$2" "$1.new"
+chmod "$3" "$1.new"
+sync "$1.new"
+mv -fT "$1.new" "$1"
+"""

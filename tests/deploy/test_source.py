@@ -1,0 +1,135 @@
+"""What may be released, and how it is known that the tests passed on it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lae_provision.deploy import source, tested
+from tests.deploy.conftest import git
+from tests.deploy.machine import ROOT
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """A small repository with one commit."""
+    folder = tmp_path / "tree"
+    folder.mkdir()
+    git(folder, "init", "-q", "-b", "main")
+    (folder / "setup.py").write_text('version="0.1.0" + x,\n')
+    (folder / ".gitignore").write_text("build/\n")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-q", "-m", "one")
+    return folder
+
+
+def commit(tree: Path) -> str:
+    """Change something and commit it."""
+    (tree / "file").write_text(f"{len(list(tree.iterdir()))}")
+    git(tree, "add", "-A")
+    git(tree, "commit", "-q", "-m", "more")
+    return git(tree, "rev-parse", "HEAD")
+
+
+def test_a_tested_commit_may_be_released(tree: Path) -> None:
+    """A clean tree on whose commit the tests passed is releasable, and its release is
+    named after version and commit.
+    """
+    head = git(tree, "rev-parse", "HEAD")
+    tested.begin(tree)
+    assert tested.passed(tree) == head
+    taken = source.look(tree, None)
+    assert taken.commit == head
+    assert taken.untested is None
+    assert source.release_of(taken) == f"0.1.0+g{head[:12]}"
+
+
+def test_an_untested_commit_needs_a_reason(tree: Path) -> None:
+    """Without a stamp it is refused; a reason lets it through, and is kept."""
+    for reason in (None, "", "  "):
+        with pytest.raises(source.NotReleasable, match="run make test"):
+            source.look(tree, reason)
+    assert source.look(tree, " it burns ").untested == "it burns"
+
+
+def test_the_stamp_is_of_one_commit(tree: Path) -> None:
+    """A commit after the tested one is untested again."""
+    tested.begin(tree)
+    tested.passed(tree)
+    commit(tree)
+    with pytest.raises(source.NotReleasable, match="have not passed"):
+        source.look(tree, None)
+
+
+@pytest.mark.parametrize("what", ["changed", "new", "deleted", "staged"])
+def test_a_tree_that_is_not_as_committed_is_refused(tree: Path, what: str) -> None:
+    """Nothing is released that is not in the commit, whatever reason is given."""
+    tested.begin(tree)
+    tested.passed(tree)
+    match what:
+        case "changed":
+            (tree / "setup.py").write_text("other")
+        case "new":
+            (tree / "new").write_text("x")
+        case "deleted":
+            (tree / "setup.py").unlink()
+        case "staged":
+            (tree / "new").write_text("x")
+            git(tree, "add", "new")
+    with pytest.raises(source.NotReleasable, match="not as committed"):
+        source.look(tree, "because")
+
+
+def test_what_changed_during_the_tests_proves_nothing(tree: Path) -> None:
+    """No stamp where the tree was changed, or another commit taken, between the first
+    test and the last.
+    """
+    (tree / "setup.py").write_text("other")
+    tested.begin(tree)
+    git(tree, "checkout", "-q", "setup.py")
+    assert tested.passed(tree) is None
+    tested.begin(tree)
+    commit(tree)
+    assert tested.passed(tree) is None
+    tested.begin(tree)
+    (tree / "new").write_text("x")
+    assert tested.passed(tree) is None
+    assert tested.passed(tree) is None
+
+
+def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
+    """Without git there is no commit to speak of, and one line says so."""
+    with pytest.raises(source.NotReleasable, match="a release is made of a commit"):
+        source.look(tmp_path, None)
+    done = subprocess.run(
+        [sys.executable, "-m", "lae_provision.deploy.tested", "passed"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("no stamp:")
+
+
+def test_make_test_stamps_a_whole_run_alone() -> None:
+    """`make test` begins and ends with the stamp; with TEST_ARGS there is none."""
+
+    def dry(*more: str) -> str:
+        return subprocess.run(
+            ["make", "--dry-run", "test", *more],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    whole = dry()
+    assert (
+        whole.index("tested begin")
+        < whole.index("pytest")
+        < whole.index("tested passed")
+    )
+    assert "tested passed" not in dry("TEST_ARGS=-k x")
