@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 CLIENT := .client-venv
 DEMO_ARGS ?=
 TEST_ARGS ?=
+# tests/spread.py says which worker runs what; TEST_ARGS=-n0 is one process.
+WORKERS ?= 2
 BENCH_ARGS ?=
 KILL_ARGS ?=
 
@@ -42,7 +44,7 @@ lint: install-tests
 	$(BIN)/lint-imports --no-cache
 
 test: lint
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(TEST_ARGS)
 
 # Each suite ends in trial's own summary; `make test` has them, too, the first of them
 # also on a real S3 server.  What is left out, and why: tests/storage/upstream_storage.py.
@@ -58,7 +60,7 @@ test-kill: install-tests
 	$(BIN)/python -m tests.storage.killing $(KILL_ARGS)
 
 check: lint
-	$(BIN)/python -m pytest -m "not end_to_end and not browser" $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not end_to_end and not browser" $(TEST_ARGS)
 
 bench-%: install-tests
 	$(BIN)/python -m tests.bench.$* $(BENCH_ARGS)
