@@ -16,14 +16,38 @@ from xdist.scheduler import LoadScopeScheduling
 if TYPE_CHECKING:
     from xdist.workermanage import WorkerController
 
-#: Files by what they share.
+#: Folders, or files, by what they share.
 TOGETHER = {
     "tests/browser": "the browser's site",
+    "tests/docs": "a demo",
     "tests/end_to_end": "the whole of S4",
+    "tests/packaging/test_config_check.py": "an installed wheel",
+    "tests/packaging/test_extras.py": "an installed wheel",
+    "tests/packaging/test_wheel.py": "an installed wheel",
 }
 
-#: Seconds, where they are many, measured with ``--durations=0``; a group's are one sum.
-SECONDS: dict[str, int] = {"the whole of S4": 300}
+#: Seconds of what takes long on a busy machine, by ``--durations=0``.
+SECONDS = {
+    "the whole of S4": 470,
+    "the browser's site": 250,
+    "tests/crash/test_signup_points.py": 240,
+    "tests/desk/test_commands.py": 190,
+    "tests/signup/test_worker.py": 120,
+    "tests/packaging/test_ci.py": 100,
+    "a demo": 60,
+    "tests/protocol/test_wire.py": 60,
+    "tests/node/test_processes.py": 50,
+    "tests/storage/test_upstream.py": 50,
+    "tests/storage/test_s3_misbehaves.py": 40,
+    "tests/storage/test_two_hosts.py": 40,
+    "tests/storage/test_tahoe_itself.py": 35,
+    "tests/localcloud/test_process.py": 20,
+    "tests/signup/test_machine.py": 20,
+    "tests/storage/test_killed.py": 20,
+    "tests/storage/test_strangers.py": 20,
+    "an installed wheel": 10,
+    "tests/storage/test_host_lost.py": 10,
+}
 
 
 def group_of(nodeid: str) -> str:
