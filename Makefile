@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 CLIENT := .client-venv
 DEMO_ARGS ?=
 TEST_ARGS ?=
+# tests/spread.py says which worker runs what; TEST_ARGS=-n0 is one process.
+WORKERS ?= 2
 BENCH_ARGS ?=
 KILL_ARGS ?=
 
@@ -46,7 +48,7 @@ lint: install-tests
 # All of it, on a tree that is as committed, stamps the commit: a release asks for that.
 test: lint
 	@$(BIN)/python -m lae_provision.deploy.tested begin
-	$(BIN)/python -m pytest $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(TEST_ARGS)
 	@$(if $(strip $(TEST_ARGS)),,$(BIN)/python -m lae_provision.deploy.tested passed)
 
 # Each suite ends in trial's own summary; `make test` has them, too, the first of them
@@ -63,7 +65,7 @@ test-kill: install-tests
 	$(BIN)/python -m tests.storage.killing $(KILL_ARGS)
 
 check: lint
-	$(BIN)/python -m pytest -m "not end_to_end and not browser" $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not end_to_end and not browser" $(TEST_ARGS)
 
 bench-%: install-tests
 	$(BIN)/python -m tests.bench.$* $(BENCH_ARGS)

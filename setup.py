@@ -59,6 +59,7 @@ EXTRAS = {
         "psutil",
         "pytest",
         "pytest-timeout",
+        "pytest-xdist",
         "ruff",
         # `make wheel` builds with it, and so does a test.
         "setuptools",

@@ -1,4 +1,9 @@
-"""What holds for every test: in CI none is skipped, and a run leaves nothing behind."""
+"""What holds for every test: in CI none is skipped, and a run leaves nothing behind.
+
+With pytest-xdist the run is several processes.  Each worker looks for what its own
+tests left running, and tells the controller, which looks once more when all workers
+are gone: nothing that they started may outlive them either.
+"""
 
 from __future__ import annotations
 
@@ -8,14 +13,19 @@ import tempfile
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
 from twisted.trial.unittest import SynchronousTestCase
 
+if TYPE_CHECKING:
+    from tests.spread import Spread
+
 ROOT = Path(__file__).resolve().parents[1]
 IN_CI = os.environ.get("CI", "") == "true"
-#: In the environment of every process that a test starts, and that its children keep.
+#: In the environment of every process that a test starts, and that its children keep:
+#: our process id, behind which a worker has its own name.
 MARK = "S4_TEST_RUN"
 PATIENCE = 5.0
 
@@ -83,32 +93,70 @@ def _untracked() -> set[str]:
 
 
 def _started_by_us() -> Iterator[psutil.Process]:
-    """Processes with our mark, other than ourselves, that still run."""
+    """Processes with our mark, or one of our workers', that still run."""
+    ours = os.environ[MARK]
     for process in psutil.process_iter():
         try:
-            mark = process.environ().get(MARK)
+            mark = process.environ().get(MARK, "")
         except psutil.Error:
             continue
-        if mark == str(os.getpid()) and process.pid != os.getpid():
+        if f"{mark}/".startswith(f"{ours}/") and process.pid != os.getpid():
             yield process
 
 
-def pytest_sessionstart(session: pytest.Session) -> None:
-    os.environ[MARK] = str(os.getpid())
-    session.config.stash[untracked_before] = _untracked()
-
-
-@pytest.hookimpl(trylast=True)
-def pytest_sessionfinish(session: pytest.Session) -> None:
+def _left_running() -> list[str]:
+    """What still runs after a while, in words."""
     end = time.monotonic() + PATIENCE
     while (running := list(_started_by_us())) and time.monotonic() < end:
         psutil.wait_procs(running, timeout=0.2)
-    found = [f"process {p.pid}: {' '.join(p.cmdline())}" for p in running]
+    return [f"process {p.pid}: {' '.join(p.cmdline())}" for p in running]
+
+
+def _as_worker(config: pytest.Config) -> dict[str, Any] | None:
+    """What a worker was told by its controller; None in a controller."""
+    return getattr(config, "workerinput", None)
+
+
+# First: the workers are started in this hook, too.
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    session.config.stash[left_behind] = []
+    if worker := _as_worker(session.config):
+        os.environ[MARK] += f"/{worker['workerid']}"
+    else:
+        os.environ[MARK] = str(os.getpid())
+        session.config.stash[untracked_before] = _untracked()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker has ended; one that crashed tells nothing."""
+    told = getattr(node, "workeroutput", {}).get(MARK, [])
+    node.config.stash[left_behind] += told
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Spread | None:
+    """Workers get tests by tests/spread.py, unless another way was asked for."""
+    if config.getoption("dist") != "load":
+        return None
+    from tests.spread import Spread  # noqa: PLC0415  (only where pytest-xdist is used)
+
+    return Spread(config, log)
+
+
+# Last: the workers are ended in this hook, too.
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    found = session.config.stash[left_behind]
+    found += [line for line in _left_running() if line not in found]
+    if _as_worker(session.config) is not None:
+        session.config.workeroutput[MARK] = found  # type: ignore[attr-defined]
+        return
     # Elsewhere than in CI somebody may be writing code meanwhile.
     if IN_CI:
         new = _untracked() - session.config.stash[untracked_before]
         found += [f"file {name}" for name in sorted(new)]
-    session.config.stash[left_behind] = found
     if found and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -17,6 +16,8 @@ from typing import Any
 
 import pytest
 from attrs import define
+
+from lae_provision.localcloud.ports import free_ports
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -47,18 +48,6 @@ operator_name: Example Storage Ltd
 operator_address: 1 Example Road, Exampleton
 log_format: json
 """
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody has; all are held until each is known."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
-    finally:
-        for s in sockets:
-            s.close()
 
 
 def secret_file(path: Path, text: str) -> None:

@@ -62,8 +62,12 @@ class Facet(Referenceable):
         """Take no argument along."""
         return await self.desk.pulse()
 
-    remote_doors = answers(1, messages.AskDoors, messages.DoorsAnswer)(doors)
-    remote_pulse = answers(1, messages.AskPulse, messages.PulseAnswer)(pulse)
+    remote_doors = answers(messages.VERSION, messages.AskDoors, messages.DoorsAnswer)(
+        doors
+    )
+    remote_pulse = answers(messages.VERSION, messages.AskPulse, messages.PulseAnswer)(
+        pulse
+    )
 
 
 def _remote(name: str, asked: type, answer: Any) -> Any:
@@ -71,7 +75,7 @@ def _remote(name: str, asked: type, answer: Any) -> Any:
         return await getattr(self.desk, name)(message)
 
     method.__name__ = f"remote_{name}"
-    return answers(1, asked, answer)(method)
+    return answers(messages.VERSION, asked, answer)(method)
 
 
 for _name, (_asked, _answer) in METHODS.items():

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -14,16 +13,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from lae_provision.localcloud.ports import free_ports
 from tests.docs.reading import ROOT, blocks
 
 OPERATIONS = ROOT / "docs" / "operations.rst"
 BIN = Path(sys.executable).parent
-
-
-def _port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return free.getsockname()[1]
 
 
 class Machine:
@@ -105,7 +99,7 @@ class Machine:
     def _apart(self, settings) -> None:
         settings["state"] = str(self.folder / "state" / "daemon")
         for tub in ("private_tub", "hosts_tub"):
-            port = _port()
+            (port,) = free_ports(1)
             settings[tub] = {
                 "listen": f"tcp:{port}:interface=127.0.0.1",
                 "location": f"localhost:{port}",
@@ -113,7 +107,8 @@ class Machine:
 
     @staticmethod
     def _elsewhere(settings) -> None:
-        settings["listen"] = f"tcp:{_port()}:interface=127.0.0.1"
+        (port,) = free_ports(1)
+        settings["listen"] = f"tcp:{port}:interface=127.0.0.1"
 
 
 @pytest.fixture

@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lae_provision.localcloud.ports import free_ports
 from tests.docs.reading import ROOT, Block, blocks
 
 GUIDE = ROOT / "docs" / "customer-guide.rst"
@@ -32,9 +32,7 @@ class Computer:
     def __init__(self, home: Path, client_bin: Path) -> None:
         self.home, self.client_bin = home, client_bin
         self.running: subprocess.Popen | None = None
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        (self.port,) = free_ports(1)
         home.mkdir()
 
     @property

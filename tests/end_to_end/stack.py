@@ -27,8 +27,9 @@ from lae_provision.localcloud.demo.parts import (
     stripe_step,
     twistd_argv,
 )
-from lae_provision.localcloud.demo.ports import free_ports, free_range
+from lae_provision.localcloud.demo.ports import free_range
 from lae_provision.localcloud.demo.program import Program
+from lae_provision.localcloud.ports import free_ports
 from lae_provision.localcloud.state_folder import prepare_state_folder, write_private
 from tests.end_to_end.arguments import Arguments
 from tests.end_to_end.controls import Cloud, Control, Mailbox, Stripe

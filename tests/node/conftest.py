@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import json
 import secrets
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -39,20 +38,10 @@ from lae_protocol.remote import RIBootstrap, RIHost
 from lae_protocol.secret import Secret
 from lae_provision.doors import IdentityRequest
 from lae_provision.identity.keys import make_tub_key, new_identity
+from lae_provision.localcloud.ports import free_ports
 
 INSTANCE = "i-0123456789abcdef0"
 LAUNCHED = "2026-11-23T17:00:00Z"
-
-
-def free_ports(number: int) -> list[int]:
-    """Ports that nobody listens on now."""
-    open_ports = [socket.socket() for _ in range(number)]
-    for s in open_ports:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in open_ports]
-    for s in open_ports:
-        s.close()
-    return ports
 
 
 def an_identity(generation: int = 1) -> NodeIdentity:

@@ -9,7 +9,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-CONFTEST = Path(__file__).resolve().parents[1] / "conftest.py"
+import pytest
+
+TESTS = Path(__file__).resolve().parents[1]
 
 GOOD = "def test_good():\n    pass\n"
 FUNCTION = "import pytest\ndef test_one():\n    pytest.skip('no moon')\n"
@@ -35,14 +37,23 @@ CHILD = (
 SKIPS = {"function": FUNCTION, "marked": MARKED, "trial": TRIAL}
 
 
-def run(folder: Path, suites: dict[str, str], **env: str) -> tuple[int, str]:
+#: One process, or two of pytest-xdist.
+WORKERS = pytest.mark.parametrize("workers", [0, 2])
+
+
+def run(
+    folder: Path, suites: dict[str, str], workers: int = 0, **env: str
+) -> tuple[int, str]:
     """Run suites under our rules, and a good one; pytest's code and words."""
-    shutil.copy(CONFTEST, folder / "conftest.py")
+    shutil.copy(TESTS / "conftest.py", folder / "conftest.py")
+    (folder / "tests").mkdir(exist_ok=True)
+    shutil.copy(TESTS / "spread.py", folder / "tests" / "spread.py")
     for name, text in {"good": GOOD, **suites}.items():
         (folder / f"test_{name}.py").write_text(text)
     clean = {k: v for k, v in os.environ.items() if k not in {"CI", "S4_TEST_RUN"}}
+    pytest_here = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rA", "-p", "no:cacheprovider", str(folder)],
+        [*pytest_here, "-rA", f"-n{workers}", str(folder)],
         cwd=folder,
         env={**clean, **env},
         capture_output=True,
@@ -52,9 +63,10 @@ def run(folder: Path, suites: dict[str, str], **env: str) -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-def test_a_skip_fails_in_ci_and_is_named(tmp_path: Path) -> None:
+@WORKERS
+def test_a_skip_fails_in_ci_and_is_named(tmp_path: Path, workers: int) -> None:
     """With CI=true a skipped test fails the run, which says which and why."""
-    code, said = run(tmp_path, SKIPS, CI="true")
+    code, said = run(tmp_path, SKIPS, workers, CI="true")
     assert code != 0
     told = [s for s in said.splitlines() if s.startswith("in CI no test may")]
     for name in SKIPS:
@@ -62,16 +74,18 @@ def test_a_skip_fails_in_ci_and_is_named(tmp_path: Path) -> None:
         assert "no moon" in line
 
 
-def test_a_skipped_module_fails_in_ci(tmp_path: Path) -> None:
+@WORKERS
+def test_a_skipped_module_fails_in_ci(tmp_path: Path, workers: int) -> None:
     """With CI=true a module that skips itself fails the run, which says which."""
-    code, said = run(tmp_path, {"module": MODULE}, CI="true")
+    code, said = run(tmp_path, {"module": MODULE}, workers, CI="true")
     assert code != 0
     assert "in CI no test may be skipped: test_module.py: Skipped: no moon" in said
 
 
-def test_a_skip_is_told_elsewhere(tmp_path: Path) -> None:
+@WORKERS
+def test_a_skip_is_told_elsewhere(tmp_path: Path, workers: int) -> None:
     """Without CI a skipped test is skipped aloud, and the run succeeds."""
-    code, said = run(tmp_path, {**SKIPS, "module": MODULE})
+    code, said = run(tmp_path, {**SKIPS, "module": MODULE}, workers)
     assert code == 0
     assert "1 passed, 4 skipped" in said
     assert "no moon" in said
@@ -84,12 +98,36 @@ def test_an_expected_failure_stays_one(tmp_path: Path) -> None:
     assert "1 xfailed" in said
 
 
-def test_a_process_left_behind_fails_the_run(tmp_path: Path) -> None:
+@WORKERS
+def test_a_process_left_behind_fails_the_run(tmp_path: Path, workers: int) -> None:
     """A process that outlives the tests is named, and fails the run."""
-    code, said = run(tmp_path, {"child": CHILD})
+    code, said = run(tmp_path, {"child": CHILD}, workers)
     try:
         assert code == 1
+        (line,) = (s for s in said.splitlines() if "LEFT BEHIND by the tests" in s)
+        assert "sleep 60" in line
+    finally:
+        os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
+def test_what_ends_with_its_worker_is_left_behind_all_the_same(tmp_path: Path) -> None:
+    """A process that would end with the worker's pipe to it is named before that."""
+    piped = CHILD.replace("'sleep', '60'", "'cat'").replace(
+        "start_new_session", "stdin=subprocess.PIPE, start_new_session"
+    )
+    code, said = run(tmp_path, {"piped": piped + "    globals()['kept'] = child\n"}, 2)
+    assert code == 1
+    assert "LEFT BEHIND by the tests: process" in said
+    assert ": cat" in said
+
+
+def test_a_worker_that_dies_fails_the_run(tmp_path: Path) -> None:
+    """A test that ends its worker is named, and so is the process that it left."""
+    dying = CHILD + "    import os\n    os._exit(0)\n"
+    code, said = run(tmp_path, {"child": dying}, 2)
+    try:
+        assert code == 1
+        assert "FAILED test_child.py::test_one" in said
         assert "LEFT BEHIND by the tests: process" in said
-        assert "sleep 60" in said
     finally:
         os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)

@@ -1,4 +1,4 @@
-"""A real S3 server and moto's, started once for all tests that ask for them."""
+"""A real S3 server, started once for all tests that ask for it, and moto's."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
+from lae_provision.localcloud.ports import free_ports
 from lae_storage.s3.memory import MemoryStore
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
@@ -67,19 +67,6 @@ class S3Server:
         self.client().put_bucket_versioning(
             Bucket=name, VersioningConfiguration=enabled
         )
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free, and whose number plus 10,000 is a port."""
-    held, ports = [], []
-    while len(ports) < count:
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        held.append(listening)
-        ports.append(listening.getsockname()[1])
-    for listening in held:
-        listening.close()
-    return ports
 
 
 def start_weed(folder: Path, *more: str) -> tuple[subprocess.Popen[bytes], str]:
@@ -163,22 +150,31 @@ def seaweed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
         process.wait()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def moto_s3() -> Iterator[S3Server]:
     """moto's S3, in threads of this process."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
+
+    def check_keys_after(actions: str) -> str:
+        switch = urllib.request.Request(
+            f"{url}/moto-api/reset-auth",
+            actions.encode(),
+            {"Content-Type": "text/plain"},
+        )
+        with urllib.request.urlopen(switch) as answer:
+            before: str = json.load(answer)["PREVIOUS_INITIAL_NO_AUTH_ACTION_COUNT"]
+        return before
+
     # moto's switch is one for the whole process, and other tests turn it on: here
     # nobody has a key that moto knows.
-    switch = urllib.request.Request(
-        f"{url}/moto-api/reset-auth", b"inf", {"Content-Type": "text/plain"}
-    )
-    urllib.request.urlopen(switch).close()
+    before = check_keys_after("inf")
     try:
         yield S3Server(url)
     finally:
+        check_keys_after(before)
         server.stop()
 
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import time
 import urllib.request
@@ -16,19 +15,13 @@ from typing import Any
 from attrs import define, field
 
 from lae_provision.localcloud.customer.mailbox import ReadyMail
+from lae_provision.localcloud.ports import free_ports
 
 _LOOK_AGAIN = 0.05
 
 
 class LaptopTrouble(Exception):
     """tahoe failed; the text has its words."""
-
-
-def _free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
 
 
 @define
@@ -38,7 +31,7 @@ class Laptop:
     folder: Path
     tahoe: Path
     _running: subprocess.Popen[bytes] | None = None
-    _port: int = field(factory=_free_port)
+    _port: int = field(factory=lambda: free_ports(1)[0])
 
     def join(self, mail: ReadyMail) -> None:
         """Run the mail's own command, with the web port moved to a free one."""

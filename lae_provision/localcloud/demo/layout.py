@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import define, field
 
-from lae_provision.localcloud.demo.ports import free_ports
+from lae_provision.localcloud.ports import free_ports
 
 
 def _two_ports() -> tuple[int, int]:

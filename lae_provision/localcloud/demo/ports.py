@@ -1,13 +1,14 @@
-"""Free ports on loopback, chosen before the programs that will bind them start."""
+"""Rows of free ports on loopback, for hosts that are to come."""
 
 from __future__ import annotations
 
-import random
+import secrets
 import socket
-from contextlib import ExitStack
 
-#: Below where Linux takes ports for outgoing connections, above well-known ones.
-_LOWEST, _HIGHEST = 12_000, 32_000
+from lae_provision.localcloud import ports
+
+#: Apart from single ports, which others on the machine take after us.
+_LOWEST, _HIGHEST = ports.HIGHEST, 32_000
 
 
 def is_free(port: int) -> bool:
@@ -21,24 +22,9 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_ports(count: int) -> list[int]:
-    """Some ports that are free now, all different."""
-    found: list[int] = []
-    with ExitStack() as held:
-        while len(found) < count:
-            s = held.enter_context(socket.socket())
-            port = random.randrange(_LOWEST, _HIGHEST)  # noqa: S311  (no secret)
-            try:
-                s.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            found.append(port)
-    return found
-
-
 def free_range(length: int) -> tuple[int, int]:
     """The first and last of a row of ports that are all free now."""
     while True:
-        first = random.randrange(_LOWEST, _HIGHEST - length)  # noqa: S311
+        first = _LOWEST + secrets.randbelow(_HIGHEST - _LOWEST - length)
         if all(is_free(port) for port in range(first, first + length)):
             return first, first + length - 1

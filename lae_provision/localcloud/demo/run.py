@@ -27,11 +27,12 @@ from lae_provision.localcloud.demo.parts import (
     smtp_step,
     stripe_step,
 )
-from lae_provision.localcloud.demo.ports import free_ports, free_range
+from lae_provision.localcloud.demo.ports import free_range
 from lae_provision.localcloud.demo.program import Step
 from lae_provision.localcloud.demo.state import DemoState, Endpoints
 from lae_provision.localcloud.demo.supervisor import Supervisor
 from lae_provision.localcloud.demo.watching import Sources, Watching
+from lae_provision.localcloud.ports import free_ports
 from lae_provision.localcloud.running import run
 
 #: Two for each signup.
