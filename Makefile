@@ -19,6 +19,7 @@ help:
 	@echo "make test-kill       the storage node killed 200 times under load; KILL_ARGS=--help"
 	@echo "make check           lint, types, import contracts and the fast tests"
 	@echo "make bench-signup    the figures of docs/benchmarks.rst"
+	@echo "make bench-storage   ... of the storage node beside upstream's on the disk"
 	@echo "make bench-operations what operators wait for, with 10,000 signups"
 	@echo "make bench-release   ... of a release with customers under way; needs root"
 	@echo "make wheel           build/wheel/s4-*.whl"
