@@ -92,9 +92,9 @@ class LostHosts:
             if signup_id is not None:
                 taken = True
                 self._log.error(
-                    "the journal did not know {instance} of {signup}; it is replaced",
+                    "the journal did not know {instance} of {signup_id}; it is replaced",
                     instance=host.instance_id,
-                    signup=signup_id,
+                    signup_id=signup_id,
                 )
                 self._nudge(signup_id)
         return taken

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 FIELDS: Mapping[str, str] = {
     "action": "what the routine was about to do",
     "code": "the code of a refusal, for programs",
+    "count": "how many",
     "deployment": "whose daemon it is",
     "epoch": "which daemon on this journal, counted from the first",
     "event": "Stripe's id of an event",
