@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 #: Folders, or files, by what they share.
 TOGETHER = {
+    "tests/account": "an account's cloud",
     "tests/browser": "the browser's site",
+    "tests/deploy": "a machine",
     "tests/docs": "a demo",
     "tests/end_to_end": "the whole of S4",
     "tests/packaging/test_config_check.py": "an installed wheel",
@@ -30,6 +32,7 @@ TOGETHER = {
 SECONDS = {
     "the whole of S4": 470,
     "the browser's site": 250,
+    "a machine": 245,
     "tests/crash/test_signup_points.py": 240,
     "tests/desk/test_commands.py": 190,
     "tests/signup/test_worker.py": 120,

@@ -111,8 +111,8 @@ class Adoption:
             await self.shop.journal.write(_told_once, session, str(e))
             return False
         self._log.critical(
-            "{signup_id} is adopted: Stripe had its payment, and the journal did not know"
-            " it (an older backup was restored)",
+            "{signup_id} is adopted: Stripe had its payment, and the journal did not "
+            "know it (an older backup was restored)",
             signup_id=signup_id,
         )
         return True

@@ -92,7 +92,7 @@ class LostHosts:
             if signup_id is not None:
                 taken = True
                 self._log.error(
-                    "the journal did not know {instance} of {signup_id}; it is replaced",
+                    "the journal knew no {instance} of {signup_id}; it is replaced",
                     instance=host.instance_id,
                     signup_id=signup_id,
                 )

@@ -82,7 +82,8 @@ class Unserved(Served):
     """No host ever claims, and after some minutes the money goes back."""
 
     def limit(self, world: World) -> None:
-        world.limits = Limits(serve_within=240)
+        # A daemon that was away tries for a minute: the story has time for two deaths.
+        world.limits = Limits(serve_within=240, tries_at_least=60)
         world.hosts_work = False
         world.kill()
         world.start()

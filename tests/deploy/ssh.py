@@ -10,6 +10,7 @@ from pathlib import Path
 
 from attrs import define
 
+from lae_provision.localcloud.ports import free_ports
 from tests.deploy.machine import Machine
 from tests.end_to_end.process import until
 
@@ -78,9 +79,8 @@ class SshServer:
                 ],
                 check=True,
             )
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = self._port = free.getsockname()[1]
+        (port,) = free_ports(1)
+        self._port = port
         values = {"port": port, "folder": self.folder}
         (self.folder / "sshd_config").write_text(_SERVER.format(**values))
         self.config.write_text(_CLIENT.format(**values))
