@@ -42,6 +42,27 @@ class Cancel:
 
 
 @define(frozen=True)
+class Reactivate:
+    """Take a cancellation back, or, of what has ended, mail its owner the way back.
+
+    *seen* is as in :class:`Cancel`.
+    """
+
+    signup_id: SignupId
+    seen: SignupState
+    why: str
+
+
+@define(frozen=True)
+class DeleteData:
+    """Delete now what is kept of an ended one.  *seen* is as in :class:`Cancel`."""
+
+    signup_id: SignupId
+    seen: SignupState
+    why: str
+
+
+@define(frozen=True)
 class GiveFree:
     """A subscription free of charge; *until* is when it ends, None for no end.
 

@@ -63,6 +63,8 @@ class RIOperator(RemoteInterface):
     retry_signup = _takes(1 * KB)
     resend_mail = _takes(2 * KB)
     cancel_signup = _takes(8 * KB)
+    reactivate_signup = _takes(8 * KB)
+    delete_data = _takes(8 * KB)
     plans = _takes(1 * KB)
     give_free = _takes(8 * KB)
     events = _takes(1 * KB, 1024 * KB)

@@ -45,7 +45,10 @@ def find(tx: ReadTx, signup_id: SignupId) -> Gift | None:
 
 
 def ended(tx: ReadTx, limit: int = 100) -> tuple[Gift, ...]:
-    """Those whose end has come while they are served or built, oldest end first."""
+    """Those whose end has come while they are served or built, oldest end first.
+
+    Nobody pays for them, so none is ever past-due, suspended or stopped.
+    """
     live = SIGNUPS.c.state.in_(("paid", "active"))
     query = (
         select(GIFTS)

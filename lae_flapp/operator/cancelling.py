@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define
 
-from lae_flapp.journal import gifts, signups
+from lae_flapp.journal import gifts, lifecycles, signups
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import WriteTx
@@ -33,7 +33,7 @@ class Cancelling:
         why: str,
         at_once: bool = False,  # noqa: FBT001, FBT002  (handed on by the desk)
     ) -> None:
-        """Cancel it; of a gift no paid time is waited for.
+        """Cancel it; of a gift no paid time is waited for, since it has none.
 
         Whoever comes second is told what it is by then.  Raises
         :class:`~lae_protocol.process.answer.Refusal`.
@@ -47,13 +47,14 @@ class Cancelling:
             await self.expire_sessions(signup_id)
 
         def ended(tx: WriteTx) -> None:
-            now = at_once or gifts.find(tx, signup_id) is not None
             before = signups.get(tx, signup_id).state
+            wish = lifecycles.get(tx, signup_id).wish
             new_id = self.new_message_id
-            done = ending.cancel(tx, signup_id, who, why, new_id, at_once=now)
+            done = ending.cancel(tx, signup_id, who, why, new_id, at_once=at_once)
             if done == "over" or before == "refunding":
-                said = f"Nothing to do: it is {before} already."
-                raise Refusal(Refused("not-now", said))
+                raise _nothing(f"it is {before} already")
+            if done == "leaving" and wish == "leave":
+                raise _nothing("it is cancelled, and ends with the paid period")
 
         try:
             await self.journal.write(ended)
@@ -70,3 +71,7 @@ class Cancelling:
             except Refusal as e:
                 problem = f"its time is over: {e.refused.message}"
                 await self.journal.write(signups.set_problem, gift.signup_id, problem)
+
+
+def _nothing(because: str) -> Refusal:
+    return Refusal(Refused("not-now", f"Nothing to do: {because}."))

@@ -1,7 +1,8 @@
 """A daemon's private Tub on a real journal, as a process of its own.
 
 ``operator_daemon.py FOLDER`` writes the furls into FOLDER, says "ready", and obeys
-the lines that it reads: ``note SIGNUP TEXT``, ``revoke``, ``hang``.
+the lines that it reads: ``note SIGNUP TEXT``, ``state SIGNUP STATE``, ``revoke``,
+``hang``.
 """
 
 from __future__ import annotations
@@ -123,6 +124,8 @@ class Obeying(LineOnlyReceiver):
         verb, *rest = line.decode().split(" ", 2)
         if verb == "note":
             done = self._journal.write(events.note, SignupId(rest[0]), "noted", rest[1])
+        elif verb == "state":
+            done = self._journal.write(_force, SignupId(rest[0]), rest[1])
         elif verb == "revoke":
             done = self._journal.write(operators.revoke, "ann", "bob")
         else:

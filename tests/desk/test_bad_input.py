@@ -36,6 +36,8 @@ COMMANDS = {
     "subscriptions retry": ["SIGNUP"],
     "subscriptions resend": ["SIGNUP"],
     "subscriptions cancel": ["SIGNUP", "--yes", "--reason", "w"],
+    "subscriptions reactivate": ["SIGNUP", "--reason", "w"],
+    "subscriptions delete-data": ["SIGNUP", "--yes", "--reason", "w"],
     "subscriptions comp": ["a@example.org", "--reason", "w"],
     "events": ["SIGNUP"],
     "hosts list": [],

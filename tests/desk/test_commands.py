@@ -394,6 +394,25 @@ def test_retry(own) -> None:
     assert (last["kind"], last["who"]) == ("retry", "operator ann")
 
 
+def test_leaving_and_coming_back(own) -> None:
+    """A former customer is invited back, or their data deleted; that asks before, and
+    what has no kept data is refused without a question.
+    """
+    refused = own.lae("subscriptions", "delete-data", STUCK, "--reason", "w")
+    assert (refused.code, refused.out) == (1, "")
+    assert "has no kept data" in refused.err
+    own.tell(f"state {LAST} ended")
+    told = own.lae("subscriptions", "reactivate", LAST, "--reason", "they wrote")
+    assert f"{LAST} is ended; its owner is mailed the link" in told.out
+    asked = own.lae("subscriptions", "delete-data", LAST, "--reason", "they wrote")
+    assert asked.code == 2
+    assert "nothing brings it back" in " ".join(asked.err.split())
+    command = ("subscriptions", "delete-data", LAST, "--yes", "--reason", "w")
+    assert own.json(*command)["state"] == "deleting"
+    dry = own.lae("subscriptions", "cancel", LAST, "--dry-run", "--reason", "w")
+    assert dry.out.startswith("Would change nothing of ")
+
+
 def test_revoked(own) -> None:
     """A revoked operator is told so, and can do nothing."""
     own.tell("revoke")

@@ -25,7 +25,13 @@ from lae_flapp.journal import (
 from lae_flapp.journal.testing import answer
 from lae_flapp.operator.cancelling import Cancelling
 from lae_protocol.ids import Generation
-from lae_protocol.messages import Done, DoneAnswer, ListSignups, PageAnswer, Refused
+from lae_protocol.messages import (
+    Done,
+    DoneAnswer,
+    ListSignups,
+    PageAnswer,
+    Refused,
+)
 from lae_protocol.operator_messages import (
     Accepted,
     AcceptedAnswer,
@@ -152,7 +158,7 @@ def test_cancelling_what_is_not_served(edge) -> None:
     """A paid signup that is not served goes on its one way back."""
     told = edge.ask("cancel_signup", Cancel(STUCK, "paid", "a wish"), DoneAnswer)
     assert told.view.state == "refunding"
-    assert edge.retried == [STUCK]
+    assert edge.retried == [STUCK, "mails"]
 
 
 def test_cancelling_a_payment_page(edge) -> None:

@@ -5,47 +5,59 @@ from __future__ import annotations
 import re
 
 import pytest
+from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import lifecycles
-from lae_flapp.lifecycle.asked_for import cancelling, deleting, reactivating
+from lae_flapp.lifecycle.asked_for import deleting, reactivating
+from lae_flapp.operator.cancelling import Cancelling
 from lae_protocol.process.answer import Refusal
 from tests.lifecycle.conftest import check_kept
-from tests.signup.world import check_served
+from tests.signup.world import check_served, now
+
+WHY = ("operator ann", "they wrote to us")
 
 
-def declined(world, what, signup_id, words, *at_once):
+def declined(words, ask, *asked):
     """The answer is a no, in these words."""
     with pytest.raises(Refusal) as raised:
-        ask(world, what, signup_id, *at_once)
+        ask(*asked)
     assert re.search(words, raised.value.refused.message)
 
 
-def ask(world, what, signup_id, *at_once):
-    done = world.write(what, signup_id, "operator ann", "they wrote to us", *at_once)
+def ask(world, what, signup_id):
+    done = world.write(what, signup_id, *WHY)
     world.crew.nudge(signup_id)
     world.advance(10)
     return done
+
+
+def cancel(world, signup_id, at_once=False):
+    shop = world.crew.shop
+    cancelling = Cancelling(world.journal, None, shop.new_message_id, world.crew.nudge)
+    now(Deferred.fromCoroutine(cancelling.cancel(signup_id, *WHY, at_once)))
+    world.advance(10)
 
 
 def test_cancelled_and_taken_back(world) -> None:
     """An operator cancels for a customer, and takes it back; each only once."""
     signup_id = world.served()
     new_id = world.crew.shop.new_message_id
-    assert ask(world, cancelling(new_id), signup_id, False) == "leaving"
-    declined(world, cancelling(new_id), signup_id, "ends with the paid period", False)
+    cancel(world, signup_id)
+    assert world.state(signup_id) == "active"
+    declined("ends with the paid period", cancel, world, signup_id)
     assert ask(world, reactivating(new_id), signup_id) == "stays"
     check_served(world, signup_id)
-    declined(world, reactivating(new_id), signup_id, "cannot be brought back")
+    declined("it is not cancelled", ask, world, reactivating(new_id), signup_id)
 
 
 def test_ended_invited_back_and_deleted(world) -> None:
     """An ended one is invited back by mail, or deleted now when its owner asks."""
     signup_id = world.served()
     new_id = world.crew.shop.new_message_id
-    declined(world, deleting(), signup_id, "cancel it first")
-    assert ask(world, cancelling(new_id), signup_id, True) == "ending"
+    declined("cancel it first", ask, world, deleting(), signup_id)
+    cancel(world, signup_id, at_once=True)
     check_kept(world, signup_id)
-    declined(world, cancelling(new_id), signup_id, "it is ended already", False)
+    declined("it is ended already", cancel, world, signup_id)
     assert ask(world, reactivating(new_id), signup_id) == "invited"
     assert world.mails(signup_id).count("ended") == 2
     assert ask(world, deleting(), signup_id) == "deleting"
@@ -58,7 +70,6 @@ def test_what_was_given_has_no_period_to_wait_for(world) -> None:
     signup_id = world.served()
     world.write(lifecycles.change, signup_id, subscription=None)
     world.account.known.clear()
-    new_id = world.crew.shop.new_message_id
-    assert ask(world, cancelling(new_id), signup_id, False) == "ending"
+    cancel(world, signup_id)
     assert world.state(signup_id) == "ended"
     assert world.life(signup_id).told == "end"

@@ -1,10 +1,10 @@
-"""``lae subscriptions retry|resend|cancel|comp``: what is done for one customer."""
+"""``lae subscriptions retry|resend|comp``: what is done for one customer."""
 
 from __future__ import annotations
 
 import secrets
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 import click
 
@@ -18,7 +18,6 @@ from lae_flapp.operator.options import (
     asks_daemon,
     changes,
     gives_json,
-    loses,
 )
 from lae_flapp.operator.settings import Where
 from lae_protocol.ids import SignupId, base32
@@ -27,11 +26,9 @@ from lae_protocol.messages import (
     DoneAnswer,
     Named,
     SignupDetail,
-    SignupState,
 )
 from lae_protocol.operator_messages import (
     AskPlans,
-    Cancel,
     GiveFree,
     GivenAnswer,
     PlansAnswer,
@@ -39,29 +36,16 @@ from lae_protocol.operator_messages import (
 )
 from lae_protocol.plan_words import size_in_words
 
-#: Seconds that the payment service may need, beside ours.
-OUTSIDE = 20.0
 
-#: What cancelling means in each state.
-_MEANS = {
-    "registered": "It is not paid: nothing is charged, and its place is given back.",
-    "expired": "It is not paid: nothing is charged, and its place is given back.",
-    "paying": "Its payment page is closed first; if it was paid a moment ago, the money"
-    " goes back.",
-    "active": "It goes on until the end of what is paid; then host and role go, and the"
-    " data is kept for the plan's time.  With --at-once, and of a gift, that is now.",
-    "paid": "It is paid and not served yet: the money goes back, what was built is"
-    " removed, and the customer gets a mail.",
-}
-
-
-async def _detail(line: Line, text: str) -> SignupDetail:
+async def looked_up(line: Line, text: str) -> SignupDetail:
+    """What is meant by the text, as it is now."""
     named = Named(await meant(line, text))
     detail: SignupDetail = await line.ask("show_signup", named, DetailAnswer)
     return detail
 
 
-def _who(detail: SignupDetail) -> str:
+def described(detail: SignupDetail) -> str:
+    """Which one, its state, its address."""
     row = detail.row
     return f"{row.signup_id} ({row.state}, {printable(row.email)})"
 
@@ -79,7 +63,7 @@ def retry(where: Where, as_json: bool, dry_run: bool, signup: str) -> None:
     """
 
     async def work(line: Line) -> Any:
-        detail = await _detail(line, signup)
+        detail = await looked_up(line, signup)
         if dry_run:
             return detail, None
         named = Named(detail.row.signup_id)
@@ -92,7 +76,7 @@ def retry(where: Where, as_json: bool, dry_run: bool, signup: str) -> None:
             signup_id=signup_id, state=detail.row.state, done=done is not None
         )
     elif done is None:
-        click.echo(f"Would try {_who(detail)} now.")
+        click.echo(f"Would try {described(detail)} now.")
     else:
         click.echo(f"{signup_id} is {done.view.state}; it is tried again now.")
         click.echo(f"Follow it with: lae events -f {signup_id}")
@@ -114,7 +98,7 @@ def resend(
     """
 
     async def work(line: Line) -> Any:
-        detail = await _detail(line, signup)
+        detail = await looked_up(line, signup)
         if dry_run:
             return detail, None
         row = detail.row
@@ -126,60 +110,12 @@ def resend(
     if as_json:
         tables.print_json(signup_id=row.signup_id, to=to, done=done is not None)
     elif done is None:
-        click.echo(f"Would mail the furl of {_who(detail)} to {to}.")
+        click.echo(f"Would mail the furl of {described(detail)} to {to}.")
     elif row.state not in {"active", "past-due"}:
         click.echo(f"{row.signup_id} is {row.state}: {to} gets its mails from now on.")
     else:
         click.echo(f"The furl of {row.signup_id} is mailed to {to}.")
         click.echo(f"See whether it is taken: lae outbox list --signup {row.signup_id}")
-
-
-@click.command()
-@asks_daemon
-@gives_json
-@changes
-@loses
-@click.option(
-    "--at-once", is_flag=True, help="Do not wait for the end of what is paid."
-)
-@click.option("--reason", required=True, help="For the event log.")
-@click.argument("signup", type=SIGNUP)
-def cancel(
-    where: Where,
-    as_json: bool,
-    dry_run: bool,
-    yes: bool,
-    at_once: bool,
-    reason: str,
-    signup: str,
-) -> None:
-    """End a subscription.
-
-    What is not paid is over at once; for what is paid and not served yet the money
-    goes back; what is served goes on until the end of what is paid.  If it
-    is not any more as it was shown, nothing changes.
-    """
-
-    async def work(line: Line) -> Any:
-        detail = await _detail(line, signup)
-        if dry_run:
-            return detail, None
-        row = detail.row
-        question = f"Cancel {_who(detail)}? {_MEANS.get(row.state, '')}".rstrip()
-        await line.sure(question, yes=yes)
-        # What was shown and agreed to, and nothing else.
-        asked = Cancel(row.signup_id, cast("SignupState", row.state), reason, at_once)
-        return detail, await line.ask("cancel_signup", asked, DoneAnswer, OUTSIDE)
-
-    detail, done = run(where, work)
-    row = detail.row
-    if as_json:
-        state = row.state if done is None else done.view.state
-        tables.print_json(signup_id=row.signup_id, state=state, done=done is not None)
-    elif done is None:
-        click.echo(f"Would cancel {_who(detail)}. {_MEANS.get(row.state, '')}".rstrip())
-    else:
-        click.echo(f"{row.signup_id} is {done.view.state} now.")
 
 
 @click.command()

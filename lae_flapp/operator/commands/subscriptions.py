@@ -9,7 +9,8 @@ from typing import Any, get_args
 import click
 
 from lae_flapp.operator import tables
-from lae_flapp.operator.commands.helping import cancel, comp, resend, retry
+from lae_flapp.operator.commands.helping import comp, resend, retry
+from lae_flapp.operator.commands.leaving import cancel, delete_data, reactivate
 from lae_flapp.operator.line import Line, run
 from lae_flapp.operator.meant import meant
 from lae_flapp.operator.options import DAY, SIGNUP, asks_daemon, gives_json, paged
@@ -118,5 +119,5 @@ def show(where: Where, as_json: bool, signup: str) -> None:
         tables.print_detail(detail)
 
 
-for _command in (retry, resend, cancel, comp):
+for _command in (retry, resend, cancel, reactivate, delete_data, comp):
     subscriptions.add_command(_command)

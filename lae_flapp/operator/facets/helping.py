@@ -6,19 +6,29 @@ from typing import Any
 
 from lae_flapp.facets.view import see
 from lae_flapp.journal import contacts, events, outbox, signups
-from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.lifecycle.asked_for import AskedFor, deleting, reactivating
 from lae_flapp.operator import free
 from lae_flapp.operator.facets.asked import Asked
 from lae_protocol.address import Address, AddressRefused, parse_address
 from lae_protocol.ids import MalformedId, SignupId, parse_signup_id
-from lae_protocol.messages import VERSION, Done, DoneAnswer, Named, Refused
+from lae_protocol.messages import (
+    VERSION,
+    Done,
+    DoneAnswer,
+    Named,
+    Refused,
+    SignupState,
+)
 from lae_protocol.operator_messages import (
     AskPlans,
     Cancel,
+    DeleteData,
     GiveFree,
     GivenAnswer,
     Plans,
     PlansAnswer,
+    Reactivate,
     Resend,
 )
 from lae_protocol.process.answer import Refusal, answers
@@ -73,16 +83,22 @@ class Helping(Asked):
         del request_id
         why, who = reason(asked.why), await self._who()
 
-        def seen(tx: Any) -> None:
-            self._known(tx, asked.signup_id)
-            state = signups.get(tx, asked.signup_id).state
-            if state != asked.seen:
-                said = f"Nothing changed: it is {state} now, not {asked.seen}."
-                raise Refusal(Refused("changed", said))
-
-        await self._read(seen)
+        await self._read(lambda tx: self._as_seen(tx, asked.signup_id, asked.seen))
         await self._desk.cancel(asked.signup_id, who, why, asked.at_once)
+        self._desk.wakes.mails()
         return Done(await self._read(lambda tx: see(tx, asked.signup_id, 0)))
+
+    @answers(VERSION, Reactivate, DoneAnswer)
+    async def remote_reactivate_signup(self, asked: Reactivate, request_id: str) -> Any:
+        """Take a cancellation back, or mail the owner of an ended one the way back."""
+        del request_id
+        return await self._turn(asked, reactivating(self._desk.shop.new_message_id))
+
+    @answers(VERSION, DeleteData, DoneAnswer)
+    async def remote_delete_data(self, asked: DeleteData, request_id: str) -> Any:
+        """Delete now what is kept of an ended one."""
+        del request_id
+        return await self._turn(asked, deleting())
 
     @answers(VERSION, AskPlans, PlansAnswer)
     async def remote_plans(self, asked: AskPlans, request_id: str) -> Any:
@@ -109,6 +125,27 @@ class Helping(Asked):
         done = await self._write(given)
         self._desk.wakes.retry(asked.signup_id)
         return done
+
+    async def _turn(self, asked: Reactivate | DeleteData, work: AskedFor) -> Done:
+        """Do it, if the operator saw what it is; the worker and the mails go on."""
+        why = reason(asked.why)
+
+        def turned(tx: WriteTx, who: str) -> Done:
+            self._as_seen(tx, asked.signup_id, asked.seen)
+            work(tx, asked.signup_id, who, why)
+            return Done(see(tx, asked.signup_id, 0))
+
+        done = await self._write(turned)
+        self._desk.wakes.retry(asked.signup_id)
+        self._desk.wakes.mails()
+        return done
+
+    def _as_seen(self, tx: ReadTx, signup_id: SignupId, seen: SignupState) -> None:
+        self._known(tx, signup_id)
+        state = signups.get(tx, signup_id).state
+        if state != seen:
+            said = f"Nothing changed: it is {state} now, not {seen}."
+            raise Refusal(Refused("changed", said))
 
     def _resend(
         self, tx: WriteTx, asked: Resend, to: Address | None, who: str, request_id: str
