@@ -214,6 +214,16 @@ def this_machine(become: tuple[str, ...] = ()) -> Shell:
     return Shell("this machine", None, become)
 
 
+#: A socket's path has at most 104 bytes, of which ssh's own name takes 30.
+_LONGEST_FOLDER = 60
+
+
+def _place_of_socket() -> str | None:
+    """Where ssh's socket can be, though the user's temporary folder is deep."""
+    deep = len(tempfile.gettempdir()) > _LONGEST_FOLDER
+    return "/tmp" if deep else None  # noqa: S108  (mkdtemp makes a private one in it)
+
+
 @contextmanager
 def over_ssh(
     destination: str,
@@ -227,7 +237,7 @@ def over_ssh(
     One connection, opened by the first call and shared by the rest; it ends with the
     context.
     """
-    with tempfile.TemporaryDirectory(prefix="s4-") as folder:
+    with tempfile.TemporaryDirectory(prefix="s4-", dir=_place_of_socket()) as folder:
         given = () if config is None else ("-F", str(config))
         options = (
             "-oBatchMode=yes",
@@ -236,7 +246,7 @@ def over_ssh(
             "-oServerAliveCountMax=4",
             "-oControlMaster=auto",
             "-oControlPersist=30",
-            f"-oControlPath={folder}/%C",
+            f"-oControlPath={folder}/c",
         )
         through = (ssh, *given, *options, "--", destination)
         try:
