@@ -51,8 +51,9 @@ CHARGE_EVENTS = frozenset({"charge.refunded", "charge.dispute.created"})
 FIRST, LONGEST = 1.0, 300.0
 #: Who tells, in the events.
 WHO = "webhook"
-#: A session of ours whose signup we do not know waits for a person.
-UNKNOWN_AGAIN = timedelta(hours=1)
+#: What is of a signup that we do not know waits: it may be about to be adopted, by
+#: another of its events; then for a person.  Seconds after each try, the last for ever.
+UNKNOWN_AGAIN = (10, 60, 600, 3600)
 
 
 def session_of(kind: str, payload: bytes) -> str | None:
@@ -174,4 +175,5 @@ class InboxWork:
     @staticmethod
     def _unknown(tx: WriteTx, event: InboxEvent) -> None:
         why = "of a signup that the journal does not know"
-        inbox.put_off(tx, event.event_id, why, tx.now + UNKNOWN_AGAIN)
+        seconds = UNKNOWN_AGAIN[min(event.attempts, len(UNKNOWN_AGAIN) - 1)]
+        inbox.put_off(tx, event.event_id, why, tx.now + timedelta(seconds=seconds))
