@@ -152,7 +152,7 @@ def test_unknown(box) -> None:
     box.take(1, "cs_1")
     for number, seconds in enumerate([*UNKNOWN_AGAIN, UNKNOWN_AGAIN[-1]], 1):
         assert len(box.settling.asked) == number
-        box.pass_time(seconds - 1)
+        box.pass_time(seconds - 2)
         assert len(box.settling.asked) == number
         assert box.state(1) == "waiting"
         box.pass_time(2)
