@@ -47,6 +47,7 @@ support_email: support@s4.example
 operator_name: Example Storage Ltd
 operator_address: 1 Example Road, Exampleton
 log_format: json
+metrics_listen: null
 """
 
 
