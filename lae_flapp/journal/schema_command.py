@@ -101,8 +101,7 @@ def back_up(config: Path, keep: int) -> None:
     copy = folder / f"journal-{when}.sqlite"
     try:
         sqlite.copy(path, copy)
-    except (OSError, sqlite.Error) as e:
-        copy.with_name(copy.name + ".partial").unlink(missing_ok=True)
+    except (OSError, JournalError) as e:
         raise click.ClickException(f"{copy}: {e}") from None
     for old in sorted(folder.glob(_COPY))[:-keep]:
         old.unlink()

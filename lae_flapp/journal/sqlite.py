@@ -21,7 +21,6 @@ from lae_flapp.journal.errors import (
 )
 
 #: What SQLite itself raises, outside the pools.
-Error = sqlite3.Error
 #: How long one process waits for another's transaction, in milliseconds.
 BUSY_MS = 5000
 #: A copy looks up so often: some milliseconds.

@@ -107,7 +107,7 @@ def test_a_switch_says_who_and_why(desk) -> None:
     assert kinds == ["paused-signups", "paused-signups", "resumed-signups"]
 
 
-def pages(desk, limit, **query):
+def pages(desk, limit=50, **query):
     cursor, found = None, []
     while True:
         page = desk.read(

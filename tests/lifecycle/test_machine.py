@@ -154,7 +154,9 @@ class Lives(RuleBasedStateMachine):
     def drive(self, work):
         """Stripe may be away: then the webhook is repeated."""
         running = Deferred.fromCoroutine(work)
-        running.addErrback(lambda f: f.trap(ProvisionError, Refused, StateChanged))
+        # ... and a daemon that dies in it takes it up again.
+        expected = (ProvisionError, Refused, StateChanged, Crashed)
+        running.addErrback(lambda f: f.trap(*expected))
 
     # What is true at every moment.
 
