@@ -20,7 +20,6 @@ from lae_flapp.journal.errors import (
     JournalFull,
 )
 
-#: What SQLite itself raises, outside the pools.
 #: How long one process waits for another's transaction, in milliseconds.
 BUSY_MS = 5000
 #: A copy looks up so often: some milliseconds.
