@@ -46,6 +46,8 @@ class Reads:
     spans: list[Span] = field(factory=list)
     #: Whether more is about to be fetched ahead.
     ahead: bool = False
+    #: Up to where the last answer is that is read by pieces.
+    wanted: int = 0
     #: The share's length, once something was fetched ahead.
     ahead_of: int | None = None
     #: Where recent reads ended, and how many bytes in order had been read by then.
@@ -86,7 +88,8 @@ class Reader:
             reads = self._of(key)
             run = reads.run_up_to(offset)
             self._cover(key, reads, range(offset, stop), length, run >= RUN)
-            if _eager(length, run + stop - offset):
+            reads.wanted = stop
+            if run >= RUN or _eager(length, run + stop - offset):
                 reads.ends.append((stop, run + stop - offset))
                 self._soon(key, reads, length)
 
@@ -99,7 +102,9 @@ class Reader:
         run = reads.run_up_to(offset)
         wanted = self._cover(key, reads, range(offset, stop), length, run >= RUN)
         reads.ends.append((stop, run + stop - offset))
-        if run >= RUN or _eager(length, run + stop - offset):
+        # The pieces of one long answer are no run: more was not asked for.
+        more = run >= RUN and stop > reads.wanted
+        if more or _eager(length, run + stop - offset):
             self._soon(key, reads, length)
         pieces = [
             await span.read(max(offset, span.start), min(stop, span.stop))

@@ -346,3 +346,23 @@ def test_what_is_about_to_be_read_is_one_request(serving: Any) -> None:
     step: Callable[[int], bytes] = lambda at: serving.now(reader.read(at, 1 << 16))  # noqa: E731
     assert b"".join(step(at) for at in range(0, 1 << 20, 1 << 16)) == bytes(1 << 20)
     assert [r.operation for r in serving.store.requests].count("get") <= 2
+
+
+def test_one_long_answer_is_no_run(serving: Any) -> None:
+    """A megabyte from the middle of a large share fetches itself; the next one is
+    fetched on from.
+    """
+    serving.upload(SI, bytes(ONE_PUT + PART))
+    reader = serving.server.get_buckets(SI)[0]
+
+    def answer(start: int) -> int:
+        serving.store.requests.clear()
+        reader.want(start, 1 << 20)
+        for at in range(start, start + (1 << 20), 1 << 18):
+            serving.now(reader.read(at, 1 << 18))
+        serving.retries.advance(1)
+        gets = [r for r in serving.store.requests if r.operation == "get"]
+        return sum(r.key == KEY for r in gets)
+
+    assert answer(5 << 20) == 1
+    assert answer(6 << 20) > 1
