@@ -19,7 +19,7 @@ from lae_storage.s3.interface import IObjectStore
 from lae_storage.server.span import Span
 
 #: A read from anywhere fetches at least so much; a run's spans grow to the largest.
-SMALLEST, LARGEST = 256 * 1024, 2 * 1024 * 1024
+SMALLEST, LARGEST = 64 * 1024, 2 * 1024 * 1024
 #: So many bytes read in order make a run.
 RUN = 512 * 1024
 #: Shares up to this size are fetched on with the first bytes that make a run, larger

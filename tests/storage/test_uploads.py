@@ -249,7 +249,7 @@ def test_reading_in_order_is_ahead(serving: Any) -> None:
 
 
 def test_reading_anywhere_fetches_little(serving: Any) -> None:
-    """A read of 1 KB from the middle is one request of at most 256 KiB."""
+    """A read of 1 KB from the middle is one request of at most 64 KiB."""
     serving.upload(SI, bytes(LARGE))
     fetched = []
     pour = serving.store.pour
@@ -261,7 +261,7 @@ def test_reading_anywhere_fetches_little(serving: Any) -> None:
         _Counting(lambda *asked: (fetched.append(asked[2]), pour(*asked))[1]),
     )
     assert len(_read(serving, 5_000_000, 1000)) == 1000
-    assert fetched == [256 * 1024]
+    assert fetched == [64 * 1024]
 
 
 class _Counting:
