@@ -18,10 +18,6 @@ class Outcome(Generic[T]):
     error: Exception | None = None
     _waiting: list[Deferred[None]] = field(factory=list, repr=False)
 
-    def known(self) -> bool:
-        """Whether it is known, and is no error."""
-        return bool(self._value)
-
     def succeed(self, value: T) -> None:
         """It is this."""
         self._value.append(value)
