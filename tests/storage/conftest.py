@@ -310,6 +310,13 @@ class VanillaClient:
                     raise
                 time.sleep(0.1)
 
+    def find_node(self) -> None:
+        """Wait until it has its node: a file of more than 55 bytes is stored.
+
+        A smaller one lies in its capability, and is stored without any node.
+        """
+        self.until(lambda: self.store(os.urandom(56)))
+
     def tahoe(self, *words: str | Path, status: int = 0) -> str:
         """What a command of the command line says; it must end with *status*."""
         done = subprocess.run(

@@ -100,7 +100,7 @@ class FreeingRoomTests(TestCase):
         self.client = VanillaClient(folder / "client")
         self.addCleanup(self.client.stop)
         await deferToThread(self.client.start, self.found, foolscap=False)
-        await deferToThread(self.client.until, lambda: self.client.store(b"x" * 99))
+        await deferToThread(self.client.find_node)
         home = (await self.ask("POST", "/uri?t=mkdir")).decode()
         old, kept, new = (os.urandom(SIZE) for _ in range(3))
         await self.ask("PUT", f"/uri/{home}/old", old)

@@ -140,7 +140,7 @@ def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         node.start()
         for name, client in clients.items():
             client.start(node.found, foolscap=name == "foolscap")
-            client.until(lambda client=client: client.store(b"the node is found" * 9))
+            client.find_node()
         yield Stage(s3, node, clients)
     finally:
         for client in clients.values():

@@ -116,7 +116,7 @@ def besieged(
         node.start()
         client.start(node.found, foolscap=False)
         made = Besieged(node, client)
-        client.until(lambda: client.store(b"x" * 100))
+        client.find_node()
         yield made
 
 

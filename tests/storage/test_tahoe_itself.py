@@ -108,13 +108,13 @@ def test_a_backup_is_restored(grid: GRID, tmp_path: Path, foolscap: bool) -> Non
     source, restored = tmp_path / "source", tmp_path / "restored"
     number = _copy_of_this_checkout(source, *BACKED_UP)
     assert number > 50
-    client.until(lambda: client.store(b"a file, so that the node is known to be found"))
+    client.find_node()
     client.tahoe("create-alias", "home")
     said = client.tahoe("backup", "-v", source, "home:")
     assert f"{number} files uploaded (0 reused)" in said
     node.lose_host()
     node.start()
-    client.until(lambda: client.store(b"another, so that the new one is found"))
+    client.find_node()
     said = client.tahoe("backup", "-v", source, "home:")
     assert f"0 files uploaded ({number} reused)" in said
     client.tahoe("cp", "-r", "home:Latest", restored)
@@ -147,8 +147,7 @@ def _fill(client: Any) -> dict[str, Kept]:
         "lost-sdmf": b"a mutable file" * 100,
         "large-mdmf": os.urandom(3_000_000),
     }
-    found = b"a file, so that the node is known to be found"
-    client.until(lambda: client.store(found * 2))
+    client.find_node()
     client.tahoe("create-alias", "home")
     kept = {}
     for name, data in contents.items():

@@ -23,7 +23,7 @@ def test_the_older_host_stops_and_the_newer_has_everything(
     """
     older, client = grid()
     stored = {}
-    client.until(lambda: client.store(b"the first file"))
+    client.find_node()
     newer = type(older)(tmp_path / "newer", older.endpoint, older.bucket)
     second = type(client)(tmp_path / "second")
     try:

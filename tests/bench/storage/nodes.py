@@ -66,7 +66,7 @@ class Grid:
         self.node.start()
         foolscap = FOOLSCAP in self.node.more
         self.client.start(self.node.found, foolscap=foolscap)
-        self.client.until(lambda: self.client.store(b"is it there? " * 10))
+        self.client.find_node()
 
     def stop(self) -> None:
         """End both."""

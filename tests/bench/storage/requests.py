@@ -74,7 +74,7 @@ def costs(grid: Grid, counting: Counting) -> list[Cost]:
     def restart() -> None:
         grid.node.kill()
         grid.node.start()
-        client.until(lambda: client.store(os.urandom(100)))
+        client.find_node()
 
     big = cost(UPLOAD, lambda: client.store(data))
     cost(READ_ALL, lambda: client.ask("GET", f"/uri/{big}"))
