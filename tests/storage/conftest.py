@@ -311,11 +311,20 @@ class VanillaClient:
                 time.sleep(0.1)
 
     def find_node(self) -> None:
-        """Wait until it has its node: a file of more than 55 bytes is stored.
+        """Wait until it has its nodes, and will not take them for lost.
 
-        A smaller one lies in its capability, and is stored without any node.
+        A file of 56 bytes is stored: a smaller one lies in its capability and needs no
+        node.  Then each node has been heard of since: the client asks for versions
+        each second, and one asked of a node that was away may fail only now.
         """
+        began = time.time()
         self.until(lambda: self.store(os.urandom(56)))
+        self.until(lambda: self._heard_since(began))
+
+    def _heard_since(self, began: float) -> None:
+        for server in json.loads(self.ask("GET", "/?t=json"))["servers"]:
+            if (server["last_received_data"] or 0) < began:
+                raise OSError(f"nothing was heard of {server['nickname']}")
 
     def tahoe(self, *words: str | Path, status: int = 0) -> str:
         """What a command of the command line says; it must end with *status*."""

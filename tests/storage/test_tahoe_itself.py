@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
@@ -164,13 +163,6 @@ def _objects(s3: Any, bucket: str) -> set[str]:
     return {o["Key"] for o in listed}
 
 
-def _all_well(client: Any, file: Kept) -> None:
-    """Whether both nodes are seen, each with its share of a file."""
-    told = client.ask("POST", f"/uri/{file.cap}?t=check&output=JSON", b"")
-    if not json.loads(told)["results"]["healthy"]:
-        raise OSError("a node is not seen yet")
-
-
 def _is_well(said: str, name: str) -> bool:
     return (
         said.split(f"'{name}': ")[1]
@@ -181,18 +173,10 @@ def _is_well(said: str, name: str) -> bool:
 
 
 def _checked(client: Any) -> str:
-    """A check's words, when the client has both nodes again: it looks each second,
-    and may take a node for lost that is back.
-    """
-    client.ask("GET", f"/uri/{client.home()}?t=json")
-    try:
-        said: str = client.tahoe("deep-check", "--verify", "-v", "home:")
-    except AssertionError as e:
-        if "no recoverable versions" not in str(e):
-            raise
-        raise OSError("no node is seen yet") from None
-    if not _is_well(said, "well"):
-        raise OSError("a node is not seen yet")
+    """A check's words, when the client has its nodes again."""
+    client.find_node()
+    said: str = client.tahoe("deep-check", "--verify", "-v", "home:")
+    assert _is_well(said, "well")
     return said
 
 
@@ -219,7 +203,6 @@ def test_what_was_lost_in_the_bucket_is_repaired(
     node, client, plain = on_two
     s3 = seaweed.client()
     kept = _fill(client)
-    client.until(lambda: _all_well(client, kept["well"]))
     assert "0 unhealthy" in client.tahoe("deep-check", "--verify", "home:")
     here = _objects(s3, node.bucket)
     keys = {n: k for n in kept for k in here if k.startswith(kept[n].key())}
@@ -236,7 +219,7 @@ def test_what_was_lost_in_the_bucket_is_repaired(
     s3.delete_object(Bucket=node.bucket, Key=keys["lost-later"])
     s3.put_object(Bucket=node.bucket, Key=keys["damaged"], Body=bytes(data))
 
-    said = client.until(lambda: _checked(client))
+    said = _checked(client)
     wrong = {name for name in kept if not _is_well(said, name)}
     assert wrong == {"lost", "lost-sdmf", "lost-later", "damaged"}
     assert said.count(" corrupt: server") == 1
@@ -247,7 +230,7 @@ def test_what_was_lost_in_the_bucket_is_repaired(
     s3.delete_object(Bucket=node.bucket, Key=keys["damaged"])
     node.lose_host()
     node.start()
-    client.until(lambda: _checked(client))
+    _checked(client)
     said = client.tahoe("deep-check", "--verify", "--add-lease", "--repair", "home:")
     assert "1 repairs attempted, 1 successful, 0 failed" in said
     assert "0 unhealthy" in client.tahoe("deep-check", "--verify", "home:")
@@ -290,7 +273,7 @@ def test_leaving_with_tahoe_alone(
     lost = kept.pop("lost")
     seaweed.client().delete_object(Bucket=node.bucket, Key=f"{lost.key()}/0")
     node.start()
-    said = client.until(lambda: _checked(client))
+    said = _checked(client)
     assert "'lost': Not Healthy: 0 shares (enc 1-of-1)" in said
     assert f"{len(kept) + 1} healthy, 1 unhealthy" in said
 
@@ -302,7 +285,7 @@ def test_leaving_with_tahoe_alone(
         copy = shutil.copytree if name == "private" else shutil.copyfile
         copy(node.folder / name, plain.folder / name)
     plain.start(client)
-    client.until(lambda: _checked(client))
+    _checked(client)
     for file in kept.values():
         assert client.ask("GET", f"/uri/{file.cap}") == file.data
     for name in ("lost-sdmf", "large-mdmf"):
