@@ -56,30 +56,33 @@ class Computer:
 
     def leave_running(self, command: str) -> None:
         """As in a window of its own; until it is connected to the grid."""
-        self.running = subprocess.Popen(
-            ["bash", "-c", f"exec {command}"],
-            cwd=self.home,
-            env=self.environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        log = self.home.with_suffix(".log")
+        with log.open("wb") as out:
+            self.running = subprocess.Popen(
+                ["bash", "-c", f"exec {command}"],
+                cwd=self.home,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=out,
+                stderr=out,
+            )
         end = time.monotonic() + 60
         while time.monotonic() < end:
             assert self.running.poll() is None, f"{command} ended"
-            if self._connected():
+            seen = self._welcome()
+            if '"connection_status": "connected' in seen.lower():
                 return
             time.sleep(0.2)
-        raise AssertionError("not connected within a minute")
+        raise AssertionError(f"not connected in a minute: {seen}\n{log.read_text()}")
 
-    def _connected(self) -> bool:
+    def _welcome(self) -> str:
         url = f"http://127.0.0.1:{self.port}/?t=json"
         try:
             with urllib.request.urlopen(url, timeout=5) as page:
-                text = page.read().decode("utf-8")
-        except OSError:
-            return False
-        return '"connection_status": "connected' in text.lower()
+                text: str = page.read().decode("utf-8")
+        except OSError as e:
+            return str(e)
+        return text
 
     def lose(self) -> None:
         """It is gone, with all that was on it."""
