@@ -55,6 +55,8 @@ EXTRAS = {
         "import-linter",
         "mypy",
         "mypy-zope",
+        # Measured beside our own client of S3.
+        "obstore",
         "playwright",
         "psutil",
         "pytest",

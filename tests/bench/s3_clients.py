@@ -1,7 +1,4 @@
-"""``make bench-s3_clients``: the data path's S3 client beside others, on a real server.
-
-obstore is measured where it is installed: ``.venv/bin/pip install obstore``.
-"""
+"""``make bench-s3_clients``: the data path's S3 client beside others, on a real server."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -62,14 +58,13 @@ def _row(name: str, runs: list[dict[str, float]], unit: float) -> tuple[str, ...
 @click.option("--write/--no-write", default=True, help="Into docs/benchmarks.rst.")
 def main(n: int, write: bool) -> None:
     """Measure the clients, print the table, and write it down."""
-    names = [name for name in CLIENTS if name != "obstore" or find_spec("obstore")]
     folder, machine = Path(tempfile.mkdtemp(prefix="s4-bench-")), report.machine()
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in names}
+    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CLIENTS}
     stage = Stage(folder)
     try:
         with stage.running():
             for _ in range(n):
-                for name in names:
+                for name in CLIENTS:
                     runs[name].append(_once(name, stage.endpoint, stage.bucket()))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
