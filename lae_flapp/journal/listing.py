@@ -15,7 +15,8 @@ from lae_flapp.journal.pages import LONGEST, number_of, paged
 from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import ReadTx
 from lae_protocol.ids import GridLabel, SignupId
-from lae_protocol.messages import SignupPage, SignupRow, SignupState
+from lae_protocol.looking_messages import SignupPage, SignupRow
+from lae_protocol.messages import SignupState
 
 
 @define(frozen=True)

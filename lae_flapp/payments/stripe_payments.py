@@ -103,10 +103,6 @@ class StripePayments:
         """
         return Deferred.fromCoroutine(self._since(since))
 
-    def fetch_happening(self, event_id: str) -> Deferred[Happening | None]:
-        """One event, as Stripe has it; None for one that Stripe does not know."""
-        return Deferred.fromCoroutine(self._event(event_id))
-
     async def _open(self, request: CheckoutRequest) -> CheckoutSession:
         """Open it: 1. the price; 2. the session; 3. what became of a first try.
 
@@ -286,17 +282,6 @@ class StripePayments:
 
         found = await self.calls.ask("events", look)
         return tuple(reversed([happening_from(event) for event in found]))
-
-    async def _event(self, event_id: str) -> Happening | None:
-        def fetch(client: stripe.StripeClient) -> dict[str, Any]:
-            return plain(client.v1.events.retrieve(event_id))
-
-        try:
-            return happening_from(await self.calls.ask("event", fetch))
-        except Refused as e:
-            if e.code == "resource_missing":
-                return None
-            raise
 
 
 def _events(client: stripe.StripeClient, since: datetime) -> Any:

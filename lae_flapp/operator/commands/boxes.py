@@ -19,7 +19,7 @@ from lae_flapp.operator.options import (
 )
 from lae_flapp.operator.pages import Listed
 from lae_flapp.operator.settings import Where
-from lae_protocol.operator_messages import (
+from lae_protocol.box_messages import (
     EventNamed,
     InboxAnswer,
     InboxEventAnswer,
@@ -28,9 +28,9 @@ from lae_protocol.operator_messages import (
     ListOutbox,
     MailAnswer,
     MailLine,
-    Numbered,
     OutboxAnswer,
 )
+from lae_protocol.operator_messages import Numbered
 
 
 @click.group()
@@ -41,6 +41,16 @@ def inbox() -> None:
 @click.group()
 def outbox() -> None:
     """See the mails, and have one sent."""
+
+
+def _tries(told: InboxLine | MailLine) -> tuple[tuple[str, str], ...]:
+    """How it went until now."""
+    return (
+        ("failed", f"{told.attempts} times"),
+        ("next try", "" if told.settled_at else tables.moment(told.next_try_at)),
+        ("settled", tables.moment(told.settled_at) or "no"),
+        ("outcome", told.outcome or "none"),
+    )
 
 
 def _events() -> Any:
@@ -110,10 +120,7 @@ def show_event(where: Where, as_json: bool, event: str) -> None:
         ("kind", told.kind),
         ("state", told.state),
         ("received", tables.moment(told.received_at)),
-        ("failed", f"{told.attempts} times"),
-        ("next try", "" if told.settled_at else tables.moment(told.next_try_at)),
-        ("settled", tables.moment(told.settled_at) or "no"),
-        ("outcome", told.outcome or "none"),
+        *_tries(told),
         ("request", told.request_id),
     )
 
@@ -215,10 +222,7 @@ def show_mail(where: Where, as_json: bool, number: int) -> None:
         ("to", told.to),
         ("state", told.state),
         ("queued", tables.moment(told.queued_at)),
-        ("failed", f"{told.attempts} times"),
-        ("next try", "" if told.settled_at else tables.moment(told.next_try_at)),
-        ("settled", tables.moment(told.settled_at) or "no"),
-        ("outcome", told.outcome or "none"),
+        *_tries(told),
         ("Message-ID", told.message_id),
     )
 

@@ -371,7 +371,3 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_outbox_state_next_try_at", ["state", "next_try_at"], unique=False
         )
-
-
-def downgrade() -> None:
-    raise NotImplementedError("restore the backup that the upgrade made")

@@ -24,7 +24,3 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("signup_id", "day", name=op.f("pk_usage")),
     )
-
-
-def downgrade() -> None:
-    raise NotImplementedError("restore the backup that the upgrade made")

@@ -21,7 +21,3 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("signup_id", name=op.f("pk_gifts")),
     )
-
-
-def downgrade() -> None:
-    raise NotImplementedError("restore the backup that the upgrade made")

@@ -64,7 +64,3 @@ def upgrade() -> None:
         " SELECT signup_id, stripe_subscription, 'stay', 'stay' FROM signups"
         " WHERE stripe_subscription IS NOT NULL AND state IN ('paid', 'active')"
     )
-
-
-def downgrade() -> None:
-    raise NotImplementedError("restore the backup that the upgrade made")

@@ -37,7 +37,3 @@ def upgrade() -> None:
 
     with op.batch_alter_table("epoch", schema=None) as batch_op:
         batch_op.add_column(sa.Column("beat_at", sa.String(length=32), nullable=True))
-
-
-def downgrade() -> None:
-    raise NotImplementedError("restore the backup that the upgrade made")
