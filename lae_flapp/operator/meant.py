@@ -7,7 +7,7 @@ import click
 from lae_flapp.operator.columns import printable
 from lae_flapp.operator.line import Line
 from lae_protocol.ids import SIGNUP_ID, SignupId
-from lae_protocol.messages import ListSignups, PageAnswer, SignupRow
+from lae_protocol.looking_messages import ListSignups, PageAnswer, SignupRow
 
 #: So many are named when it could be any of them.
 NAMED = 5

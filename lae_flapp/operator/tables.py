@@ -25,7 +25,7 @@ from lae_flapp.operator.columns import (
 )
 from lae_flapp.operator.pages import VERSION
 from lae_protocol import wire
-from lae_protocol.messages import EventRow, SignupDetail, SignupRow
+from lae_protocol.looking_messages import EventRow, SignupDetail, SignupRow
 from lae_protocol.plan_words import size_in_words
 
 #: Of states, wherever they stand.

@@ -24,14 +24,18 @@ from lae_flapp.journal import (
 )
 from lae_flapp.journal.testing import answer
 from lae_flapp.operator.cancelling import Cancelling
-from lae_protocol.ids import Generation
-from lae_protocol.messages import (
-    Done,
-    DoneAnswer,
-    ListSignups,
-    PageAnswer,
-    Refused,
+from lae_protocol.box_messages import (
+    EventNamed,
+    InboxAnswer,
+    InboxEventAnswer,
+    ListInbox,
+    ListOutbox,
+    MailAnswer,
+    OutboxAnswer,
 )
+from lae_protocol.ids import Generation
+from lae_protocol.looking_messages import ListSignups, PageAnswer
+from lae_protocol.messages import Done, DoneAnswer, Refused
 from lae_protocol.operator_messages import (
     Accepted,
     AcceptedAnswer,
@@ -42,22 +46,15 @@ from lae_protocol.operator_messages import (
     ConsoleAnswer,
     EffectAnswer,
     EffectsAnswer,
-    EventNamed,
     GiveFree,
     GivenAnswer,
     HostsAnswer,
-    InboxAnswer,
-    InboxEventAnswer,
     InvitedAnswer,
     ListEffects,
     ListHosts,
-    ListInbox,
-    ListOutbox,
-    MailAnswer,
     Numbered,
     OperatorNamed,
     OperatorsAnswer,
-    OutboxAnswer,
     Pause,
     Resend,
     Resume,

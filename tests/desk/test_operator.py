@@ -20,12 +20,18 @@ from lae_flapp.operator.desk import OperatorDesk
 from lae_flapp.operator.facet import OperatorFacet
 from lae_flapp.operator.facets.looking import LONGEST_WAIT
 from lae_protocol import wire
-from lae_protocol.messages import (
-    VERSION,
+from lae_protocol.box_messages import (
+    EventNamed,
+    InboxAnswer,
+    InboxEventAnswer,
+    ListInbox,
+    ListOutbox,
+    MailAnswer,
+    OutboxAnswer,
+)
+from lae_protocol.looking_messages import (
     AskHealth,
     DetailAnswer,
-    Done,
-    DoneAnswer,
     EventPage,
     EventsAnswer,
     EventsSince,
@@ -34,6 +40,7 @@ from lae_protocol.messages import (
     Named,
     PageAnswer,
 )
+from lae_protocol.messages import VERSION, Done, DoneAnswer
 from lae_protocol.operator_messages import (
     AcceptedAnswer,
     AskConsole,
@@ -47,22 +54,15 @@ from lae_protocol.operator_messages import (
     DeleteData,
     EffectAnswer,
     EffectsAnswer,
-    EventNamed,
     GiveFree,
     GivenAnswer,
     HostsAnswer,
-    InboxAnswer,
-    InboxEventAnswer,
     InvitedAnswer,
     ListEffects,
     ListHosts,
-    ListInbox,
-    ListOutbox,
-    MailAnswer,
     Numbered,
     OperatorNamed,
     OperatorsAnswer,
-    OutboxAnswer,
     Pause,
     PlansAnswer,
     Reactivate,

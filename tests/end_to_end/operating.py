@@ -9,7 +9,7 @@ from typing import Any
 
 from lae_protocol import wire
 from lae_protocol.ids import SignupId
-from lae_protocol.messages import (
+from lae_protocol.looking_messages import (
     AskHealth,
     EventPage,
     EventsSince,

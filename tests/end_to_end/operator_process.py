@@ -14,17 +14,17 @@ from twisted.internet.defer import Deferred
 from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 
-from lae_protocol import messages, wire
+from lae_protocol import looking_messages, messages, wire
 from lae_protocol.furl import Furl
 from lae_protocol.process.call import Facet, FacetError
 from lae_protocol.process.tub import make_tub
 
 METHODS = {
-    "list_signups": (messages.ListSignups, messages.PageAnswer),
-    "show_signup": (messages.Named, messages.DetailAnswer),
-    "retry_signup": (messages.Named, messages.DoneAnswer),
-    "events": (messages.EventsSince, messages.EventsAnswer),
-    "health": (messages.AskHealth, messages.HealthAnswer),
+    "list_signups": (looking_messages.ListSignups, looking_messages.PageAnswer),
+    "show_signup": (looking_messages.Named, looking_messages.DetailAnswer),
+    "retry_signup": (looking_messages.Named, messages.DoneAnswer),
+    "events": (looking_messages.EventsSince, looking_messages.EventsAnswer),
+    "health": (looking_messages.AskHealth, looking_messages.HealthAnswer),
 }
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import typing
 from datetime import UTC, date, datetime, timedelta, timezone
+from importlib import import_module
+from pkgutil import iter_modules
 from types import UnionType
 from typing import Any, Literal
 
@@ -13,18 +15,16 @@ from attrs import NOTHING, define, fields, has
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lae_protocol import host_messages, messages, wire
+import lae_protocol
+from lae_protocol import wire
 from lae_protocol.host_messages import Claim, Desired
 from lae_protocol.ids import OwnerSecret, SignupId
+from lae_protocol.looking_messages import AskHealth, EventsSince, Named, SignupPage
 from lae_protocol.messages import (
-    AskHealth,
-    EventsSince,
-    Named,
     Owner,
     Plan,
     Progress,
     Refused,
-    SignupPage,
     StripeEvent,
     Taken,
     ViewAnswer,
@@ -45,11 +45,19 @@ OF_TYPE: dict[Any, st.SearchStrategy[Any]] = {
 }
 
 
+#: All that processes say to each other: a new module of messages is found by its name.
+MODULES = [
+    import_module(f"lae_protocol.{one.name}")
+    for one in iter_modules(lae_protocol.__path__)
+    if one.name.endswith("messages")
+]
+
+
 def message_classes() -> list[type]:
-    """All classes of both modules."""
+    """All classes of all modules."""
     found = [
         value
-        for module in (messages, host_messages)
+        for module in MODULES
         for value in vars(module).values()
         if isinstance(value, type) and has(value) and not issubclass(value, Secret)
     ]
@@ -57,10 +65,10 @@ def message_classes() -> list[type]:
 
 
 def unions() -> list[tuple[str, Any]]:
-    """All answers of both modules."""
+    """All answers of all modules."""
     return [
         (name, value)
-        for module in (messages, host_messages)
+        for module in MODULES
         for name, value in vars(module).items()
         if isinstance(value, UnionType)
     ]

@@ -9,7 +9,7 @@ from lae_flapp.operator.line import Line, run
 from lae_flapp.operator.meant import meant
 from lae_flapp.operator.options import SIGNUP, asks_daemon, gives_json
 from lae_flapp.operator.settings import Where
-from lae_protocol.messages import EventRow, EventsAnswer, EventsSince
+from lae_protocol.looking_messages import EventRow, EventsAnswer, EventsSince
 
 #: Seconds that one question waits when a log is followed.
 FOLLOW = 15

@@ -12,7 +12,7 @@ from lae_flapp.operator.commands.switches import print_switches
 from lae_flapp.operator.line import Line, run
 from lae_flapp.operator.options import WRONG, asks_daemon, gives_json
 from lae_flapp.operator.settings import Where
-from lae_protocol.messages import AskHealth, Health, HealthAnswer
+from lae_protocol.looking_messages import AskHealth, Health, HealthAnswer
 from lae_protocol.operator_messages import AskSwitches, Switches, SwitchesAnswer
 
 #: A paid signup that waits for longer needs somebody (seconds).

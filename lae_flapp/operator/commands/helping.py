@@ -21,12 +21,8 @@ from lae_flapp.operator.options import (
 )
 from lae_flapp.operator.settings import Where
 from lae_protocol.ids import SignupId, base32
-from lae_protocol.messages import (
-    DetailAnswer,
-    DoneAnswer,
-    Named,
-    SignupDetail,
-)
+from lae_protocol.looking_messages import DetailAnswer, Named, SignupDetail
+from lae_protocol.messages import DoneAnswer
 from lae_protocol.operator_messages import (
     AskPlans,
     GiveFree,

@@ -25,7 +25,8 @@ from lae_flapp.operator.options import (
     loses,
 )
 from lae_flapp.operator.settings import Where
-from lae_protocol.messages import DoneAnswer, SignupDetail, SignupState, SignupView
+from lae_protocol.looking_messages import SignupDetail
+from lae_protocol.messages import DoneAnswer, SignupState, SignupView
 from lae_protocol.operator_messages import Cancel, DeleteData, Reactivate
 
 #: Seconds that the payment service may need, beside ours.

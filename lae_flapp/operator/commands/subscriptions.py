@@ -16,13 +16,8 @@ from lae_flapp.operator.meant import meant
 from lae_flapp.operator.options import DAY, SIGNUP, asks_daemon, gives_json, paged
 from lae_flapp.operator.pages import Listed
 from lae_flapp.operator.settings import Where
-from lae_protocol.messages import (
-    DetailAnswer,
-    ListSignups,
-    Named,
-    PageAnswer,
-    SignupState,
-)
+from lae_protocol.looking_messages import DetailAnswer, ListSignups, Named, PageAnswer
+from lae_protocol.messages import SignupState
 
 
 @click.group()

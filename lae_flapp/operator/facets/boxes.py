@@ -10,8 +10,7 @@ from lae_flapp.journal.outbox import Mail, MailState
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.operator.facets.asked import Asked
 from lae_flapp.operator.facets.outside import one_of
-from lae_protocol.messages import VERSION, Refused
-from lae_protocol.operator_messages import (
+from lae_protocol.box_messages import (
     EventNamed,
     InboxAnswer,
     InboxEventAnswer,
@@ -22,9 +21,10 @@ from lae_protocol.operator_messages import (
     MailAnswer,
     MailLine,
     MailPage,
-    Numbered,
     OutboxAnswer,
 )
+from lae_protocol.messages import VERSION, Refused
+from lae_protocol.operator_messages import Numbered
 from lae_protocol.process.answer import Refusal, answers
 
 #: Mails of these kinds are for the people who run the service.

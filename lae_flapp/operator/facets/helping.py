@@ -12,14 +12,8 @@ from lae_flapp.operator import free
 from lae_flapp.operator.facets.asked import Asked
 from lae_protocol.address import Address, AddressRefused, parse_address
 from lae_protocol.ids import MalformedId, SignupId, parse_signup_id
-from lae_protocol.messages import (
-    VERSION,
-    Done,
-    DoneAnswer,
-    Named,
-    Refused,
-    SignupState,
-)
+from lae_protocol.looking_messages import Named
+from lae_protocol.messages import VERSION, Done, DoneAnswer, Refused, SignupState
 from lae_protocol.operator_messages import (
     AskPlans,
     Cancel,

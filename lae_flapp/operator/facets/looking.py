@@ -12,8 +12,7 @@ from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.journal.events import Event
 from lae_flapp.journal.transaction import ReadTx
 from lae_flapp.operator.facets.asked import Asked
-from lae_protocol.messages import (
-    VERSION,
+from lae_protocol.looking_messages import (
     DetailAnswer,
     EffectRow,
     EventPage,
@@ -23,10 +22,9 @@ from lae_protocol.messages import (
     ListSignups,
     Named,
     PageAnswer,
-    Refused,
     SignupDetail,
-    SignupState,
 )
+from lae_protocol.messages import VERSION, Refused, SignupState
 from lae_protocol.process.answer import answers
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 

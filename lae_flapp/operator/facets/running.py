@@ -11,7 +11,8 @@ from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.operator import resealing
 from lae_flapp.operator.facets.asked import Asked
 from lae_flapp.operator.facets.helping import reason
-from lae_protocol.messages import VERSION, AskHealth, Health, HealthAnswer, Refused
+from lae_protocol.looking_messages import AskHealth, Health, HealthAnswer
+from lae_protocol.messages import VERSION, Refused
 from lae_protocol.messages import SignupState as State
 from lae_protocol.operator_messages import (
     Accepted,

@@ -19,14 +19,14 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 
 from lae_protocol.furl import Furl
-from lae_protocol.messages import (
-    VERSION,
+from lae_protocol.looking_messages import (
     DetailAnswer,
     EventsAnswer,
     EventsSince,
     Named,
     SignupDetail,
 )
+from lae_protocol.messages import VERSION
 from lae_protocol.process.call import Facet, FacetError
 from lae_protocol.process.tub import make_tub
 from lae_provision.localcloud.demo.state import DemoSignup, DemoState, Timeline

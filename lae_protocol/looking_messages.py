@@ -1,0 +1,140 @@
+"""What operators see of signups and of the daemon: lists, one whole, events, health.
+
+See :mod:`lae_protocol.messages` for what holds of all messages, and for the version.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from attrs import define
+
+from lae_protocol.ids import SignupId
+from lae_protocol.messages import Plan, Refused, UsageView
+
+
+@define(frozen=True)
+class SignupRow:
+    """One line of an operator's list."""
+
+    signup_id: SignupId
+    state: str
+    email: str
+    email_state: str
+    plan_id: str
+    grid_label: str
+    instance_id: str | None
+    created_at: datetime
+    changed_at: datetime
+    problem: str | None
+
+
+@define(frozen=True)
+class ListSignups:
+    """A page of signups, newest first, after *cursor*.
+
+    *text* is a part of an address, or the start of an id or label; *since* and *until*
+    bound the time of registration; *waiting* leaves those that have a problem.
+    """
+
+    state: str | None = None
+    text: str | None = None
+    cursor: str | None = None
+    limit: int = 100
+    plan_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    waiting: bool = False
+
+
+@define(frozen=True)
+class SignupPage:
+    """One page; *cursor* is None on the last."""
+
+    rows: tuple[SignupRow, ...]
+    cursor: str | None
+
+
+@define(frozen=True)
+class EffectRow:
+    """What was asked of whom, and what came of it; never with secrets."""
+
+    step: str
+    purpose: str
+    attempt: int
+    state: str
+    outcome: str | None
+    at: datetime
+
+
+@define(frozen=True)
+class EventRow:
+    """One line of the event log."""
+
+    number: int
+    signup_id: SignupId | None
+    kind: str
+    at: datetime
+    who: str
+    why: str | None
+
+
+@define(frozen=True)
+class SignupDetail:
+    """All that an operator sees of one signup."""
+
+    row: SignupRow
+    plan: Plan
+    effects: tuple[EffectRow, ...]
+    events: tuple[EventRow, ...]
+    usage: UsageView | None = None
+
+
+@define(frozen=True)
+class EventPage:
+    """Events after a number; *last_number* is where to go on."""
+
+    events: tuple[EventRow, ...]
+    last_number: int
+
+
+@define(frozen=True)
+class Named:
+    """Which signup an operator means."""
+
+    signup_id: SignupId
+
+
+@define(frozen=True)
+class EventsSince:
+    """The events of one signup (or of all) after *since*; waits up to *patience* s."""
+
+    signup_id: SignupId | None
+    since: int = 0
+    patience: int = 0
+
+
+@define(frozen=True)
+class AskHealth:
+    """The question to which :class:`Health` is the answer."""
+
+
+@define(frozen=True)
+class Health:
+    """The daemon, now."""
+
+    environment: str
+    release: str
+    started_at: datetime
+    epoch: int
+    signups_open: bool
+    canary_opened: bool
+    oldest_unserved_seconds: int | None
+    inbox_waiting: int
+    outbox_waiting: int
+
+
+PageAnswer = SignupPage | Refused
+DetailAnswer = SignupDetail | Refused
+EventsAnswer = EventPage | Refused
+HealthAnswer = Health | Refused
