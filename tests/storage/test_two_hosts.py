@@ -29,7 +29,6 @@ def test_the_older_host_stops_and_the_newer_has_everything(
     try:
         newer.start()
         began, ended = time.monotonic(), None
-        second.start(newer.found, foolscap=False)
         while ended is None:
             assert time.monotonic() < began + STOPPED
             data = os.urandom(2000)
@@ -39,6 +38,7 @@ def test_the_older_host_stops_and_the_newer_has_everything(
                 except OSError:
                     ended = time.monotonic()
         assert len(stored) > 2
+        second.start(newer.found, foolscap=False)
         for cap, data in stored.items():
             asking = f"/uri/{cap}"
             assert second.until(lambda asking=asking: second.ask("GET", asking)) == data
