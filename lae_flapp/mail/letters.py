@@ -114,13 +114,16 @@ class Staying:
 
 @define(frozen=True)
 class Ended:
-    """It is over and the data is kept; or (a reminder) not for much longer."""
+    """It is over and the data is kept; or (a reminder) not for much longer.
+
+    *return_url* is None of what was given: it has no price to pay.
+    """
 
     kind: Literal["ended", "reminder"]
     signup_id: str
     plan: Plan
     kept_until: datetime
-    return_url: str = field(repr=False)
+    return_url: str | None = field(repr=False)
 
 
 @define(frozen=True)

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from attrs import define
 
-from lae_flapp.journal import lifecycles, receipts
+from lae_flapp.journal import gifts, lifecycles, receipts
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.outbox import Mail
@@ -32,6 +32,7 @@ from lae_protocol.ids import SignupId
 class _Known:
     life: Lifecycle
     receipt: Receipt | None
+    given: bool
 
 
 @define(frozen=True)
@@ -63,7 +64,8 @@ class LetterFacts:
                 return Staying(name, plan, self.cancel_url(signup))
             case "ended" | "reminder":
                 until = life.kept_until or mail.queued_at
-                return Ended(mail.kind, name, plan, until, back)
+                way = None if known.given else back
+                return Ended(mail.kind, name, plan, until, way)
             case "deleted" if known.receipt is not None:
                 receipt = known.receipt
                 return Deleted(
@@ -99,7 +101,11 @@ class LetterFacts:
 
 
 def _known(tx: ReadTx, signup_id: SignupId) -> _Known:
-    return _Known(lifecycles.get(tx, signup_id), receipts.find(tx, signup_id))
+    return _Known(
+        lifecycles.get(tx, signup_id),
+        receipts.find(tx, signup_id),
+        gifts.find(tx, signup_id) is not None,
+    )
 
 
 def _span(seconds: int) -> timedelta:

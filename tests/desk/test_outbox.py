@@ -21,6 +21,7 @@ from lae_flapp.journal import (
     cells,
     contacts,
     events,
+    gifts,
     identities,
     outbox,
     signups,
@@ -369,6 +370,25 @@ def test_corrected_under_way(mails) -> None:
     assert len(set(mails.server.message_ids())) == 2
     mails.pass_time(3600)
     assert len(mails.server.taken) == 2
+
+
+@pytest.mark.parametrize("kind", ["ended", "reminder"])
+def test_only_what_was_paid_for_has_a_way_back(mails, kind) -> None:
+    """Who paid is told how to subscribe again, in both forms of the mail; whom it was
+    given to is not, since that link would be refused.
+    """
+    su = mails.sign_up()
+    mails.put(su, kind)
+    mails.write(gifts.put, su, "operator ann", None)
+    mails.put(su, kind, "of what was given")
+    for sent, has_way in zip(mails.server.taken, (True, False), strict=True):
+        message = message_from_bytes(sent.message, policy=policy.SMTP)
+        for form in ("plain", "html"):
+            text = message.get_body((form,)).get_content()
+            assert ("subscribe again" in text) is has_way
+            assert ("/return" in text) is has_way
+            assert ("free of charge" in text) is not has_way
+            assert kind == "reminder" or ("a month" in text) is has_way
 
 
 def test_troubled(mails) -> None:
