@@ -97,6 +97,9 @@ class Machine:
         return path
 
     def _apart(self, settings) -> None:
+        # Of the demo's deployment it would adopt the demo's customers, whom its own
+        # journal does not know, and make them hosts anew.
+        settings["deployment"] = "manual"
         settings["state"] = str(self.folder / "state" / "daemon")
         for tub in ("private_tub", "hosts_tub"):
             (port,) = free_ports(1)
