@@ -23,8 +23,8 @@ BIN = Path(sys.executable).parent
 class Machine:
     """A machine on which an operator types; what the manual's paths mean there."""
 
-    def __init__(self, folder: Path, demo) -> None:
-        self.folder, self.demo = folder, demo
+    def __init__(self, folder: Path, demo, deployment: str = "local") -> None:
+        self.folder, self.demo, self.deployment = folder, demo, deployment
         self.etc = demo.state / "config"
         for name in ("run", "log", "state", "etc"):
             (folder / name).mkdir(mode=0o700)
@@ -97,9 +97,7 @@ class Machine:
         return path
 
     def _apart(self, settings) -> None:
-        # Of the demo's deployment it would adopt the demo's customers, whom its own
-        # journal does not know, and make them hosts anew.
-        settings["deployment"] = "manual"
+        settings["deployment"] = self.deployment
         settings["state"] = str(self.folder / "state" / "daemon")
         for tub in ("private_tub", "hosts_tub"):
             (port,) = free_ports(1)
@@ -116,7 +114,9 @@ class Machine:
 
 @pytest.fixture
 def machine(demo, tmp_path):
-    made = Machine(tmp_path, demo)
+    # Of the demo's deployment a daemon would adopt the demo's customers, whom its own
+    # journal does not know, and make them hosts anew.
+    made = Machine(tmp_path, demo, "manual")
     yield made
     for name in ("site", "daemon"):
         pid = made.pid(name)

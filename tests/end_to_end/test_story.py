@@ -63,6 +63,7 @@ def test_a_customer_stores_loses_the_laptop_and_has_every_file_back(
         after.write_bytes(secrets.token_bytes(100_000))
         until(lambda: written(laptop, after), "a write", BACK_WITHIN)
         record_property("killed_to_next_write", time.monotonic() - killed)
+        laptop.wait_for_server(BACK_WITHIN, since=time.time())
         again = stack.cloud.booted()[host["InstanceId"]]["services"][0]
         assert again["starts"] == service["starts"] + 1
         compare(laptop, belongings, places.folder / "back-2")

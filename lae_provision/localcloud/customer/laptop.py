@@ -62,14 +62,20 @@ class Laptop:
             )
         self.wait_for_server(seconds)
 
-    def wait_for_server(self, seconds: float) -> None:
-        """Look at the client's welcome page until a storage server is connected."""
+    def wait_for_server(self, seconds: float, since: float = 0.0) -> None:
+        """Look at the client's welcome page until a storage server is connected, and was
+        heard of after *since* (seconds of the epoch).
+
+        The client asks for versions each second: of one that was away for a moment it
+        may learn so after it is back.
+        """
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             if self._running is not None and self._running.poll() is not None:
                 raise LaptopTrouble(f"tahoe ended:\n{self._log()}")
             if any(
                 server["connection_status"].lower().startswith("connected")
+                and (server["last_received_data"] or 0.0) >= since
                 for server in self._welcome().get("servers", ())
             ):
                 return
