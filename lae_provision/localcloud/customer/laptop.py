@@ -63,8 +63,8 @@ class Laptop:
         self.wait_for_server(seconds)
 
     def wait_for_server(self, seconds: float, since: float = 0.0) -> None:
-        """Look at the client's welcome page until a storage server is connected, and was
-        heard of after *since* (seconds of the epoch).
+        """Look at the client's welcome page until a storage server is connected, and
+        was heard of after *since* (seconds of the epoch).
 
         The client asks for versions each second: of one that was away for a moment it
         may learn so after it is back.
