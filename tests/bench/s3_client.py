@@ -33,6 +33,9 @@ class Client(Protocol):
     def get(self, key: str, start: int, length: int) -> bytes:
         """Read a range."""
 
+    def end(self) -> None:
+        """Leave no thread that the process would wait for."""
+
 
 class Boto3:
     """botocore under boto3, as PyPI has it."""
@@ -60,6 +63,9 @@ class Boto3:
         data: bytes = got["Body"].read()
         return data
 
+    def end(self) -> None:
+        """It has no threads."""
+
 
 class Obstore:
     """The Rust crate object_store under Python."""
@@ -84,6 +90,9 @@ class Obstore:
     def get(self, key: str, start: int, length: int) -> bytes:
         span = self._obstore.get_range(self._store, key, start=start, length=length)
         return bytes(span)
+
+    def end(self) -> None:
+        """Its threads are not Python's."""
 
 
 class OnReactor:
@@ -114,6 +123,11 @@ class OnReactor:
         if isinstance(found[0], Failure):
             found[0].raiseException()
         return found[0]
+
+    def end(self) -> None:
+        """Stop the reactor, and its threads with it."""
+        self._reactor.stop()
+        self._reactor.iterate()
 
 
 class Ours(OnReactor):
@@ -182,4 +196,6 @@ def _timed(work: Callable[[], object]) -> tuple[float, float]:
 
 if __name__ == "__main__":
     name, endpoint, bucket = sys.argv[1:]
-    sys.stdout.write(json.dumps(measure(CLIENTS[name](endpoint, bucket))) + "\n")
+    client = CLIENTS[name](endpoint, bucket)
+    sys.stdout.write(json.dumps(measure(client)) + "\n")
+    client.end()

@@ -123,6 +123,7 @@ def test_dying_while_a_customer_registers_and_pays(stack) -> None:
         assert customer.send(form).status_code == 503
         dies_at(daemon, point)
     stack.start_daemon()
+    stack.until_site_knows(up=True)
     answer = customer.send(form)
     assert answer.status_code == 303, answer.text
     customer.arrive(answer)
