@@ -28,7 +28,7 @@ def until_the_next_write(grid: Grid, times: int) -> list[float]:
     """
     took = []
     for _ in range(times):
-        grid.client.store(os.urandom(1000))
+        grid.client.find_node()
         began = time.monotonic()
         grid.node.kill()
         grid.node.start()
