@@ -20,6 +20,7 @@ from lae_provision.localcloud.state_folder import write_private
 from tests.deploy.machine import ROOT, Machine
 from tests.deploy.ssh import SshServer
 from tests.docs.reading import blocks
+from tests.end_to_end.process import until
 from tests.end_to_end.stack import Stack
 
 BIN = Path(sys.executable).parent
@@ -189,3 +190,7 @@ class World:
             f"{self.site_url}/health", timeout=15
         ).json()
         return told
+
+    def until_open(self) -> None:
+        """Wait until the site takes signups: a copy asks its daemon now and then."""
+        until(lambda: self.health()["signups_open"], "signups are open")

@@ -46,6 +46,7 @@ class Process:
         address = f"s4-test-{secrets.token_hex(8)}"
         self._notified.bind("\0" + address)
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
+        self.started = time.monotonic()
         with log.open("ab") as out:
             self._popen = subprocess.Popen(
                 [

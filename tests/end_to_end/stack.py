@@ -5,6 +5,7 @@ daemon as often as a test kills it.
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -239,7 +240,9 @@ class Stack:
         return f"{self.layout.aws_facts()['deployment']}-{label}"
 
     def until_site_knows(self, *, up: bool, seconds: float = PATIENCE) -> None:
-        """Wait until the site is connected to the daemon (or knows that it is not)."""
+        """Wait until the site heard from the daemon that runs now (or knows that none
+        does): it holds what it heard from the one before for present, some seconds.
+        """
         import requests  # noqa: PLC0415
 
         if "site" not in self.running or self.site.code is not None:
@@ -248,7 +251,12 @@ class Stack:
         def knows() -> bool:
             url = f"{self.layout.site_url}/health"
             told: dict[str, Any] = requests.get(url, timeout=15).json()
-            return bool(told["daemon"]["answers"]) is up
+            answers: bool = told["daemon"]["answers"]
+            if not (up and answers):
+                return answers is up
+            heard = time.monotonic() - told["daemon"]["seconds_since_answer"]
+            # The age is told in tenths of a second.
+            return heard - 0.1 > self.daemon.started
 
         until(
             knows,
