@@ -15,6 +15,7 @@ from twisted.web.iweb import IAgent, IBodyProducer, IPolicyForHTTPS, IResponse
 from zope.interface import implementer
 
 from lae_protocol.aws.body import read_body
+from lae_protocol.aws.connections import Endpoints
 from lae_protocol.aws.credentials import CredentialsSource
 from lae_protocol.aws.sigv4 import EMPTY_SHA256, Scope, Unsignable, body_sha256, sign
 from lae_protocol.aws.tls import NamedPeerPolicy
@@ -22,8 +23,7 @@ from lae_protocol.process.deadline import with_deadline
 
 #: The header that says what the signature covers of the body.
 PAYLOAD_HEADER = "x-amz-content-sha256"
-#: Seconds to connect; idle connections are dropped before AWS does it.
-CONNECT_PATIENCE = 10.0
+#: Seconds after which idle connections are dropped, before AWS does it.
 IDLE = 15
 CONNECTIONS = 16
 
@@ -37,12 +37,11 @@ def pooled_agent(reactor: Any, policy: IPolicyForHTTPS | None = None) -> Agent:
     pool = HTTPConnectionPool(reactor, persistent=True)  # type: ignore[no-untyped-call]
     pool.maxPersistentPerHost = CONNECTIONS
     pool.cachedConnectionTimeout = IDLE
-    return Agent(  # type: ignore[no-untyped-call]
-        reactor,
-        contextFactory=policy or NamedPeerPolicy(),
-        connectTimeout=CONNECT_PATIENCE,
-        pool=pool,
+    endpoints = Endpoints(reactor, policy or NamedPeerPolicy())
+    agent: Agent = Agent.usingEndpointFactory(  # type: ignore[no-untyped-call]
+        reactor, endpoints, pool
     )
+    return agent
 
 
 @implementer(IBodyProducer)

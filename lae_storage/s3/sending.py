@@ -11,7 +11,7 @@ from zope.interface import implementer
 from lae_storage.s3.interface import Body, Withdrawn
 
 #: Bytes handed over at once; the transport pauses us when its own buffer is full.
-PIECE = 128 * 1024
+PIECE = 256 * 1024
 
 
 @implementer(IBodyProducer)

@@ -24,10 +24,21 @@ class FoolscapWriter(Referenceable):
     def __init__(self, writer: BucketWriter) -> None:
         self._writer = writer
 
+    def doRemoteCall(
+        self, methodname: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """Do it, and let go of its bytes: Foolscap has them until a call is answered,
+        and then in a cycle that Python has yet to find.
+        """
+        doing = super().doRemoteCall(methodname, args, kwargs)
+        args.clear()
+        kwargs.clear()
+        return doing
+
     def remote_write(self, offset: int, data: bytes) -> Deferred[None]:
         """Take some bytes; the answer waits while S3 is far behind."""
-        writing = Deferred.fromCoroutine(self._writer.write(offset, data))
-        return writing.addCallback(lambda _: None)
+        self._writer.take(offset, data)
+        return Deferred.fromCoroutine(self._writer.go_on())
 
     def remote_close(self) -> Deferred[None]:
         """Store the share; in S3 when this answers."""

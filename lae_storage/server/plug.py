@@ -20,12 +20,14 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.process.gate import Gate, gate_before
+from lae_storage.allocator import keep
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.foolscap_front import FoolscapFront
 from lae_storage.server.http_front import HttpFront
 from lae_storage.server.http_request import GuardedSite
 from lae_storage.server.limits import Limits
+from lae_storage.server.long_strings import send_long_strings_plainly
 from lae_storage.server.storage_server import S3StorageServer
 
 
@@ -68,6 +70,11 @@ class S3Client(_Client):
             made.setServiceParent(self)
         return made
 
+    def startService(self) -> None:
+        """Start; the process is this node's alone."""
+        super().startService()
+        keep()
+
     def init_storage(self, announceable_storage_servers: list[Any]) -> None:
         """Serve under both protocols on the Tub's port, and announce it."""
         del announceable_storage_servers  # plugins serve no client as it comes
@@ -79,6 +86,7 @@ class S3Client(_Client):
             raise ValueError("storage is enabled, but the tub is not listening")
         server = self.get_anonymous_storage_server()
         gate = gate_before(reactor, self.tub, self.backing.crowd)
+        send_long_strings_plainly(self.tub)
         furl_file = self.config.get_private_path("storage.furl").encode()
         furl = self.tub.registerReference(FoolscapFront(server), furlFile=furl_file)
         announcement: dict[str, Any] = {
