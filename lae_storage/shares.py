@@ -22,6 +22,7 @@ from lae_storage.agent.reporting import Usage
 from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
+from lae_storage.server.limits import limits_in
 from lae_storage.server.meter import Meter
 from lae_storage.server.plug import Backing, S3Client, client_class
 
@@ -97,6 +98,7 @@ async def open_shares(
             bucket,
             uploads,
             allowance,
+            limits_in(uploads),
             expire_days=expire_days,
             crowd=crowd or CrowdLimits(),
         )

@@ -49,7 +49,7 @@ class CountedStore:
 
     def pour(
         self, key: str, start: int, length: int, take: Callable[[bytes], None]
-    ) -> Deferred[None]:
+    ) -> Deferred[Head | None]:
         """See :meth:`IObjectStore.pour`."""
         self.count("get")
         return self.store.pour(key, start, length, take)

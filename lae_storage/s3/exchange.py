@@ -92,12 +92,14 @@ class Exchange:
 
     async def pour(
         self, asked: Asked, start: int, stop: int, take: Callable[[bytes], None]
-    ) -> None:
-        """Ask for the object's bytes from *start* to *stop*, handed on as they come.
+    ) -> Headers | None:
+        """Ask for the object's bytes from *start* to *stop*, handed on as they come;
+        the headers that the last of them had.
 
         What did not come is asked for again; raises StoreErrors.
         """
         at = start
+        had: Headers | None = None
 
         def arrived(data: bytes) -> None:
             nonlocal at
@@ -105,6 +107,7 @@ class Exchange:
             take(data)
 
         async def once() -> None:
+            nonlocal had
             if at >= stop:
                 return
             headers = {"range": f"bytes={at}-{stop - 1}"}
@@ -113,6 +116,7 @@ class Exchange:
                 if response.code != PARTIAL:
                     await self._no_part(asked, response)
                     return
+                had = response.headers
                 await pour_body(
                     self.reactor,
                     response,
@@ -128,6 +132,7 @@ class Exchange:
                 raise Unavailable("ShortRange", asked.key)
 
         await self._repeating(once)
+        return had
 
     async def _no_part(self, asked: Asked, response: IResponse) -> None:
         """A range that is answered otherwise: it begins at the end, or is an error."""

@@ -190,11 +190,12 @@ class IObjectStore(Interface):
 
     def pour(
         key: str, start: int, length: int, take: Callable[[bytes], None]
-    ) -> Deferred[None]:
+    ) -> Deferred[Head | None]:
         """Read a range, handing on its bytes in order as they arrive, each once.
 
-        Fires at the range's end, or the object's if that is before.  *take* must not
-        raise.  What is cut short is asked for again from there on; raises NotThere.
+        Fires at the range's end, or the object's if that is before, with the object's
+        head where there were bytes.  *take* must not raise.  What is cut short is asked
+        for again from there on; raises NotThere.
         """
 
     def head(key: str) -> Deferred[Head | None]:

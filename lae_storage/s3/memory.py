@@ -187,10 +187,16 @@ class MemoryStore:
 
     def pour(
         self, key: str, start: int, length: int, take: Callable[[bytes], None]
-    ) -> Deferred[None]:
+    ) -> Deferred[Head | None]:
         """See :meth:`IObjectStore.pour`."""
-        getting = self.get(key, start, length)
-        return getting.addCallback(lambda got: take(got.data))
+
+        def took(got: Got) -> Head | None:
+            if not got.data:
+                return None
+            take(got.data)
+            return got.head
+
+        return self.get(key, start, length).addCallback(took)
 
     def head(self, key: str) -> Deferred[Head | None]:
         """See :meth:`IObjectStore.head`."""

@@ -147,12 +147,15 @@ class HttpStore:
 
     def pour(
         self, key: str, start: int, length: int, take: Callable[[bytes], None]
-    ) -> Deferred[None]:
+    ) -> Deferred[Head | None]:
         """See :meth:`IObjectStore.pour`."""
         asked = Asked("GET", self._key(key))
-        return self._run(
-            lambda: self._exchange.pour(asked, start, start + length, take)
-        )
+
+        async def go() -> Head | None:
+            headers = await self._exchange.pour(asked, start, start + length, take)
+            return None if headers is None else _head_of(Reply(OK, headers, b""))
+
+        return self._run(go)
 
     def head(self, key: str) -> Deferred[Head | None]:
         """See :meth:`IObjectStore.head`."""

@@ -7,13 +7,35 @@ from pathlib import Path
 
 from attrs import define
 
+#: Bytes on a disk with room.
+MOST_SPOOL, MOST_KEPT = 8 * 1024**3, 256 * 1024**2
+
 
 @define(frozen=True)
 class Limits:
-    """Bytes of memory for reads, and of disk for unfinished uploads together."""
+    """Bytes of memory for reads, and of disk: for unfinished uploads together, and for
+    shares that were just stored.
+    """
 
     read_memory: int = 32 * 1024 * 1024
-    spool: int = 8 * 1024**3
+    spool: int = MOST_SPOOL
+    kept: int = MOST_KEPT
+
+
+def fitting(free: int) -> Limits:
+    """The limits on a disk with so many bytes free: an eighth of it is for others.
+
+    Of the rest an eighth at most is for what was just stored.
+    """
+    ours = free - free // 8
+    kept = min(MOST_KEPT, ours // 8)
+    return Limits(spool=min(MOST_SPOOL, ours - kept), kept=kept)
+
+
+def limits_in(folder: Path) -> Limits:
+    """The limits on the disk that *folder* is to be on; it need not be there yet."""
+    there = next(path for path in (folder, *folder.parents) if path.exists())
+    return fitting(shutil.disk_usage(there).free)
 
 
 def clear_cache(folder: Path) -> None:

@@ -16,6 +16,7 @@ from lae_storage.s3.interface import (
     StoreError,
     Withdrawn,
 )
+from lae_storage.server.beginning import marked
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.outcome import Outcome
 from lae_storage.server.spool import Spool
@@ -62,7 +63,7 @@ class OnePut:
     def _put(self) -> Deferred[Written]:
         writer = self.bucket.writer
         return Deferred.fromCoroutine(
-            writer.put(self.key, self._stretch, None, dict(self.metadata))
+            writer.put(self.key, self._stretch, None, marked(self.metadata, self.spool))
         )
 
     def _take_back(self) -> None:

@@ -19,6 +19,7 @@ from lae_storage.s3.interface import (
     Unclear,
     Withdrawn,
 )
+from lae_storage.server.beginning import marked
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.spool import Spool
 from lae_storage.server.stretch import Stretch
@@ -170,8 +171,10 @@ class Parts:
         await self._beginning.acquire()
         try:
             if self._upload_id is None:
-                marked = {**self.metadata, WRITER: self._token}
-                self._upload_id = await self.bucket.store.begin_upload(self.key, marked)
+                metadata = {**marked(self.metadata, self.spool), WRITER: self._token}
+                self._upload_id = await self.bucket.store.begin_upload(
+                    self.key, metadata
+                )
             return self._upload_id
         finally:
             self._beginning.release()

@@ -8,18 +8,22 @@ two ahead.  A read from elsewhere fetches little more than it asked for.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Hashable
 
 from attrs import define, field
+from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
-from lae_storage.s3.interface import IObjectStore
+from lae_storage.s3.interface import Head, IObjectStore
+from lae_storage.server.beginning import SIZE, WHOLE, end_of, found_in
+from lae_storage.server.kept import Kept
+from lae_storage.server.reads import Reads
 from lae_storage.server.span import Span
 
 #: A read from anywhere fetches at least so much; a run's spans grow to the largest.
-SMALLEST, LARGEST = 64 * 1024, 2 * 1024 * 1024
+SMALLEST, LARGEST = 64 * 1024, 4 * 1024 * 1024
 #: So many bytes read in order make a run.
 RUN = 512 * 1024
 #: Shares up to this size are fetched on with the first bytes that make a run, larger
@@ -29,53 +33,24 @@ EAGER = 16 * 1024 * 1024
 #: deciphers we are idle.
 MOMENT = 0.0015
 #: Spans fetched ahead of a run.
-AHEAD = 4
+AHEAD = 2
 #: How many of them are under way at once where S3 answers within NEAR seconds, since
 #: more would keep the first from coming; where it does not, all are.
 AT_ONCE, NEAR = 2, 0.008
 #: How much the last answer counts in what is known of S3's distance.
 LAST = 0.3
-#: Ends of recent reads that a run may go on from.
-RECENT = 8
-
-
-@define(eq=False)
-class Reads:
-    """What is remembered of one share's reads."""
-
-    spans: list[Span] = field(factory=list)
-    #: Whether more is about to be fetched ahead.
-    ahead: bool = False
-    #: Up to where the last answer is that is read by pieces.
-    wanted: int = 0
-    #: The share's length, once something was fetched ahead.
-    ahead_of: int | None = None
-    #: Where recent reads ended, and how many bytes in order had been read by then.
-    ends: deque[tuple[int, int]] = field(factory=lambda: deque(maxlen=RECENT))
-
-    def run_up_to(self, offset: int) -> int:
-        """How many bytes were read in order, ending at *offset*."""
-        return max((run for end, run in self.ends if end == offset), default=0)
-
-    def arriving(self) -> int:
-        """How many spans are on their way."""
-        return sum(not span.whole() for span in self.spans)
-
-    def at(self, offset: int) -> Span | None:
-        """A span that has the byte at *offset*."""
-        for span in self.spans:
-            if span.start <= offset < span.stop and span.error is None:
-                return span
-        return None
 
 
 @define(eq=False)
 class Reader:
-    """Reads all shares of a bucket with at most *limit* bytes in memory."""
+    """Reads all shares of a bucket with at most *limit* bytes in memory; what is *kept*
+    on the disk is read there.
+    """
 
     store: IObjectStore
     clock: IReactorTime
     limit: int
+    kept: Kept
     _reads: OrderedDict[Hashable, Reads] = field(factory=OrderedDict)
     _held: int = 0
     #: Seconds to the first byte of an answer, lately.
@@ -84,7 +59,7 @@ class Reader:
     def want(self, key: str, length: int, offset: int, size: int) -> None:
         """Begin to fetch what is about to be read piece by piece."""
         stop = min(offset + size, length)
-        if offset < stop:
+        if offset < stop and not self.kept.has(key):
             reads = self._of(key)
             run = reads.run_up_to(offset)
             self._cover(key, reads, range(offset, stop), length, run >= RUN)
@@ -98,6 +73,9 @@ class Reader:
         stop = min(offset + size, length)
         if offset >= stop:
             return b""
+        kept = await self.kept.read(key, offset, stop - offset)
+        if kept is not None:
+            return kept
         reads = self._of(key)
         run = reads.run_up_to(offset)
         wanted = self._cover(key, reads, range(offset, stop), length, run >= RUN)
@@ -106,16 +84,15 @@ class Reader:
         more = run >= RUN and stop > reads.wanted
         if more or _eager(length, run + stop - offset):
             self._soon(key, reads, length)
-        pieces = [
-            await span.read(max(offset, span.start), min(stop, span.stop))
-            for span in wanted
-        ]
+        pieces: list[bytes | memoryview] = []
+        for span in wanted:
+            pieces += await span.read(max(offset, span.start), min(stop, span.stop))
         if run >= RUN:
             # A run does not come back.
             over = length if stop == length else offset
             for span in [s for s in reads.spans if s.stop <= over]:
                 self._remove(reads, span)
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
 
     def keep(self, key: str, data: bytes) -> None:
         """A share that was just written is often read at once."""
@@ -126,6 +103,7 @@ class Reader:
 
     def forget(self, key: str) -> None:
         """A share that is gone; another may come under its name."""
+        self.kept.forget(key)
         reads = self._reads.pop(key, Reads())
         for span in list(reads.spans):
             self._remove(reads, span)
@@ -152,6 +130,8 @@ class Reader:
         at = wanted.start
         while at < wanted.stop:
             span = reads.at(at)
+            if span is None and not in_run:
+                span = self._open(key, reads, at, length)
             if span is None:
                 end = _border(at) if in_run else max(wanted.stop, at + SMALLEST)
                 end = min(end, length, self._next(reads, at))
@@ -187,34 +167,68 @@ class Reader:
                 span = self._fetch(key, reads, at, end)
             at = span.stop
 
+    def _open(self, key: str, reads: Reads, at: int, length: int) -> Span | None:
+        """What is fetched of a share that nothing is known of, if that has the byte
+        *at*: all of a small one, the beginning and the end of a large one.
+        """
+        if length <= WHOLE:
+            return None if reads.spans else self._fetch(key, reads, 0, length)
+        end_at = end_of(length)
+        known = any(s.start < SIZE or s.stop > end_at for s in reads.spans)
+        if known or SIZE <= at < end_at:
+            return None
+        end, beginning = Span(end_at, length), Span(0, SIZE)
+        self._add(reads, end)
+        self._add(reads, beginning)
+
+        def ended(head: Head | None) -> None:
+            data = None if head is None else found_in(head.metadata)
+            if end.error is not None:
+                self._give_up(reads, beginning, end.error)
+            elif data is None:
+                self._pour(key, reads, beginning)
+            else:
+                beginning.take(data)
+
+        self._pour(key, reads, end).addCallback(ended)
+        return end if at >= end_at else beginning
+
     def _fetch(self, key: str, reads: Reads, start: int, stop: int) -> Span:
         span = Span(start, stop)
         self._add(reads, span)
+        self._pour(key, reads, span)
+        return span
 
-        def failed(failure: Failure) -> None:
-            # Raised where the bytes are awaited.
-            self._remove(reads, span)
-            assert isinstance(failure.value, Exception)
-            span.fail(failure.value)
-
-        def ended(_: None) -> None:
-            if not span.whole():
-                self._remove(reads, span)
-                span.fail(ShortShare(key))
-            elif reads.ahead_of is not None:
-                self._read_ahead(key, reads, reads.ahead_of)
-
+    def _pour(self, key: str, reads: Reads, span: Span) -> Deferred[Head | None]:
+        """Fill the span; the object's head.  What keeps its bytes from coming is raised
+        where they are awaited.
+        """
         asked = self.clock.seconds()
 
         def arrived(data: bytes) -> None:
             if span.fresh():
                 took = self.clock.seconds() - asked
-                self._distance += LAST * (took - self._distance)
+                weight = LAST if self._distance else 1.0
+                self._distance += weight * (took - self._distance)
             span.take(data)
 
+        def ended(head: Head | None) -> Head | None:
+            if not span.whole():
+                self._give_up(reads, span, ShortShare(key))
+            elif reads.ahead_of is not None:
+                self._read_ahead(key, reads, reads.ahead_of)
+            return head
+
+        def failed(failure: Failure) -> None:
+            assert isinstance(failure.value, Exception)
+            self._give_up(reads, span, failure.value)
+
         pouring = self.store.pour(key, span.start, span.size, arrived)
-        pouring.addCallback(ended).addErrback(failed)
-        return span
+        return pouring.addCallback(ended).addErrback(failed)
+
+    def _give_up(self, reads: Reads, span: Span, error: Exception) -> None:
+        self._remove(reads, span)
+        span.fail(error)
 
     # -- what is kept ----------------------------------------------------------
 

@@ -54,5 +54,7 @@ class Receiving:
         # There may have been another under its name, which is gone.
         self.reader.forget(key)
         whole = spool.whole()
-        if whole is not None:
+        if whole is None:
+            self.reader.kept.keep(key, spool.file(), spool.length)
+        else:
             self.reader.keep(key, whole)

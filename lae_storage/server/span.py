@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+
 from attrs import define, field
 from twisted.internet.defer import Deferred
 
@@ -13,19 +15,18 @@ class Span:
     start: int
     stop: int
     error: Exception | None = None
-    _data: bytearray | bytes = field(init=False, repr=False)
+    #: As they came, and where in the share each begins.
+    _pieces: list[bytes] = field(factory=list, repr=False)
+    _starts: list[int] = field(factory=list, repr=False)
     _filled: int = 0
     #: Who waits, and up to where.
     _waiting: list[tuple[int, Deferred[None]]] = field(factory=list, repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._data = bytearray(self.size)
-
     @classmethod
     def of(cls, start: int, data: bytes) -> Span:
         """A span that is here."""
-        span = cls(start, start)
-        span.stop, span._data, span._filled = start + len(data), data, len(data)
+        span = cls(start, start + len(data))
+        span.take(data)
         return span
 
     @property
@@ -43,10 +44,9 @@ class Span:
 
     def take(self, data: bytes) -> None:
         """The next bytes."""
-        assert isinstance(self._data, bytearray)
-        end = self._filled + len(data)
-        self._data[self._filled : end] = data
-        self._filled = end
+        self._pieces.append(data)
+        self._starts.append(self.start + self._filled)
+        self._filled += len(data)
         self._tell()
 
     def fail(self, error: Exception) -> None:
@@ -63,8 +63,9 @@ class Span:
     def _known(self, stop: int) -> bool:
         return self.error is not None or self.start + self._filled >= stop
 
-    async def read(self, start: int, stop: int) -> bytes:
-        """The bytes of the share from *start* to *stop*, both within the span.
+    async def read(self, start: int, stop: int) -> list[bytes | memoryview]:
+        """The bytes of the share from *start* to *stop*, both within the span, in
+        pieces: whoever joins them copies them once.
 
         Waits until they are here; raises what kept them from coming.
         """
@@ -75,5 +76,15 @@ class Span:
         if self.start + self._filled < stop:
             assert self.error is not None
             raise self.error
-        with memoryview(self._data) as view:
-            return bytes(view[start - self.start : stop - self.start])
+        return self._between(start, stop)
+
+    def _between(self, start: int, stop: int) -> list[bytes | memoryview]:
+        if start >= stop:
+            return []
+        first = bisect_right(self._starts, start) - 1
+        last = bisect_left(self._starts, stop)
+        wanted: list[bytes | memoryview] = list(self._pieces[first:last])
+        # Only the ends are cut.
+        wanted[-1] = memoryview(wanted[-1])[: stop - self._starts[last - 1]]
+        wanted[0] = memoryview(wanted[0])[start - self._starts[first] :]
+        return wanted

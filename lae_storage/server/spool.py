@@ -136,6 +136,12 @@ class Spool:
         """All bytes, where they are in memory."""
         return None if self._memory is None else bytes(self._memory)
 
+    def file(self) -> int:
+        """The file of the bytes, where they are not in memory: a number of its own,
+        for the caller to close.
+        """
+        return os.dup(self._file)
+
     def close(self) -> None:
         """Give memory or disk back; closing twice is nothing."""
         if self._file >= 0:

@@ -20,12 +20,13 @@ import boto3
 import pytest
 from attrs import define, field
 from moto.server import ThreadedMotoServer
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from lae_provision.localcloud.ports import free_ports
 from lae_storage.s3.memory import MemoryStore
+from lae_storage.server import kept
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.limits import Limits
@@ -457,6 +458,7 @@ class Serving:
 
 
 @pytest.fixture
-def serving(tmp_path: Path) -> Serving:
-    """A server on a fresh bucket."""
+def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
+    """A server on a fresh bucket; there is no reactor that would hear of a thread."""
+    monkeypatch.setattr(kept, "deferToThread", maybeDeferred)
     return Serving(tmp_path).start()

@@ -5,7 +5,8 @@
 Prints one line of JSON, what a client needs to find it, when it serves.  Options:
 ``force-foolscap``; ``first-byte=SECONDS``, by which each answer of S3 comes later, as
 from farther away; ``requests=FILE``, which gets a line of JSON for each request to S3;
-``patience=SECONDS`` with strangers.
+``patience=SECONDS`` with strangers; ``nothing-kept``: what was just stored is read from
+S3.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from lae_protocol.secret import Secret
 from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
+from lae_storage.server.limits import Limits
 from lae_storage.server.plug import Backing, client_class
 
 KEYS = Credentials(
@@ -96,7 +98,9 @@ def main(folder: Path, endpoint: str, bucket: str, port: str, *more: str) -> Non
 
     async def make() -> Any:
         opened = await open_bucket(store, reactor)
-        backing = Backing(opened, folder / "uploads", Allowance(10**12), crowd=crowd)
+        limits = Limits(kept=0) if "nothing-kept" in more else Limits()
+        allowance = Allowance(10**12)
+        backing = Backing(opened, folder / "uploads", allowance, limits, crowd=crowd)
         return await create_client(str(folder), _client_factory=client_class(backing))
 
     run(folder, make)

@@ -28,7 +28,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
@@ -36,14 +36,26 @@ from twisted.trial.unittest import SynchronousTestCase
 from lae_storage.s3 import memory
 from lae_storage.s3.interface import Contended
 from lae_storage.s3.memory import MemoryStore, Request
-from lae_storage.server import parts, slot, slots, spool, upload
+from lae_storage.server import (
+    beginning,
+    kept,
+    parts,
+    reading,
+    slot,
+    slots,
+    spool,
+    upload,
+)
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.index import read_index
 from lae_storage.server.leases import hashed
+from lae_storage.server.limits import Limits
 from lae_storage.server.storage_server import S3StorageServer
 
 NODEID = b"n" * 20
+#: Bytes that stay on the disk: of some shares, not of all.
+FEW = 25
 IMMUTABLE = [b"i" * 16, b"j" * 16]
 MUTABLE = [b"m" * 16, b"n" * 16]
 SECRETS = [bytes([n]) * 32 for n in (1, 2, 3)]
@@ -88,13 +100,19 @@ class SideBySide(RuleBasedStateMachine):
         self.theirs = StorageServer(str(path / "theirs"), NODEID, clock=self.clock)
         bucket = self.now(open_bucket(self.store, self.retries, Random(0), self._token))
         self.ours = S3StorageServer(
-            bucket, NODEID, path / "ours", Allowance(10**9), clock=self.clock
+            bucket,
+            NODEID,
+            path / "ours",
+            Allowance(10**9),
+            Limits(kept=FEW),
+            clock=self.clock,
         )
         self.ours.startService()
 
     def _kill(self) -> None:
         """What ends with a process, and writes nothing more."""
         self.ours.fence.stop()
+        self.ours._kept.close()
         for work in self.ours._housekeeping._running:
             work.cancel()
 
@@ -377,6 +395,7 @@ class SideBySide(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
+            self.ours._kept.close()
             self.folder.cleanup()
 
 
@@ -388,6 +407,14 @@ def with_tiny_pieces(case: SynchronousTestCase) -> None:
     case.patch(parts, "PART", 8)
     case.patch(memory, "SMALLEST_PART", 1)
     case.patch(spool, "IN_MEMORY", 10)
+    case.patch(beginning, "WHOLE", 12)
+    case.patch(beginning, "SIZE", 4)
+    case.patch(beginning, "LEAST_END", 5)
+    case.patch(reading, "WHOLE", 12)
+    case.patch(reading, "SIZE", 4)
+    case.patch(kept, "PIECE", 7)
+    # There is no reactor that would hear of a thread.
+    case.patch(kept, "deferToThread", maybeDeferred)
 
 
 class LikeUpstream(SynchronousTestCase):

@@ -24,6 +24,7 @@ def test_no_client_causes_a_listing(serving: Any) -> None:
     serving.store.requests.clear()
     server = serving.server
     serving.upload(SI, b"x" * 3_000_000)
+    server._reader.forget(keys.immutable_key(SI, 0))
     serving.now(server.get_buckets(SI)[0].read(0, 2_000_000))
     list(server.get_shares(SI))
     serving.change(SLOT, b"y" * 2_000_000)

@@ -464,6 +464,8 @@ class OverWires(SynchronousTestCase):
         """Whatever clients send over either protocol, ours answers as upstream's."""
         with_tiny_pieces(self)
         self.patch(eventual, "reactor", TURNS)
+        # Another test may have left one that waits for a turn of the real reactor.
+        self.patch(eventual, "_theSimpleQueue", eventual._SimpleCallQueue())
         self.patch(cputhreadpool, "_DISABLED", True)
         cooperator = Cooperator(scheduler=lambda work: TURNS.callLater(0, work))
         self.patch(task, "_theCooperator", cooperator)

@@ -134,7 +134,8 @@ def whole_stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     s3 = CloudS3(folder / "s3")
     s3.start()
     endpoint, bucket = s3.facts["s3_endpoint"], s3.make_bucket()
-    node = NodeProcess(folder / "node", endpoint, bucket, keys=s3.keys())
+    more = ("nothing-kept",)
+    node = NodeProcess(folder / "node", endpoint, bucket, more, keys=s3.keys())
     clients = {name: VanillaClient(folder / name) for name in ("gbs", "foolscap")}
     try:
         node.start()

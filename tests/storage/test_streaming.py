@@ -15,11 +15,13 @@ from twisted.internet.defer import Deferred
 from lae_storage.s3.interface import GROWS_WITHIN, Unavailable
 from lae_storage.s3.memory import Request
 from lae_storage.server import keys
+from lae_storage.server.beginning import LEAST_END, end_of
 from lae_storage.server.bucket_writer import UploadOver
 from lae_storage.server.http_incoming import GRAIN, Incoming, TooShort
 from lae_storage.server.limits import Limits
 from lae_storage.server.one_put import EARLY
 from lae_storage.server.parts import PART
+from lae_storage.server.reading import LARGEST
 from lae_storage.server.span import Span
 from lae_storage.server.upload import ONE_PUT, SomebodyElses
 
@@ -278,23 +280,24 @@ def test_a_span_answers_as_soon_as_the_bytes_are_here(
         assert [r.called for *_, r in reads] == [b <= here for _, b, _ in reads]
     assert span.whole()
     for a, b, answer in reads:
-        assert answer.result == data[a - 7 : b - 7]
+        assert b"".join(answer.result) == data[a - 7 : b - 7]
 
 
 def test_a_span_that_fails_answers_what_is_here(serving: Any) -> None:
     """Only who waits for the rest hears of it."""
     span = Span(0, 10)
     span.take(b"abc")
-    waiting: Deferred[bytes] = Deferred.fromCoroutine(span.read(2, 5))
+    waiting: Deferred[Any] = Deferred.fromCoroutine(span.read(2, 5))
     span.fail(Unavailable("SlowDown"))
     with pytest.raises(Unavailable):
         serving.now(waiting)
-    assert serving.now(span.read(0, 3)) == b"abc"
+    assert b"".join(serving.now(span.read(0, 3))) == b"abc"
 
 
 def test_a_run_is_fetched_ahead_a_moment_later(serving: Any) -> None:
-    """Two spans at once, on borders of their size; and on as each arrives."""
+    """Two spans at once, on borders of their size; and on as they are read."""
     serving.upload(SI, bytes(ONE_PUT + PART))
+    serving.start()
     held: list[Deferred[None]] = []
 
     def hold(request: Request) -> Any:
@@ -310,9 +313,12 @@ def test_a_run_is_fetched_ahead_a_moment_later(serving: Any) -> None:
     serving.retries.advance(1)
     assert len(held) == 2
     held[0].callback(None)
+    serving.now(reader.read((1 << 20) + 1000, 4 << 20))
+    serving.retries.advance(1)
     assert len(held) == 3
     spans = serving.server._reader._reads[KEY].spans
-    assert all(s.start % (2 << 20) == 0 for s in spans if s.start > 1 << 20)
+    ahead = [s.start for s in spans if 1 << 20 < s.start < end_of(ONE_PUT + PART)]
+    assert ahead == [LARGEST, 2 * LARGEST, 3 * LARGEST]
 
 
 def test_what_is_on_its_way_counts_as_memory(serving: Any) -> None:
@@ -322,11 +328,12 @@ def test_what_is_on_its_way_counts_as_memory(serving: Any) -> None:
     shares = [bytes([n]) * 16 for n in range(6)]
     for si in shares:
         serving.upload(si, bytes(2 << 20))
+    serving.start()
     held: Deferred[None] = Deferred()
     serving.store.fault = lambda r: held if r.operation == "get" else None
     readers = [serving.server.get_buckets(si)[0] for si in shares]
     reading = [reader.read(0, 1 << 20) for reader in readers]
-    assert serving.server._reader._held == 6 << 20
+    assert serving.server._reader._held == 6 * ((1 << 20) + LEAST_END)
     # What is coming already is not fetched again.
     serving.store.requests.clear()
     reading += [reader.read(0, 1 << 20) for reader in readers]
@@ -340,6 +347,7 @@ def test_what_is_on_its_way_counts_as_memory(serving: Any) -> None:
 def test_what_is_about_to_be_read_is_one_request(serving: Any) -> None:
     """A long answer is fetched whole, though it is read and sent by pieces."""
     serving.upload(SI, bytes(ONE_PUT + PART))
+    serving.start()
     serving.store.requests.clear()
     reader = serving.server.get_buckets(SI)[0]
     reader.want(0, 1 << 20)
@@ -353,6 +361,7 @@ def test_one_long_answer_is_no_run(serving: Any) -> None:
     fetched on from.
     """
     serving.upload(SI, bytes(ONE_PUT + PART))
+    serving.start()
     reader = serving.server.get_buckets(SI)[0]
 
     def answer(start: int) -> int:
