@@ -13,14 +13,24 @@ from pathlib import Path
 import click
 from attrs import Factory, define
 
+from lae_storage.server.upload import ONE_PUT
 from tests.bench import report
 from tests.bench.storage import many, requests, restarts, small
 from tests.bench.storage.section import FAR_LEAST, LEAST, Results, described
 from tests.bench.storage.stage import DISK, NULL, OURS, Stage
-from tests.bench.storage.transfers import Transfers, alternate
+from tests.bench.storage.transfers import (
+    AGAIN,
+    DOWN,
+    UP,
+    Transfers,
+    alternate,
+    read_again,
+)
 
 NAME = "bench-storage"
 PROTOCOLS = ("GBS", "Foolscap")
+#: Bytes that a share of some megabytes is longer than its file.
+HASHES = 3000
 
 
 @define(frozen=True)
@@ -43,6 +53,13 @@ class Bench:
     results: Results = Factory(Results)
 
     def run(self) -> Results:
+        """All of it; the last part on a stage of its own."""
+        with self.stage.running():
+            self._run()
+        self._shared()
+        return self.results
+
+    def _run(self) -> None:
         """1. whole files and small operations, beside the disk and a second disk;
         2. the same with an S3 that is farther away; 3. many clients at once; 4. what
         it costs at S3; 5. nodes that end and come again.
@@ -50,38 +67,44 @@ class Bench:
         self.results.put = small.one_put(
             self.stage.endpoint, self.stage.bucket(), 10 * self.amounts.small
         )
+        for megabytes in (m for m in LEAST if m * 1e6 < ONE_PUT):
+            size = int(megabytes * 1e6) + HASHES
+            self.results.last_byte[megabytes] = small.last_byte(
+                self.stage.endpoint, self.stage.bucket(), size, self.amounts.small
+            )
         for protocol in PROTOCOLS:
             self._near(protocol)
             self._far(protocol)
         self._many()
         self._costs()
         self._restarts()
-        return self.results
 
     def _near(self, protocol: str) -> None:
         with self.stage.grids(DISK, NULL, OURS, protocol=protocol) as grids:
             ours = grids[-1]
             self.results.small += small.measure(grids, protocol, self.amounts.small)
-            memory = [ours.memory()]
+            memory, told = [ours.memory()], []
             for megabytes in LEAST:
                 # Medians of what takes less need more of it.
                 times = self.amounts.alternations * (1 if megabytes >= 100 else 3)
                 used = self.stage.cpu()
-                done = alternate(grids, megabytes, protocol, times)
-                self.results.near.append(_told(done))
+                told.append(alternate(grids, megabytes, protocol, times))
                 if megabytes == max(LEAST):
                     self.results.s3_cpu = (self.stage.cpu() - used) / times
             for _ in range(10):
                 alternate([ours], 100, protocol, 1)
                 memory.append(ours.memory())
             self.results.memory[protocol] = memory
+            read_again(grids, told)
+            self.results.near += map(_told, told)
 
     def _far(self, protocol: str) -> None:
         later = ("first-byte=0.015",)
+        times = self.amounts.alternations
         with self.stage.grids(DISK, OURS, protocol=protocol, more=later) as grids:
-            for megabytes in FAR_LEAST:
-                done = alternate(grids, megabytes, protocol, self.amounts.alternations)
-                self.results.far.append(_told(done))
+            told = [alternate(grids, m, protocol, times) for m in FAR_LEAST]
+            read_again(grids, told)
+            self.results.far += map(_told, told)
         later = ("first-byte=0.03",)
         with self.stage.grids(OURS, protocol=protocol, more=later) as grids:
             for one in small.measure(grids, protocol, self.amounts.small):
@@ -114,9 +137,18 @@ class Bench:
             self.results.starts[count] = took_to_serve
             click.echo(f"serving {count:,} shares after {took_to_serve:.2f} s")
 
+    def _shared(self) -> None:
+        """Large files where the S3 server shares our processors."""
+        with Stage(self.stage.folder / "shared", shared=True).running() as stage:
+            for protocol in PROTOCOLS:
+                with stage.grids(DISK, NULL, OURS, protocol=protocol) as grids:
+                    done = alternate(grids, 100, protocol, self.amounts.alternations)
+                    read_again(grids, [done])
+                    self.results.shared.append(_told(done))
+
 
 def _told(done: Transfers) -> Transfers:
-    for direction in ("up", "down"):
+    for direction in (UP, DOWN, AGAIN):
         click.echo(
             f"{done.megabytes:g} MB {direction} {done.protocol}: "
             + ", ".join(f"{n} {done.speed(direction, n):.1f} MB/s" for n in done.up)
@@ -141,9 +173,8 @@ def main(
     shares = (10_000, 100_000) if much else (10_000,)
     stage = Stage(folder)
     try:
-        with stage.running():
-            amounts = Amounts(alternations, few, rounds, kills, shares)
-            section = described(machine, Bench(stage, amounts).run())
+        amounts = Amounts(alternations, few, rounds, kills, shares)
+        section = described(machine, Bench(stage, amounts).run())
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     click.echo("\n" + section)

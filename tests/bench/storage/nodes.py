@@ -68,6 +68,14 @@ class Grid:
         self.client.start(self.node.found, foolscap=foolscap)
         self.client.find_node()
 
+    def restart(self) -> None:
+        """Kill the node and start it again; the client has found it when this
+        returns.
+        """
+        self.node.kill()
+        self.node.start()
+        self.client.find_node()
+
     def stop(self) -> None:
         """End both."""
         self.client.stop()

@@ -52,9 +52,10 @@ class Counting:
         return Cost(operation, methods, sent, received)
 
 
-UPLOAD, READ_ALL, READ_LITTLE, WRITE_LITTLE = (
+UPLOAD, READ_KEPT, READ_ALL, READ_LITTLE, WRITE_LITTLE = (
     "100 MB immutable, up",
-    "100 MB immutable, down",
+    "100 MB immutable, down, just stored",
+    "100 MB immutable, down from S3",
     "1 KB read in a 100 MB file",
     "1 KB written into a 100 MB MDMF file",
 )
@@ -71,18 +72,15 @@ def costs(grid: Grid, counting: Counting) -> list[Cost]:
         found.append(counting.since(operation))
         return answer
 
-    def restart() -> None:
-        grid.node.kill()
-        grid.node.start()
-        client.find_node()
-
     big = cost(UPLOAD, lambda: client.store(data))
+    cost(READ_KEPT, lambda: client.ask("GET", f"/uri/{big}"))
+    grid.restart()
     cost(READ_ALL, lambda: client.ask("GET", f"/uri/{big}"))
-    restart()
+    grid.restart()
     some = {"Range": "bytes=50000000-50000999"}
     cost(READ_LITTLE, lambda: client.ask("GET", f"/uri/{big}", headers=some))
     mutable = client.store(data, "MDMF")
-    restart()
+    grid.restart()
     cost(
         WRITE_LITTLE,
         lambda: client.ask("PUT", f"/uri/{mutable}?offset=50000000", os.urandom(1000)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from statistics import median
 
 from attrs import Factory, define
@@ -10,7 +11,7 @@ from tests.bench.storage.many import CLIENTS, Crowd
 from tests.bench.storage.requests import READ_LITTLE, UPLOAD, WRITE_LITTLE, Cost
 from tests.bench.storage.small import IMMUTABLE, NEW_FILE, OVERWRITE, Small
 from tests.bench.storage.stage import DISK, NULL, OURS
-from tests.bench.storage.transfers import Transfers
+from tests.bench.storage.transfers import AGAIN, DOWN, UP, Transfers
 from tests.bench.table import aim, table
 
 #: The least ratio to the disk node, by megabytes.
@@ -28,7 +29,11 @@ class Results:
 
     near: list[Transfers] = Factory(list)
     far: list[Transfers] = Factory(list)
+    #: Where the S3 server works on the processors of the others.
+    shared: list[Transfers] = Factory(list)
     put: float = 0.0
+    #: Milliseconds from the last byte of a share that is one PUT to the answer.
+    last_byte: dict[float, float] = Factory(dict)
     small: list[Small] = Factory(list)
     #: SDMF overwrites with 30 ms added to each call, by protocol.
     far_overwrites: dict[str, float] = Factory(dict)
@@ -61,9 +66,11 @@ def described(machine: str, results: Results) -> str:
         [
             machine,
             "Whole files, MB/s; *null* is a second disk node:\n",
-            _transfers(results.near),
-            _near_aims(results.near),
+            _transfers(results.near, results.last_byte),
+            _near_aims(results),
             _s3(results),
+            "The same with all processes, the S3 server too, on all processors:\n",
+            _transfers(results.shared),
             "With 15 ms added to the first byte of each answer of S3:\n",
             _transfers(results.far),
             _far_aims(results.far),
@@ -88,7 +95,7 @@ def described(machine: str, results: Results) -> str:
 def _s3(results: Results) -> str:
     return (
         f"The S3 server itself used {results.s3_cpu:.2f} s of CPU for 100 MB up and "
-        "down, on the\nsame cores.\n"
+        "down, on a\nprocessor of its own.\n"
     )
 
 
@@ -99,11 +106,30 @@ def _puts_are(results: Results) -> str:
     )
 
 
-def _transfers(all_of_them: list[Transfers]) -> str:
-    head = ("case", "n", "disk", "null", "ours", "null ratio", "ratio")
+def bound(transfers: Transfers, last_byte: Mapping[float, float]) -> float | None:
+    """The ratio of an upload that takes no longer than the disk's and what the S3
+    server needs after the last byte.
+    """
+    if transfers.megabytes not in last_byte:
+        return None
+    disk = 1000 * transfers.megabytes / transfers.speed(UP, DISK)
+    return disk / (disk + last_byte[transfers.megabytes])
+
+
+def _bound(
+    transfers: Transfers, direction: str, last_byte: Mapping[float, float]
+) -> str:
+    limit = bound(transfers, last_byte) if direction == UP else None
+    return "-" if limit is None else f"{limit:.2f}"
+
+
+def _transfers(
+    all_of_them: list[Transfers], last_byte: Mapping[float, float] | None = None
+) -> str:
+    head = ("case", "n", "disk", "null", "ours", "null ratio", "bound", "ratio")
     rows = []
     for t in all_of_them:
-        for direction in ("up", "down"):
+        for direction in (UP, DOWN, AGAIN):
             null = NULL in t.up
             rows.append(
                 (
@@ -113,16 +139,21 @@ def _transfers(all_of_them: list[Transfers]) -> str:
                     f"{t.speed(direction, NULL):.1f}" if null else "-",
                     f"{t.speed(direction, OURS):.1f}",
                     f"{t.ratio(direction, NULL, DISK):.2f}" if null else "-",
+                    _bound(t, direction, last_byte or {}),
                     f"{t.ratio(direction, OURS, DISK):.2f}",
                 )
             )
     return table(head, rows)
 
 
-def _near_aims(all_of_them: list[Transfers]) -> str:
-    lines = []
-    for t in all_of_them:
-        for direction in ("up", "down"):
+def _near_aims(results: Results) -> str:
+    lines = [
+        f"* From the last byte of a share of {megabytes:g} MB to its PUT's answer the S3 "
+        f"server takes {took:.1f} ms.\n"
+        for megabytes, took in results.last_byte.items()
+    ]
+    for t in results.near:
+        for direction in (UP, DOWN, AGAIN):
             null = t.ratio(direction, NULL, DISK)
             what = f"{t.megabytes:g} MB {direction}, {t.protocol}"
             ours = t.ratio(direction, OURS, DISK)
@@ -138,7 +169,7 @@ def _far_aims(all_of_them: list[Transfers]) -> str:
             FAR_LEAST[t.megabytes],
         )
         for t in all_of_them
-        for direction in ("up", "down")
+        for direction in (UP, DOWN, AGAIN)
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import os
+import socket
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from tests.storage.conftest import ACCESS_KEY, REGION, SECRET_KEY
 
 #: Each of the first of a kind warms something up.
 _WARM = 3
+#: Seconds in which the S3 server has done what it can with the bytes so far.
+_A_WHILE = 0.05
 IMMUTABLE, OVERWRITE, NEW_FILE = (
     "1 KB immutable",
     "SDMF overwrite",
@@ -82,27 +85,59 @@ def _new_file(grid: Grid) -> Callable[[], object]:
 
 def one_put(endpoint: str, bucket: str, times: int) -> float:
     """Median milliseconds of a conditional PUT of 1 KB, by the plainest client."""
-    keys = Credentials(ACCESS_KEY, Secret(SECRET_KEY))
     connection = http.client.HTTPConnection(urlsplit(endpoint).netloc)
     took = []
     for number in range(times + _WARM):
         path = f"/{bucket}/floor/{number}"
-        headers = sign(
-            keys,
-            Scope(REGION, "s3"),
-            datetime.now(UTC),
-            method="PUT",
-            url=endpoint + path,
-            headers={"if-none-match": "*"},
-            payload=UNSIGNED_PAYLOAD,
-        )
+        headers = _signed(endpoint, path)
         body = os.urandom(1000)
         began = time.monotonic()
         connection.request("PUT", path, body, headers)
-        answer = connection.getresponse()
-        answer.read()
+        _answered(connection)
         took.append(1000 * (time.monotonic() - began))
-        if answer.status != http.client.OK:
-            raise OSError(f"the S3 server answered {answer.status}")
     connection.close()
     return median(took[_WARM:])
+
+
+def last_byte(endpoint: str, bucket: str, size: int, times: int) -> float:
+    """Median milliseconds from the last byte of a PUT of *size* to its answer, where
+    the S3 server had all others a while before.
+    """
+    connection = http.client.HTTPConnection(urlsplit(endpoint).netloc)
+    took = []
+    for number in range(times + _WARM):
+        path = f"/{bucket}/last/{size}-{number}"
+        connection.putrequest("PUT", path, skip_host=True)
+        for name, value in _signed(endpoint, path).items():
+            connection.putheader(name, value)
+        connection.putheader("content-length", str(size))
+        connection.endheaders()
+        # The last byte must not wait for what was sent before it (Nagle).
+        connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.send(os.urandom(size - 1))
+        time.sleep(_A_WHILE)
+        began = time.monotonic()
+        connection.send(b"x")
+        _answered(connection)
+        took.append(1000 * (time.monotonic() - began))
+    connection.close()
+    return median(took[_WARM:])
+
+
+def _signed(endpoint: str, path: str) -> dict[str, str]:
+    return sign(
+        Credentials(ACCESS_KEY, Secret(SECRET_KEY)),
+        Scope(REGION, "s3"),
+        datetime.now(UTC),
+        method="PUT",
+        url=endpoint + path,
+        headers={"if-none-match": "*"},
+        payload=UNSIGNED_PAYLOAD,
+    )
+
+
+def _answered(connection: http.client.HTTPConnection) -> None:
+    answer = connection.getresponse()
+    answer.read()
+    if answer.status != http.client.OK:
+        raise OSError(f"the S3 server answered {answer.status}")

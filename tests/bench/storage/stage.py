@@ -18,25 +18,35 @@ from tests.storage.conftest import NodeProcess, S3Server, VanillaClient, start_w
 #: of an object is here.
 _CHUNKS = "-filer.maxMB=1"
 DISK, NULL, OURS = "disk", "null", "ours"
-#: How nice the S3 server is to the others: on AWS it works on other processors.
-_NICE = 10
 
 
-def _make_way(pid: int) -> None:
-    """Let the S3 server's process come after the others, where it is in their way."""
-    for thread in Path(f"/proc/{pid}/task").iterdir():
-        os.setpriority(os.PRIO_PROCESS, int(thread.name), _NICE)
-    # It has a session of its own, which Linux may schedule as one.
-    group = Path(f"/proc/{pid}/autogroup")
-    if group.exists():
-        group.write_text(str(_NICE))
+@contextmanager
+def on_processors(of: slice) -> Iterator[None]:
+    """What is started meanwhile has only those of our processors; all of them where
+    there is one.
+    """
+    ours = os.sched_getaffinity(0)
+    some = sorted(ours)[of] if len(ours) > 1 else ours
+    os.sched_setaffinity(0, some)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, ours)
+
+
+#: On AWS the S3 server works on processors that are not the host's: here, on the last.
+OF_S3, OF_THE_OTHERS, ALL = slice(-1, None), slice(None, -1), slice(None)
 
 
 @define
 class Stage:
-    """Everything in *folder*; made and ended by :meth:`running`."""
+    """Everything in *folder*; made and ended by :meth:`running`.
+
+    The S3 server has a processor of its own unless *shared*.
+    """
 
     folder: Path
+    shared: bool = False
     endpoint: str = ""
     _weed: subprocess.Popen[bytes] | None = None
     _made: int = 0
@@ -44,10 +54,12 @@ class Stage:
     @contextmanager
     def running(self) -> Iterator[Stage]:
         """With the S3 server."""
-        self._weed, self.endpoint = start_weed(self.folder / "weed", _CHUNKS)
-        _make_way(self._weed.pid)
+        self.folder.mkdir(exist_ok=True)
+        with on_processors(ALL if self.shared else OF_S3):
+            self._weed, self.endpoint = start_weed(self.folder / "weed", _CHUNKS)
         try:
-            yield self
+            with on_processors(ALL if self.shared else OF_THE_OTHERS):
+                yield self
         finally:
             # SIGTERM takes it more than ten seconds.
             self._weed.kill()
