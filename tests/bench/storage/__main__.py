@@ -53,20 +53,17 @@ class Bench:
     results: Results = Factory(Results)
 
     def run(self) -> Results:
-        """All of it; the last part on a stage of its own."""
+        """All of it; small operations last, on a stage of their own."""
         with self.stage.running():
             self._run()
         self._shared()
         return self.results
 
     def _run(self) -> None:
-        """1. whole files and small operations, beside the disk and a second disk;
+        """1. whole files, beside the disk and a second disk;
         2. the same with an S3 that is farther away; 3. many clients at once; 4. what
         it costs at S3; 5. nodes that end and come again.
         """
-        self.results.put = small.one_put(
-            self.stage.endpoint, self.stage.bucket(), 10 * self.amounts.small
-        )
         for megabytes in (m for m in LEAST if m * 1e6 < ONE_PUT):
             size = int(megabytes * 1e6) + HASHES
             self.results.last_byte[megabytes] = small.last_byte(
@@ -82,7 +79,6 @@ class Bench:
     def _near(self, protocol: str) -> None:
         with self.stage.grids(DISK, NULL, OURS, protocol=protocol) as grids:
             ours = grids[-1]
-            self.results.small += small.measure(grids, protocol, self.amounts.small)
             memory, told = [ours.memory()], []
             for megabytes in LEAST:
                 # Medians of what takes less need more of it.
@@ -105,11 +101,6 @@ class Bench:
             told = [alternate(grids, m, protocol, times) for m in FAR_LEAST]
             read_again(grids, told)
             self.results.far += map(_told, told)
-        later = ("first-byte=0.03",)
-        with self.stage.grids(OURS, protocol=protocol, more=later) as grids:
-            for one in small.measure(grids, protocol, self.amounts.small):
-                if one.operation == small.OVERWRITE:
-                    self.results.far_overwrites[protocol] = one.milliseconds[OURS]
 
     def _many(self) -> None:
         with self.stage.grids(DISK, NULL, OURS, protocol="GBS") as grids:
@@ -138,13 +129,26 @@ class Bench:
             click.echo(f"serving {count:,} shares after {took_to_serve:.2f} s")
 
     def _shared(self) -> None:
-        """Large files where the S3 server shares our processors."""
+        """Where the S3 server shares our processors: small operations, in which one
+        process works at a time, and large files.
+        """
+        few = self.amounts.small
         with Stage(self.stage.folder / "shared", shared=True).running() as stage:
+            self.results.put = small.one_put(stage.endpoint, stage.bucket(), 10 * few)
             for protocol in PROTOCOLS:
+                self._small_but_farther(stage, protocol)
                 with stage.grids(DISK, NULL, OURS, protocol=protocol) as grids:
+                    self.results.small += small.measure(grids, protocol, few)
                     done = alternate(grids, 100, protocol, self.amounts.alternations)
                     read_again(grids, [done])
                     self.results.shared.append(_told(done))
+
+    def _small_but_farther(self, stage: Stage, protocol: str) -> None:
+        later = ("first-byte=0.03",)
+        with stage.grids(OURS, protocol=protocol, more=later) as grids:
+            for one in small.measure(grids, protocol, self.amounts.small):
+                if one.operation == small.OVERWRITE:
+                    self.results.far_overwrites[protocol] = one.milliseconds[OURS]
 
 
 def _told(done: Transfers) -> Transfers:
