@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from pathlib import Path
@@ -21,7 +22,7 @@ from lae_protocol.messages import VERSION, Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.call import Facet
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
-from lae_protocol.process.figures_port import FiguresPort
+from lae_protocol.process.figures_port import FiguresPort, check_listen, of_copy
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.settings import SecretSource, SettingsError, load
@@ -36,6 +37,7 @@ from lae_site.parts import make_parts
 from lae_site.routes import web_server
 from lae_site.settings import SiteSettings
 
+_COPY = re.compile(r"[1-9][0-9]?")
 #: Characters of a key that signs forms and makes owners' secrets.
 _SHORTEST_KEY = 32
 #: Seconds in which the process ends, whatever its peers do.
@@ -58,21 +60,31 @@ class Options(usage.Options):
     synopsis = "[options]"
     longdesc = "The web site of S4: pages, payment taken, live progress."
     optParameters = [  # noqa: RUF012  (Twisted's way to declare options)
-        ["config", "c", None, "The site's settings (see config/site.example.yaml)."]
+        ["config", "c", None, "The site's settings (see config/site.example.yaml)."],
+        ["copy", None, "1", "The number of this copy, where several have one file."],
     ]
 
     settings: SiteSettings
     held: Held
+    metrics_listen: str | None
 
     def postOptions(self) -> None:
         """Read all that can be wrong before twistd goes into the background."""
         if self["config"] is None:
             raise usage.UsageError("--config FILE is needed")
+        if not _COPY.fullmatch(self["copy"]):
+            raise usage.UsageError("--copy: a number from 1 to 99 is expected")
         try:
             self.settings = load(Path(self["config"]), SiteSettings)
             self.held = read_all(self.settings)
         except SettingsError as e:
             raise usage.UsageError(str(e)) from None
+        listen = of_copy(self.settings.metrics_listen, int(self["copy"]))
+        try:
+            check_listen(listen)
+        except ValueError as e:
+            raise usage.UsageError(f"--copy {self['copy']}: {e}") from None
+        self.metrics_listen = listen
 
 
 def read_all(settings: SiteSettings) -> Held:
@@ -141,7 +153,7 @@ class WebSite(MultiService):
         server = web_server(parts, reactor, RequestFigures(registry))
         port = listening(options.settings.listen, server, reactor)
         figures = FiguresPort(
-            reactor, options.settings.metrics_listen, site_figures(parts, registry)
+            reactor, options.metrics_listen, site_figures(parts, registry)
         )
         own = own_figures(reactor, registry, self._steady.offset)
         asking = Asking(reactor, parts.opening)

@@ -7,6 +7,7 @@ question that hangs is cut short, while the process goes on with its work.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -29,6 +30,8 @@ AGAIN = 10.0
 #: Seconds that one answer may take; Prometheus itself waits ten.
 PATIENCE = 5.0
 _UNHEALTHY = 503
+_LAST_PORT = 65535
+_TCP = re.compile(r"(tcp6?:(?:port=)?)(\d+)(.*)", re.DOTALL)
 
 
 @define(frozen=True)
@@ -52,12 +55,32 @@ def check_listen(listen: str | None) -> None:
     """Raise ValueError where nothing could ever listen there."""
     if listen is None:
         return
+    if not _is_endpoint(listen):
+        raise ValueError(
+            "metrics_listen: tcp:PORT:interface=ADDRESS is expected, or null"
+        )
+
+
+def _is_endpoint(listen: str) -> bool:
+    found = _TCP.fullmatch(listen)
+    if found is not None and int(found[2]) > _LAST_PORT:
+        return False
     try:
         serverFromString(None, listen)  # type: ignore[no-untyped-call]
     except (ValueError, TypeError):
-        raise ValueError(
-            "metrics_listen: tcp:PORT:interface=ADDRESS is expected, or null"
-        ) from None
+        return False
+    return True
+
+
+def of_copy(listen: str | None, copy: int) -> str | None:
+    """Where copy number *copy* (from 1) of several with the same settings listens: at
+    the next port after the one before it.  What is no TCP port is the same for all.
+    """
+    found = None if listen is None else _TCP.fullmatch(listen)
+    if found is None:
+        return listen
+    kind, port, rest = found.groups()
+    return f"{kind}{int(port) + copy - 1}{rest}"
 
 
 async def nothing() -> None:

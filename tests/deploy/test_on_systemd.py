@@ -63,6 +63,16 @@ def revision_of(world) -> str:
     return re.findall(r"\d+", said)[0]
 
 
+def process_at(world, port: int) -> str:
+    """What says at this port of the machine that it is well."""
+    program = (
+        "import json, urllib.request as r; "
+        f"print(json.load(r.urlopen('http://127.0.0.1:{port}/health'))['process'])"
+    )
+    said: str = world.machine.run("/usr/bin/python3", "-c", program).stdout
+    return said.strip()
+
+
 def newest(world) -> str:
     """The newest migration of the tree."""
     folder = world.tree.folder / _VERSIONS
@@ -79,6 +89,9 @@ def test_an_empty_host_becomes_a_running_service(installed) -> None:
     health = installed.health()
     assert health["release"] == told["current"]
     installed.until_open()
+    ports = (installed.stack.layout.metrics_ports[0], *installed.site_metrics)
+    found = [process_at(installed, port) for port in ports]
+    assert found == ["daemon", "site", "site"]
     for word in ("DNS", "Certificates", "Stripe", "AWS", "Operators", "Copies"):
         assert word in installed.first.stdout
     assert f"{installed.site_url}/webhook/stripe" in installed.first.stdout

@@ -11,11 +11,12 @@ from typing import Any
 
 import requests
 import yaml
-from attrs import define
+from attrs import define, field
 
 from lae_protocol.process.crash import VARIABLE
 from lae_provision.deploy import tested
 from lae_provision.localcloud.demo.configuration import _example
+from lae_provision.localcloud.demo.ports import free_range
 from lae_provision.localcloud.state_folder import write_private
 from tests.deploy.machine import ROOT, Machine
 from tests.deploy.ssh import SshServer
@@ -121,6 +122,8 @@ class World:
     ssh: SshServer
     #: What the first installation said.
     first: Any = None
+    #: Where the site's two copies have their metrics.
+    site_metrics: tuple[int, int] = field(factory=lambda: free_range(2))
 
     @property
     def site_url(self) -> str:
@@ -176,6 +179,7 @@ class World:
         site = _example("site") | {
             "site_url": layout.site_url,
             "listen": "systemd:domain=INET:index=0",
+            "metrics_listen": f"tcp:{self.site_metrics[0]}:interface=127.0.0.1",
             "checkout_origins": [layout.stripe_endpoint()],
         }
         write_private(folder / "site.yaml", yaml.safe_dump(site))

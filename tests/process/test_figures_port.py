@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from foolscap.util import allocate_tcp_port
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -16,7 +18,32 @@ from twisted.web.client import Agent, readBody
 from twisted.web.http_headers import Headers
 
 from lae_protocol.process import figures_port
-from lae_protocol.process.figures_port import Figures, FiguresPort, HealthReport
+from lae_protocol.process.figures_port import (
+    Figures,
+    FiguresPort,
+    HealthReport,
+    of_copy,
+)
+
+
+@given(
+    st.sampled_from(["tcp:", "tcp:port=", "tcp6:"]),
+    st.integers(0, 65000),
+    st.integers(1, 99),
+    st.sampled_from(["", ":interface=127.0.0.1"]),
+)
+def test_copies_have_ports_one_after_the_other(
+    kind: str, port: int, copy: int, rest: str
+) -> None:
+    """The first has the settings'."""
+    assert of_copy(f"{kind}{port}{rest}", 1) == f"{kind}{port}{rest}"
+    assert of_copy(f"{kind}{port}{rest}", copy) == f"{kind}{port + copy - 1}{rest}"
+
+
+@given(st.none() | st.sampled_from(["unix:/run/s4/m.sock", "systemd:domain=INET"]))
+def test_what_is_no_port_is_the_same_for_all(listen: str | None) -> None:
+    """There is nothing to count on."""
+    assert of_copy(listen, 7) == listen
 
 
 class PortTests(TestCase):

@@ -50,10 +50,10 @@ def folder(tmp_path: Path, keys: Any) -> Path:
     return tmp_path
 
 
-def parsed(folder: Path) -> Options:
+def parsed(folder: Path, *more: str) -> Options:
     """As twistd does it."""
     options = Options()
-    options.parseOptions(["--config", str(folder / "site.yaml")])
+    options.parseOptions(["--config", str(folder / "site.yaml"), *more])
     return options
 
 
@@ -71,6 +71,35 @@ def test_it_listens_with_the_daemon_down(folder) -> None:
     site.startService()
     assert [server[0] for server in reactor.tcpServers] == [8080, 9472]
     site.stopService()
+
+
+def test_each_copy_has_a_port_for_its_metrics(folder) -> None:
+    """Several have one file of settings."""
+    for copy in (1, 2, 3):
+        reactor = MemoryReactorClock()
+        options = parsed(folder, "--copy", str(copy))
+        site = WebSite(options, reactor, CollectorRegistry(), SteadyClock())
+        site.startService()
+        ports = [server[0] for server in reactor.tcpServers]
+        assert ports == [8080, 9471 + copy]
+        site.stopService()
+
+
+@pytest.mark.parametrize("copy", ["0", "", "x", "-1", "100", "1.5"])
+def test_no_such_copy(folder, copy) -> None:
+    """It is refused before anything starts."""
+    with pytest.raises(UsageError, match="--copy: a number from 1 to 99"):
+        parsed(folder, "--copy", copy)
+
+
+def test_a_copy_without_a_port(folder) -> None:
+    """Where the settings' port is the last one there is, a second copy says so."""
+    file = folder / "site.yaml"
+    text = file.read_text()
+    file.write_text(text + "metrics_listen: tcp:65535:interface=127.0.0.1\n")
+    parsed(folder)
+    with pytest.raises(UsageError, match="--copy 2: metrics_listen: tcp:PORT"):
+        parsed(folder, "--copy", "2")
 
 
 def test_it_stops_in_time_whatever_its_peers_do(folder, monkeypatch) -> None:
