@@ -33,11 +33,16 @@ def a_file(data: bytes) -> int:
 
 
 def is_open(number: int) -> bool:
+    return identity(number) is not None
+
+
+def identity(number: int) -> tuple[int, int] | None:
+    """Of the file that has the number now: numbers come again."""
     try:
-        os.fstat(number)
+        found = os.fstat(number)
     except OSError:
-        return False
-    return True
+        return None
+    return found.st_dev, found.st_ino
 
 
 def now(asking: Any) -> Any:
@@ -73,21 +78,20 @@ def test_bounded_whatever_is_stored(steps: list[tuple[int, int]]) -> None:
     """Never more bytes than the limit; what was used last is the last to go, and no
     file stays open that is not kept.
     """
-    kept, opened = Kept(100), []
+    kept, opened = Kept(100), {}
     for key, size in steps:
         number = a_file(b"x" * size)
-        opened.append(number)
+        opened[number] = identity(number)
         kept.keep(str(key), number, size)
         assert kept.has(str(key))
-        held = [(k, f) for k, f in kept._files.items()]
-        assert sum(f.size for _, f in held) == kept._held <= 100
-        assert sorted(f.number for _, f in held) == sorted(
-            {n for n in opened if is_open(n)} & {f.number for _, f in held}
-        )
+        held = list(kept._files.values())
+        assert sum(file.size for file in held) == kept._held <= 100
+        still = {n for n, which in opened.items() if identity(n) == which}
+        assert still == {file.number for file in held}
     kept.close()
     assert not kept._files
     assert kept._held == 0
-    assert not any(is_open(number) for number in opened)
+    assert not any(identity(n) == which for n, which in opened.items())
 
 
 def test_few_files_are_open() -> None:
