@@ -9,7 +9,7 @@ from attrs import define, field
 
 from lae_storage.offline.inventory import Inventory, lines, take_inventory
 from lae_storage.s3.interface import IObjectStore, Listed, NotThere
-from lae_storage.server import keys, leases, slot_object
+from lae_storage.server import beginning, keys, leases, slot_object
 from lae_storage.server.leases import Lease
 from lae_storage.server.orphans import AGE
 from lae_storage.server.parts import part_size
@@ -85,6 +85,15 @@ async def _check_immutable(
             found.problems.append(f"a lease that cannot be read: {line.key}")
     if data and not await _as_stored(store, line):
         found.problems.append(f"not the bytes that were stored: {line.key}")
+    if data and line.size > beginning.WHOLE and not await _begins_as_said(store, line):
+        found.problems.append(f"another beginning in its metadata: {line.key}")
+
+
+async def _begins_as_said(store: IObjectStore, line: Listed) -> bool:
+    """Whether clients that open the share are told its own first bytes."""
+    got = await store.get(line.key, 0, beginning.SIZE)
+    said = got.head.metadata
+    return beginning.BEGINNING not in said or beginning.found_in(said) == got.data
 
 
 async def _as_stored(store: IObjectStore, line: Listed) -> bool:

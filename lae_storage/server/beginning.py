@@ -10,15 +10,15 @@ from __future__ import annotations
 from base64 import b64decode, b64encode
 from collections.abc import Mapping
 
-from lae_storage.server.spool import Spool
+from lae_storage.server.spool import IN_MEMORY, Spool
 
 #: The metadata's name.
 BEGINNING = "s4-beginning"
 #: What a client of Tahoe-LAFS asks for at first (immutable/downloader/share.py).  As
 #: base64, with a lease and a token, it fits into S3's 2 KB.
 SIZE = 1024
-#: Shares up to this size are fetched whole: that of a file of one segment.
-WHOLE = 1024 * 1024 + 64 * 1024
+#: Shares up to this size, that of a file of one segment, are fetched whole.
+WHOLE = IN_MEMORY
 #: A share's end has three trees of hashes, of at most a thousandth of its length.
 LEAST_END, SHARE_OF_END, MOST_END = 64 * 1024, 1024, 2 * 1024 * 1024
 

@@ -17,7 +17,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.python.failure import Failure
 
 from lae_storage.s3.interface import Head, IObjectStore
-from lae_storage.server.beginning import SIZE, WHOLE, end_of, found_in
+from lae_storage.server import beginning
 from lae_storage.server.kept import Kept
 from lae_storage.server.reads import Reads
 from lae_storage.server.span import Span
@@ -171,27 +171,27 @@ class Reader:
         """What is fetched of a share that nothing is known of, if that has the byte
         *at*: all of a small one, the beginning and the end of a large one.
         """
-        if length <= WHOLE:
+        if length <= beginning.WHOLE:
             return None if reads.spans else self._fetch(key, reads, 0, length)
-        end_at = end_of(length)
-        known = any(s.start < SIZE or s.stop > end_at for s in reads.spans)
-        if known or SIZE <= at < end_at:
+        size, end_at = beginning.SIZE, beginning.end_of(length)
+        known = any(s.start < size or s.stop > end_at for s in reads.spans)
+        if known or size <= at < end_at:
             return None
-        end, beginning = Span(end_at, length), Span(0, SIZE)
+        end, first = Span(end_at, length), Span(0, size)
         self._add(reads, end)
-        self._add(reads, beginning)
+        self._add(reads, first)
 
         def ended(head: Head | None) -> None:
-            data = None if head is None else found_in(head.metadata)
+            data = None if head is None else beginning.found_in(head.metadata)
             if end.error is not None:
-                self._give_up(reads, beginning, end.error)
+                self._give_up(reads, first, end.error)
             elif data is None:
-                self._pour(key, reads, beginning)
+                self._pour(key, reads, first)
             else:
-                beginning.take(data)
+                first.take(data)
 
         self._pour(key, reads, end).addCallback(ended)
-        return end if at >= end_at else beginning
+        return end if at >= end_at else first
 
     def _fetch(self, key: str, reads: Reads, start: int, stop: int) -> Span:
         span = Span(start, stop)

@@ -25,7 +25,8 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from lae_provision.localcloud.ports import free_ports
-from lae_storage.s3.memory import MemoryStore
+from lae_storage.s3.interface import StoreError, Unavailable
+from lae_storage.s3.memory import MemoryStore, Request
 from lae_storage.server import kept
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
@@ -449,6 +450,17 @@ class Serving:
         """Share 0's data, None where there is none."""
         found = self.now(self.server.slot_readv(si, [0], [(0, length)]))
         return found[0][0] if 0 in found else None
+
+    def fail_once(self, operation: str) -> list[StoreError]:
+        """Have S3 refuse the next request of a kind; empty when it has."""
+        troubles: list[StoreError] = [Unavailable("SlowDown")]
+
+        def fault(request: Request) -> None:
+            if request.operation == operation and troubles:
+                raise troubles.pop()
+
+        self.store.fault = fault
+        return troubles
 
     def requests(self, *operations: str) -> list[str]:
         """The keys of the requests made since this was asked last."""

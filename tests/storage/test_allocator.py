@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import mmap
+import subprocess
+import sys
 
 import psutil
 from hypothesis import given
@@ -41,3 +43,22 @@ def test_what_is_free_between_what_is_used_goes_back() -> None:
     freed = full - psutil.Process().memory_info().rss
     assert freed > size * count // 2 > mmap.PAGESIZE
     assert len(pin) == size
+
+
+def test_what_is_freed_is_taken_again() -> None:
+    """Memory for a megabyte after the other is the system's only once."""
+
+    def faults(first: str) -> int:
+        program = (
+            f"import resource; from lae_storage.allocator import keep; {first}\n"
+            "def use(): [bytes(bytearray(1 << 20)) for _ in range(4)]\n"
+            "use()\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt\n"
+            "for _ in range(50): use()\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)"
+        )
+        argv = [sys.executable, "-c", program]
+        done = subprocess.run(argv, capture_output=True, text=True, check=True)
+        return int(done.stdout)
+
+    assert faults("keep()") < faults("") / 10

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from lae_storage.s3.conditional import WRITER
 from lae_storage.s3.interface import Unavailable
-from lae_storage.s3.memory import Request
 from lae_storage.server import keys
 from lae_storage.server.beginning import (
     BEGINNING,
@@ -96,13 +95,7 @@ def test_an_older_object_has_no_beginning(serving: Any) -> None:
 def test_the_end_alone_fails_both(serving: Any) -> None:
     """And the next read asks anew."""
     data = stored(serving, LARGE)
-    troubles = [Unavailable("SlowDown")]
-
-    def fault(request: Request) -> None:
-        if request.operation == "get" and troubles:
-            raise troubles.pop()
-
-    serving.store.fault = fault
+    serving.fail_once("get")
     with pytest.raises(Unavailable):
         read(serving, 0, SIZE)
     assert serving.server._reader._held == 0

@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from twisted.internet.defer import Deferred
 
-from lae_storage.s3.interface import Unavailable
+from lae_storage.s3.interface import NotThere, Unavailable
 from lae_storage.s3.memory import Request
 from lae_storage.server import keys
 from lae_storage.server.expiry import DAY, LATE, OFFICE
 from lae_storage.server.leases import DURATION
+from lae_storage.server.spool import IN_MEMORY
 
 SI, SLOT = b"i" * 16, b"m" * 16
 KEY = keys.immutable_key(SI, 0)
@@ -138,3 +139,16 @@ def test_a_refused_deletion_is_taken_up_the_next_day(filled: Any) -> None:
     assert KEY not in filled.store.objects
     node.upload(SI, b"immutable")
     assert node.server.get_buckets(SI)
+
+
+def test_what_is_collected_is_not_read_from_the_disk(serving: Any) -> None:
+    """A share that this node stored itself, and had kept there."""
+    node = _node(serving, 0)
+    node.upload(SI, b"x" * (IN_MEMORY + 1))
+    reader = node.server.get_buckets(SI)[0]
+    assert node.now(reader.read(0, 1)) == b"x"
+    node.clock.advance(OVER)
+    _pass(node, OFFICE + LATE + 100)
+    assert KEY not in node.store.objects
+    with pytest.raises(NotThere):
+        node.now(reader.read(0, 1))

@@ -11,6 +11,7 @@ from lae_storage.s3.interface import StoreError, Unavailable
 from lae_storage.s3.memory import Request
 from lae_storage.server import keys
 from lae_storage.server.fence import LOOK, SETTLED, TERM, Superseded, Unconfirmed
+from lae_storage.server.spool import IN_MEMORY
 from lae_storage.server.telling import V1
 
 SI, OTHER = b"i" * 16, b"o" * 16
@@ -38,11 +39,12 @@ def _operations(serving: Any) -> list[Any]:
     ]
 
 
-def test_a_superseded_node_stops_within_30_seconds(serving: Any) -> None:
-    """It finds out by itself, then acknowledges and serves nothing, also from memory,
-    and goes on answering for its version, with no room.
+@pytest.mark.parametrize("size", [9, IN_MEMORY + 1], ids=["in memory", "on the disk"])
+def test_a_superseded_node_stops_within_30_seconds(serving: Any, size: int) -> None:
+    """It finds out by itself, then acknowledges and serves nothing, also from memory
+    and from the disk, and goes on answering for its version, with no room.
     """
-    serving.upload(SI, b"immutable")
+    serving.upload(SI, b"x" * size)
     serving.change(OTHER, b"mutable")
     reader = serving.server.get_buckets(SI)[0]
     serving.another()

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from allmydata.client import create_client
 from foolscap.broker import Broker
 from foolscap.referenceable import TubRef
 from hypothesis import given
 from hypothesis import strategies as st
+from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
+from twisted.trial.unittest import TestCase
 
+from lae_provision.localcloud.ports import free_ports
+from lae_storage.s3.memory import MemoryStore
+from lae_storage.server import plug
+from lae_storage.server.allowance import Allowance
+from lae_storage.server.bucket import open_bucket
 from lae_storage.server.foolscap_front import FoolscapWriter
 from lae_storage.server.long_strings import (
     LONGEST_WORD,
     PIECE,
     send_long_strings_plainly,
 )
+from lae_storage.server.plug import Backing, client_class
+from tests.storage.running_node import CONFIG
 
 SI = b"f" * 16
 
@@ -76,3 +87,24 @@ def test_a_write_lets_go_of_its_bytes(serving: Any) -> None:
     serving.now(writer.doRemoteCall("close", [], {}))
     reader = serving.server.get_buckets(SI)[0]
     assert serving.now(reader.read(0, 4)) == b"data"
+
+
+class NodeTests(TestCase):
+    def setUp(self) -> None:
+        self.folder = Path(self.mktemp()).resolve()
+        self.folder.mkdir(parents=True)
+
+    async def test_a_node_of_ours_has_both(self) -> None:
+        """Its Tub sends long strings plainly, and its process keeps what is freed."""
+        folder = self.folder
+        (port,) = free_ports(1)
+        (folder / "tahoe.cfg").write_text(CONFIG.format(port=port, force="True"))
+        bucket = await open_bucket(MemoryStore(), Clock())
+        backing = Backing(bucket, folder / "up", Allowance(10**9))
+        node = await create_client(str(folder), _client_factory=client_class(backing))
+        called: list[str] = []
+        self.patch(plug, "keep", lambda: called.append("keep"))
+        node.startService()
+        self.addCleanup(node.stopService)
+        self.assertEqual(called, ["keep"])
+        self.assertIn("sendToken", vars(node.tub.brokerClass))

@@ -40,7 +40,6 @@ from lae_storage.server import (
     beginning,
     kept,
     parts,
-    reading,
     slot,
     slots,
     spool,
@@ -410,8 +409,6 @@ def with_tiny_pieces(case: SynchronousTestCase) -> None:
     case.patch(beginning, "WHOLE", 12)
     case.patch(beginning, "SIZE", 4)
     case.patch(beginning, "LEAST_END", 5)
-    case.patch(reading, "WHOLE", 12)
-    case.patch(reading, "SIZE", 4)
     case.patch(kept, "PIECE", 7)
     # There is no reactor that would hear of a thread.
     case.patch(kept, "deferToThread", maybeDeferred)

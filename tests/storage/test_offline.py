@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from base64 import b64encode
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from allmydata.storage.server import StorageServer
 from lae_storage.offline.checking import check, repair
 from lae_storage.offline.moving import Importing, export
 from lae_storage.offline.upstream_files import find
-from lae_storage.server import keys
+from lae_storage.server import beginning, keys
 from lae_storage.server.orphans import AGE
 from lae_storage.server.parts import PART
 from lae_storage.server.slot import BLOCK
@@ -80,6 +81,17 @@ def test_what_was_changed_is_found(filled: Any, prefix: str, said: str) -> None:
     problems = _check(filled).problems
     assert problems
     assert any(said in problem for problem in problems)
+
+
+def test_another_beginning_is_found(serving: Any) -> None:
+    """Clients that open a share are told the beginning that is in the metadata."""
+    serving.upload(SI, os.urandom(beginning.WHOLE + 1))
+    assert _check(serving).problems == []
+    there = serving.store.objects[keys.immutable_key(SI, 0)]
+    other = b64encode(bytes(beginning.SIZE)).decode()
+    there.metadata = {**there.metadata, beginning.BEGINNING: other}
+    (problem,) = _check(serving).problems
+    assert "another beginning" in problem
 
 
 def test_what_is_missing_or_foreign_is_found(filled: Any) -> None:

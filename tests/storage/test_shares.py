@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import date
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import pytest
 from allmydata.client import _Client
 
-from lae_protocol.host_messages import Desired
+from lae_protocol.host_messages import Desired, StoragePlace
+from lae_storage import shares as shares_module
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.expiry import DAY
+from lae_storage.server.limits import fitting
 from lae_storage.server.plug import Backing
-from lae_storage.shares import S3Shares
+from lae_storage.shares import S3Shares, open_shares
 
 
 def test_usage_and_what_is_desired(serving: Any, tmp_path: Path) -> None:
@@ -45,3 +50,24 @@ def test_usage_and_what_is_desired(serving: Any, tmp_path: Path) -> None:
     assert allowance.room(0) == 0
     assert issubclass(shares.client_class, _Client)
     assert shares.close().called
+
+
+def test_its_limits_are_those_of_the_hosts_disk(
+    serving: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A host with a small volume takes no more than fits on it."""
+    free = 4 * 1024**3
+
+    async def opened(*_: Any) -> Any:
+        return serving.server._bucket
+
+    monkeypatch.setattr(shares_module, "open_bucket", opened)
+    usage = SimpleNamespace(free=free)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    place = StoragePlace("bucket", "eu-central-1", None, 10**9)
+    # Nothing is asked of S3: the bucket is open.
+    nobody: Any = None
+    opening = open_shares(serving.retries, nobody, nobody, place, tmp_path)
+    made = serving.now(opening)
+    assert made.backing.limits == fitting(free)
+    assert made.backing.limits.spool < free

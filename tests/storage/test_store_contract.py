@@ -69,6 +69,27 @@ class _Contract:
             got = await self.store.get("p/one", start, length)
             self.assertEqual((got.data, got.head.size), (expected, 10))
 
+    async def test_pouring(self) -> None:
+        """A range arrives in order, and in the end what the object is; with no bytes
+        there is nothing to tell.
+        """
+        await self.store.put("p/one", Bytes(b"0123456789"), {"s4-name": "value"})
+        for start, length, expected in [
+            (0, 4, b"0123"),
+            (8, 5, b"89"),
+            (3, 7, b"3456789"),
+        ]:
+            arrived: list[bytes] = []
+            head = await self.store.pour("p/one", start, length, arrived.append)
+            self.assertEqual(b"".join(arrived), expected)
+            self.assertEqual((head.size, head.metadata["s4-name"]), (10, "value"))
+        for start in (10, 50):
+            arrived = []
+            self.assertIsNone(await self.store.pour("p/one", start, 5, arrived.append))
+            self.assertEqual(arrived, [])
+        with pytest.raises(NotThere):
+            await self.store.pour("p/none", 0, 5, arrived.append)
+
     async def test_what_is_not_there(self) -> None:
         """A missing object has no head, cannot be read, and is deleted already."""
         self.assertIsNone(await self.store.head("p/none"))

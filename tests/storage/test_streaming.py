@@ -110,13 +110,7 @@ def test_a_slow_clients_parts_go_when_they_are_whole(serving: Any) -> None:
 
 def test_what_failed_while_the_client_wrote_is_sent_again(serving: Any) -> None:
     """S3's short trouble in the middle of an upload is not the client's."""
-    troubles = [Unavailable("SlowDown")]
-
-    def fault(request: Request) -> None:
-        if request.operation == "put" and troubles:
-            raise troubles.pop()
-
-    serving.store.fault = fault
+    troubles = serving.fail_once("put")
     data = os.urandom(MEGABYTE)
     writer = begin(serving, MEGABYTE)
     serving.now(writer.write(0, data))
@@ -319,6 +313,25 @@ def test_a_run_is_fetched_ahead_a_moment_later(serving: Any) -> None:
     spans = serving.server._reader._reads[KEY].spans
     ahead = [s.start for s in spans if 1 << 20 < s.start < end_of(ONE_PUT + PART)]
     assert ahead == [LARGEST, 2 * LARGEST, 3 * LARGEST]
+
+
+def test_hashes_in_between_break_no_run(serving: Any) -> None:
+    """With its first megabyte a client asks for dozens of hashes at the end; the second
+    is on its way before it asks for it, and before the first is here.
+    """
+    size = 10 << 20
+    serving.upload(SI, bytes(size))
+    serving.start()
+    held: Deferred[None] = Deferred()
+    serving.store.fault = lambda r: held if r.operation == "get" else None
+    reader = serving.server.get_buckets(SI)[0]
+    reading = [reader.read(0, 1 << 20)]
+    reading += [reader.read(size - 64 * n, 32) for n in range(1, 41)]
+    serving.retries.advance(1)
+    spans = serving.server._reader._reads[KEY].spans
+    assert any(s.start == 1 << 20 for s in spans)
+    held.callback(None)
+    assert all(serving.now(answer) for answer in reading)
 
 
 def test_what_is_on_its_way_counts_as_memory(serving: Any) -> None:

@@ -289,13 +289,7 @@ def test_a_failed_read_is_tried_anew(serving: Any) -> None:
     """A read that S3 failed raises, and the next one asks S3 again."""
     serving.upload(SI, bytes(LARGE))
     serving.start()
-    troubles = [Unavailable("SlowDown")]
-
-    def fault(request: Request) -> None:
-        if request.operation == "get" and troubles:
-            raise troubles.pop()
-
-    serving.store.fault = fault
+    serving.fail_once("get")
     with pytest.raises(Unavailable):
         _read(serving, 0, 10)
     assert _read(serving, 0, 10) == bytes(10)

@@ -11,7 +11,7 @@ from statistics import median
 from attrs import define
 
 from tests.bench.figures import percentile
-from tests.bench.storage.nodes import Grid
+from tests.bench.storage.nodes import Grid, in_turn
 from tests.storage.conftest import TAHOE
 
 _PROGRAM = Path(__file__).with_name("many_clients.py")
@@ -33,8 +33,7 @@ def together(grids: Sequence[Grid], rounds: int, times: int) -> list[Crowd]:
     """Each grid's node under 64 clients, *times* times in turn; medians."""
     runs: dict[str, list[Crowd]] = {grid.name: [] for grid in grids}
     for turn in range(times):
-        first = turn % len(grids)
-        for grid in [*grids[first:], *grids[:first]]:
+        for grid in in_turn(grids, turn):
             runs[grid.name].append(_once(grid, rounds))
     return [
         Crowd(

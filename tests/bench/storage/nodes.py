@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,12 @@ class DiskNode:
             assert self.process.stdout is not None
             self.process.stdout.close()
             self.process = None
+
+
+def in_turn(grids: Sequence[Grid], turn: int) -> list[Grid]:
+    """All of them, each turn another first."""
+    first = turn % len(grids)
+    return [*grids[first:], *grids[:first]]
 
 
 @define

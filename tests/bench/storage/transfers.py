@@ -10,7 +10,7 @@ from statistics import median
 
 from attrs import Factory, define
 
-from tests.bench.storage.nodes import Grid
+from tests.bench.storage.nodes import Grid, in_turn
 
 #: What is measured of a file, as the tables call it.
 UP, DOWN, AGAIN = "up", "down", "down from S3"
@@ -59,8 +59,7 @@ def alternate(
     """
     results = Transfers(megabytes, protocol)
     for turn in range(times):
-        first = turn % len(grids)
-        for grid in [*grids[first:], *grids[:first]]:
+        for grid in in_turn(grids, turn):
             data = os.urandom(int(megabytes * 1e6))
             used = grid.cpu()
             began = time.monotonic()
@@ -87,8 +86,7 @@ def read_again(grids: Sequence[Grid], all_of_them: Sequence[Transfers]) -> None:
         grid.restart()
     for results in all_of_them:
         for turn in range(len(results.stored[grids[0].name])):
-            first = turn % len(grids)
-            for grid in [*grids[first:], *grids[:first]]:
+            for grid in in_turn(grids, turn):
                 file = results.stored[grid.name][turn]
                 began = time.monotonic()
                 back = grid.client.ask("GET", f"/uri/{file.cap}")
