@@ -38,7 +38,7 @@ install-tests:
 
 # exec, so that a signal to make's child reaches the launcher itself.
 demo: install
-	@exec $(BIN)/lae localcloud demo $(if $(ONCE),--once) $(DEMO_ARGS)
+	@exec $(BIN)/python -m lae_localcloud demo $(if $(ONCE),--once) $(DEMO_ARGS)
 
 lint: install-tests
 	$(BIN)/ruff format --check .

@@ -85,7 +85,8 @@ setup(
     license="GPL-3.0-or-later",
     python_requires=">=3.11",
     packages=[
-        *find_packages(include=["lae_*", "lae_*.*"]),
+        # A release has no stand-in: in a checkout they run as `python -m lae_localcloud`.
+        *find_packages(include=["lae_*", "lae_*.*"], exclude=["lae_localcloud*"]),
         # The twistd plugins; ``twisted/plugins`` has no __init__, by Twisted's rule.
         "twisted.plugins",
         # Data folders of the checkout, under importable names in the wheel.
@@ -149,7 +150,6 @@ setup(
             "schema=lae_flapp.journal.schema_command:schema",
             "config=lae_protocol.process.config_command:config",
             "completion=lae_protocol.process.completion_command:completion",
-            "localcloud=lae_provision.localcloud.command:localcloud",
             "txaws=lae_provision.txaws3.command:txaws",
         ],
     },

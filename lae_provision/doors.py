@@ -6,7 +6,7 @@ same shape, is success; unmaking what is gone is success.  A door retries what i
 to retry (throttling, 5xx, lost connections) within its deadline and then raises one
 of :mod:`lae_provision.errors`; the routine decides what that means for the signup.
 
-Every door has an in-memory twin in :mod:`lae_provision.memory`, and one contract
+Every door has an in-memory twin in :mod:`tests.twins`, and one contract
 suite (``tests/provision/contracts``) runs against both.
 
 Requests are frozen, whole and encodable by :mod:`lae_protocol.wire`: the journal

@@ -12,7 +12,7 @@ some seconds, within its own deadline, and then raises
 :class:`lae_provision.errors.TryLater`; the worker does the patient retrying.
 :class:`lae_provision.errors.Refused` is for what will be refused again.
 
-The twin is :mod:`lae_flapp.signup.memory`.
+The twin is :mod:`tests.twins.payments`.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ LAE = Path(sys.executable).with_name("lae")
 
 @define
 class Cloud:
-    """``lae localcloud aws``, seen by the account's owner."""
+    """``python -m lae_localcloud aws``, seen by the account's owner."""
 
     facts: dict[str, Any]
 
@@ -60,7 +60,7 @@ class Cloud:
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
     state = tmp_path_factory.mktemp("account") / "state"
     started = subprocess.Popen(
-        [LAE, "localcloud", "aws", "--state-dir", state],
+        [sys.executable, "-m", "lae_localcloud", "aws", "--state-dir", state],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

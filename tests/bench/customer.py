@@ -9,9 +9,9 @@ from datetime import datetime
 
 from attrs import Factory, define
 
-from lae_provision.localcloud.customer.mailbox import wait_for_mail
-from lae_provision.localcloud.customer.story import Places, StoryFailed, paid_at
-from lae_provision.localcloud.customer.visit import Visit
+from lae_localcloud.customer.mailbox import wait_for_mail
+from lae_localcloud.customer.story import Places, StoryFailed, paid_at
+from lae_localcloud.customer.visit import Visit
 from tests.bench.figures import Moments
 
 _LONGEST = 180.0

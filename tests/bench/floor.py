@@ -9,7 +9,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from lae_provision.localcloud.ports import free_ports
+from lae_localcloud.ports import free_ports
 
 _LOOK_AGAIN = 0.005
 _LONGEST = 60.0

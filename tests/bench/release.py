@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from attrs import Factory, define
 
-from lae_provision.localcloud.state_folder import write_private
+from lae_localcloud.state_folder import write_private
 from tests.bench import report
 from tests.bench.figures import Figure
 from tests.bench.table import aim, table, timings

@@ -16,9 +16,9 @@ import requests
 import stripe
 from attrs import define, field
 
-from lae_provision.localcloud.customer import mailbox
-from lae_provision.localcloud.customer.story import Places
-from lae_provision.localcloud.demo.once import client_tahoe
+from lae_localcloud.customer import mailbox
+from lae_localcloud.customer.story import Places
+from lae_localcloud.demo.once import client_tahoe
 
 _LOOK_AGAIN = 0.05
 _STARTED_WITHIN = 90.0
@@ -33,7 +33,7 @@ PROCESSES = {
     "weed": "stand-in: S3's bytes",
     "localcloud.command stripe": "stand-in: Stripe",
     "localcloud.command smtp": "stand-in: mail server",
-    "localcloud demo": "stand-in: launcher",
+    "lae_localcloud demo": "stand-in: launcher",
 }
 
 
@@ -61,7 +61,7 @@ class Stage:
 
     def start(self) -> None:
         """Run the demo until it says where everything is."""
-        command = [Path(sys.executable).with_name("lae"), "localcloud", "demo"]
+        command = [sys.executable, "-m", "lae_localcloud", "demo"]
         self._launcher = subprocess.Popen(
             [*command, "--state-dir", self.folder],
             stdin=subprocess.DEVNULL,

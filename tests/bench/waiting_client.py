@@ -11,10 +11,10 @@ import requests
 import yaml
 from attrs import define, field
 
+from lae_localcloud.customer.laptop import Laptop
+from lae_localcloud.customer.mailbox import ReadyMail
+from lae_localcloud.ports import free_ports
 from lae_protocol.grid_file import SHARES
-from lae_provision.localcloud.customer.laptop import Laptop
-from lae_provision.localcloud.customer.mailbox import ReadyMail
-from lae_provision.localcloud.ports import free_ports
 
 #: Bigger than what a cap can hold itself, so that it must be stored.
 _SMALL_FILE = 1000

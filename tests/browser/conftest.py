@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 from attrs import define
 
-from lae_provision.localcloud.ports import free_ports
+from lae_localcloud.ports import free_ports
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent

@@ -29,7 +29,7 @@ from lae_protocol.process.plans import load_plans
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.tub import make_tub
 from lae_protocol.remote import RIFrontDesk
-from lae_site.memory_desk import MemoryDesk
+from tests.twins.front_desk import MemoryDesk
 
 FURL = "pb://" + "a" * 32 + "@g7k2x9.grids.s4.example:3456/" + "q" * 32
 METHODS = {

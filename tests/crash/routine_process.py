@@ -10,9 +10,9 @@ import pickle
 import sys
 from pathlib import Path
 
-from lae_provision.memory.doors import Line
 from tests.crash.scenarios import STORIES
 from tests.signup.world import World
+from tests.twins.doors import Line
 
 
 class KeptWorld(World):

@@ -10,8 +10,8 @@ import yaml
 
 from lae_flapp.outside import cloud_keys
 from lae_flapp.settings import DaemonSettings
+from lae_localcloud.booter.signer import IdentitySigner
 from lae_protocol.process.settings import SettingsError, load
-from lae_provision.localcloud.booter.signer import IdentitySigner
 
 CONFIG = Path(__file__).parents[2] / "config"
 EXAMPLE = CONFIG / "daemon.example.yaml"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lae_provision.localcloud.state_folder import write_private
+from lae_localcloud.state_folder import write_private
 from tests.deploy import ssh
 from tests.deploy.machine import ROOT, Machine, why_not
 from tests.deploy.ssh import SshServer

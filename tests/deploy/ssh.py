@@ -10,7 +10,7 @@ from pathlib import Path
 
 from attrs import define
 
-from lae_provision.localcloud.ports import free_ports
+from lae_localcloud.ports import free_ports
 from tests.deploy.machine import Machine
 from tests.end_to_end.process import until
 

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from attrs import define, field
 
-from lae_provision.localcloud.customer.visit import VisitFailed
+from lae_localcloud.customer.visit import VisitFailed
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.stack import Stack
 

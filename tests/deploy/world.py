@@ -13,11 +13,11 @@ import requests
 import yaml
 from attrs import define, field
 
+from lae_localcloud.demo.configuration import _example
+from lae_localcloud.demo.ports import free_range
+from lae_localcloud.state_folder import write_private
 from lae_protocol.process.crash import VARIABLE
 from lae_provision.deploy import tested
-from lae_provision.localcloud.demo.configuration import _example
-from lae_provision.localcloud.demo.ports import free_range
-from lae_provision.localcloud.state_folder import write_private
 from tests.deploy.machine import ROOT, Machine
 from tests.deploy.ssh import SshServer
 from tests.docs.reading import blocks

@@ -18,9 +18,9 @@ from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
-from lae_provision.memory.cloud import Cloud
-from lae_provision.memory.doors import Line, MemoryHosts
-from lae_provision.memory.identities import MemorySealer
+from tests.twins.cloud import Cloud
+from tests.twins.doors import Line, MemoryHosts
+from tests.twins.identities import MemorySealer
 
 CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "g.example")
 PLAN = Plan("basic-250", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")

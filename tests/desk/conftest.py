@@ -21,19 +21,19 @@ from lae_flapp.inbox.working_off import InboxWork
 from lae_flapp.journal import inbox
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
-from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.lifecycle.links import Links
 from lae_flapp.lifecycle.looking import Subscriptions
 from lae_flapp.queue import Queue
-from lae_flapp.signup.memory import Account, MemoryPayments
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol import wire
 from lae_protocol.ids import OwnerSecret, signup_id_of_form
 from lae_protocol.messages import VERSION, Owner, Plan, Pulse, Register
-from lae_provision.memory.cloud import Cloud
-from lae_provision.memory.doors import Line
-from lae_provision.memory.identities import MemoryIdentities, MemorySealer
-from lae_provision.memory.weather import Fault
+from tests.twins.cloud import Cloud
+from tests.twins.doors import Line
+from tests.twins.identities import MemoryIdentities, MemorySealer
+from tests.twins.journal import answer, open_journal
+from tests.twins.payments import Account, MemoryPayments
+from tests.twins.weather import Fault
 
 PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
 CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "grids.example")

@@ -45,7 +45,7 @@ from lae_protocol.ids import (
     signup_id_of_form,
 )
 from lae_protocol.secret import Secret
-from lae_provision.memory.cloud import Cloud, Instance
+from tests.twins.cloud import Cloud, Instance
 
 sys.path.insert(0, str(Path(__file__).parent))
 try:

@@ -6,8 +6,8 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import capacity, signups
-from lae_flapp.journal.testing import answer
 from lae_protocol.messages import RegisterAnswer
+from tests.twins.journal import answer
 
 #: Seconds after which Stripe has ended a session, and its place is free.
 LATER = 40 * 60

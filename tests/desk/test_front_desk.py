@@ -21,7 +21,6 @@ from lae_flapp.journal import (
     signups,
     switches,
 )
-from lae_flapp.journal.testing import answer
 from lae_protocol import wire
 from lae_protocol.ids import OwnerSecret
 from lae_protocol.messages import (
@@ -42,7 +41,8 @@ from lae_protocol.messages import (
     ViewAnswer,
     Watch,
 )
-from lae_provision.memory.weather import Fault
+from tests.twins.journal import answer
+from tests.twins.weather import Fault
 
 
 def event(session_id: str, number: int = 1, kind: str = "checkout.session.completed"):

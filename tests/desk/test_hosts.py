@@ -37,7 +37,6 @@ from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.signups import Agreement
-from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
 from lae_protocol.host_messages import (
@@ -56,10 +55,11 @@ from lae_protocol.process.crash import on_crash_point
 from lae_protocol.secret import Secret
 from lae_provision.doors import IdentityRequest
 from lae_provision.errors import TryLater
-from lae_provision.memory.cloud import Cloud
-from lae_provision.memory.doors import Line
-from lae_provision.memory.identities import MemoryIdentities, MemorySealer
-from lae_provision.memory.weather import Fault
+from tests.twins.cloud import Cloud
+from tests.twins.doors import Line
+from tests.twins.identities import MemoryIdentities, MemorySealer
+from tests.twins.journal import answer, open_journal
+from tests.twins.weather import Fault
 
 CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "g.example")
 PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")

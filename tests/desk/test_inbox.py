@@ -23,10 +23,10 @@ from lae_flapp.inbox.working_off import (
 )
 from lae_flapp.journal import inbox
 from lae_flapp.journal.errors import JournalClosed
-from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.queue import Queue
 from lae_provision.errors import Refused, TryLater
-from lae_provision.memory.identities import MemorySealer
+from tests.twins.identities import MemorySealer
+from tests.twins.journal import answer, open_journal
 
 COMPLETED = "checkout.session.completed"
 

@@ -27,7 +27,7 @@ from lae_protocol.messages import (
     ViewAnswer,
 )
 from lae_protocol.secret import Secret
-from lae_provision.memory.weather import Fault
+from tests.twins.weather import Fault
 
 
 def event(kind: str, thing: dict, number: int) -> StripeEvent:

@@ -22,7 +22,6 @@ from lae_flapp.journal import (
     signups,
     switches,
 )
-from lae_flapp.journal.testing import answer
 from lae_flapp.operator.cancelling import Cancelling
 from lae_protocol.box_messages import (
     EventNamed,
@@ -61,6 +60,7 @@ from lae_protocol.operator_messages import (
     SwitchesAnswer,
 )
 from lae_protocol.secret import Secret
+from tests.twins.journal import answer
 
 sys.path.insert(0, str(Path(__file__).parent))
 try:

@@ -15,7 +15,6 @@ from twisted.internet.task import Clock
 
 from lae_flapp.journal import events, inbox, operators, outbox, signups, switches
 from lae_flapp.journal.journal import Journal
-from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.operator.desk import OperatorDesk
 from lae_flapp.operator.facet import OperatorFacet
 from lae_flapp.operator.facets.looking import LONGEST_WAIT
@@ -74,7 +73,8 @@ from lae_protocol.operator_messages import (
 )
 from lae_protocol.remote import RIOperator
 from lae_protocol.secret import Secret
-from lae_provision.memory.cloud import Cloud, Instance
+from tests.twins.cloud import Cloud, Instance
+from tests.twins.journal import answer, open_journal
 
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)

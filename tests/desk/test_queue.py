@@ -24,8 +24,8 @@ from twisted.logger import globalLogPublisher
 from lae_flapp.journal import inbox
 from lae_flapp.journal.errors import JournalBusy, JournalClosed
 from lae_flapp.journal.journal import Journal
-from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.queue import AFTER_FAILURE, AT_LEAST, Queue
+from tests.twins.journal import answer, open_journal
 
 START = 1_795_000_000.0
 

@@ -6,9 +6,9 @@ from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import effects, sessions, signups
 from lae_flapp.journal.effects import EffectKey
-from lae_flapp.journal.testing import answer
 from lae_protocol.messages import RegisterAnswer
-from lae_provision.memory.weather import Fault
+from tests.twins.journal import answer
+from tests.twins.weather import Fault
 
 
 def reconcile(desk):

@@ -24,7 +24,6 @@ from lae_flapp.facets.tubs import (
     serve_operators,
     serving_tub,
 )
-from lae_flapp.journal.testing import open_journal
 from lae_flapp.settings import TubSettings
 from lae_protocol import wire
 from lae_protocol.furl import Furl
@@ -38,9 +37,10 @@ from lae_protocol.host_messages import (
 from lae_protocol.messages import Refused
 from lae_protocol.process.call import FacetRefused, call
 from lae_protocol.process.tub import make_tub
-from lae_provision.memory.cloud import Cloud
-from lae_provision.memory.doors import Line
-from lae_provision.memory.identities import MemoryIdentities, MemorySealer
+from tests.twins.cloud import Cloud
+from tests.twins.doors import Line
+from tests.twins.identities import MemoryIdentities, MemorySealer
+from tests.twins.journal import open_journal
 
 REPORT = Report("serving", datetime(2026, 11, 23, tzinfo=UTC), 0, 0, 0, None)
 NO_CLAIM = Claim(b"k" * 32, b"s" * 64, "i-1", "", None)

@@ -14,8 +14,6 @@ from attrs import define
 
 from tests.docs.reading import ROOT
 
-LAE = Path(sys.executable).with_name("lae")
-
 
 @define(frozen=True)
 class Demo:
@@ -36,7 +34,15 @@ def demo(tmp_path_factory):
     state = tmp_path_factory.mktemp("demo") / "state"
     said = (state.parent / "said.log").open("w+")
     process = subprocess.Popen(
-        [LAE, "localcloud", "demo", "--signup", "--state-dir", state],
+        [
+            sys.executable,
+            "-m",
+            "lae_localcloud",
+            "demo",
+            "--signup",
+            "--state-dir",
+            state,
+        ],
         stdin=subprocess.DEVNULL,
         stdout=said,
         stderr=said,

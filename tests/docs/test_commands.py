@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lae_provision.localcloud.ports import free_ports
+from lae_localcloud.ports import free_ports
 from tests.docs.reading import ROOT, blocks
 
 OPERATIONS = ROOT / "docs" / "operations.rst"

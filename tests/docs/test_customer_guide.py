@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from lae_provision.localcloud.ports import free_ports
+from lae_localcloud.ports import free_ports
 from tests.docs.reading import ROOT, Block, blocks
 
 GUIDE = ROOT / "docs" / "customer-guide.rst"

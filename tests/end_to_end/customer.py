@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 import requests
 from attrs import define, field
 
-from lae_provision.localcloud.customer.forms import Form, forms_of
-from lae_provision.localcloud.customer.visit import GOOD_CARD, Visit
+from lae_localcloud.customer.forms import Form, forms_of
+from lae_localcloud.customer.visit import GOOD_CARD, Visit
 from tests.end_to_end.stack import Stack
 
 _FURL = re.compile(r"pb://[a-z2-7]{32}@[^\s<\"&]+/[a-z2-7]+")

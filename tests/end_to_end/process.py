@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from lae_provision.localcloud import leash
-from lae_provision.localcloud.demo.program import FileAppears, Program
+from lae_localcloud import leash
+from lae_localcloud.demo.program import FileAppears, Program
 
 #: Nobody waits for ever; the machine may be shared with many.
 PATIENCE = 90.0

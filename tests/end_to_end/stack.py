@@ -13,25 +13,25 @@ from typing import Any
 import yaml
 from attrs import define, field
 
-from lae_protocol.process.crash import VARIABLE
-from lae_provision.localcloud.customer.story import Places
-from lae_provision.localcloud.demo.configuration import (
+from lae_localcloud.customer.story import Places
+from lae_localcloud.demo.configuration import (
     prepare,
     write_daemon,
     write_site,
 )
-from lae_provision.localcloud.demo.layout import Layout
-from lae_provision.localcloud.demo.once import client_tahoe
-from lae_provision.localcloud.demo.parts import (
+from lae_localcloud.demo.layout import Layout
+from lae_localcloud.demo.once import client_tahoe
+from lae_localcloud.demo.parts import (
     aws_step,
     smtp_step,
     stripe_step,
     twistd_argv,
 )
-from lae_provision.localcloud.demo.ports import free_range
-from lae_provision.localcloud.demo.program import Program
-from lae_provision.localcloud.ports import free_ports
-from lae_provision.localcloud.state_folder import prepare_state_folder, write_private
+from lae_localcloud.demo.ports import free_range
+from lae_localcloud.demo.program import Program
+from lae_localcloud.ports import free_ports
+from lae_localcloud.state_folder import prepare_state_folder, write_private
+from lae_protocol.process.crash import VARIABLE
 from tests.end_to_end.arguments import Arguments
 from tests.end_to_end.controls import Cloud, Control, Mailbox, Stripe
 from tests.end_to_end.operating import Operator

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 
-from lae_provision.localcloud.demo.once import ADDRESS, ADDRESS_IN_SMTP
+from lae_localcloud.demo.once import ADDRESS, ADDRESS_IN_SMTP
 from tests.end_to_end.checks import check_served
 from tests.end_to_end.customer import Customer
 

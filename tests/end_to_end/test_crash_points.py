@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 import pytest
 
 import lae_flapp.service  # noqa: F401  (declares all points)
-from lae_provision.localcloud.customer.visit import VisitFailed
+from lae_localcloud.customer.visit import VisitFailed
 from tests.end_to_end.checks import check_refunded, check_served, to_the_customer
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.process import Process, until

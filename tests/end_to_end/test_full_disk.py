@@ -16,9 +16,9 @@ import yaml
 from attrs import define
 
 from lae_flapp.signs.watch import NO_ROOM
-from lae_provision.localcloud.demo.parts import twistd_argv
-from lae_provision.localcloud.demo.program import Program
-from lae_provision.localcloud.state_folder import write_private
+from lae_localcloud.demo.parts import twistd_argv
+from lae_localcloud.demo.program import Program
+from lae_localcloud.state_folder import write_private
 from tests.end_to_end.checks import check_mailed_once, check_served
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.process import until

@@ -7,9 +7,9 @@ import secrets
 
 import requests
 
-from lae_provision.localcloud.customer.laptop import Laptop
-from lae_provision.localcloud.customer.story import receive_mail, sign_up
-from lae_provision.localcloud.customer.visit import Visit
+from lae_localcloud.customer.laptop import Laptop
+from lae_localcloud.customer.story import receive_mail, sign_up
+from lae_localcloud.customer.visit import Visit
 from tests.end_to_end.checks import text_of, to_the_customer
 from tests.end_to_end.process import until
 from tests.end_to_end.stack import Stack

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 
-from lae_provision.localcloud.customer.laptop import Laptop, LaptopTrouble
-from lae_provision.localcloud.customer.story import receive_mail, sign_up
+from lae_localcloud.customer.laptop import Laptop, LaptopTrouble
+from lae_localcloud.customer.story import receive_mail, sign_up
 from tests.end_to_end.process import until
 
 #: Until the daemon looks, the next host is ready, and a client's introducer connection

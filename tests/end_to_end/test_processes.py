@@ -8,7 +8,7 @@ import time
 import pytest
 import requests
 
-from lae_provision.localcloud.customer.visit import VisitFailed
+from lae_localcloud.customer.visit import VisitFailed
 from tests.end_to_end.checks import check_served
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.process import until

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from lae_provision.localcloud.demo.program import Program
-from lae_provision.localcloud.state_folder import write_private
+from lae_localcloud.demo.program import Program
+from lae_localcloud.state_folder import write_private
 from tests.end_to_end.checks import check_paid_once, check_served, to_the_customer
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.process import until

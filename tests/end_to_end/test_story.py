@@ -6,8 +6,8 @@ import secrets
 import time
 from pathlib import Path
 
-from lae_provision.localcloud.customer.laptop import Laptop, LaptopTrouble
-from lae_provision.localcloud.customer.story import (
+from lae_localcloud.customer.laptop import Laptop, LaptopTrouble
+from lae_localcloud.customer.story import (
     BIG_FILE,
     Belongings,
     compare,
@@ -15,7 +15,7 @@ from lae_provision.localcloud.customer.story import (
     sign_up,
     store,
 )
-from lae_provision.localcloud.demo.once import ADDRESS, ADDRESS_IN_SMTP
+from lae_localcloud.demo.once import ADDRESS, ADDRESS_IN_SMTP
 from tests.end_to_end.process import until
 
 #: From the kill of a host to the running client's next write; the issue asks for ten

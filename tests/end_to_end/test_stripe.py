@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from lae_provision.localcloud.customer.visit import VisitFailed
-from lae_provision.localcloud.stripe.delivery import signature
+from lae_localcloud.customer.visit import VisitFailed
+from lae_localcloud.stripe.delivery import signature
 from tests.end_to_end.checks import check_paid_once, check_served
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.process import until

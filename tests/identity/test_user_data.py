@@ -13,6 +13,8 @@ import yaml
 from attrs import evolve
 from twisted.trial.unittest import SynchronousTestCase
 
+from lae_localcloud.booter import ignition
+from lae_localcloud.booter import unit as booter_unit
 from lae_protocol.secret import Secret
 from lae_provision.hosts.user_data import (
     LIMIT,
@@ -23,8 +25,6 @@ from lae_provision.hosts.user_data import (
     unit,
     user_data,
 )
-from lae_provision.localcloud.booter import ignition
-from lae_provision.localcloud.booter import unit as booter_unit
 
 FURL = Secret("pb://" + "a" * 32 + "@daemon.example:7777/" + "b" * 32)
 SETTINGS = HostSettings(

@@ -15,10 +15,10 @@ from lae_flapp.journal import cells, contacts, signups
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.signups import Agreement, Signup
-from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import OwnerSecret, SignupId, new_grid_label, signup_id_of_form
 from lae_protocol.messages import Plan
+from tests.twins.journal import answer, open_journal
 
 CELL = Cell("one", "s4test", "000000000000", "eu-test-1", "eu-test-1a", "g.example")
 PLAN = Plan("p1", "Personal", 500, "eur", "month", 10**12, 10**12, "2026-11")

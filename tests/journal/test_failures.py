@@ -18,7 +18,7 @@ import os, signal, sys
 from pathlib import Path
 from twisted.internet.task import Clock
 from lae_flapp.journal import events
-from lae_flapp.journal.testing import answer, open_journal
+from tests.twins.journal import answer, open_journal
 
 journal = open_journal(Path(sys.argv[1]), Clock())
 

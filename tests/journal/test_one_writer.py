@@ -18,8 +18,8 @@ from twisted.internet.task import Clock
 from lae_flapp.journal import events
 from lae_flapp.journal.errors import JournalInUse, StaleEpoch
 from lae_flapp.journal.journal import Journal
-from lae_flapp.journal.testing import HOME, answer
 from lae_flapp.journal.threads import SameThread
+from tests.twins.journal import HOME, answer
 
 #: A daemon that says "open", then writes one event for each line it is sent.
 DAEMON = """
@@ -29,7 +29,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from lae_flapp.journal import events
 from lae_flapp.journal.journal import Journal
-from lae_flapp.journal.testing import HOME, answer
+from tests.twins.journal import HOME, answer
 from lae_flapp.journal.threads import SameThread
 
 journal = Journal(Path(sys.argv[1]), HOME, Clock(), SameThread())

@@ -23,8 +23,8 @@ from lae_flapp.journal.errors import (
     JournalTooNew,
 )
 from lae_flapp.journal.journal import Journal
-from lae_flapp.journal.testing import HOME, answer
 from lae_flapp.journal.threads import SameThread
+from tests.twins.journal import HOME, answer
 
 
 def opened(path: Path, home: meta.Home = HOME) -> Journal:

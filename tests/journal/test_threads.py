@@ -12,8 +12,8 @@ from twisted.trial.unittest import TestCase
 from lae_flapp.journal import events
 from lae_flapp.journal.errors import JournalBusy
 from lae_flapp.journal.journal import Journal
-from lae_flapp.journal.testing import HOME
 from lae_flapp.journal.threads import WAITING, JournalThreads
+from tests.twins.journal import HOME
 
 
 class JournalThreadsTests(TestCase):

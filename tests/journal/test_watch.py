@@ -7,7 +7,7 @@ from twisted.internet.defer import CancelledError
 
 from lae_flapp.journal import events
 from lae_flapp.journal.errors import JournalClosed
-from lae_flapp.journal.testing import answer
+from tests.twins.journal import answer
 
 
 def test_a_watcher_is_woken_by_its_own_signup(desk) -> None:

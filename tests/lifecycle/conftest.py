@@ -14,9 +14,9 @@ from lae_flapp.lifecycle import ending
 from lae_flapp.lifecycle.links import Links
 from lae_flapp.lifecycle.looking import Subscriptions
 from lae_flapp.lifecycle.times import Times
-from lae_provision.memory.cloud import moment
-from lae_provision.memory.identities import MemorySealer
 from tests.signup.world import PLAN, World, now
+from tests.twins.cloud import moment
+from tests.twins.identities import MemorySealer
 
 LINKS = Links(MemorySealer(), "https://s4.example")
 

@@ -11,9 +11,9 @@ from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.outbox import OUTBOX
 from lae_flapp.lifecycle import ending
 from lae_flapp.signup import turns
-from lae_provision.memory.weather import Fault
 from tests.lifecycle.conftest import check_kept
 from tests.signup.world import PLAN, always, check_money, check_served, weather
+from tests.twins.weather import Fault
 
 HELD = {"buckets": 1}
 

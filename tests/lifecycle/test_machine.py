@@ -21,9 +21,9 @@ from lae_flapp.journal.errors import JournalClosed, StateChanged
 from lae_flapp.signup.limits import Limits
 from lae_protocol.process.crash import on_crash_point
 from lae_provision.errors import ProvisionError, Refused
-from lae_provision.memory.weather import Fault, fair
 from tests.lifecycle.conftest import LivingWorld
 from tests.signup.world import Crashed
+from tests.twins.weather import Fault, fair
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 FAULTS = st.sampled_from(

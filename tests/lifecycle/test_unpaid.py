@@ -7,10 +7,10 @@ from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import hosts
 from lae_flapp.signup import turns
-from lae_provision.memory.cloud import moment
-from lae_provision.memory.weather import Fault
 from tests.lifecycle.conftest import check_kept
 from tests.signup.world import check_served, now, weather
+from tests.twins.cloud import moment
+from tests.twins.weather import Fault
 
 
 def overdue(world):

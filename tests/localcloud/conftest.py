@@ -19,7 +19,7 @@ from botocore.config import Config
 
 
 class CloudProcess:
-    """``lae localcloud aws``, and clients of AWS's own SDK for it."""
+    """``python -m lae_localcloud aws``, and clients of AWS's own SDK for it."""
 
     def __init__(self, state_dir: Path, *options: str) -> None:
         self.state_dir = state_dir
@@ -28,7 +28,7 @@ class CloudProcess:
             [
                 sys.executable,
                 "-m",
-                "lae_provision.localcloud.command",
+                "lae_localcloud.command",
                 "aws",
                 "--state-dir",
                 str(state_dir),

@@ -12,9 +12,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from lae_provision.localcloud.demo.launcher import Launcher
-from lae_provision.localcloud.demo.program import Program, Step
-from lae_provision.localcloud.running import run
+from lae_localcloud.demo.launcher import Launcher
+from lae_localcloud.demo.program import Program, Step
+from lae_localcloud.running import run
 
 BODY = """
 import os, pathlib, signal, subprocess, sys, time

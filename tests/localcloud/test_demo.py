@@ -15,14 +15,14 @@ from typing import Any
 
 import pytest
 
-from lae_provision.localcloud.demo.parent import Parent
-from lae_provision.localcloud.demo.state import (
+from lae_localcloud.demo.parent import Parent
+from lae_localcloud.demo.state import (
     DemoSignup,
     DemoState,
     Endpoints,
     Timeline,
 )
-from lae_provision.localcloud.state_folder import (
+from lae_localcloud.state_folder import (
     StateFolderUsed,
     prepare_state_folder,
 )

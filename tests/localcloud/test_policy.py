@@ -13,15 +13,15 @@ from botocore.credentials import Credentials
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lae_protocol.process.resources import config_folder
-from lae_provision.aws.policies import render
-from lae_provision.localcloud.account.policy import (
+from lae_localcloud.account.policy import (
     Ask,
     UnknownPolicyElement,
     is_allowed,
 )
-from lae_provision.localcloud.account.signature import Authorization, check_signature
-from lae_provision.localcloud.exchange import ApiError, ApiRequest
+from lae_localcloud.account.signature import Authorization, check_signature
+from lae_localcloud.exchange import ApiError, ApiRequest
+from lae_protocol.process.resources import config_folder
+from lae_provision.aws.policies import render
 
 BUCKET = "arn:aws:s3:::b"
 

@@ -163,13 +163,13 @@ def keys_end(cloud: Any) -> None:
 
 
 def test_s3_alone(tmp_path: Path) -> None:
-    """``lae localcloud s3`` serves S3 with the key that it wrote down for us alone."""
+    """``python -m lae_localcloud s3`` serves S3 with the key that it wrote down for us alone."""
     state = tmp_path / "s3"
     process = subprocess.Popen(
         [
             sys.executable,
             "-m",
-            "lae_provision.localcloud.command",
+            "lae_localcloud.command",
             "s3",
             "--state-dir",
             str(state),
@@ -203,7 +203,7 @@ def test_s3_alone(tmp_path: Path) -> None:
 def test_a_used_folder_is_refused(tmp_path: Path) -> None:
     """A folder with something in it is refused in one line, and nothing starts."""
     (tmp_path / "thesis.txt").touch()
-    command = [sys.executable, "-m", "lae_provision.localcloud.command", "aws"]
+    command = [sys.executable, "-m", "lae_localcloud.command", "aws"]
     refused = subprocess.run(
         [*command, "--state-dir", str(tmp_path)],
         capture_output=True,
@@ -217,13 +217,12 @@ def test_a_used_folder_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("part", ["aws", "s3", "smtp", "stripe", "demo"])
 def test_each_part_tells_its_options(part: str) -> None:
-    """``lae localcloud PART --help`` answers for every part."""
+    """``python -m lae_localcloud PART --help`` answers for every part."""
     told = subprocess.run(
         [
             sys.executable,
             "-m",
-            "lae_protocol.process.command",
-            "localcloud",
+            "lae_localcloud",
             part,
             "-h",
         ],

@@ -23,7 +23,7 @@ class MailProcess:
             [
                 sys.executable,
                 "-m",
-                "lae_provision.localcloud.command",
+                "lae_localcloud.command",
                 "smtp",
                 "--state-dir",
                 str(state_dir),

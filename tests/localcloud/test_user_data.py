@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from lae_localcloud.booter import unit
+from lae_localcloud.booter.ignition import NotIgnition, parse
 from lae_protocol.secret import Secret
 from lae_provision.hosts.user_data import CommandLaunch, HostSettings, user_data
-from lae_provision.localcloud.booter import unit
-from lae_provision.localcloud.booter.ignition import NotIgnition, parse
 
 
 def document(**storage: Any) -> bytes:

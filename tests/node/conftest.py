@@ -20,6 +20,7 @@ from twisted.web.resource import Resource
 from twisted.web.server import Site
 from zope.interface import implementer
 
+from lae_localcloud.ports import free_ports
 from lae_protocol.host_messages import (
     VERSION,
     Claim,
@@ -38,7 +39,6 @@ from lae_protocol.remote import RIBootstrap, RIHost
 from lae_protocol.secret import Secret
 from lae_provision.doors import IdentityRequest
 from lae_provision.identity.keys import make_tub_key, new_identity
-from lae_provision.localcloud.ports import free_ports
 
 INSTANCE = "i-0123456789abcdef0"
 LAUNCHED = "2026-11-23T17:00:00Z"

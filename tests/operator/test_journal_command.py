@@ -14,9 +14,9 @@ import pytest
 from lae_flapp.journal import checking, epoch, events, restoring, sqlite
 from lae_flapp.journal.checking import RULES
 from lae_flapp.journal.meta import Home
-from lae_flapp.journal.testing import answer
 from lae_protocol.ids import signup_id_of_form
 from tests.operator.conftest import Place, register
+from tests.twins.journal import answer
 
 
 def digest(path: Path) -> str:

@@ -12,7 +12,6 @@ import pytest
 from lae_flapp.inbox.intake import seal_context
 from lae_flapp.journal import effects, inbox, sealed
 from lae_flapp.journal.effects import EffectKey
-from lae_flapp.journal.testing import answer
 from lae_flapp.operator import resealing
 from lae_flapp.operator.key_lists import KeyList
 from lae_flapp.settings import DaemonSettings
@@ -23,6 +22,7 @@ from lae_protocol.process.settings import load
 from lae_protocol.secret import Secret
 from lae_provision.identity.journal_sealer import JournalSealer
 from tests.operator.conftest import Place
+from tests.twins.journal import answer
 
 FURL = "pb://" + "a" * 32 + "@flapp.example.org:4001/f" + "a" * 52
 

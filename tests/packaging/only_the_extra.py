@@ -56,8 +56,7 @@ def modules(package: str) -> Iterator[str]:
     yield package
     found = importlib.import_module(package)
     for entry in pkgutil.iter_modules(found.__path__, f"{package}."):
-        last = entry.name.rpartition(".")[2]
-        if last in {"localcloud", "testing"} or entry.name.endswith("migrations.env"):
+        if entry.name.endswith("migrations.env"):
             continue
         if entry.ispkg:
             yield from modules(entry.name)

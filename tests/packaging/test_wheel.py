@@ -18,9 +18,14 @@ def test_every_file_of_ours_is_in_it(installed: Any) -> None:
 
 
 def test_nothing_else_is_in_it(installed: Any) -> None:
-    """Tests, documents and tools of the checkout are not in the wheel."""
+    """Tests, twins, stand-ins, documents and tools of the checkout are not in it."""
     tops = {m.split("/")[0] for m in installed.members()}
-    assert {t for t in tops if not t.startswith(("lae_", "s4-"))} == {"twisted"}
+    ours = {"lae_site", "lae_flapp", "lae_provision", "lae_storage", "lae_protocol"}
+    data = {"lae_templates", "lae_config"}
+    assert {t for t in tops if not t.startswith("s4-")} == ours | data | {"twisted"}
+    assert [m for m in installed.members() if "memory" in m or "twin" in m] == [
+        "lae_storage/server/memory_limit.py"
+    ]
 
 
 def test_twistd_knows_the_three_services(installed: Any) -> None:
@@ -62,6 +67,6 @@ def test_lae_tells_its_version_and_its_groups(installed: Any) -> None:
     """``lae --version`` and ``lae --help`` work, and no group lacks anything."""
     assert installed.said("lae", "--version").startswith("lae, version ")
     said = installed.said("lae", "--help")
-    for group in ("config", "events", "localcloud", "subscriptions", "txaws"):
+    for group in ("config", "events", "subscriptions", "txaws"):
         assert group in said
     assert "not installed" not in said

@@ -16,12 +16,12 @@ from lae_flapp.payments.calls import StripeCalls, connect
 from lae_flapp.payments.stripe_payments import StripePayments
 from lae_flapp.payments.threads import StripeThreads
 from lae_flapp.signup.doors import CheckoutRequest
+from lae_localcloud.stripe import payment
+from lae_localcloud.stripe.cards import Card
+from lae_localcloud.stripe.service import LocalStripe
 from lae_protocol.ids import SignupId, signup_id_of_form
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
-from lae_provision.localcloud.stripe import payment
-from lae_provision.localcloud.stripe.cards import Card
-from lae_provision.localcloud.stripe.service import LocalStripe
 
 PLAN = Plan("small", "Small grid", 900, "eur", "month", 10**10, 10**11, "2026-11")
 CARD = Card("4242424242424242", 12, 2099)

@@ -20,8 +20,8 @@ from lae_flapp.payments.check import (
 from lae_flapp.payments.happenings import MATTERS
 from lae_flapp.payments.prices import FoundPrice
 from lae_flapp.payments.version import API_VERSION
+from lae_localcloud.stripe.command import EVENTS
 from lae_protocol.secret import Secret
-from lae_provision.localcloud.stripe.command import EVENTS
 from tests.payments.bench import PLAN, SECRET_KEY, StripeBench
 
 URL = "https://s4.example/webhook/stripe"

@@ -9,9 +9,9 @@ from twisted.internet.defer import Deferred, succeed
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from lae_flapp.signup.memory import Account, MemoryPayments
 from tests.payments.bench import StripeBench
 from tests.payments.suite import PaymentsContract
+from tests.twins.payments import Account, MemoryPayments
 
 
 @define(eq=False)

@@ -18,9 +18,9 @@ from lae_flapp.payments.reading import session_from
 from lae_flapp.payments.threads import WAITING, StripeThreads
 from lae_flapp.payments.version import API_VERSION
 from lae_flapp.signup.doors import GiveBack
+from lae_localcloud.stripe.faults import Fault
 from lae_protocol.secret import Secret
 from lae_provision.errors import ProvisionError, Refused, TryLater
-from lae_provision.localcloud.stripe.faults import Fault
 from tests.payments.bench import PLAN, RESTRICTED_KEY, StripeBench, request, signup
 
 SESSIONS = "/v1/checkout/sessions"

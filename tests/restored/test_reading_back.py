@@ -15,8 +15,8 @@ from lae_flapp.payments.happenings import Happening
 from lae_flapp.restored.looking_back import LookingBack
 from lae_flapp.restored.reading_back import MARGIN, ReadingBack
 from lae_provision.errors import TryLater
-from lae_provision.memory.identities import MemorySealer
 from tests.signup.world import now
+from tests.twins.identities import MemorySealer
 
 AT = datetime(2026, 11, 18, tzinfo=UTC)
 

@@ -12,13 +12,13 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from lae_flapp.journal.journal import Journal
-from lae_flapp.journal.testing import answer, open_journal
 from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.figures import DaemonFigures
 from lae_flapp.signs.snapshots import Snapshots
 from lae_flapp.signs.vitals import Vitals
 from lae_protocol.process.own_figures import OwnFigures
 from tests.signup.world import START, World
+from tests.twins.journal import answer, open_journal
 
 CELL = ("c1", "instances")
 

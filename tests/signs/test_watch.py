@@ -13,7 +13,6 @@ from twisted.internet.defer import Deferred, fail, succeed
 from lae_flapp.journal import causes, epoch, events, outbox
 from lae_flapp.journal.causes import QUIET
 from lae_flapp.journal.errors import JournalFull
-from lae_flapp.journal.testing import answer
 from lae_flapp.mail.letters import Sender
 from lae_flapp.mail.server import MailLater
 from lae_flapp.queue import Queue
@@ -21,9 +20,10 @@ from lae_flapp.signs.notices import Notices
 from lae_flapp.signs.standing import Bounds
 from lae_flapp.signs.watch import NO_ROOM, Watch
 from lae_protocol.address import parse_address
-from lae_provision.memory.weather import Fault
 from tests.signs.conftest import Signs, now
 from tests.signup.world import World, always
+from tests.twins.journal import answer
+from tests.twins.weather import Fault
 
 SENDER = Sender(
     name="S4",

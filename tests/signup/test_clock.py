@@ -9,7 +9,6 @@ from lae_flapp.journal import bootstraps, hosts
 from lae_flapp.journal.figures import last_moment
 from lae_flapp.signup.limits import Limits
 from lae_protocol.process.steady import SteadyClock
-from lae_provision.memory.weather import Fault
 from tests.signup.world import (
     START,
     ProcessClock,
@@ -19,6 +18,7 @@ from tests.signup.world import (
     check_refunded,
     check_served,
 )
+from tests.twins.weather import Fault
 
 HOUR, DAY = 3600.0, 86_400.0
 

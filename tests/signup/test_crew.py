@@ -7,8 +7,8 @@ from twisted.logger import globalLogPublisher
 
 from lae_flapp.journal.errors import JournalDamaged
 from lae_flapp.signup import record
-from lae_provision.memory.weather import Fault
 from tests.signup.world import always, check_served
+from tests.twins.weather import Fault
 
 
 @pytest.fixture

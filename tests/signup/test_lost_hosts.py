@@ -17,8 +17,8 @@ from lae_flapp.signup import turns
 from lae_flapp.signup.lost_hosts import LostHosts, lost, strays
 from lae_protocol.ids import Generation, signup_id_of_form
 from lae_provision.doors import Host, HostKey
-from lae_provision.memory.weather import Fault
 from tests.signup.world import always, check_served
+from tests.twins.weather import Fault
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
 UNSEEN = timedelta(seconds=60)

@@ -25,7 +25,6 @@ from lae_flapp.journal import hosts, identities, signups
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.signup.limits import Limits
 from lae_protocol.process.crash import on_crash_point
-from lae_provision.memory.weather import Fault, fair
 from tests.signup.world import (
     Crashed,
     World,
@@ -34,6 +33,7 @@ from tests.signup.world import (
     check_served,
     now,
 )
+from tests.twins.weather import Fault, fair
 
 #: Hundreds of journals are written here; a disk would set the pace.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None

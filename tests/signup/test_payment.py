@@ -7,9 +7,9 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import capacity, events, sessions, signups
-from lae_provision.memory.weather import Fault
 from tests.signup.world import always, check_money, check_refunded, check_served, now
 from tests.signup.world import weather as foul
+from tests.twins.weather import Fault
 
 
 def test_two_tabs_that_both_pay(world):

@@ -10,7 +10,6 @@ from lae_flapp.journal import bootstraps, effects, events, hosts, signups, switc
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.signup import turns
 from lae_flapp.signup.limits import Limits
-from lae_provision.memory.weather import Fault
 from tests.signup.world import (
     GROUND,
     World,
@@ -21,6 +20,7 @@ from tests.signup.world import (
     now,
     weather,
 )
+from tests.twins.weather import Fault
 
 CALLS = (
     "vault.get",

@@ -32,12 +32,10 @@ from lae_flapp.journal import (
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.errors import StateChanged, Unknown
 from lae_flapp.journal.signups import Agreement
-from lae_flapp.journal.testing import open_journal
 from lae_flapp.signup import payment, turns
 from lae_flapp.signup.crew import Crew
 from lae_flapp.signup.doors import CheckoutRequest, payment_key
 from lae_flapp.signup.limits import Limits
-from lae_flapp.signup.memory import Account, MemoryPayments
 from lae_flapp.signup.requests import Ground
 from lae_flapp.signup.workshop import Workshop
 from lae_protocol.furl import Furl
@@ -49,8 +47,8 @@ from lae_protocol.ids import (
 )
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
-from lae_provision.memory.cloud import Cloud, moment
-from lae_provision.memory.doors import (
+from tests.twins.cloud import Cloud, moment
+from tests.twins.doors import (
     Line,
     MemoryAddresses,
     MemoryBuckets,
@@ -58,8 +56,10 @@ from lae_provision.memory.doors import (
     MemoryRoles,
     MemoryVault,
 )
-from lae_provision.memory.identities import MemoryIdentities, MemorySealer
-from lae_provision.memory.weather import Fault, fair
+from tests.twins.identities import MemoryIdentities, MemorySealer
+from tests.twins.journal import open_journal
+from tests.twins.payments import Account, MemoryPayments
+from tests.twins.weather import Fault, fair
 
 CELL = Cell("c1", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "grid.example")
 PLAN = Plan("small", "Small", 500, "eur", "month", 10**10, 10**10, "2026-11")

@@ -24,10 +24,10 @@ from lae_protocol.process.plans import load_plans
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.settings import SecretSource
 from lae_protocol.secret import Secret
-from lae_site.memory_desk import MemoryDesk
 from lae_site.parts import Parts, make_parts
 from lae_site.routes import web_server
 from lae_site.settings import SiteSettings
+from tests.twins.front_desk import MemoryDesk
 
 FURL = "pb://" + "a" * 32 + "@g123.grids.example.org:3456/" + "b" * 32
 NOW = 1_800_000_000

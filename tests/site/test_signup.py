@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 
 from lae_protocol.messages import Refused
-from lae_site.memory_desk import BUILT
+from tests.twins.front_desk import BUILT
 
 
 def test_a_visitor_registers_and_is_sent_to_pay(world) -> None:

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve
 
 from lae_protocol.messages import UsageView
-from lae_site.memory_desk import BUILT
+from tests.twins.front_desk import BUILT
 
 
 def test_the_owner_sees_the_furl_once_it_exists(world, keys) -> None:

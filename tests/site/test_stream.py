@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import re
 
-from lae_site.memory_desk import BUILT
 from lae_site.stream import HEARTBEAT, LIFETIME
+from tests.twins.front_desk import BUILT
 
 
 def numbers(text: str) -> list[int]:

@@ -25,14 +25,14 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from lae_provision.localcloud.ports import free_ports
+from lae_localcloud.ports import free_ports
 from lae_storage.s3.interface import StoreError, Unavailable
-from lae_storage.s3.memory import MemoryStore, Request
 from lae_storage.server import kept
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.limits import Limits
 from lae_storage.server.storage_server import S3StorageServer
+from tests.twins.store import MemoryStore, Request
 
 HERE = Path(__file__).parent
 WEED = HERE.parents[1] / ".venv/bin/weed"

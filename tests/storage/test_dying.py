@@ -22,7 +22,6 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lae_storage.s3.memory import Request
 from lae_storage.server import keys, orphans
 from tests.storage.test_like_upstream import (
     IMMUTABLE,
@@ -36,6 +35,7 @@ from tests.storage.test_like_upstream import (
     slots_,
     with_tiny_pieces,
 )
+from tests.twins.store import Request
 
 #: At which of its requests an operation ends, and whether that one still takes effect.
 deaths = st.tuples(st.integers(0, 4), st.booleans())

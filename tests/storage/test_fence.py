@@ -8,11 +8,11 @@ import pytest
 from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import StoreError, Unavailable
-from lae_storage.s3.memory import Request
 from lae_storage.server import keys
 from lae_storage.server.fence import LOOK, SETTLED, TERM, Superseded, Unconfirmed
 from lae_storage.server.spool import IN_MEMORY
 from lae_storage.server.telling import V1
+from tests.twins.store import Request
 
 SI, OTHER = b"i" * 16, b"o" * 16
 

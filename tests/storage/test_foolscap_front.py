@@ -14,8 +14,7 @@ from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransport
 from twisted.trial.unittest import TestCase
 
-from lae_provision.localcloud.ports import free_ports
-from lae_storage.s3.memory import MemoryStore
+from lae_localcloud.ports import free_ports
 from lae_storage.server import plug
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
@@ -27,6 +26,7 @@ from lae_storage.server.long_strings import (
 )
 from lae_storage.server.plug import Backing, client_class
 from tests.storage.running_node import CONFIG
+from tests.twins.store import MemoryStore
 
 SI = b"f" * 16
 

@@ -13,12 +13,12 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from lae_storage.s3.memory import MemoryStore
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.expiry import DAY, LATE, OFFICE
 from lae_storage.server.leases import DURATION
 from lae_storage.server.plug import Backing, client_class
+from tests.twins.store import MemoryStore
 
 from .conftest import TAHOE, VanillaClient, free_ports
 from .running_node import CONFIG

@@ -15,11 +15,11 @@ from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 
 from lae_storage.s3.interface import Unavailable
-from lae_storage.s3.memory import Request
 from lae_storage.server import http_request
 from lae_storage.server.http_front import HttpFront
 from lae_storage.server.http_request import GuardedSite
 from lae_storage.server.keys import si_text
+from tests.twins.store import Request
 
 SWISSNUM = b"a-swissnum"
 KNOWN = swissnum_auth_header(SWISSNUM).decode()

@@ -33,9 +33,7 @@ from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lae_storage.s3 import memory
 from lae_storage.s3.interface import Contended
-from lae_storage.s3.memory import MemoryStore, Request
 from lae_storage.server import (
     beginning,
     kept,
@@ -51,6 +49,8 @@ from lae_storage.server.index import read_index
 from lae_storage.server.leases import hashed
 from lae_storage.server.limits import Limits
 from lae_storage.server.storage_server import S3StorageServer
+from tests.twins import store as memory
+from tests.twins.store import MemoryStore, Request
 
 NODEID = b"n" * 20
 #: Bytes that stay on the disk: of some shares, not of all.

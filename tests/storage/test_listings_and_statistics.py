@@ -11,8 +11,8 @@ from allmydata.storage.server import StorageServer
 from twisted.internet.task import Clock
 
 from lae_storage.s3.interface import Bytes
-from lae_storage.s3.memory import MemoryStore
 from lae_storage.server import keys
+from tests.twins.store import MemoryStore
 
 from .conftest import Serving
 

@@ -10,11 +10,11 @@ from zope.interface.verify import verifyObject
 
 from lae_storage.s3.counted import CountedStore
 from lae_storage.s3.interface import Bytes, Denied, IObjectStore, Unavailable
-from lae_storage.s3.memory import Request
 from lae_storage.server import keys
 from lae_storage.server.expiry import DAY
 from lae_storage.server.housekeeping import COUNTED, RETURN
 from lae_storage.server.meter import Counts, counted_on
+from tests.twins.store import Request
 
 from .conftest import Serving
 

@@ -37,7 +37,7 @@ TOLD, VERSION = 45.0, 1.0
 
 @define
 class CloudS3:
-    """``lae localcloud s3`` as a process."""
+    """``python -m lae_localcloud s3`` as a process."""
 
     folder: Path
     process: subprocess.Popen[str] = field(init=False)
@@ -46,7 +46,7 @@ class CloudS3:
     def start(self) -> None:
         words = ["s3", "--state-dir", str(self.folder), "--region", REGION]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "lae_provision.localcloud.command", *words],
+            [sys.executable, "-m", "lae_localcloud.command", *words],
             stdout=subprocess.PIPE,
             stderr=self.folder.with_suffix(".log").open("wb"),
             text=True,

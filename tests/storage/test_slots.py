@@ -10,13 +10,13 @@ from allmydata.storage.common import UnknownMutableContainerVersionError
 from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import Contended, Unavailable, Unclear
-from lae_storage.s3.memory import Request
 from lae_storage.server import keys, leases
 from lae_storage.server.allowance import Suspended
 from lae_storage.server.fence import Superseded
 from lae_storage.server.orphans import AGE
 from lae_storage.server.slot import BLOCK, LONGEST_TOMBSTONE
 from lae_storage.server.slot_object import DamagedSlot, decode
+from tests.twins.store import Request
 
 SI = b"m" * 16
 KEY = keys.slot_key(SI)

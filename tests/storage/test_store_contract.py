@@ -24,8 +24,8 @@ from lae_storage.s3.interface import (
     IObjectStore,
     NotThere,
 )
-from lae_storage.s3.memory import SMALLEST_PART, MemoryStore
 from lae_storage.s3.over_http import BucketPlace, HttpStore
+from tests.twins.store import SMALLEST_PART, MemoryStore
 
 KEYS = StaticCredentials(
     Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import GROWS_WITHIN, Unavailable
-from lae_storage.s3.memory import Request
 from lae_storage.server import keys
 from lae_storage.server.beginning import LEAST_END, end_of
 from lae_storage.server.bucket_writer import UploadOver
@@ -24,6 +23,7 @@ from lae_storage.server.parts import PART
 from lae_storage.server.reading import LARGEST
 from lae_storage.server.span import Span
 from lae_storage.server.upload import ONE_PUT, SomebodyElses
+from tests.twins.store import Request
 
 SI = b"s" * 16
 KEY = keys.immutable_key(SI, 0)

@@ -10,13 +10,13 @@ from allmydata.storage.lease_schema import HashedLeaseSerializer
 from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import Contended, Denied, NotThere, Unavailable
-from lae_storage.s3.memory import Request
 from lae_storage.server import keys, leases
 from lae_storage.server.bucket import NotOurLayout
 from lae_storage.server.bucket_writer import IDLE, UploadOver
 from lae_storage.server.limits import Limits
 from lae_storage.server.parts import PART
 from lae_storage.server.upload import ONE_PUT, SomebodyElses
+from tests.twins.store import Request
 
 SI = b"i" * 16
 KEY = keys.immutable_key(SI, 0)

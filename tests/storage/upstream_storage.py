@@ -17,10 +17,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from lae_storage.s3.memory import MemoryStore
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.storage_server import S3StorageServer
+from tests.twins.store import MemoryStore
 
 QUOTA = 1 << 40
 PORTABLE = ("Server", "MutableServer", "MDMFProxies", "Stats")

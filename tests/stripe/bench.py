@@ -17,9 +17,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
+from lae_localcloud.stripe.service import LocalStripe
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
-from lae_provision.localcloud.stripe.service import LocalStripe
 
 T = TypeVar("T")
 PLANS = (

@@ -7,8 +7,8 @@ from typing import Any
 
 import stripe
 
-from lae_provision.localcloud.stripe import payment
-from lae_provision.localcloud.stripe.cards import Card
+from lae_localcloud.stripe import payment
+from lae_localcloud.stripe.cards import Card
 from tests.stripe.bench import DECLINED, GOOD, LocalStripeCase, submit
 
 DAY = 24 * 3600

@@ -1,4 +1,4 @@
-"""``lae localcloud stripe`` as a process of its own."""
+"""``python -m lae_localcloud stripe`` as a process of its own."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import stripe
 
-from lae_provision.localcloud.stripe.command import stripe as command
+from lae_localcloud.stripe.command import stripe as command
 
 PLANS = """\
 terms_version: "2026-11"

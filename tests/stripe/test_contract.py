@@ -19,15 +19,8 @@ import stripe
 import typing_extensions
 from stripe._object_classes import get_object_class
 
-from lae_provision.localcloud.stripe import (
-    billing,
-    clocks,
-    customers,
-    money,
-    notices,
-    payment,
-)
-from lae_provision.localcloud.stripe.cards import CARDS, Card
+from lae_localcloud.stripe import billing, clocks, customers, money, notices, payment
+from lae_localcloud.stripe.cards import CARDS, Card
 from tests.stripe.bench import GOOD, LocalStripeCase
 
 FIXTURES = json.loads(

@@ -16,8 +16,8 @@ from twisted.internet.defer import Deferred, DeferredList
 from twisted.trial.unittest import SynchronousTestCase
 from twisted.web.server import Site
 
-from lae_provision.localcloud.stripe.delivery import signature
-from lae_provision.localcloud.stripe.weather import Weather, departures
+from lae_localcloud.stripe.delivery import signature
+from lae_localcloud.stripe.weather import Weather, departures
 from tests.stripe.bench import LocalStripeCase
 
 

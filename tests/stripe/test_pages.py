@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from typing import Any
 
-from lae_provision.localcloud.stripe import checkout
-from lae_provision.localcloud.stripe.hosted import price_text
+from lae_localcloud.stripe import checkout
+from lae_localcloud.stripe.hosted import price_text
 from tests.stripe.bench import ASKS, DECLINED, GOOD, LocalStripeCase, http, submit
 
 

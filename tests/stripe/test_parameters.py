@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from stripe._encode import _api_encode
 from twisted.trial.unittest import SynchronousTestCase
 
-from lae_provision.localcloud.stripe.errors import ApiError
-from lae_provision.localcloud.stripe.form import nested
-from lae_provision.localcloud.stripe.operations import operations
-from lae_provision.localcloud.stripe.parameters import checked, parameters_of
+from lae_localcloud.stripe.errors import ApiError
+from lae_localcloud.stripe.form import nested
+from lae_localcloud.stripe.operations import operations
+from lae_localcloud.stripe.parameters import checked, parameters_of
 
 texts = st.text(max_size=12)
 names = st.text("abcdefgh_", min_size=1, max_size=8)

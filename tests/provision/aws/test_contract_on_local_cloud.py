@@ -35,7 +35,7 @@ def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """A local cloud where new instances and profiles are unknown for a while."""
     state = tmp_path_factory.mktemp("aws") / "state"
     slow = ("--visibility", "0.3", "--profile-delay", "0.5")
-    command = [sys.executable, "-m", "lae_provision.localcloud.command", "aws"]
+    command = [sys.executable, "-m", "lae_localcloud.command", "aws"]
     options = ["--state-dir", state, "--deployment", "s4", *slow]
     started = subprocess.Popen(
         [*command, *options],

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from lae_localcloud.account.policy import Ask, is_allowed
 from lae_protocol.process.resources import config_folder
 from lae_provision.aws.policies import (
     BUCKET_ACTIONS,
@@ -14,7 +15,6 @@ from lae_provision.aws.policies import (
     same,
     trust_policy,
 )
-from lae_provision.localcloud.account.policy import Ask, is_allowed
 
 VALUES = {
     "ACCOUNT": "123456789012",

@@ -9,8 +9,9 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lae_provision.doors import HostKey
 from lae_provision.errors import NoCapacity, Refused, TryLater
-from lae_provision.memory.cloud import Cloud
-from lae_provision.memory.doors import (
+from tests.provision.contracts import suite
+from tests.twins.cloud import Cloud
+from tests.twins.doors import (
     Line,
     MemoryAddresses,
     MemoryBuckets,
@@ -19,8 +20,7 @@ from lae_provision.memory.doors import (
     MemoryRoles,
     MemoryVault,
 )
-from lae_provision.memory.weather import Fault
-from tests.provision.contracts import suite
+from tests.twins.weather import Fault
 
 
 @define

@@ -1,0 +1,107 @@
+"""A private certificate authority, and a certificate that names ``localhost``."""
+
+from __future__ import annotations
+
+import ipaddress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from attrs import define
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from lae_localcloud.state_folder import write_private
+
+_VALID = timedelta(days=30)
+
+
+@define(frozen=True)
+class Certificates:
+    """Files: what clients trust, what the server shows, and its key (0600)."""
+
+    authority: Path
+    certificate: Path
+    key: Path
+
+
+def make_certificates(folder: Path) -> Certificates:
+    """Make both and write them into *folder*; the authority's key is thrown away."""
+    made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "key.pem")
+    authority_key = ec.generate_private_key(ec.SECP256R1())
+    key = ec.generate_private_key(ec.SECP256R1())
+    authority = _authority(authority_key)
+    server = _server(key.public_key(), authority, authority_key)
+    made.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
+    made.certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))
+    text = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.NoEncryption(),
+    )
+    write_private(made.key, text.decode())
+    return made
+
+
+def _name(text: str) -> x509.Name:
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def _begun(
+    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(issuer)
+        .public_key(public)
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + _VALID)
+        .add_extension(
+            x509.SubjectKeyIdentifier.from_public_key(public), critical=False
+        )
+    )
+
+
+def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
+    name = _name("S4 local cloud")
+    basic = x509.BasicConstraints(ca=True, path_length=0)
+    usage = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    builder = _begun(name, name, key.public_key())
+    builder = builder.add_extension(basic, critical=True)
+    return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
+
+
+def _server(
+    public: ec.EllipticCurvePublicKey,
+    authority: x509.Certificate,
+    authority_key: ec.EllipticCurvePrivateKey,
+) -> x509.Certificate:
+    names = x509.SubjectAlternativeName(
+        [
+            x509.DNSName("localhost"),
+            x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
+        ]
+    )
+    issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(
+        authority_key.public_key()
+    )
+    purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    basic = x509.BasicConstraints(ca=False, path_length=None)
+    builder = _begun(_name("localhost"), authority.subject, public)
+    for extension in (names, issuer, purpose, basic):
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(authority_key, hashes.SHA256())

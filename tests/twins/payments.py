@@ -1,0 +1,242 @@
+"""A payment service in memory, the twin behind :class:`IPayments`.
+
+It keeps what Stripe keeps (sessions, subscriptions, charges, idempotency keys), so
+that a test can ask at the end what the customer was charged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, timedelta
+from typing import Any, TypeVar
+
+from attrs import Factory, define, evolve
+from twisted.internet.defer import Deferred
+from twisted.internet.interfaces import IReactorTime
+from zope.interface import implementer
+
+from lae_flapp.signup.doors import (
+    CheckoutRequest,
+    CheckoutSession,
+    GiveBack,
+    GivenBack,
+    IPayments,
+    NameCustomer,
+    SetEnd,
+    Subscription,
+    payment_key,
+)
+from lae_protocol.ids import SignupId
+from lae_provision.errors import Refused
+from tests.twins.weather import Weather, exposed, fair
+
+T = TypeVar("T")
+
+
+@define
+class Account:
+    """An account at the payment service: plain data that outlives its callers."""
+
+    sessions: dict[str, CheckoutSession] = Factory(dict)
+    prices: dict[str, int] = Factory(dict)
+    keys: dict[str, tuple[CheckoutRequest, str]] = Factory(dict)
+    #: Live subscriptions, and what was charged and given back of each.
+    subscriptions: set[str] = Factory(set)
+    charged: dict[str, int] = Factory(dict)
+    refunded: dict[str, int] = Factory(dict)
+    #: The signup that each customer's metadata names.
+    names: dict[str, str] = Factory(dict)
+    #: Every subscription that was ever made, with what became of it.
+    known: dict[str, Subscription] = Factory(dict)
+
+    def pay(self, session_id: str) -> CheckoutSession:
+        """Play the customer: pay an open session."""
+        session = self.sessions[session_id]
+        if session.status != "open":
+            raise Refused("session-not-open", session.status)
+        number = len(self.charged) + 1
+        paid = evolve(
+            session,
+            status="complete",
+            payment_status="paid",
+            url=None,
+            subscription=f"sub_{number}",
+            customer=f"cus_{number}",
+        )
+        self.sessions[session_id] = paid
+        self.subscriptions.add(f"sub_{number}")
+        self.charged[f"sub_{number}"] = self.prices[session_id]
+        self.known[f"sub_{number}"] = Subscription(
+            f"sub_{number}",
+            "active",
+            session.signup_id,
+            session.deployment,
+            livemode=False,
+            paid_until=session.expires_at + timedelta(days=30),
+            ends_at=None,
+        )
+        return paid
+
+    def become(self, subscription: str, **changed: Any) -> None:
+        """Play Stripe: a payment fails, a period ends, somebody uses the dashboard."""
+        known = self.known[subscription] = evolve(self.known[subscription], **changed)
+        if known.status == "canceled":
+            self.subscriptions.discard(subscription)
+
+    def kept(self) -> dict[str, int]:
+        """What was charged and not given back, by subscription."""
+        left = {s: n - self.refunded.get(s, 0) for s, n in self.charged.items()}
+        return {s: n for s, n in left.items() if n}
+
+
+@implementer(IPayments)
+@define(frozen=True)
+class MemoryPayments:
+    """See :class:`IPayments`."""
+
+    account: Account
+    clock: IReactorTime
+    weather: Weather = fair
+    late: float = 20.0
+    saved: Callable[[], object] = lambda: None
+
+    def open_checkout(self, request: CheckoutRequest) -> Deferred[CheckoutSession]:
+        """See there."""
+
+        def effect() -> CheckoutSession:
+            account = self.account
+            key = payment_key(request.signup_id, "checkout", request.attempt)
+            if key not in account.keys:
+                session = _opened(request, len(account.sessions) + 1)
+                account.keys[key] = (request, session.session_id)
+                account.sessions[session.session_id] = session
+                account.prices[session.session_id] = request.price
+            first, session_id = account.keys[key]
+            if first != request:
+                raise Refused("idempotency_error", "same key, other parameters")
+            return account.sessions[session_id]
+
+        return self._call("payments.open_checkout", effect)
+
+    def fetch_session(self, session_id: str) -> Deferred[CheckoutSession | None]:
+        """See there."""
+        return self._call(
+            "payments.fetch_session", lambda: self.account.sessions.get(session_id)
+        )
+
+    def find_sessions(
+        self, signup_id: SignupId
+    ) -> Deferred[tuple[CheckoutSession, ...]]:
+        """See there."""
+
+        def look() -> tuple[CheckoutSession, ...]:
+            every = self.account.sessions.values()
+            return tuple(s for s in every if s.signup_id == signup_id)
+
+        return self._call("payments.find_sessions", look)
+
+    def expire_session(self, session_id: str) -> Deferred[CheckoutSession]:
+        """See there."""
+
+        def effect() -> CheckoutSession:
+            session = self.account.sessions.get(session_id)
+            if session is None:
+                raise Refused("resource_missing", session_id)
+            if session.status == "open":
+                session = evolve(session, status="expired", url=None)
+                self.account.sessions[session_id] = session
+            return session
+
+        return self._call("payments.expire_session", effect)
+
+    def cancel_and_refund(self, request: GiveBack) -> Deferred[GivenBack]:
+        """See there."""
+
+        def effect() -> GivenBack:
+            account = self.account
+            session = account.sessions.get(request.session_id)
+            subscription = request.subscription
+            if subscription is None and session is not None:
+                subscription = session.subscription
+            if subscription is None:
+                return GivenBack(None, None, 0)
+            account.become(subscription, status="canceled")
+            amount = account.charged.get(subscription, 0)
+            account.refunded[subscription] = amount
+            return GivenBack(subscription, f"re_{subscription}", amount)
+
+        return self._call("payments.cancel_and_refund", effect)
+
+    def fetch_subscription(self, subscription: str) -> Deferred[Subscription | None]:
+        """See there."""
+        return self._call(
+            "payments.fetch_subscription",
+            lambda: self.account.known.get(subscription),
+        )
+
+    def set_end(self, request: SetEnd) -> Deferred[Subscription]:
+        """See there."""
+
+        def effect() -> Subscription:
+            account, name = self.account, request.subscription
+            known = account.known.get(name)
+            if known is None:
+                raise Refused("resource_missing", name)
+            if known.status != "canceled":
+                match request.wish:
+                    case "stay":
+                        account.become(name, ends_at=None)
+                    case "leave":
+                        account.become(name, ends_at=known.paid_until)
+                    case "end":
+                        account.become(name, status="canceled", pay_url=None)
+            return account.known[name]
+
+        return self._call("payments.set_end", effect)
+
+    def fetch_charged(self, charge: str) -> Deferred[str | None]:
+        """See there; of ``ch_1`` it is ``cus_1``."""
+
+        def look() -> str | None:
+            customer = charge.replace("ch_", "cus_")
+            if all(s.customer != customer for s in self.account.sessions.values()):
+                raise Refused("resource_missing", charge)
+            return customer
+
+        return self._call("payments.fetch_charged", look)
+
+    def name_customer(self, request: NameCustomer) -> Deferred[None]:
+        """See there."""
+
+        def effect() -> None:
+            if all(
+                s.customer != request.customer for s in self.account.sessions.values()
+            ):
+                raise Refused("resource_missing", request.customer)
+            self.account.names[request.customer] = request.signup_id
+
+        return self._call("payments.name_customer", effect)
+
+    def _call(self, name: str, effect: Callable[[], T]) -> Deferred[T]:
+        def kept() -> T:
+            try:
+                return effect()
+            finally:
+                self.saved()
+
+        return exposed(self.clock, self.weather, self.late, name, kept)
+
+
+def _opened(request: CheckoutRequest, number: int) -> CheckoutSession:
+    return CheckoutSession(
+        session_id=f"cs_{number}",
+        url=f"https://pay.invalid/cs_{number}",
+        status="open",
+        payment_status="unpaid",
+        signup_id=request.signup_id,
+        deployment=request.deployment,
+        subscription=None,
+        customer=None,
+        livemode=False,
+        expires_at=request.expires_at.astimezone(UTC),
+    )
