@@ -85,7 +85,7 @@ setup(
     license="GPL-3.0-or-later",
     python_requires=">=3.11",
     packages=[
-        # A release has no stand-in: in a checkout they run as `python -m lae_localcloud`.
+        # A release has no stand-in; a checkout has `python -m lae_localcloud`.
         *find_packages(include=["lae_*", "lae_*.*"], exclude=["lae_localcloud*"]),
         # The twistd plugins; ``twisted/plugins`` has no __init__, by Twisted's rule.
         "twisted.plugins",

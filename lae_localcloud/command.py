@@ -1,4 +1,4 @@
-"""``python -m lae_localcloud``: each part of the local cloud alone, and the demo of all."""
+"""``python -m lae_localcloud``: each part alone, and the demo of all."""
 
 from __future__ import annotations
 
