@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 from twisted.application.service import IService
 from twisted.python import usage
 
-from lae_flapp.daemon import Daemon
-from lae_flapp.outside import Secrets, read_secrets
-from lae_flapp.payments.check import key_problems
+from lae_flapp.money.stripe.check import key_problems
 from lae_flapp.settings import DaemonSettings
+from lae_flapp.wiring.daemon import Daemon
+from lae_flapp.wiring.outside import Secrets, read_secrets
 from lae_protocol.messages import Plan
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans

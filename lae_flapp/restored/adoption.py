@@ -19,16 +19,16 @@ from collections.abc import Sequence
 from attrs import define, field
 from twisted.logger import Logger
 
+from lae_flapp.grid import turns
+from lae_flapp.grid.doors import CheckoutSession
+from lae_flapp.grid.requests import IDENTITY_GENERATION
+from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import cells, contacts, events, hosts, ports, signups
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.errors import NoPortLeft
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.restored.orders import FetchOrder, Order
-from lae_flapp.signup import turns
-from lae_flapp.signup.doors import CheckoutSession
-from lae_flapp.signup.requests import IDENTITY_GENERATION
-from lae_flapp.signup.workshop import Workshop
 from lae_protocol.address import Address, AddressRefused, parse_address
 from lae_protocol.host_messages import NodeIdentity
 from lae_protocol.ids import (

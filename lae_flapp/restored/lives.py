@@ -10,11 +10,11 @@ from __future__ import annotations
 
 from twisted.logger import Logger
 
+from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import events
 from lae_flapp.journal.hosts import RESTORED
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.signup.workshop import Workshop
 from lae_provision.doors import Sealed
 from lae_provision.errors import AlreadyThere
 

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 
 from twisted.logger import Logger
 
-from lae_flapp.inbox.intake import Intake
 from lae_flapp.journal import epoch, events
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import ReadTx
-from lae_flapp.payments.happenings import Happening
+from lae_flapp.money.inbox.intake import Intake
+from lae_flapp.money.stripe.happenings import Happening
 
 #: Clocks differ, and a transaction may have been on its way.
 MARGIN = timedelta(hours=1)

@@ -9,18 +9,18 @@ from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from lae_flapp.grid.turns import SIGNUP, WHO
 from lae_flapp.journal import causes, epoch, events
 from lae_flapp.journal.causes import Cause
 from lae_flapp.journal.errors import JournalError, JournalFull
 from lae_flapp.journal.figures import Figures
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.opening import Opening
 from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.figures import DaemonFigures
 from lae_flapp.signs.snapshots import Snapshots
 from lae_flapp.signs.standing import WATCHED, Bounds, Seen, standing, unheard
-from lae_flapp.signup.turns import SIGNUP, WHO
+from lae_flapp.wiring.opening import Opening
 
 NO_ROOM = "Our disk is nearly full; nothing is lost, and we look at it."
 

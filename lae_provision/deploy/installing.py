@@ -16,7 +16,7 @@ from lae_provision.deploy.source import EXTRAS, WHAT_PYTHON, Built
 _LONG = 900.0
 
 _WARM = """
-import lae_flapp.service, lae_flapp.journal.schema_command
+import lae_flapp.service, lae_flapp.machine.schema
 import lae_site.service, lae_protocol.process.config_command
 import twisted.scripts.twistd, twisted.plugin, twisted.application.service
 list(twisted.plugin.getPlugins(twisted.application.service.IServiceMaker))

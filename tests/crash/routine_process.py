@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 
 from tests.crash.scenarios import STORIES
-from tests.signup.world import World
+from tests.grid.world import World
 from tests.twins.doors import Line
 
 

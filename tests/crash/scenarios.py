@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from twisted.internet.defer import Deferred
 
+from lae_flapp.grid.limits import Limits
 from lae_flapp.journal import effects, hosts, lifecycles, receipts, signups
-from lae_flapp.lifecycle import ending
-from lae_flapp.lifecycle.looking import Subscriptions
-from lae_flapp.lifecycle.times import Times
-from lae_flapp.signup.limits import Limits
-from tests.signup.world import (
+from lae_flapp.life import ending
+from lae_flapp.life.looking import Subscriptions
+from lae_flapp.life.times import Times
+from tests.grid.world import (
     World,
     check_money,
     check_refunded,

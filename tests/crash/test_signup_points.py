@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from lae_flapp.signup import crashes
+from lae_flapp.grid import crashes
 from lae_protocol.process.crash import declared, on_crash_point
 from tests.crash.scenarios import STORIES, story_of
-from tests.signup.world import Crashed, World
+from tests.grid.world import Crashed, World
 
 assert crashes.OUTSIDE
 POINTS = sorted(

@@ -8,8 +8,8 @@ import attrs
 import pytest
 import yaml
 
-from lae_flapp.outside import cloud_keys
 from lae_flapp.settings import DaemonSettings
+from lae_flapp.wiring.outside import cloud_keys
 from lae_localcloud.booter.signer import IdentitySigner
 from lae_protocol.process.settings import SettingsError, load
 

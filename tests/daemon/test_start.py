@@ -13,7 +13,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from twisted.internet import reactor
 from twisted.python import log
-from lae_flapp.daemon import Daemon
+from lae_flapp.wiring.daemon import Daemon
 log.startLogging(sys.stdout)
 settings = SimpleNamespace(state=Path(sys.argv[1]))
 Daemon(reactor, settings, None, (), take_over=False, registry=None, steady=None).startService()

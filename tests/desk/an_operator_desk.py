@@ -7,13 +7,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from lae_flapp.checkout.desk import Selling
+from lae_flapp.desk.operators.backups import Backups
+from lae_flapp.desk.operators.cancelling import Cancelling
+from lae_flapp.desk.operators.desk import OperatorDesk, Process, Wakes
+from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
-from lae_flapp.operator.backups import Backups
-from lae_flapp.operator.cancelling import Cancelling
-from lae_flapp.operator.desk import OperatorDesk, Process, Wakes
-from lae_flapp.signup.workshop import Workshop
+from lae_flapp.money.checkout.desk import Selling
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import Plan

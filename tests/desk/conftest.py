@@ -11,20 +11,20 @@ from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from lae_flapp.checkout.desk import CheckoutDesk, Selling
-from lae_flapp.checkout.settlement import Settlement
-from lae_flapp.facets.front_desk import FrontDesk
-from lae_flapp.facets.furls import CustomerFurls
-from lae_flapp.facets.wishes import Wishes
-from lae_flapp.inbox.intake import Intake
-from lae_flapp.inbox.working_off import InboxWork
+from lae_flapp.desk.front_desk import FrontDesk
+from lae_flapp.desk.furls import CustomerFurls
+from lae_flapp.desk.wishes import Wishes
+from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import inbox
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
-from lae_flapp.lifecycle.links import Links
-from lae_flapp.lifecycle.looking import Subscriptions
+from lae_flapp.life.links import Links
+from lae_flapp.life.looking import Subscriptions
+from lae_flapp.money.checkout.desk import CheckoutDesk, Selling
+from lae_flapp.money.checkout.settlement import Settlement
+from lae_flapp.money.inbox.intake import Intake
+from lae_flapp.money.inbox.working_off import InboxWork
 from lae_flapp.queue import Queue
-from lae_flapp.signup.workshop import Workshop
 from lae_protocol import wire
 from lae_protocol.ids import OwnerSecret, signup_id_of_form
 from lae_protocol.messages import VERSION, Owner, Plan, Pulse, Register

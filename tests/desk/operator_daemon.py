@@ -18,8 +18,9 @@ from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 
-from lae_flapp.facets.hosts import HostDesk, HostFacet
-from lae_flapp.facets.tubs import furl_of, new_name, serve_operators, serving_tub
+from lae_flapp.desk.hosts import HostDesk, HostFacet
+from lae_flapp.desk.operators.facet import OperatorFacet
+from lae_flapp.desk.tubs import furl_of, new_name, serve_operators, serving_tub
 from lae_flapp.journal import (
     bootstraps,
     cells,
@@ -35,7 +36,6 @@ from lae_flapp.journal.meta import Home
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.threads import JournalThreads
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.operator.facet import OperatorFacet
 from lae_flapp.settings import TubSettings
 from lae_protocol.ids import (
     Generation,

@@ -10,8 +10,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from lae_flapp.checkout.customer_name import LATER
-from lae_flapp.inbox.intake import name_of
 from lae_flapp.journal import (
     contacts,
     effects,
@@ -21,6 +19,8 @@ from lae_flapp.journal import (
     signups,
     switches,
 )
+from lae_flapp.money.checkout.customer_name import LATER
+from lae_flapp.money.inbox.intake import name_of
 from lae_protocol import wire
 from lae_protocol.ids import OwnerSecret
 from lae_protocol.messages import (

@@ -14,15 +14,15 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from lae_flapp.inbox.intake import seal_context
-from lae_flapp.inbox.working_off import (
+from lae_flapp.journal import inbox
+from lae_flapp.journal.errors import JournalClosed
+from lae_flapp.money.inbox.intake import seal_context
+from lae_flapp.money.inbox.working_off import (
     LONGEST,
     UNKNOWN_AGAIN,
     InboxWork,
     session_of,
 )
-from lae_flapp.journal import inbox
-from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.queue import Queue
 from lae_provision.errors import Refused, TryLater
 from tests.twins.identities import MemorySealer

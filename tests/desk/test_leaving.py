@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from lae_flapp.journal import events, gifts, lifecycles, outbox, signups
-from lae_flapp.operator.meanings import CANCELLING, DELETING, REACTIVATING
+from lae_flapp.laptop.meanings import CANCELLING, DELETING, REACTIVATING
 from lae_protocol.messages import Done, DoneAnswer, Refused, SignupState
 from lae_protocol.operator_messages import Cancel, DeleteData, Reactivate
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lae_flapp.inbox.working_off import charge_of, subscription_of
+from lae_flapp.grid import turns
 from lae_flapp.journal import capacity, inbox, lifecycles, outbox, signups
-from lae_flapp.lifecycle import ending
-from lae_flapp.signup import turns
+from lae_flapp.life import ending
+from lae_flapp.money.inbox.working_off import charge_of, subscription_of
 from lae_protocol.ids import OwnerSecret
 from lae_protocol.messages import (
     Done,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from twisted.internet.defer import Deferred
 
+from lae_flapp.desk.operators.cancelling import Cancelling
 from lae_flapp.journal import (
     capacity,
     contacts,
@@ -22,7 +23,6 @@ from lae_flapp.journal import (
     signups,
     switches,
 )
-from lae_flapp.operator.cancelling import Cancelling
 from lae_protocol.box_messages import (
     EventNamed,
     InboxAnswer,

@@ -13,11 +13,11 @@ from attrs import Factory, define
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from lae_flapp.desk.operators.desk import OperatorDesk
+from lae_flapp.desk.operators.facet import OperatorFacet
+from lae_flapp.desk.operators.looking import LONGEST_WAIT
 from lae_flapp.journal import events, inbox, operators, outbox, signups, switches
 from lae_flapp.journal.journal import Journal
-from lae_flapp.operator.desk import OperatorDesk
-from lae_flapp.operator.facet import OperatorFacet
-from lae_flapp.operator.facets.looking import LONGEST_WAIT
 from lae_protocol import wire
 from lae_protocol.box_messages import (
     EventNamed,

@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from lae_flapp.facets.furls import CustomerFurls
-from lae_flapp.facets.wishes import Wishes
+from lae_flapp.desk.furls import CustomerFurls
+from lae_flapp.desk.wishes import Wishes
 from lae_flapp.journal import (
     cells,
     contacts,
@@ -33,11 +33,11 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.lifecycle.links import Links
+from lae_flapp.life.links import Links
+from lae_flapp.mail.letter_facts import LetterFacts
 from lae_flapp.mail.letters import Envelope, Sender
+from lae_flapp.mail.sending import AFTER_250, REFUSED_FOR_GOOD, Sending
 from lae_flapp.mail.server import IMailServer, MailLater, MailRefused
-from lae_flapp.outbox.letter_facts import LetterFacts
-from lae_flapp.outbox.sending import AFTER_250, REFUSED_FOR_GOOD, Sending
 from lae_flapp.queue import Queue
 from lae_protocol.address import parse_address
 from lae_protocol.ids import (

@@ -15,9 +15,9 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from lae_flapp.facets.furls import CustomerFurls
-from lae_flapp.facets.hosts import HostDesk
-from lae_flapp.facets.tubs import (
+from lae_flapp.desk.furls import CustomerFurls
+from lae_flapp.desk.hosts import HostDesk
+from lae_flapp.desk.tubs import (
     furl_of,
     new_name,
     serve_hosts,

@@ -19,7 +19,7 @@ from sqlalchemy import inspect
 
 from lae_flapp.journal import compatibility, events, opening, sqlite
 from lae_flapp.journal.errors import JournalTooNew
-from lae_flapp.journal.schema_command import schema
+from lae_flapp.machine.schema import schema
 from lae_protocol.process.resources import config_folder
 from tests.journal.test_opening import answer, closed, opened
 

@@ -9,14 +9,14 @@ import pytest
 from attrs import define, field
 from twisted.internet.defer import Deferred, succeed
 
-from lae_flapp.payments.prices import FoundPrice
+from lae_flapp.grid.lost_hosts import LostHosts
+from lae_flapp.money import payment
+from lae_flapp.money.stripe.prices import FoundPrice
 from lae_flapp.restored.adoption import Adoption
 from lae_flapp.restored.lives import Lives
 from lae_flapp.restored.orders import Order
-from lae_flapp.signup import payment
-from lae_flapp.signup.lost_hosts import LostHosts
 from lae_protocol.secret import Secret
-from tests.signup.world import CELL, PLAN, World, now
+from tests.grid.world import CELL, PLAN, World, now
 
 PRICE = FoundPrice("price_1", "small", 500, "eur", "month", 1, livemode=False)
 

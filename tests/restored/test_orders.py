@@ -7,10 +7,10 @@ from typing import Any
 
 from twisted.trial.unittest import TestCase
 
-from lae_flapp.inbox.intake import name_of
-from lae_flapp.inbox.working_off import session_of
+from lae_flapp.money.inbox.intake import name_of
+from lae_flapp.money.inbox.working_off import session_of
 from lae_flapp.restored.orders import StripeOrders, order_from
-from tests.payments.bench import PLAN, StripeBench, request
+from tests.money.bench import PLAN, StripeBench, request
 
 
 class OrderTests(TestCase):

@@ -9,13 +9,13 @@ from random import Random
 import pytest
 from twisted.internet.defer import Deferred
 
-from lae_flapp.inbox.intake import Intake
 from lae_flapp.journal import inbox
-from lae_flapp.payments.happenings import Happening
+from lae_flapp.money.inbox.intake import Intake
+from lae_flapp.money.stripe.happenings import Happening
 from lae_flapp.restored.looking_back import LookingBack
 from lae_flapp.restored.reading_back import MARGIN, ReadingBack
 from lae_provision.errors import TryLater
-from tests.signup.world import now
+from tests.grid.world import now
 from tests.twins.identities import MemorySealer
 
 AT = datetime(2026, 11, 18, tzinfo=UTC)

@@ -10,7 +10,7 @@ from lae_flapp.journal.hosts import RESTORED, RESTORED_STEP
 from lae_flapp.restored.adoption import CannotAdopt, agreed_plan
 from lae_flapp.restored.reading_back import LONGEST, MARGIN, last_lived
 from lae_protocol.secret import Secret
-from tests.signup.world import GROUND, PLAN, check_money, check_served
+from tests.grid.world import GROUND, PLAN, check_money, check_served
 
 
 def served(world, nonce):

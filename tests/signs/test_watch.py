@@ -20,8 +20,8 @@ from lae_flapp.signs.notices import Notices
 from lae_flapp.signs.standing import Bounds
 from lae_flapp.signs.watch import NO_ROOM, Watch
 from lae_protocol.address import parse_address
+from tests.grid.world import World, always
 from tests.signs.conftest import Signs, now
-from tests.signup.world import World, always
 from tests.twins.journal import answer
 from tests.twins.weather import Fault
 
@@ -206,13 +206,13 @@ def test_the_same_trouble_after_its_end_is_told_again(daemon) -> None:
     daemon.passes(60)
 
     def troubled(number: int) -> list[str]:
-        from lae_flapp.signup import turns  # noqa: PLC0415
+        from lae_flapp.grid import turns  # noqa: PLC0415
 
         world.write(turns.trouble, signup_id, "host:x", "refused", f"<t{number}@x>")
         return world.mails(signup_id).count("troubled")
 
     def goes_on() -> None:
-        from lae_flapp.signup import turns  # noqa: PLC0415
+        from lae_flapp.grid import turns  # noqa: PLC0415
 
         world.write(turns.go_on, signup_id)
         daemon.passes(2 * QUIET.total_seconds())
@@ -231,7 +231,7 @@ def test_a_lost_host_is_told_and_so_is_its_successor(daemon) -> None:
     signup_id = world.paid()
     daemon.passes(60)
     assert daemon.mailed == []
-    from lae_flapp.signup import turns  # noqa: PLC0415
+    from lae_flapp.grid import turns  # noqa: PLC0415
 
     world.hosts_work = False
     world.write(turns.lose_host, signup_id, 1)

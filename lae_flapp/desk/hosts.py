@@ -1,0 +1,292 @@
+"""What customers' hosts may ask: their identity once, and then to report.
+
+Neither facet is registered ahead: the name in the furl is its whole right, and the
+journal keeps only its hash.  So a facet is made for any name, and looks up at the
+call whose it is; a stranger's name and a dead one get the same refusal.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Literal
+
+from attrs import define
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from foolscap.api import Referenceable
+from twisted.logger import Logger
+from zope.interface import implementer
+
+from lae_flapp.desk.claims import is_signed, what_is_wrong
+from lae_flapp.desk.furls import CustomerFurls
+from lae_flapp.grid import requests, turns
+from lae_flapp.journal import (
+    bootstraps,
+    events,
+    host_furls,
+    hosts,
+    identities,
+    signups,
+    usage,
+)
+from lae_flapp.journal.bootstraps import Bootstrap
+from lae_flapp.journal.host_furls import HostFurl
+from lae_flapp.journal.hosts import HostRow
+from lae_flapp.journal.identities import Identity
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.signups import Signup
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_protocol import wire
+from lae_protocol.host_messages import (
+    VERSION,
+    Claim,
+    ClaimAnswer,
+    Claimed,
+    Desired,
+    NodeIdentity,
+    Report,
+    ReportAnswer,
+    StoragePlace,
+)
+from lae_protocol.ids import SignupId, base32
+from lae_protocol.messages import Refused
+from lae_protocol.process.answer import Refusal, answers
+from lae_protocol.process.crash import crash_point, declare
+from lae_protocol.remote import RIBootstrap, RIHost
+from lae_protocol.secret import Secret
+from lae_provision.doors import Sealer
+from lae_provision.identity.keys import at_generation
+
+NOBODY = Refused("unknown-signup", "This furl is good for nothing (any more).")
+#: The host is faster than the cloud's answer to us: it asks again.
+TOO_EARLY = Refused("try-later", "The launch is not recorded yet.")
+
+CLAIM_BOUND = declare("claim.bound", "the claim is journaled, not answered")
+
+#: Reports of the same phase that come sooner are answered and not written down.
+PAUSE = timedelta(seconds=5)
+
+
+@define(frozen=True)
+class HostDesk:
+    """What the facets of all hosts share.
+
+    *s3_endpoint* is what hosts are told (None on AWS); *host_furl* makes a furl of a
+    swissnum; *nudge* wakes the worker for a signup.  *cloud_keys* check the cloud's
+    signature of identity documents; without any, documents are only compared.
+    """
+
+    journal: Journal
+    furls: CustomerFurls
+    sealer: Sealer
+    s3_endpoint: str | None
+    host_furl: Callable[[str], str]
+    nudge: Callable[[SignupId], object]
+    new_message_id: Callable[[], str]
+    cloud_keys: tuple[RSAPublicKey, ...] = ()
+
+
+@define(frozen=True)
+class _Bound:
+    """A claim that holds."""
+
+    signup: Signup
+    identity: Identity
+    host: HostRow
+    host_furl: HostFurl
+
+
+@define(frozen=True)
+class _Quarantined:
+    """A claim that makes the host suspicious."""
+
+    signup_id: SignupId
+    why: str
+
+
+def _wanted(
+    signup: Signup, host: HostRow
+) -> Literal["serving", "suspended", "stopping"]:
+    """What a host shall be: pure."""
+    if host.state == "quarantined":
+        return "stopping"
+    match signup.state:
+        case "paid" | "active" | "past-due":
+            return "serving"
+        case "suspended":
+            return "suspended"
+        case _:
+            return "stopping"
+
+
+@implementer(RIBootstrap)  # type: ignore[misc]  # foolscap has no types
+class BootstrapFacet(Referenceable):
+    """The holder of one launch's furl, who has not shown anything else yet."""
+
+    _log = Logger()
+
+    def __init__(self, desk: HostDesk, swissnum: Secret) -> None:
+        self._desk, self._swissnum = desk, swissnum
+
+    @answers(VERSION, Claim, ClaimAnswer)
+    async def remote_claim(self, claim: Claim, request_id: str) -> Any:
+        """Bind the furl to the first key and instance; the same key gets the same."""
+        if not is_signed(claim):
+            return Refused("malformed", "the claim is not signed by its key")
+        # Strangers can only make us read: writes are one after the other.
+        known = await self._desk.journal.read(bootstraps.by_swissnum, self._swissnum)
+        if known is None:
+            return NOBODY
+        bound = await self._desk.journal.write(self._bind, claim)
+        match bound:
+            case Refused():
+                self._log.warn(
+                    "claim {request_id}: {said}",
+                    request_id=request_id,
+                    said=bound.message,
+                )
+                return bound
+            case _Quarantined(signup_id, why):
+                self._log.error(
+                    "claim {request_id}: {signup_id} has its host quarantined: {said}",
+                    request_id=request_id,
+                    signup_id=signup_id,
+                    said=why,
+                )
+                self._desk.nudge(signup_id)
+                return NOBODY
+            case _Bound():
+                crash_point(CLAIM_BOUND)
+                self._desk.nudge(bound.signup.signup_id)
+                identity = await self._desk.furls.open(bound.identity)
+                return self._answer(bound, identity)
+
+    def _bind(self, tx: WriteTx, claim: Claim) -> _Bound | _Quarantined | Refused:
+        row = bootstraps.by_swissnum(tx, self._swissnum)
+        # Looked at first: who finds a dead furl later can do the host no harm.
+        if row is None or row.dead_at is not None or tx.now >= row.expires_at:
+            return NOBODY
+        signup_id, generation = row.signup_id, row.generation
+        host = hosts.find(tx, signup_id, generation)
+        identity = identities.latest(tx, signup_id)
+        if host is None or host.instance_id is None or identity is None:
+            return TOO_EARLY
+        wrong = what_is_wrong(claim, host, self._desk.cloud_keys)
+        if wrong is not None:
+            return self._quarantine(tx, row, host, f"a claim was refused: {wrong}")
+        match bootstraps.claim(
+            tx, signup_id, generation, claim.public_key, claim.instance_id
+        ):
+            case "dead":
+                return NOBODY
+            case "another-key":
+                why = "a claim was refused: it is of another key than the first"
+                return self._quarantine(tx, row, host, why)
+            case "bound":
+                turns.claimed(tx, signup_id, generation)
+            case "repeated":
+                pass
+        furl = self._furl_of(tx, row)
+        return _Bound(signups.get(tx, signup_id), identity, host, furl)
+
+    def _furl_of(self, tx: WriteTx, row: Bootstrap) -> HostFurl:
+        """Make the host's own furl, or find the one that it was given before."""
+        swissnum = Secret("h" + base32(secrets.token_bytes(32)))
+        return host_furls.issue(
+            tx,
+            row.signup_id,
+            row.generation,
+            swissnum,
+            self._desk.sealer.seal(
+                swissnum.reveal().encode(), furl_context(row.signup_id, row.generation)
+            ),
+        )
+
+    def _quarantine(
+        self, tx: WriteTx, row: Bootstrap, host: HostRow, why: str
+    ) -> _Quarantined:
+        """Somebody else has the furl: whatever runs there is not trusted any more."""
+        signup_id, generation = row.signup_id, row.generation
+        events.note(tx, signup_id, "claim-refused", "host", why)
+        hosts.move(tx, signup_id, generation, {host.state}, "quarantined")
+        # Nobody gets anything over it now, nor can fill the log with more claims.
+        bootstraps.kill(tx, signup_id, generation)
+        message_id = self._desk.new_message_id()
+        cause = f"quarantine-{generation}"
+        turns.trouble(tx, signup_id, cause, f"host {generation}: {why}", message_id)
+        return _Quarantined(signup_id, why)
+
+    def _answer(self, bound: _Bound, identity: NodeIdentity) -> Claimed:
+        signup, host = bound.signup, bound.host
+        plain = self._desk.sealer.unseal(
+            bound.host_furl.sealed, furl_context(signup.signup_id, host.generation)
+        )
+        storage = StoragePlace(
+            bucket=requests.resource_name(signup),
+            region=signup.cell.region,
+            endpoint=self._desk.s3_endpoint,
+            quota=signup.agreement.plan.quota,
+        )
+        return Claimed(
+            at_generation(identity, host.generation),
+            storage,
+            Secret(self._desk.host_furl(plain.decode("ascii"))),
+        )
+
+
+def furl_context(signup_id: str, generation: int) -> str:
+    """What a host's sealed furl is bound to."""
+    return f"host furl of {signup_id} generation {generation}"
+
+
+@implementer(RIHost)  # type: ignore[misc]  # foolscap has no types
+class HostFacet(Referenceable):
+    """The host of one generation, reporting of itself alone."""
+
+    def __init__(self, desk: HostDesk, swissnum: Secret) -> None:
+        self._desk, self._swissnum = desk, swissnum
+
+    @answers(VERSION, Report, ReportAnswer)
+    async def remote_report(self, report: Report, request_id: str) -> Any:
+        """Journal how it is, and tell it what it shall be."""
+        del request_id
+        journal = self._desk.journal
+        seen = await journal.read(self._seen_already, report)
+        if seen is None:
+            seen = await journal.write(self._journaled, report)
+            self._desk.nudge(seen[0].signup_id)
+        signup, host = seen
+        plan = signup.agreement.plan
+        return Desired(_wanted(signup, host), plan.quota, plan.traffic)
+
+    def _known(self, tx: ReadTx) -> HostFurl:
+        row = host_furls.by_swissnum(tx, self._swissnum)
+        if row is None:
+            raise Refusal(NOBODY)
+        return row
+
+    def _seen_already(
+        self, tx: ReadTx, report: Report
+    ) -> tuple[Signup, HostRow] | None:
+        """A host that reports without a pause makes us read, not write."""
+        row = self._known(tx)
+        host = hosts.get(tx, row.signup_id, row.generation)
+        if host.report is None or host.reported_at is None:
+            return None
+        last: Report = wire.decode(Report, host.report.encode())
+        if tx.now - host.reported_at >= PAUSE or last.phase != report.phase:
+            return None
+        return signups.get(tx, row.signup_id), host
+
+    def _journaled(self, tx: WriteTx, report: Report) -> tuple[Signup, HostRow]:
+        row = self._known(tx)
+        signup_id, generation = row.signup_id, row.generation
+        hosts.reported(tx, signup_id, generation, wire.encode(report).decode())
+        usage.told(tx, signup_id, report)
+        host = hosts.get(tx, signup_id, generation)
+        if host.state == "claimed" and report.phase in {"self-test-passed", "ready"}:
+            host = turns.self_test_passed(tx, signup_id, generation)
+            # Proved: the bootstrap furl has done its work and dies.
+            bootstraps.kill(tx, signup_id, generation)
+        return signups.get(tx, signup_id), host

@@ -1,0 +1,70 @@
+"""What the facets of all operators share."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from typing import Any
+
+from attrs import define
+from twisted.internet.interfaces import IReactorTime
+
+from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal.journal import Journal
+from lae_flapp.money.checkout.desk import Selling
+from lae_protocol.furl import Furl
+from lae_protocol.ids import SignupId
+from lae_protocol.secret import Secret
+
+
+@define(frozen=True)
+class Wakes:
+    """Has work looked for at once, not when its turn comes.
+
+    *retry* goes on with one signup, whatever was refused; *everybody* looks after all
+    that is left undone; *mails* and *events* look into outbox and inbox.
+    """
+
+    retry: Callable[[SignupId], object]
+    everybody: Callable[[], Awaitable[object]]
+    mails: Callable[[], object]
+    events: Callable[[], object]
+
+
+@define(frozen=True)
+class Process:
+    """What only the process knows: its settings' name, its release, its age."""
+
+    environment: str
+    release: str
+    started_at: datetime
+    canary_opened: Callable[[], bool]
+    closed_because: Callable[[], str | None]
+
+
+@define(frozen=True)
+class OperatorDesk:
+    """See the module.
+
+    *cancel* ends a signup, by whom, why, and whether at once; *new_furl* makes the furl
+    of a new operator, and its secret name; *back_up* copies the journal into a file of
+    the daemon's.
+    """
+
+    shop: Workshop
+    wakes: Wakes
+    process: Process
+    selling: Selling
+    cancel: Callable[[SignupId, str, str, bool], Awaitable[None]]
+    new_furl: Callable[[], tuple[Furl, Secret]]
+    back_up: Callable[[str], Any]
+
+    @property
+    def journal(self) -> Journal:
+        """Where all of it stands."""
+        return self.shop.journal
+
+    @property
+    def clock(self) -> IReactorTime:
+        """Of the daemon."""
+        return self.shop.clock

@@ -1,0 +1,80 @@
+"""The daemon's two Tubs, on ports that are kept for life: their furls are mailed,
+configured and baked into hosts.
+
+The private Tub serves the front desk and operators, the other one hosts.  Names of
+operators and hosts are looked up when they are used, since the journal keeps hashes.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from twisted.internet.endpoints import serverFromString
+
+from lae_flapp.desk.hosts import BootstrapFacet, HostDesk, HostFacet
+from lae_flapp.settings import TubSettings
+from lae_protocol.furl import facet_kind
+from lae_protocol.ids import base32
+from lae_protocol.process.crowd import CrowdLimits
+from lae_protocol.process.gate import gate_before
+from lae_protocol.process.tub import make_tub
+from lae_protocol.secret import Secret
+
+#: Connections at the same time: every customer's host keeps one, and hosts may stand
+#: behind one address; all of them come back at once when the daemon starts.
+LIMITS = CrowdLimits(
+    most=4000,
+    per_address=4000,
+    strangers=1000,
+    strangers_per_address=1000,
+    burst=4000,
+    rate=100,
+    burst_of_all=4000,
+    rate_of_all=400,
+)
+
+
+def serving_tub(reactor: Any, settings: TubSettings, certificate: Path) -> Any:
+    """Make a Tub with its kept certificate, on its kept port; not started yet."""
+    tub = make_tub(certificate)
+    endpoint = serverFromString(reactor, settings.listen)  # type: ignore[no-untyped-call]
+    tub.listenOn(endpoint)
+    gate_before(reactor, tub, LIMITS)
+    tub.setLocation(settings.location)
+    return tub
+
+
+def furl_of(tub: Any, location: str, swissnum: str) -> str:
+    """Compose the furl of a name at this Tub, with a plain HOST:PORT hint."""
+    return f"pb://{tub.getTubID()}@{location}/{swissnum}"
+
+
+def new_name(kind: Literal["b", "f", "h", "o"]) -> str:
+    """Make the name of one facet: bootstrap, front desk, host, operator."""
+    return kind + base32(secrets.token_bytes(32))
+
+
+def serve_hosts(tub: Any, desk: HostDesk) -> None:
+    """Answer every name of the right shape; the facets know who holds it."""
+
+    def look_up(name: str) -> Any:
+        match facet_kind(name):
+            case "b":
+                return BootstrapFacet(desk, Secret(name))
+            case "h":
+                return HostFacet(desk, Secret(name))
+        return None
+
+    tub.registerNameLookupHandler(look_up)
+
+
+def serve_operators(tub: Any, facet: Callable[[Secret], Any]) -> None:
+    """Answer the names of operators."""
+
+    def look_up(name: str) -> Any:
+        return facet(Secret(name)) if facet_kind(name) == "o" else None
+
+    tub.registerNameLookupHandler(look_up)

@@ -1,1 +1,0 @@
-"""What others may ask of the daemon: front desk, operator, bootstrap, host."""

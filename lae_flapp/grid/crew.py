@@ -1,0 +1,137 @@
+"""All workers: one for each signup that has something to do, many at once.
+
+The daemon's ``service.py`` makes the crew with its workshop, calls :meth:`Crew.start`
+when the journal is open and :meth:`Crew.stop` before it closes.  The facets and the
+inbox journal what they learn and then :meth:`Crew.nudge`.
+"""
+
+from __future__ import annotations
+
+from attrs import Factory, define
+from twisted.internet.defer import Deferred, DeferredList
+from twisted.internet.interfaces import IDelayedCall
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lae_flapp.grid import turns
+from lae_flapp.grid.worker import Worker
+from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal import hosts, lifecycles, sessions, signups
+from lae_flapp.journal.transaction import ReadTx
+from lae_protocol.ids import SignupId
+
+_log = Logger()
+
+
+@define(eq=False)
+class Crew:
+    """See the module."""
+
+    shop: Workshop
+    _workers: dict[SignupId, Worker] = Factory(dict)
+    _running: dict[SignupId, Deferred[None]] = Factory(dict)
+    #: Workers that died, and are begun again after a while.
+    _later: dict[SignupId, IDelayedCall] = Factory(dict)
+    _stopped: bool = False
+
+    async def start(self) -> None:
+        """Take up everything that is left undone: by a daemon before this one at
+        start, and by anybody when asked again.
+        """
+        for signup_id in await self.shop.journal.read(_undone):
+            self.nudge(signup_id)
+
+    async def stop(self) -> None:
+        """End all workers where they are; what is undone is in the journal."""
+        self._stopped = True
+        for again in self._later.values():
+            again.cancel()
+        for worker in self._workers.values():
+            worker.stopped = True
+        running = list(self._running.values())
+        for one in running:
+            one.cancel()
+        await DeferredList(running)
+
+    def nudge(self, signup_id: SignupId) -> None:
+        """Something was journaled for this signup: look at once."""
+        worker = self._workers.get(signup_id)
+        if worker is None:
+            self._begin(signup_id)
+        else:
+            worker.nudge()
+
+    def retry(self, signup_id: SignupId) -> None:
+        """An operator asks: go on at once, with whatever was refused."""
+        worker = self._workers.get(signup_id)
+        if worker is None:
+            self._begin(signup_id)
+        else:
+            worker.retry()
+
+    async def give_up(self, signup_id: SignupId, who: str, why: str) -> None:
+        """Refund a signup that is paid and not served (cancelled, or decided so).
+
+        Raises :class:`~lae_flapp.journal.errors.StateChanged` in any other state.
+        """
+        await self.shop.journal.write(turns.give_up, signup_id, who, why)
+        self.nudge(signup_id)
+
+    def busy(self) -> frozenset[SignupId]:
+        """Tell which signups have a worker now."""
+        return frozenset(self._workers)
+
+    def _begin(self, signup_id: SignupId) -> None:
+        if self._stopped:
+            return
+        worker = self._workers[signup_id] = Worker(signup_id, self.shop)
+        running = Deferred.fromCoroutine(worker.run())
+        self._running[signup_id] = running
+        running.addBoth(self._ended, worker)
+
+    def _ended(self, result: Failure | None, worker: Worker) -> None:
+        del self._workers[worker.signup_id], self._running[worker.signup_id]
+        if isinstance(result, Failure):
+            _log.failure(
+                "worker of {signup_id} died", result, signup_id=worker.signup_id
+            )
+            self._begin_later(worker.signup_id, result)
+        elif worker.nudged():
+            # Somebody journaled something after the worker's last look.
+            self._begin(worker.signup_id)
+
+    def _begin_later(self, signup_id: SignupId, died: Failure) -> None:
+        """A worker never ends for ever: its customer has paid.  An operator is told."""
+        if self._stopped:
+            return
+        seconds = self.shop.limits.retry_cap
+        self._later[signup_id] = self.shop.clock.callLater(
+            seconds, self._begin_again, signup_id
+        )
+        kind = died.type.__name__ if died.type is not None else "unknown"
+        problem = f"a worker died of {kind}; it is tried again"
+        told = self.shop.journal.write(
+            turns.trouble,
+            signup_id,
+            f"worker:{kind}",
+            problem,
+            self.shop.new_message_id(),
+        )
+        # What cannot be journaled now is in the log; the next death tells it again.
+        told.addErrback(lambda f: _log.failure("an operator cannot be told", f))
+
+    def _begin_again(self, signup_id: SignupId) -> None:
+        del self._later[signup_id]
+        self.nudge(signup_id)
+
+
+def _undone(tx: ReadTx) -> tuple[SignupId, ...]:
+    rows = signups.in_states(tx, {"paid", "refunding", "ending", "deleting", "stopped"})
+    owed = [session.signup_id for session in sessions.surplus(tx)]
+    ready = {row.signup_id for row in hosts.all_live(tx) if row.state == "ready"}
+    served = signups.in_states(tx, {"active", "past-due", "suspended"})
+    lost = [row.signup_id for row in served if row.signup_id not in ready]
+    untold = lifecycles.untold(tx)
+    return tuple(
+        dict.fromkeys([*(row.signup_id for row in rows), *owed, *lost, *untold])
+    )

@@ -1,0 +1,304 @@
+"""What next?  Pure and total: standing and sights in, actions out.
+
+:func:`plan` answers all that is left to do as far as can be known now: printing it is
+the dry run.  The worker does the first action, looks, and asks again.
+
+Both directions walk one list, :class:`~lae_flapp.grid.sights.StepName`: forwards
+(serving), backwards (withdrawing, ending, erasing, or replacing one host).  What is
+done with a step stands in one table per direction, :func:`forward` and
+:func:`backward`, over every kind of sight.
+"""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from attrs import define
+
+from lae_flapp.grid.goals import (
+    End,
+    Erase,
+    Goal,
+    Replace,
+    Rest,
+    Serve,
+    Stop,
+    Withdraw,
+)
+from lae_flapp.grid.sights import (
+    Absent,
+    Asked,
+    Awaited,
+    Broken,
+    Invisible,
+    Present,
+    Sight,
+    Sights,
+    Spent,
+    StepName,
+    Stopped,
+    Unlooked,
+    Unsettled,
+)
+
+
+@define(frozen=True)
+class Look:
+    """Find it, by name or tag."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class Make:
+    """Journal the request whole, with a fresh token, then send it."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class Repeat:
+    """Send the journaled request again: the same bytes, the same token."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class LookAgain:
+    """It may be there and not visible yet: look again after a moment."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class Await:
+    """Somebody else's turn, until *deadline*; they are heard, or time passes."""
+
+    step: StepName
+    deadline: float
+
+
+@define(frozen=True)
+class Retire:
+    """This host is not coming: journal that it is to be replaced."""
+
+    generation: int
+
+
+@define(frozen=True)
+class NextHost:
+    """The old host is gone for certain: journal that the next one's turn has come."""
+
+    generation: int
+
+
+@define(frozen=True)
+class Unmake:
+    """Remove it."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class PayBack:
+    """Cancel and refund a payment that is not kept: a second one, or a late one."""
+
+    session_id: str
+
+
+@define(frozen=True)
+class GiveBack:
+    """Cancel and refund the kept payment, and put the letter in the outbox."""
+
+
+@define(frozen=True)
+class TellStripe:
+    """Tell Stripe what was decided of the subscription: it goes on, or it ends."""
+
+
+@define(frozen=True)
+class StopHost:
+    """Shut the host down; it can be started again."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class StartHost:
+    """Start the host that was shut down."""
+
+    step: StepName
+
+
+@define(frozen=True)
+class Close:
+    """Nothing is left of what had to go: journal it."""
+
+
+Action = (
+    Look
+    | Make
+    | Repeat
+    | LookAgain
+    | Await
+    | Retire
+    | NextHost
+    | Unmake
+    | PayBack
+    | GiveBack
+    | TellStripe
+    | StopHost
+    | StartHost
+    | Close
+)
+
+#: What stands in the cloud and can be removed; a sealed identity is kept.
+REMOVABLE = (StepName.ADDRESS, StepName.HOST, StepName.ROLE, StepName.BUCKET)
+#: What goes when a subscription ends; the data stays.
+SERVING = (StepName.ADDRESS, StepName.HOST, StepName.ROLE)
+#: What goes when the data's time is over.
+DATA = (StepName.BUCKET,)
+#: What a host that is replaced takes with it.
+_OF_A_HOST = (StepName.HOST,)
+#: What is of the customer's grid, not of one host.
+_NAMED = frozenset(StepName) - {StepName.HOST, StepName.CLAIMED, StepName.SELF_TEST}
+
+
+@define(frozen=True)
+class Patience:
+    """How long (seconds) what was made, or asked for, may stay invisible."""
+
+    visibility: float = 60.0
+
+    def passed(self, since: float, looked: float) -> bool:
+        """Whether what was not to be seen at *looked* is not there for certain."""
+        return looked >= since + self.visibility
+
+
+def plan(goal: Goal, sights: Sights, patience: Patience) -> tuple[Action, ...]:
+    """All that is left to do for *goal*, in order, as far as can be known now.
+
+    What is owed to the customer goes first, whatever the goal; then Stripe is told,
+    so that nobody is charged for what is not served.
+    """
+    first: tuple[Action, ...] = tuple(PayBack(s) for s in sights.owed)
+    if sights.untold:
+        first = (*first, TellStripe())
+    return first + _towards(goal, sights, patience)
+
+
+def _towards(  # noqa: PLR0911  (one line per goal: the table)
+    goal: Goal, sights: Sights, patience: Patience
+) -> tuple[Action, ...]:
+    match goal:
+        case Rest():
+            return ()
+        case Serve(generation):
+            return _onwards(generation, sights, patience)
+        case Replace(generation):
+            steps, done = _back(_OF_A_HOST, sights, patience)
+            return (*steps, NextHost(generation)) if done else steps
+        case Withdraw(_, money_back, data):
+            first: tuple[Action, ...] = () if money_back else (GiveBack(),)
+            return (*first, *_away(SERVING if data else REMOVABLE, sights, patience))
+        case Stop():
+            return _halt(sights, patience)
+        case End():
+            return _away(SERVING, sights, patience)
+        case Erase():
+            return _away(DATA, sights, patience)
+        case _:
+            assert_never(goal)
+
+
+def _onwards(generation: int, sights: Sights, patience: Patience) -> tuple[Action, ...]:
+    actions: list[Action] = []
+    for step in StepName:
+        action = forward(step, generation, sights, patience)
+        if action is None:
+            continue
+        actions.append(action)
+        if not isinstance(action, Make | Repeat):
+            break
+    return tuple(actions)
+
+
+def _away(
+    steps: tuple[StepName, ...], sights: Sights, patience: Patience
+) -> tuple[Action, ...]:
+    left, done = _back(steps, sights, patience)
+    return (*left, *((Close(),) if done else ()))
+
+
+def _halt(sights: Sights, patience: Patience) -> tuple[Action, ...]:
+    """Shut the host down, once it is certain which one there is."""
+    match backward(StepName.HOST, sights, patience):
+        case None:
+            return ()
+        case Unmake(step):
+            stopped = isinstance(sights.of(step), Stopped)
+            return () if stopped else (StopHost(step),)
+        case other:
+            return (other,)
+
+
+def _back(
+    steps: tuple[StepName, ...], sights: Sights, patience: Patience
+) -> tuple[tuple[Action, ...], bool]:
+    """Say what is left to remove, and whether it is all that can be left."""
+    actions: list[Action] = []
+    for step in steps:
+        action = backward(step, sights, patience)
+        if action is None:
+            continue
+        actions.append(action)
+        if not isinstance(action, Unmake):
+            return tuple(actions), False
+    return tuple(actions), True
+
+
+def forward(  # noqa: PLR0911  (one line per kind of sight: the table)
+    step: StepName, generation: int, sights: Sights, patience: Patience
+) -> Action | None:
+    """Serve: what *step* needs; None where it is as it should be."""
+    sight: Sight = sights.of(step)
+    # Under a name of its own, making it again is the same thing.
+    anew = Make(step) if step in _NAMED else Retire(generation)
+    match sight:
+        case Present():
+            return None
+        case Unlooked():
+            return Look(step)
+        case Absent():
+            return Make(step)
+        case Asked() | Unsettled():
+            return Repeat(step)
+        case Stopped():
+            return StartHost(step)
+        case Broken():
+            return anew
+        case Awaited(deadline):
+            return Await(step, deadline) if sights.now < deadline else anew
+        case Spent() if step in _NAMED:
+            return anew
+        case Spent(since, looked) | Invisible(since, looked):
+            return anew if patience.passed(since, looked) else LookAgain(step)
+        case _:
+            assert_never(sight)
+
+
+def backward(step: StepName, sights: Sights, patience: Patience) -> Action | None:
+    """Withdraw: what *step* needs; None where nothing is left of it."""
+    sight: Sight = sights.of(step)
+    match sight:
+        case Absent() | Awaited():
+            return None
+        case Unlooked():
+            return Look(step)
+        case Asked(since, looked) | Invisible(since, looked) | Spent(since, looked):
+            # It may show up yet; what is not visible cannot be removed for certain.
+            return None if patience.passed(since, looked) else LookAgain(step)
+        case Unsettled() | Broken() | Stopped() | Present():
+            return Unmake(step)
+        case _:
+            assert_never(sight)

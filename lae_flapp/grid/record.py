@@ -1,0 +1,237 @@
+"""All that the journal knows of one signup, and what that means for the plan.
+
+Reading is one transaction; what follows from it is pure.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from attrs import define
+
+from lae_flapp.grid.goals import (
+    Building,
+    Ending,
+    Erasing,
+    Kept,
+    Over,
+    Retiring,
+    Served,
+    Standing,
+    Stopping,
+    Unpaid,
+    Withdrawing,
+)
+from lae_flapp.grid.limits import Limits
+from lae_flapp.grid.requests import IDENTITY_GENERATION
+from lae_flapp.grid.sights import (
+    Absent,
+    Awaited,
+    Failed,
+    Glance,
+    Made,
+    NotAsked,
+    Open,
+    Present,
+    Sight,
+    Sights,
+    StepName,
+    Written,
+    sight_of,
+)
+from lae_flapp.journal import (
+    bootstraps,
+    effects,
+    events,
+    hosts,
+    identities,
+    lifecycles,
+    sessions,
+    signups,
+    switches,
+)
+from lae_flapp.journal.bootstraps import Bootstrap
+from lae_flapp.journal.effects import NO_HOST, Effect, EffectKey
+from lae_flapp.journal.hosts import HostRow
+from lae_flapp.journal.identities import Identity
+from lae_flapp.journal.lifecycles import Lifecycle
+from lae_flapp.journal.sessions import Session
+from lae_flapp.journal.signups import Signup
+from lae_flapp.journal.transaction import ReadTx
+from lae_protocol.ids import Generation, SignupId
+
+#: Steps whose effects belong to one host, not to the customer's grid.
+OF_A_HOST = frozenset({StepName.HOST, StepName.ADDRESS})
+LAUNCH = "make-host"
+
+
+@define(frozen=True)
+class Record:
+    """One signup.  *generation* is the live host's, or the next one's."""
+
+    signup: Signup
+    generation: Generation
+    host: HostRow | None
+    bootstrap: Bootstrap | None
+    identity: Identity | None
+    effects: tuple[Effect, ...]
+    sessions: tuple[Session, ...]
+    lifecycle: Lifecycle
+    proved_at: datetime | None
+    launches_paused: str | None
+    deletions_paused: str | None
+
+    def key(self, step: StepName, verb: str) -> EffectKey:
+        """Name the effects of *verb* (make, unmake) on a step."""
+        generation = self.generation if step in OF_A_HOST else NO_HOST
+        purpose = f"{verb}-{step.value}"
+        return EffectKey(self.signup.signup_id, step.value, purpose, generation)
+
+    def last(self, step: StepName, verb: str) -> Effect | None:
+        """The newest attempt."""
+        key = self.key(step, verb)
+        matching = [effect for effect in self.effects if effect.key == key]
+        return matching[-1] if matching else None
+
+    def launched(self) -> int:
+        """How many hosts were launched since one proved itself, as far as is known."""
+        launches = [e for e in self.effects if e.key.purpose == LAUNCH]
+        return len([e for e in launches if e.state == "done" and self._since(e)])
+
+    def _since(self, launch: Effect) -> bool:
+        return self.proved_at is None or launch.begun_at > self.proved_at
+
+    def kept(self) -> Session | None:
+        """The session whose payment is kept."""
+        paid = self.signup.payment
+        here = (s for s in self.sessions if paid and s.session_id == paid.session)
+        return next(here, None)
+
+    def owed(self) -> tuple[str, ...]:
+        """Payments that must go back."""
+        return tuple(
+            s.session_id for s in self.sessions if s.state == "paid" and not s.kept
+        )
+
+
+def read(tx: ReadTx, signup_id: SignupId) -> Record:
+    """Read it whole; raises :class:`~lae_flapp.journal.errors.Unknown`."""
+    done = effects.of(tx, signup_id)
+    host = hosts.live(tx, signup_id)
+    upcoming = hosts.next_generation(tx, signup_id)
+    generation = upcoming if host is None else host.generation
+    launches = switches.paused(tx, "launches")
+    deletions = switches.paused(tx, "deletions")
+    return Record(
+        signup=signups.get(tx, signup_id),
+        generation=generation,
+        host=host,
+        bootstrap=bootstraps.find(tx, signup_id, generation),
+        identity=identities.find(tx, signup_id, Generation(IDENTITY_GENERATION)),
+        effects=done,
+        sessions=sessions.of(tx, signup_id),
+        lifecycle=lifecycles.get(tx, signup_id),
+        proved_at=events.last_at(tx, signup_id, "self-test-passed"),
+        launches_paused=launches.why if launches else None,
+        deletions_paused=deletions.why if deletions else None,
+    )
+
+
+def standing_of(  # noqa: C901, PLR0911  (one line per state: the table)
+    record: Record,
+) -> Standing:
+    """Where the signup stands."""
+    host, generation = record.host, record.generation
+    match record.signup.state:
+        case "registered" | "paying" | "expired":
+            return Unpaid()
+        case "paid" | "active" | "past-due" | "suspended" | "stopped" if (
+            host is not None and host.state == "retiring"
+        ):
+            return Retiring(generation)
+        case "active" | "past-due" | "suspended" if (
+            host is not None and host.state == "ready"
+        ):
+            return Served(generation)
+        case "paid" | "active" | "past-due" | "suspended":
+            # Of a served customer: the host was lost, and the next one is built.
+            return Building(generation)
+        case "stopped":
+            return Stopping(generation)
+        case "ending":
+            return Ending(generation)
+        case "ended":
+            return Kept()
+        case "deleting":
+            return Erasing()
+        case "refunding":
+            kept = record.kept()
+            money_back = kept is None or kept.state == "refunded"
+            data = record.lifecycle.kept_until is not None
+            return Withdrawing(generation, money_back, data)
+        case "refunded" | "cancelled" | "deleted":
+            return Over()
+
+
+def written_of(record: Record, step: StepName) -> Written:
+    """What the journal says of a step that has effects outside."""
+    made, unmade = record.last(step, "make"), record.last(step, "unmake")
+    if made is None:
+        return NotAsked()
+    if unmade is not None and unmade.state == "done" and unmade.number > made.number:
+        return NotAsked()
+    at = made.changed_at.timestamp()
+    match made.state:
+        case "begun":
+            return Open(at)
+        case "done":
+            return Made(at)
+        case "failed":
+            return Failed(at)
+
+
+def sights_of(
+    record: Record,
+    glances: Mapping[StepName, Glance],
+    sent: Mapping[StepName, float],
+    now: float,
+    limits: Limits,
+) -> Sights:
+    """Take the journal and all looks together."""
+    inside: dict[StepName, Sight] = {
+        StepName.CLAIMED: _claim(record),
+        StepName.SELF_TEST: _self_test(record, limits),
+        StepName.MAIL: Absent() if record.signup.state == "paid" else Present(),
+    }
+    seen = tuple(
+        (
+            step,
+            inside.get(step)
+            or sight_of(written_of(record, step), glances.get(step), sent[step]),
+        )
+        for step in StepName
+    )
+    life = record.lifecycle
+    return Sights(now, seen, record.owed(), untold=life.wish != life.told)
+
+
+def _claim(record: Record) -> Sight:
+    match record.host:
+        case None | HostRow(state="wanted"):
+            return Absent()
+        case HostRow(state="claimed" | "ready" | "stopped"):
+            return Present()
+        case _:
+            furl = record.bootstrap
+            return Awaited(furl.expires_at.timestamp() if furl else 0.0)
+
+
+def _self_test(record: Record, limits: Limits) -> Sight:
+    match record.host:
+        case HostRow(state="ready"):
+            return Present()
+        case HostRow(state="claimed", changed_at=claimed_at):
+            return Awaited(claimed_at.timestamp() + limits.self_test)
+        case _:
+            return Absent()

@@ -1,0 +1,81 @@
+"""Steps 2 and 3: where the shares lie, and who may touch them."""
+
+from __future__ import annotations
+
+from attrs import define
+
+from lae_flapp.grid import requests
+from lae_flapp.grid.record import Record
+from lae_flapp.grid.sights import Glance
+from lae_flapp.grid.step import Rendered, glance_at
+from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal.effects import Ticket
+from lae_flapp.journal.events import PublicKind
+from lae_flapp.journal.transaction import WriteTx
+from lae_protocol import wire
+from lae_provision.doors import BucketRequest, RoleRequest
+
+
+@define(frozen=True)
+class BucketStep:
+    """2. The customer's bucket."""
+
+    shop: Workshop
+    announces: PublicKind = "bucket-ready"
+
+    async def find(self, record: Record) -> Glance:
+        """By its name."""
+        shop, name = self.shop, requests.resource_name(record.signup)
+        found = await shop.outside("buckets.find", lambda: shop.buckets.find(name))
+        return glance_at(shop, found)
+
+    async def render(self, record: Record, ticket: Ticket, glance: Glance) -> Rendered:  # noqa: ARG002  (Step)
+        """Everything from the row."""
+        ground = self.shop.grounds[record.signup.cell.name]
+        return Rendered(wire.encode(requests.bucket(record.signup, ground)))
+
+    async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
+        """Make it, or what is missing of it."""
+        shop, bucket = self.shop, wire.decode(BucketRequest, request)
+        await shop.outside("buckets.make", lambda: shop.buckets.make(bucket))
+        return str(bucket.name)
+
+    def settled(self, tx: WriteTx, record: Record, outcome: str) -> None:
+        """Nothing but the effect."""
+
+    async def unmake(self, record: Record, glance: Glance) -> None:  # noqa: ARG002  (Step)
+        """Objects and all."""
+        shop, name = self.shop, requests.resource_name(record.signup)
+        await shop.outside("buckets.unmake", lambda: shop.buckets.unmake(name))
+
+
+@define(frozen=True)
+class RoleStep:
+    """3. What the customer's host may do: its own bucket."""
+
+    shop: Workshop
+    announces: PublicKind = "role-ready"
+
+    async def find(self, record: Record) -> Glance:
+        """By its name."""
+        shop, name = self.shop, requests.resource_name(record.signup)
+        found = await shop.outside("roles.find", lambda: shop.roles.find(name))
+        return glance_at(shop, found)
+
+    async def render(self, record: Record, ticket: Ticket, glance: Glance) -> Rendered:  # noqa: ARG002  (Step)
+        """Everything from the row."""
+        ground = self.shop.grounds[record.signup.cell.name]
+        return Rendered(wire.encode(requests.role(record.signup, ground)))
+
+    async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
+        """Make it, or what is missing of it."""
+        shop, role = self.shop, wire.decode(RoleRequest, request)
+        return await shop.outside("roles.make", lambda: shop.roles.make(role))
+
+    def settled(self, tx: WriteTx, record: Record, outcome: str) -> None:
+        """Nothing but the effect."""
+
+    async def unmake(self, record: Record, glance: Glance) -> None:  # noqa: ARG002  (Step)
+        """Role, policy and instance profile."""
+        shop, name = self.shop, requests.resource_name(record.signup)
+        await shop.outside("roles.unmake", lambda: shop.roles.unmake(name))

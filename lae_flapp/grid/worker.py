@@ -1,0 +1,372 @@
+"""One worker brings one signup to where it should be.
+
+:meth:`Worker.run` is the whole loop; its docstring numbers what it does.  What to do
+is decided in :mod:`.plan`; how, in :mod:`.effect` and the steps.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Awaitable
+from typing import assert_never
+
+from attrs import define
+from twisted.internet.defer import CancelledError
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lae_flapp.grid import power, record, turns
+from lae_flapp.grid.bell import Bell
+from lae_flapp.grid.effect import Outside, unmake
+from lae_flapp.grid.goals import goal_of
+from lae_flapp.grid.plan import (
+    Action,
+    Await,
+    Close,
+    GiveBack,
+    Look,
+    LookAgain,
+    Make,
+    NextHost,
+    Patience,
+    PayBack,
+    Repeat,
+    Retire,
+    StartHost,
+    StopHost,
+    TellStripe,
+    Unmake,
+    plan,
+)
+from lae_flapp.grid.record import Record
+from lae_flapp.grid.sights import Glance, StepName
+from lae_flapp.grid.step import NotYet
+from lae_flapp.grid.steps import outside, removable
+from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal.errors import (
+    EffectOpen,
+    JournalBusy,
+    JournalClosed,
+    JournalDamaged,
+    JournalFull,
+    StaleEpoch,
+    StateChanged,
+)
+from lae_flapp.life import telling
+from lae_flapp.money import payment
+from lae_protocol.ids import SignupId
+from lae_protocol.process.crash import crash_point
+from lae_protocol.process.deadline import DeadlinePassed
+from lae_protocol.process.retry import pause
+from lae_provision.errors import (
+    NoCapacity,
+    ProvisionError,
+    Refused,
+    TokenSpent,
+    TryLater,
+)
+
+_log = Logger()
+
+#: Passes by itself; a signup waits and goes on.
+_PASSING = (
+    TryLater,
+    NoCapacity,
+    TokenSpent,
+    DeadlinePassed,
+    CancelledError,
+)
+
+
+#: Of the journal itself, not of one signup.
+_JOURNAL = (JournalClosed, StaleEpoch, JournalBusy, JournalFull, JournalDamaged)
+
+
+@define
+class Failing:
+    """A run of failures: since when, and how many."""
+
+    since: float
+    count: int = 0
+
+
+class Worker:
+    """See the module.  One at a time for one signup: :mod:`.crew` sees to it."""
+
+    def __init__(self, signup_id: SignupId, shop: Workshop) -> None:
+        self.signup_id = signup_id
+        #: Set before the run is cancelled, so that a door's own cancelling is not it.
+        self.stopped = False
+        self._shop = shop
+        self._steps = outside(shop)
+        self._effects = {n: Outside(shop, n, s) for n, s in self._steps.items()}
+        self._removable = removable(shop)
+        self._bell = Bell(shop.clock)
+        self._patience = Patience(shop.limits.visibility)
+        began = shop.clock.seconds()
+        #: When a request of a step may last have been sent, by us or before us.
+        self._sent: dict[StepName, float] = defaultdict(lambda: began)
+        self._glances: dict[StepName, Glance] = {}
+        self._looks = 0
+        self._failing: Failing | None = None
+        self._more_hosts = 0
+
+    def nudge(self) -> None:
+        """Something was journaled: look at once."""
+        self._bell.ring()
+
+    def nudged(self) -> bool:
+        """Whether there was a nudge that nobody looked for."""
+        return self._bell.rung
+
+    def retry(self) -> None:
+        """Go on at once, because an operator asks: whatever was refused, once more,
+        and one host more than the limit.
+        """
+        self._more_hosts += 1
+        self._failing = None
+        self._glances.clear()
+        self._bell.ring()
+
+    async def run(self) -> None:
+        """1. read the journal; 2. see what is overdue; 3. plan; 4. do the first
+        action, or wait for what it waits for; 5. from the start, until nothing is
+        left to do.
+        """
+        while True:
+            try:
+                if not await self._turn():
+                    return
+            except (JournalBusy, JournalFull, JournalDamaged) as e:
+                await self._journal_failed(e)
+            except (JournalClosed, StaleEpoch):
+                return
+            except Exception:
+                if self.stopped:
+                    return
+                raise
+
+    async def _turn(self) -> bool:
+        known = await self._shop.journal.read(record.read, self.signup_id)
+        goal = goal_of(record.standing_of(known))
+        now = self._shop.clock.seconds()
+        if self._overdue_at(known) <= now:
+            await self._give_up()
+            return True
+        sights = record.sights_of(
+            known, self._glances, self._sent, now, self._shop.limits
+        )
+        actions = plan(goal, sights, self._patience)
+        if not actions:
+            return False
+        await self._try(actions[0], known)
+        return True
+
+    async def _try(self, action: Action, known: Record) -> None:
+        try:
+            await self._do(action, known)
+        except Exception as e:
+            if self.stopped or isinstance(e, _JOURNAL):
+                raise
+            await self._failed_with(e, action, known)
+        else:
+            await self._went_well(action, known)
+
+    async def _failed_with(
+        self, error: Exception, action: Action, known: Record
+    ) -> None:
+        match error:
+            case StateChanged() | EffectOpen():
+                _log.info(
+                    "{signup_id} looks again: {why}",
+                    signup_id=self.signup_id,
+                    why=error,
+                )
+                self._glances.clear()
+                await self._look_again()
+            case NotYet():
+                await self._look_again()
+            case Refused(code=code, message=message):
+                await self._stuck(action, known, f"{code}: {message}", code)
+            case _ if isinstance(error, _PASSING):
+                await self._put_off(action, known, error)
+            case _:
+                # A bug in one step stops one signup.
+                _log.failure(
+                    "{signup_id}: {action}",
+                    Failure(error),  # type: ignore[no-untyped-call]
+                    signup_id=self.signup_id,
+                    action=action,
+                )
+                name = type(error).__name__
+                await self._stuck(action, known, f"a bug: {name}", name)
+
+    async def _do(self, action: Action, known: Record) -> None:  # noqa: C901, PLR0912  (one line per kind of action)
+        shop = self._shop
+        match action:
+            case Look(step):
+                self._glances[step] = await self._steps[step].find(known)
+            case Make(StepName.MAIL):
+                await self._ready(known)
+            case Make(step):
+                await self._make(step, known)
+            case Repeat(step):
+                last = known.last(step, "make")
+                assert last is not None
+                await self._sending(step, self._effects[step].repeat(known, last))
+            case Unmake(step):
+                await self._unmake(step, known)
+            case LookAgain(step):
+                self._glances.pop(step, None)
+                await self._look_again()
+            case Await(_, deadline):
+                until = min(deadline, self._overdue_at(known))
+                await self._bell.wait(until - shop.clock.seconds())
+            case Retire():
+                crash_point("signup.retire.before")
+                await shop.journal.write(turns.retire, known)
+                crash_point("signup.retire.after")
+            case NextHost():
+                crash_point("signup.next-host.before")
+                await shop.journal.write(turns.next_host, known)
+                crash_point("signup.next-host.after")
+                self._forget_host()
+            case PayBack(session_id):
+                session = next(s for s in known.sessions if s.session_id == session_id)
+                await payment.give_back(shop, session, "second-session")
+            case GiveBack():
+                kept = known.kept()
+                assert kept is not None
+                await payment.give_back(shop, kept, "unserved")
+            case TellStripe():
+                await telling.tell(shop, known)
+            case StopHost(step):
+                await power.switch(shop, "stop", known, self._glances.pop(step))
+            case StartHost(step):
+                await power.switch(shop, "start", known, self._glances.pop(step))
+                self._forget_host()
+            case Close():
+                crash_point("signup.close.before")
+                message_id = shop.new_message_id()
+                await shop.journal.write(turns.close, known, message_id)
+                crash_point("signup.close.after")
+            case _:
+                assert_never(action)
+
+    async def _make(self, step: StepName, known: Record) -> None:
+        limit = self._shop.limits.hosts + self._more_hosts
+        if step is StepName.HOST and known.launched() >= limit:
+            raise Refused("too-many-hosts", f"{limit} hosts were launched in vain")
+        making = self._effects[step].make(known, self._glances[step])
+        await self._sending(step, making)
+
+    async def _sending(self, step: StepName, sending: Awaitable[None]) -> None:
+        """Whatever comes of it, it may have been sent until now, and we look again."""
+        self._glances.pop(step, None)
+        try:
+            await sending
+        finally:
+            self._sent[step] = self._shop.clock.seconds()
+
+    async def _unmake(self, step: StepName, known: Record) -> None:
+        if known.deletions_paused is not None:
+            raise TryLater("paused", "deletions are paused by an operator")
+        glance = self._glances.pop(step)
+        await unmake(self._shop, step, self._removable[step], known, glance)
+
+    async def _ready(self, known: Record) -> None:
+        crash_point("signup.ready.before")
+        message_id = self._shop.new_message_id()
+        await self._shop.journal.write(turns.ready, known, message_id)
+        crash_point("signup.ready.after")
+
+    async def _give_up(self) -> None:
+        """Refund what could not be served in time."""
+        crash_point("signup.give-up.before")
+        why = "it could not be served in time"
+        await self._shop.journal.write(turns.give_up, self.signup_id, turns.WHO, why)
+        crash_point("signup.give-up.after")
+        self._glances.clear()
+
+    def _overdue_at(self, known: Record) -> float:
+        """When a signup that is not served must be refunded (seconds)."""
+        paid = known.signup.payment
+        if known.signup.state != "paid" or paid is None:
+            return math.inf
+        limits = self._shop.limits
+        tried = self._shop.began_at + min(limits.tries_at_least, limits.serve_within)
+        return max(paid.paid_at.timestamp() + limits.serve_within, tried)
+
+    def _forget_host(self) -> None:
+        for step in record.OF_A_HOST:
+            self._glances.pop(step, None)
+
+    async def _went_well(self, action: Action, known: Record) -> None:
+        if isinstance(action, Look | LookAgain | Await):
+            return
+        self._failing, self._looks = None, 0
+        if known.signup.problem is not None:
+            await self._shop.journal.write(turns.go_on, self.signup_id)
+
+    async def _look_again(self) -> None:
+        limits = self._shop.limits
+        seconds = min(limits.look_again_cap, limits.look_again * 1.5**self._looks)
+        self._looks += 1
+        await self._bell.wait(seconds * self._shop.random.uniform(0.8, 1.2))
+
+    async def _put_off(self, action: Action, known: Record, error: Exception) -> None:
+        """Wait a little longer after each failure; say so when it lasts."""
+        failing = self._failed()
+        now, limits = self._shop.clock.seconds(), self._shop.limits
+        cause = f"{_subject(action)}:{_code(error)}"
+        problem = f"{_subject(action)} waits: {error}"
+        since = known.signup.problem_at
+        if since is not None and now >= since.timestamp() + limits.troubled_after:
+            await self._tell(cause, problem)
+        elif now >= failing.since + limits.delayed_after:
+            await self._shop.journal.write(turns.delay, self.signup_id, problem)
+        seconds = pause(
+            failing.count, self._shop.random, limits.retry_base, limits.retry_cap
+        )
+        await self._bell.wait(min(seconds, self._overdue_at(known) - now))
+
+    async def _stuck(
+        self, action: Action, known: Record, problem: str, code: str
+    ) -> None:
+        """What is refused for good needs a person: tell one, and wait long."""
+        self._failed()
+        subject = _subject(action)
+        await self._tell(f"{subject}:{code}", f"{subject} is refused: {problem}")
+        left = self._overdue_at(known) - self._shop.clock.seconds()
+        await self._bell.wait(min(self._shop.limits.refused_again, left))
+
+    async def _tell(self, cause: str, problem: str) -> None:
+        message_id = self._shop.new_message_id()
+        await self._shop.journal.write(
+            turns.trouble, self.signup_id, cause, problem, message_id
+        )
+
+    async def _journal_failed(self, error: Exception) -> None:
+        """Nothing can be written now, so nothing is told."""
+        failing, limits = self._failed(), self._shop.limits
+        _log.warn("{signup_id}: {why}", signup_id=self.signup_id, why=error)
+        rng = self._shop.random
+        seconds = pause(failing.count, rng, limits.retry_base, limits.retry_cap)
+        await self._bell.wait(seconds)
+
+    def _failed(self) -> Failing:
+        if self._failing is None:
+            self._failing = Failing(self._shop.clock.seconds())
+        self._failing.count += 1
+        return self._failing
+
+
+def _subject(action: Action) -> str:
+    """What an operator is told about: the step, or the payment."""
+    step = getattr(action, "step", None)
+    return step.value if isinstance(step, StepName) else type(action).__name__.lower()
+
+
+def _code(error: Exception) -> str:
+    return error.code if isinstance(error, ProvisionError) else type(error).__name__

@@ -1,0 +1,1 @@
+"""The groups of ``lae`` that speak to the daemon."""

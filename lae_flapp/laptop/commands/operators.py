@@ -1,0 +1,156 @@
+"""``lae operator``: who may operate, a furl each."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from lae_flapp.laptop import tables
+from lae_flapp.laptop.columns import Column, columns
+from lae_flapp.laptop.line import Line, run
+from lae_flapp.laptop.options import asks_daemon, changes, gives_json, loses
+from lae_flapp.laptop.settings import Where
+from lae_protocol.operator_messages import (
+    AcceptedAnswer,
+    AskOperators,
+    InvitedAnswer,
+    OperatorNamed,
+    Operators,
+    OperatorsAnswer,
+)
+
+
+@click.group()
+def operator() -> None:
+    """Say who may operate: each person has a furl, and their name is in every event."""
+
+
+async def _people(line: Line) -> Operators:
+    told: Operators = await line.ask("list_operators", AskOperators(), OperatorsAnswer)
+    return told
+
+
+@operator.command("list")
+@asks_daemon
+@gives_json
+def list_(where: Where, as_json: bool) -> None:
+    """List everybody who has or had a furl."""
+    told = run(where, _people)
+    if as_json:
+        tables.print_json(operators=told.operators)
+        return
+    table = columns(
+        Column("name"), Column("added (UTC)"), Column("revoked (UTC)"), Column("")
+    )
+    table.page(
+        (o.name, tables.moment(o.added_at), tables.moment(o.revoked_at), "you" * o.you)
+        for o in told.operators
+    )
+
+
+@operator.command()
+@asks_daemon
+@gives_json
+@changes
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    help="The furl's file [NAME.furl]; it must not be there yet.",
+)
+@click.option("--print", "printed", is_flag=True, help="Print the furl too.")
+@click.argument("name")
+def add(
+    where: Where,
+    as_json: bool,
+    dry_run: bool,
+    target: Path | None,
+    printed: bool,
+    name: str,
+) -> None:
+    """Give one more person a furl, in a file that only you can read.
+
+    Hand it over on a safe way: whoever has it can do what you can.  The daemon tells it
+    once, and keeps its hash alone.
+    """
+    path = target or Path(f"{name}.furl")
+    if dry_run:
+        known = {o.name for o in run(where, _people).operators}
+        if name in known:
+            raise click.ClickException(f"There is an operator {name} already.")
+        click.echo(f"Would add {name}, and write the furl to {path}.")
+        return
+    # Before the daemon is asked: what it tells once must have a place to stand.
+    made = _reserve(path)
+
+    async def work(line: Line) -> Any:
+        told = await line.ask("add_operator", OperatorNamed(name), InvitedAnswer)
+        with os.fdopen(os.dup(made), "w", encoding="ascii") as out:
+            out.write(told.furl + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        return told
+
+    try:
+        told = run(where, work)
+    except BaseException:
+        if not os.fstat(made).st_size:
+            path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(made)
+    furl = told.furl if printed else None
+    if as_json:
+        tables.print_json(name=name, file=str(path), furl=furl)
+        return
+    click.echo(f"{name} is an operator; the furl is in {path} (mode 600).")
+    if furl is not None:
+        click.echo(furl)
+
+
+def _reserve(path: Path) -> int:
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        raise click.ClickException(
+            f"{path} is there already: name another file with --to."
+        ) from None
+    except OSError as e:
+        raise click.ClickException(f"{path}: {e.strerror}") from None
+
+
+@operator.command()
+@asks_daemon
+@gives_json
+@changes
+@loses
+@click.argument("name")
+def revoke(where: Where, as_json: bool, dry_run: bool, yes: bool, name: str) -> None:
+    """End a person's furl; the next call over it is refused.
+
+    The name stays in the events, and is never given again.
+    """
+
+    async def work(line: Line) -> bool:
+        known = {o.name: o for o in (await _people(line)).operators}
+        if name not in known:
+            raise click.ClickException(f"There is no operator {name}.")
+        if dry_run or known[name].revoked_at is not None:
+            return known[name].revoked_at is None
+        you = " That is you." if known[name].you else ""
+        await line.sure(f"Revoke the furl of {name}?{you}", yes=yes)
+        await line.ask("revoke_operator", OperatorNamed(name), AcceptedAnswer)
+        return True
+
+    changed = run(where, work)
+    if as_json:
+        tables.print_json(name=name, done=changed and not dry_run)
+    elif not changed:
+        click.echo(f"{name} is revoked already.")
+    elif dry_run:
+        click.echo(f"Would revoke the furl of {name}.")
+    else:
+        click.echo(f"The furl of {name} is nobody's any more.")

@@ -1,0 +1,168 @@
+"""Subscriptions are looked at: fetched from Stripe, and what they show is journaled.
+
+Webhooks, the look from time to time and the turns of time all end here, in whatever
+order they come, however often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from twisted.logger import Logger
+
+from lae_flapp.grid import turns
+from lae_flapp.grid.doors import Subscription
+from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal import events, lifecycles, sessions, signups
+from lae_flapp.journal.lifecycles import Lifecycle
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.life import billing
+from lae_protocol.ids import SignupId
+from lae_protocol.process.crash import crash_point, declare
+from lae_protocol.process.deadline import DeadlinePassed
+from lae_provision.errors import ProvisionError, TryLater
+
+WHO = "reconciliation"
+#: How often the journal may change under one look before it is put off.
+_ATTEMPTS = 5
+
+#: Of another deployment; of ours, and the journal does not know the signup; of a
+#: signup whose payment is not taken yet; of an earlier payment, or a second one;
+#: Stripe has none of this name; what it shows is journaled.
+Outcome = Literal["foreign", "unknown", "unpaid", "history", "missing", "learnt"]
+
+LEARNT_BEFORE = declare("lifecycle.learnt.before", "fetched, and nothing is journaled")
+LEARNT_AFTER = declare("lifecycle.learnt.after", "what Stripe shows is journaled")
+
+
+class Subscriptions:
+    """Looks; *nudge* wakes the worker of a signup."""
+
+    _log = Logger()
+
+    def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
+        self._shop, self._nudge = shop, nudge
+
+    async def look(self, subscription: str, who: str) -> Outcome:
+        """Fetch it, journal what it shows; raises what the door raises.
+
+        A change that was journaled while we asked makes what we heard old: ask again.
+        """
+        shop = self._shop
+        for _ in range(_ATTEMPTS):
+            known = await shop.journal.read(_known, subscription)
+            seen: Subscription | None = await shop.outside(
+                "payments.fetch_subscription",
+                lambda: shop.payments.fetch_subscription(subscription),
+            )
+            if seen is None:
+                return await self._missing(known, subscription)
+            if (seen.deployment, seen.livemode) != (shop.deployment, shop.livemode):
+                return "foreign"
+            if seen.signup_id is None:
+                return "foreign"
+            crash_point(LEARNT_BEFORE)
+            outcome = await shop.journal.write(self._learn, known, seen, who)
+            crash_point(LEARNT_AFTER)
+            if outcome is not None:
+                self._nudge(seen.signup_id)
+                return outcome
+        raise TryLater("changing", f"{subscription} changes while it is looked at")
+
+    async def reconcile(self) -> None:
+        """Look at all that should have renewed by now: webhooks are lost."""
+        due = await self._shop.journal.read(lifecycles.unread, signups.SUBSCRIBED)
+        for subscription in due:
+            await self._in_its_turn(self.look(subscription, WHO))
+
+    async def _in_its_turn(self, looking: Awaitable[object]) -> None:
+        try:
+            await looking
+        except (ProvisionError, DeadlinePassed) as e:
+            self._log.warn("not looked at this time: {problem}", problem=str(e))
+
+    def _learn(
+        self, tx: WriteTx, known: Lifecycle | None, seen: Subscription, who: str
+    ) -> Outcome | None:
+        if _known(tx, seen.subscription) != known:
+            return None
+        assert seen.signup_id is not None
+        signup = signups.find(tx, seen.signup_id)
+        if signup is None:
+            return "unknown"
+        if known is None:
+            unpaid = signup.payment is None or signup.state == "ended"
+            return "unpaid" if unpaid else "history"
+        if known.signup_id != signup.signup_id:
+            return "history"
+        billing.learn(tx, seen, signup, who, self._shop.new_message_id)
+        return "learnt"
+
+    async def _missing(self, known: Lifecycle | None, subscription: str) -> Outcome:
+        """Stripe forgets no subscription: something is wrong, and a person looks."""
+        if known is None:
+            return "foreign"
+        self._log.critical(
+            "Stripe has no subscription {subscription} of {signup_id}",
+            subscription=subscription,
+            signup_id=known.signup_id,
+        )
+        await self._shop.journal.write(
+            turns.trouble,
+            known.signup_id,
+            "subscription-missing",
+            f"Stripe has no subscription {subscription}",
+            self._shop.new_message_id(),
+        )
+        return "missing"
+
+    async def owner_of(self, subscription: str) -> SignupId | None:
+        """The signup that its metadata names, if it is of this deployment."""
+        shop = self._shop
+        seen: Subscription | None = await shop.outside(
+            "payments.fetch_subscription",
+            lambda: shop.payments.fetch_subscription(subscription),
+        )
+        if seen is None or seen.deployment != shop.deployment:
+            return None
+        return seen.signup_id
+
+    async def take_back(self, charge: str, kind: str) -> Outcome:
+        """Tell an operator that money was taken back, or is about to be."""
+        shop = self._shop
+        customer: str | None = await shop.outside(
+            "payments.fetch_charged", lambda: shop.payments.fetch_charged(charge)
+        )
+        if customer is None:
+            return "foreign"
+        return await shop.journal.write(self._told, customer, kind, charge)
+
+    def _told(self, tx: WriteTx, customer: str, kind: str, charge: str) -> Outcome:
+        signup = signups.of_stripe(tx, customer=customer)
+        if signup is None:
+            # A second payment's customer is not the kept one's.
+            return "foreign"
+        paid_back = {"refunding", "refunded"}
+        last = [s for s in sessions.of(tx, signup.signup_id) if s.payment is not None]
+        ours = any(
+            s.payment is not None and s.payment.customer == customer
+            for s in last
+            if s.state == "refunded"
+        )
+        if kind == "charge.refunded" and (signup.state in paid_back or ours):
+            # By ourselves.
+            return "history"
+        events.note(tx, signup.signup_id, kind, "stripe", charge)
+        turns.trouble(
+            tx,
+            signup.signup_id,
+            f"{kind.rpartition('.')[0].replace('charge', 'money')}:{charge}",
+            f"Stripe says {kind} of {charge}: look at it in Stripe's dashboard",
+            self._shop.new_message_id(),
+        )
+        return "learnt"
+
+
+def _known(tx: ReadTx, subscription: str) -> Lifecycle | None:
+    return lifecycles.of_subscription(tx, subscription)

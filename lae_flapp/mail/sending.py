@@ -1,0 +1,240 @@
+"""Sending one mail: rendered now, delivered at least once, journaled.
+
+The Message-ID stands in the row, so that a second copy (we died between the server's
+250 and our commit) is known as one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from random import Random
+
+from attrs import define
+from twisted.logger import Logger
+
+from lae_flapp.desk.furls import CustomerFurls
+from lae_flapp.desk.view import nickname
+from lae_flapp.journal import contacts, events, outbox, signups, switches
+from lae_flapp.journal.contacts import Contact
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.outbox import Mail
+from lae_flapp.journal.signups import Signup
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.mail.letter_facts import LetterFacts
+from lae_flapp.mail.letters import (
+    Active,
+    Envelope,
+    Letter,
+    PaidTwice,
+    Refunded,
+    Sender,
+    Troubled,
+    render,
+)
+from lae_flapp.mail.server import IMailServer, MailError, MailRefused
+from lae_protocol.address import Address, parse_address
+from lae_protocol.process.crash import crash_point, declare
+from lae_protocol.process.retry import pause
+from lae_provision.errors import ProvisionError
+
+#: Seconds between tries: the first, and the longest.
+FIRST, LONGEST = 2.0, 900.0
+#: While mails are paused, a row is looked at so often.
+PAUSED_AGAIN = timedelta(seconds=60)
+#: A refusal that is not about the address (our login, our name) may be mended: the
+#: mail is tried again so often, for so long after it was queued.
+REFUSED_AGAIN, REFUSED_FOR_GOOD = timedelta(hours=1), timedelta(days=3)
+#: After a fault of our own (a template, a mail of an unknown kind).
+BROKEN_AGAIN = timedelta(minutes=15)
+#: The occasion of the mail that tells operators of an address.
+BOUNCED = "address"
+
+BEFORE_SENDING = declare(
+    "outbox.before-sending", "the mail's row waits; nothing is sent"
+)
+AFTER_250 = declare(
+    "outbox.after-250", "the server has the mail, the journal does not know"
+)
+
+
+@define(frozen=True)
+class _About:
+    """What a mail is about, as it is now."""
+
+    signup: Signup
+    contact: Contact
+    now: datetime
+
+
+class Sending:
+    """Sends one mail of the outbox.
+
+    *operators* get the mails that are for the people who run the service.
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        journal: Journal,
+        server: IMailServer,
+        *,
+        furls: CustomerFurls,
+        about: LetterFacts,
+        sender: Sender,
+        operators: tuple[Address, ...],
+        rng: Random,
+        new_message_id: Callable[[], str],
+    ) -> None:
+        self._journal, self._server, self._furls = journal, server, furls
+        self._facts = about
+        self._sender, self._operators, self._rng = sender, operators, rng
+        self._new_message_id = new_message_id
+        #: Mails that a server has, and that could not be journaled as accepted: with
+        #: a full disk they would be sent again and again.
+        self._unwritten: dict[int, Contact] = {}
+
+    async def __call__(self, mail: Mail) -> None:
+        """Send it, or put it off; raises nothing that belongs to this mail alone."""
+        if await self._journal.read(switches.paused, "mails") is not None:
+            await self._journal.write(self._put_off, mail, "paused", PAUSED_AGAIN)
+            return
+        if mail.number in self._unwritten:
+            await self._write_accepted(mail, self._unwritten[mail.number])
+            return
+        about = await self._journal.read(self._about, mail)
+        try:
+            envelopes = await self._envelopes(mail, about)
+        except ProvisionError as e:
+            await self._journal.write(self._put_off, mail, str(e), self._pause(mail))
+            return
+        except Exception as e:  # noqa: BLE001  (whatever is wrong with this one mail)
+            self._log.failure("mail {number} cannot be written", number=mail.number)
+            why = f"cannot be written: {type(e).__name__}"
+            await self._journal.write(self._put_off, mail, why, BROKEN_AGAIN)
+            return
+        crash_point(BEFORE_SENDING)
+        refused = await self._deliver(mail, envelopes)
+        if refused is None:
+            crash_point(AFTER_250)
+            await self._write_accepted(mail, about.contact)
+        else:
+            await self._not_accepted(mail, about, refused)
+
+    async def _write_accepted(self, mail: Mail, contact: Contact) -> None:
+        self._unwritten[mail.number] = contact
+        await self._journal.write(self._accepted, mail, contact)
+        del self._unwritten[mail.number]
+
+    async def _envelopes(self, mail: Mail, about: _About) -> tuple[Envelope, ...]:
+        letter = await self._letter(mail, about.signup)
+        return tuple(
+            render(letter, self._sender, to, mail.message_id, about.now)
+            for to in self._recipients(letter, about.contact)
+        )
+
+    async def _deliver(
+        self, mail: Mail, envelopes: tuple[Envelope, ...]
+    ) -> MailError | None:
+        """Deliver to each; None once anybody has it, so that none gets it for ever.
+
+        Only operators' mails have more than one recipient.
+        """
+        accepted, last = False, None
+        for envelope in envelopes:
+            try:
+                await self._server.deliver(envelope)
+            except MailError as e:
+                last = e
+                self._log.warn(
+                    "mail {number} of {signup_id} was not taken: {said}",
+                    number=mail.number,
+                    signup_id=mail.signup_id,
+                    said=str(e),
+                )
+            else:
+                accepted = True
+        if accepted:
+            return None
+        return last or MailRefused("it has no recipient", about_recipient=False)
+
+    async def _not_accepted(self, mail: Mail, about: _About, why: MailError) -> None:
+        """Later, or never; by what the server said, and of whom."""
+        if not isinstance(why, MailRefused):
+            again = self._pause(mail)
+        elif why.about_recipient or about.now > mail.queued_at + REFUSED_FOR_GOOD:
+            await self._journal.write(self._refused, mail, about.contact, why)
+            return
+        else:
+            again = REFUSED_AGAIN
+            self._log.error("the mail server refuses us: {said}", said=str(why))
+        await self._journal.write(self._put_off, mail, str(why), again)
+
+    def _pause(self, mail: Mail) -> timedelta:
+        return timedelta(seconds=pause(mail.attempts, self._rng, FIRST, LONGEST))
+
+    @staticmethod
+    def _about(tx: ReadTx, mail: Mail) -> _About:
+        signup_id = mail.signup_id
+        signup, contact = signups.get(tx, signup_id), contacts.current(tx, signup_id)
+        return _About(signup, contact, tx.now)
+
+    async def _letter(self, mail: Mail, signup: Signup) -> Letter:
+        plan = signup.agreement.plan
+        match mail.kind:
+            case "active":
+                furl = await self._furls.of(mail.signup_id)
+                assert furl is not None, "mailed after the identity was made"
+                status = f"{self._sender.site_url}/signup/{mail.signup_id}"
+                name = nickname(signup)
+                cancel = self._facts.cancel_url(signup)
+                return Active(mail.signup_id, plan, name, furl, status, cancel)
+            case "refunded":
+                return Refunded(mail.signup_id, plan)
+            case "paid-twice":
+                return PaidTwice(mail.signup_id, plan)
+            case "troubled":
+                problem = signup.problem or "see its events"
+                if mail.occasion.startswith(BOUNCED):
+                    problem = "The mail to the customer's address was refused."
+                return Troubled(mail.signup_id, signup.state, problem)
+            case _:
+                return await self._facts.letter(mail, signup)
+
+    def _recipients(self, letter: Letter, contact: Contact) -> tuple[Address, ...]:
+        match letter:
+            case Troubled():
+                return self._operators
+            case _:
+                return (parse_address(contact.typed),)
+
+    @staticmethod
+    def _put_off(tx: WriteTx, mail: Mail, why: str, again: timedelta) -> None:
+        outbox.put_off(tx, mail.number, why, tx.now + again)
+
+    def _accepted(self, tx: WriteTx, mail: Mail, contact: Contact) -> None:
+        signup_id = mail.signup_id
+        new = outbox.accepted(tx, mail.number, contact.number)
+        if not new or mail.kind != "active":
+            return
+        events.tell(tx, signup_id, "mail-accepted", "daemon")
+        now = contacts.current(tx, signup_id).number
+        if now != contact.number:
+            # The address was corrected while the mail was under way to the old one.
+            message_id = self._new_message_id()
+            outbox.put(tx, signup_id, "active", message_id, f"corrected-{now}")
+
+    def _refused(
+        self, tx: WriteTx, mail: Mail, contact: Contact, refused: MailRefused
+    ) -> None:
+        """Never to be sent: an operator is told, unless it was told to operators."""
+        signup_id = mail.signup_id
+        outbox.refused(tx, mail.number, contact.number, str(refused))
+        events.note(tx, signup_id, "mail-refused", "daemon", str(refused))
+        if mail.kind == "troubled":
+            return
+        occasion = f"{BOUNCED}-{contact.number}"
+        if refused.about_recipient:
+            contacts.mark(tx, contact.number, "bouncing")
+        outbox.put(tx, signup_id, "troubled", self._new_message_id(), occasion)

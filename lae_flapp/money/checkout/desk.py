@@ -1,0 +1,334 @@
+"""Registrations, and the Checkout sessions opened for them.
+
+No session is opened that the journal does not know: the signup, its capacity and the
+whole request are committed first.  The old session of a signup is expired before
+another is opened, since both could be paid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from collections.abc import Set as AbstractSet
+from datetime import datetime, timedelta
+
+from attrs import define
+from twisted.logger import Logger
+
+from lae_flapp.grid.doors import CheckoutRequest, CheckoutSession, IPayments
+from lae_flapp.journal import (
+    capacity,
+    cells,
+    contacts,
+    effects,
+    lifecycles,
+    sessions,
+    signups,
+    switches,
+)
+from lae_flapp.journal.cells import Cell
+from lae_flapp.journal.effects import Effect, EffectKey
+from lae_flapp.journal.errors import NoRoom, NotOwner
+from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.sessions import Session
+from lae_flapp.journal.signups import Agreement, Signup
+from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.money.checkout.offer import Accepted, consider
+from lae_flapp.money.checkout.settlement import CHECKOUT, Settlement
+from lae_flapp.money.checkout.turns import Turns
+from lae_protocol import wire
+from lae_protocol.ids import SignupId, new_grid_label
+from lae_protocol.messages import Plan, Refused, Register, SignupState
+from lae_protocol.process.answer import Refusal
+from lae_protocol.process.crash import crash_point, declare
+from lae_protocol.secret import Secret
+from lae_provision.doors import Sealer
+from lae_provision.errors import ProvisionError, TryLater
+from lae_provision.errors import Refused as DoorRefused
+
+#: Stripe's shortest is 30 minutes from when *it* makes the session.
+SESSION_LIVES = timedelta(minutes=31)
+#: Capacity is held as long, and a little longer: a payment at the last moment.
+HELD = SESSION_LIVES + timedelta(minutes=4)
+
+#: A signup that may be paid for; a former customer's may be, too.
+UNPAID: frozenset[SignupState] = frozenset({"registered", "paying", "expired"})
+PAYABLE: frozenset[SignupState] = UNPAID | {"ended"}
+#: A renewal was not paid: Stripe has a page for that invoice.
+OVERDUE: frozenset[SignupState] = frozenset({"past-due", "suspended", "stopped"})
+
+BEFORE_OPENING = declare(
+    "checkout.before-opening", "the signup and the request are journaled, not sent"
+)
+AFTER_OPENING = declare(
+    "checkout.after-opening", "Stripe has a session, the journal does not know its id"
+)
+
+
+@define(frozen=True)
+class Selling:
+    """What is sold, where it is built, and how much room there is."""
+
+    plans: tuple[Plan, ...]
+    cell: Cell
+    quotas: Mapping[capacity.Quota, int]
+    site_url: str
+    #: How far the true time is ahead of the journal's (seconds): Stripe has its own.
+    ahead: Callable[[], float] = lambda: 0.0
+
+
+def _no(code: object, message: str) -> Refusal:
+    return Refusal(Refused(code, message))  # type: ignore[arg-type]
+
+
+def _has_overdue(tx: ReadTx, signup_id: SignupId) -> bool:
+    """Whether a session is open in the journal that Stripe has ended by now."""
+    known = sessions.of(tx, signup_id)
+    return any(s.state == "open" and s.expires_at <= tx.now for s in known)
+
+
+def _refuse_paused(tx: ReadTx) -> None:
+    """Take no more money while an operator has paused signups."""
+    pause = switches.paused(tx, "signups")
+    if pause is not None:
+        raise _no("paused", f"We take no new signups at the moment: {pause.why}.")
+
+
+class CheckoutDesk:
+    """Takes registrations and opens sessions; one at a time for each signup."""
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        journal: Journal,
+        payments: IPayments,
+        sealer: Sealer,
+        settlement: Settlement,
+        selling: Selling,
+    ) -> None:
+        self._journal, self._payments, self._sealer = journal, payments, sealer
+        self._settlement, self._selling = settlement, selling
+        self._turns = Turns()
+
+    async def register(self, register: Register) -> str:
+        """Journal the signup and open its session; where the browser goes next.
+
+        The same form again finds the same signup.  Raises
+        :class:`~lae_protocol.process.answer.Refusal`.
+        """
+        considered = consider(register, self._selling.plans)
+        if isinstance(considered, Refused):
+            raise Refusal(considered)
+
+        async def turn() -> str:
+            try:
+                signup = await self._journal.write(
+                    self._journaled, register, considered
+                )
+            except NoRoom:
+                raise _no("full", "All places are taken at the moment.") from None
+            except NotOwner:
+                raise _no("unknown-signup", "There is no such signup.") from None
+            if await self._journal.read(_has_overdue, signup.signup_id):
+                # No news came of its end: it may even have been paid.
+                await self._expire_open_ones(signup.signup_id)
+                signup = await self._journal.write(self._held_again, signup.signup_id)
+            return await self._way_on(signup)
+
+        return await self._turns.take(register.signup_id, turn)
+
+    async def expire_sessions(self, signup_id: SignupId) -> None:
+        """End what could still be paid; raises :class:`Refusal`."""
+        await self._turns.take(signup_id, lambda: self._expire_open_ones(signup_id))
+
+    async def pay_again(self, signup_id: SignupId) -> str:
+        """Where the browser goes to pay: another session, the old one expired; for a
+        renewal that was not paid, Stripe's page of that invoice.
+
+        A former customer's session brings everything back.  What is paid leads to the
+        signup's own page.
+        """
+
+        async def turn() -> str:
+            known = await self._journal.read(signups.get, signup_id)
+            if known.state in OVERDUE and known.payment is not None:
+                return await self._invoice_page(known.payment.subscription, signup_id)
+            await self._expire_open_ones(signup_id)
+            signup = await self._journal.write(self._held_again, signup_id)
+            return await self._way_on(signup, PAYABLE)
+
+        return await self._turns.take(signup_id, turn)
+
+    def _journaled(self, tx: WriteTx, register: Register, offer: Accepted) -> Signup:
+        if signups.find(tx, register.signup_id) is None:
+            _refuse_paused(tx)
+        cells.put(tx, self._selling.cell)
+        signup, _ = signups.register(
+            tx,
+            register.signup_id,
+            register.owner_secret,
+            grid_label=new_grid_label(),
+            cell=self._selling.cell,
+            agreement=Agreement(offer.plan, tx.now, offer.language),
+        )
+        if signup.state in UNPAID:
+            # Also of a form that is sent again: its place may have lapsed since.
+            self._hold(tx, signup)
+        contacts.put(
+            tx, signup.signup_id, offer.address.as_typed, offer.address.for_smtp
+        )
+        return signup
+
+    def _held_again(self, tx: WriteTx, signup_id: SignupId) -> Signup:
+        signup = signups.get(tx, signup_id)
+        until = lifecycles.get(tx, signup_id).kept_until
+        if signup.state == "ended" and until is not None and tx.now >= until:
+            raise _no("not-now", "The time in which this could be continued is over.")
+        if signup.state in PAYABLE:
+            _refuse_paused(tx)
+            try:
+                self._hold(tx, signup)
+            except NoRoom:
+                raise _no("full", "All places are taken at the moment.") from None
+        return signup
+
+    async def _invoice_page(self, subscription: str | None, signup_id: str) -> str:
+        if subscription is not None:
+            try:
+                seen = await self._payments.fetch_subscription(subscription)
+            except ProvisionError as e:
+                self._log.warn("no invoice's page: {problem}", problem=str(e))
+                raise _no("try-later", "The payment service does not answer.") from None
+            if seen is not None and seen.pay_url is not None:
+                return seen.pay_url.reveal()
+        return f"{self._selling.site_url}/signup/{signup_id}"
+
+    def _hold(self, tx: WriteTx, signup: Signup) -> None:
+        capacity.hold(
+            tx,
+            signup.signup_id,
+            signup.cell.name,
+            limits=self._selling.quotas,
+            until=tx.now + HELD,
+        )
+
+    async def _way_on(
+        self, signup: Signup, payable: AbstractSet[SignupState] = UNPAID
+    ) -> str:
+        """The open session's page, a new one's, or, once paid, the status page."""
+        if signup.state not in payable:
+            return f"{self._selling.site_url}/signup/{signup.signup_id}"
+        for session in await self._journal.read(sessions.of, signup.signup_id):
+            if session.state == "open" and session.url is not None:
+                return session.url
+        return await self._open(signup)
+
+    async def _expire_open_ones(self, signup_id: SignupId) -> None:
+        """Two open sessions could both be paid, so the old one ends first."""
+        for session in await self._journal.read(sessions.of, signup_id):
+            if session.state == "open":
+                await self._expire(session)
+
+    async def _expire(self, session: Session) -> None:
+        try:
+            await self._payments.expire_session(session.session_id)
+        except ProvisionError as e:
+            self._log.warn("cannot expire a session: {problem}", problem=str(e))
+            raise _no("try-later", "The payment service does not answer.") from None
+        # It may have been paid a moment before: decide from what it is now.
+        await self._settlement.settle(session.session_id, "owner")
+
+    async def _open(self, signup: Signup) -> str:
+        """Journal the request, send it, journal the session.
+
+        A request without an answer is sent again as it stands; where it is refused by
+        now (its end is too near), the next attempt follows.
+        """
+        key = EffectKey(signup.signup_id, CHECKOUT, "open")
+        effect = await self._journal.write(self._begun, signup, key)
+        crash_point(BEFORE_OPENING)
+        request = self._request(effect)
+        try:
+            session = await self._payments.open_checkout(request)
+        except DoorRefused as e:
+            await self._journal.write(effects.fail, effect.number, str(e))
+            self._log.error("no Checkout session: {problem}", problem=str(e))
+            if effect.tries:
+                await self._expire_unheard(signup.signup_id)
+                return await self._open(signup)
+            raise _no(
+                "try-later", "The payment service refused; we look at it."
+            ) from None
+        except TryLater as e:
+            await self._journal.write(effects.tried, effect.number, str(e))
+            self._log.warn("no Checkout session yet: {problem}", problem=str(e))
+            raise _no("try-later", "The payment service does not answer.") from None
+        crash_point(AFTER_OPENING)
+        await self._journal.write(self._opened, effect, session)
+        return session.url or f"{self._selling.site_url}/signup/{signup.signup_id}"
+
+    async def _expire_unheard(self, signup_id: SignupId) -> None:
+        """An earlier try may have opened a session whose reply was lost."""
+        try:
+            for session in await self._payments.find_sessions(signup_id):
+                if session.status == "open":
+                    await self._payments.expire_session(session.session_id)
+                await self._settlement.settle(session.session_id, "owner")
+        except ProvisionError as e:
+            self._log.warn("cannot look for sessions: {problem}", problem=str(e))
+            raise _no("try-later", "The payment service does not answer.") from None
+
+    def _begun(self, tx: WriteTx, signup: Signup, key: EffectKey) -> Effect:
+        upcoming = effects.upcoming(tx, key)
+        if isinstance(upcoming, Effect):
+            # Sent before, or about to be when we died: that counts as a try.
+            effects.tried(tx, upcoming.number, "sent again")
+            return effects.get(tx, upcoming.number)
+        request = self._render(tx, signup, upcoming.attempt, tx.now)
+        sealed = self._sealer.seal(wire.encode(request), upcoming.token)
+        return effects.begin(tx, upcoming, sealed, sealed=True)
+
+    def _render(
+        self, tx: WriteTx, signup: Signup, attempt: int, now: datetime
+    ) -> CheckoutRequest:
+        plan = signup.agreement.plan
+        page = f"{self._selling.site_url}/signup/{signup.signup_id}"
+        return CheckoutRequest(
+            signup_id=signup.signup_id,
+            attempt=attempt,
+            deployment=signup.cell.deployment,
+            lookup_key=plan.plan_id,
+            price=plan.price,
+            currency=plan.currency,
+            interval=plan.interval,
+            email=Secret(contacts.current(tx, signup.signup_id).smtp),
+            language=signup.agreement.language,
+            success_url=f"{page}?returned=1",
+            cancel_url=f"{page}?stopped=1",
+            expires_at=(self._true(now) + SESSION_LIVES).replace(microsecond=0),
+        )
+
+    def _true(self, now: datetime) -> datetime:
+        return now + timedelta(seconds=self._selling.ahead())
+
+    def _request(self, effect: Effect) -> CheckoutRequest:
+        assert effect.request is not None, "an unfinished effect keeps its request"
+        plain = self._sealer.unseal(effect.request, effect.token)
+        request: CheckoutRequest = wire.decode(CheckoutRequest, plain)
+        return request
+
+    @staticmethod
+    def _opened(tx: WriteTx, effect: Effect, session: CheckoutSession) -> None:
+        effects.finish(tx, effect.number, session.session_id)
+        signup_id = effect.key.signup_id
+        if session.url is None:
+            # Paid or expired while our answer was under way; the inbox settles it.
+            return
+        sessions.opened(
+            tx, signup_id, session.session_id, session.url, session.expires_at
+        )
+        state = signups.get(tx, signup_id).state
+        if state in {"registered", "expired"}:
+            signups.move(
+                tx, signup_id, {state}, "paying", kind="checkout-opened", who="daemon"
+            )

@@ -1,0 +1,177 @@
+"""What became of a Checkout session: decided from what Stripe shows now, alone.
+
+A webhook, the browser's return, the hourly reconciliation and a start all end here,
+in whatever order they come, however often.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from datetime import timedelta
+from typing import Any, Literal
+
+from twisted.internet.defer import Deferred
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from lae_flapp.grid import turns
+from lae_flapp.grid.doors import CheckoutSession
+from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal import capacity, effects, sessions, signups
+from lae_flapp.journal.effects import Effect
+from lae_flapp.journal.errors import JournalClosed
+from lae_flapp.journal.sessions import Session
+from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.money import payment
+from lae_flapp.money.checkout.customer_name import STEP as NAMING
+from lae_flapp.money.checkout.customer_name import CustomerName
+from lae_flapp.money.checkout.turns import Turns
+from lae_protocol.ids import SignupId
+from lae_protocol.process.deadline import DeadlinePassed
+from lae_provision.errors import ProvisionError
+
+#: The step of effects that open Checkout sessions.
+CHECKOUT = "checkout"
+#: Who reads Stripe, in the events.
+WHO = "reconciliation"
+#: By then Stripe has ended every session that a request can have opened.
+UNHEARD = timedelta(hours=1)
+
+Outcome = Literal["kept", "surplus", "unpaid", "expired", "foreign", "unknown"]
+
+
+class Settlement:
+    """Fetches sessions and journals what they have become.
+
+    *nudge* wakes the routine's worker for one signup; *adopt* takes in a signup that
+    the journal does not know (:class:`lae_flapp.restored.adoption.Adoption`).
+    """
+
+    _log = Logger()
+
+    def __init__(
+        self,
+        shop: Workshop,
+        nudge: Callable[[SignupId], object],
+        adopt: Callable[[CheckoutSession], Awaitable[bool]],
+    ) -> None:
+        self._shop, self._nudge, self._adopt = shop, nudge, adopt
+        self._name = CustomerName(shop)
+        self._turns = Turns()
+
+    async def settle(self, session_id: str, who: str) -> Outcome:
+        """Fetch the session, journal what it shows; raises what the door raises.
+
+        Webhook and return mostly come together: the second waits for the first, and
+        what is over by then is not fetched again.
+        """
+        return await self._turns.take(session_id, lambda: self._settle(session_id, who))
+
+    async def _settle(self, session_id: str, who: str) -> Outcome:
+        shop = self._shop
+        known = await shop.journal.read(sessions.find, session_id)
+        if known is not None and known.state != "open":
+            return _of_closed(known)
+        session: CheckoutSession | None = await shop.outside(
+            "payments.fetch_session", lambda: shop.payments.fetch_session(session_id)
+        )
+        if session is None:
+            return "foreign"
+        taken = await payment.take(shop, session)
+        if taken == "unknown" and await self._adopt(session):
+            taken = await payment.take(shop, session)
+        if taken == "unpaid":
+            return await shop.journal.write(self._unpaid, session, who)
+        if taken in {"kept", "surplus"} and session.signup_id is not None:
+            self._nudge(session.signup_id)
+        if taken == "kept" and session.signup_id is not None:
+            self._in_the_background(self._name.write(session.signup_id))
+        if taken == "unknown":
+            self._log.critical(
+                "Stripe has a paid session of this deployment for {signup_id}, which"
+                " the journal does not know, and which cannot be adopted",
+                signup_id=session.signup_id,
+            )
+        return taken
+
+    async def settle_open_ones(self, signup_id: SignupId, who: str) -> None:
+        """Look at every session of one signup that may still be open."""
+        for session in await self._shop.journal.read(sessions.of, signup_id):
+            if session.state == "open":
+                await self.settle(session.session_id, who)
+
+    async def reconcile(self) -> None:
+        """Read Stripe: webhooks are lost, and we may have been away.
+
+        1. Sessions that were open when we last heard; 2. sessions whose id we never
+        heard, since the reply was lost.  What cannot be settled now waits for the
+        next time, and holds up none of the others.
+        """
+        for session in await self._shop.journal.read(sessions.open_ones):
+            await self._in_its_turn(self.settle(session.session_id, WHO))
+        for effect in await self._shop.journal.read(effects.unfinished):
+            if effect.key.step == CHECKOUT:
+                await self._in_its_turn(self._settle_unheard(effect))
+            if effect.key.step == NAMING:
+                await self._name.repeat(effect)
+
+    def _in_the_background(self, work: Coroutine[Any, Any, None]) -> None:
+        """The customer does not wait for it; the journal says what is left to do."""
+
+        def failed(failure: Failure) -> None:
+            if not failure.check(JournalClosed):  # type: ignore[no-untyped-call]
+                self._log.failure("in the background", failure)
+
+        Deferred.fromCoroutine(work).addErrback(failed)
+
+    async def _in_its_turn(self, settling: Awaitable[object]) -> None:
+        try:
+            await settling
+        except (ProvisionError, DeadlinePassed) as e:
+            self._log.warn("not settled this time: {problem}", problem=str(e))
+
+    async def _settle_unheard(self, effect: Effect) -> None:
+        shop, signup_id = self._shop, effect.key.signup_id
+        found: tuple[CheckoutSession, ...] = await shop.outside(
+            "payments.find_sessions", lambda: shop.payments.find_sessions(signup_id)
+        )
+        outcomes = {await self.settle(s.session_id, WHO) for s in found}
+        if "unpaid" not in outcomes:
+            await shop.journal.write(self._give_up_unheard, effect.number)
+
+    @staticmethod
+    def _give_up_unheard(tx: WriteTx, number: int) -> None:
+        """Nobody sent it again while it could still open a session: it is over.
+
+        So it is not looked for for ever, and the registration can be purged.
+        """
+        effect = effects.get(tx, number)
+        if effect.state == "begun" and effect.changed_at <= tx.now - UNHEARD:
+            effects.fail(tx, number, "nobody came back for it")
+
+    @staticmethod
+    def _unpaid(tx: WriteTx, session: CheckoutSession, who: str) -> Outcome:
+        """Journal the end of a session that nobody paid."""
+        signup_id = session.signup_id
+        if session.status != "expired" or signup_id is None:
+            return "unpaid"
+        if sessions.find(tx, session.session_id) is None:
+            return "expired"
+        if not sessions.expired(tx, session.session_id):
+            return "expired"
+        others = [s for s in sessions.of(tx, signup_id) if s.state == "open"]
+        if not others and signups.get(tx, signup_id).state == "paying":
+            signups.move(
+                tx, signup_id, {"paying"}, "expired", kind="checkout-expired", who=who
+            )
+            capacity.release(tx, signup_id)
+        if not others and signups.get(tx, signup_id).state == "ended":
+            turns.keep_bucket(tx, signups.get(tx, signup_id))
+        return "expired"
+
+
+def _of_closed(session: Session) -> Outcome:
+    """What a session came to that is over: no session is ever opened again."""
+    if session.state == "expired":
+        return "expired"
+    return "kept" if session.kept else "surplus"

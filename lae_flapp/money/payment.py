@@ -1,0 +1,133 @@
+"""A session was paid: which signup is served for it, and what goes back.
+
+The first payment of a signup that can be served is kept; every other one (a second
+tab, a payment for a signup that is over) is cancelled and refunded by the routine
+itself.  :func:`take` may be called as often as news of a session comes: from the
+inbox, the browser's return, and the look through Stripe at start.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from lae_flapp.grid import crashes
+from lae_flapp.grid.doors import CheckoutSession, GiveBack, GivenBack
+from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal import (
+    capacity,
+    effects,
+    events,
+    lifecycles,
+    outbox,
+    sessions,
+    signups,
+)
+from lae_flapp.journal.effects import Effect, EffectKey
+from lae_flapp.journal.sessions import Session
+from lae_flapp.journal.signups import Payment
+from lae_flapp.journal.transaction import WriteTx
+from lae_protocol import wire
+from lae_protocol.ids import SignupId
+from lae_protocol.process.crash import crash_point
+from lae_provision.errors import Refused
+
+assert crashes.OUTSIDE, "the crash points are declared"
+
+#: Of another deployment (ignore it); of ours, and the journal does not know the
+#: signup (a restored journal: alert); complete or not, it is not paid; its payment is
+#: the kept one; its payment goes back.
+Taken = Literal["foreign", "unknown", "unpaid", "kept", "surplus"]
+Purpose = Literal["second-session", "unserved"]
+
+
+async def take(shop: Workshop, session: CheckoutSession) -> Taken:
+    """Journal what a session, freshly fetched from the payment service, means.
+
+    The caller then nudges the crew for ``session.signup_id``.
+    """
+    ours = (shop.deployment, shop.livemode)
+    if (session.deployment, session.livemode) != ours or session.signup_id is None:
+        return "foreign"
+    if not session.paid:
+        return "unpaid"
+    crash_point("signup.paid.before")
+    taken = await shop.journal.write(_settle, session.signup_id, session)
+    crash_point("signup.paid.after")
+    return taken
+
+
+def _settle(tx: WriteTx, signup_id: SignupId, session: CheckoutSession) -> Taken:
+    signup = signups.find(tx, signup_id)
+    if signup is None:
+        return "unknown"
+    # Known already, unless the daemon died between Stripe's answer and the journal.
+    sessions.opened(tx, signup_id, session.session_id, "", session.expires_at)
+    payment = Payment(
+        session=session.session_id,
+        customer=session.customer,
+        subscription=session.subscription,
+        invoice=session.invoice,
+        payment_intent=session.payment_intent,
+        paid_at=tx.now,
+    )
+    settlement = sessions.paid(tx, signup_id, payment)
+    if settlement == "surplus":
+        return "surplus"
+    if settlement == "kept":
+        frm = {signup.state}
+        signups.move(tx, signup_id, frm, "paid", kind="paid", who="daemon")
+        # It is paid: what was held for it stays, and nothing can refuse it now.
+        capacity.hold(tx, signup_id, signup.cell.name, limits={}, until=None)
+        lifecycles.begin(tx, signup_id, session.subscription)
+    return "kept"
+
+
+async def give_back(shop: Workshop, session: Session, purpose: Purpose) -> None:
+    """Cancel and refund one payment, as a journaled effect.
+
+    Raises what :class:`~lae_flapp.grid.doors.IPayments` raises.
+    """
+    effect = await shop.journal.write(_begin, session, purpose)
+    request = wire.decode(GiveBack, effect.request or b"")
+    crash_point(f"signup.{purpose}.before-refund")
+    try:
+        given: GivenBack = await shop.outside(
+            "payments.cancel_and_refund",
+            lambda: shop.payments.cancel_and_refund(request),
+        )
+    except Refused as e:
+        await shop.journal.write(effects.fail, effect.number, e.code)
+        raise
+    crash_point(f"signup.{purpose}.after-refund")
+    message_id = shop.new_message_id()
+    await shop.journal.write(_given, effect, request, given, message_id)
+    crash_point(f"signup.{purpose}.after-outcome")
+
+
+def _begin(tx: WriteTx, session: Session, purpose: Purpose) -> Effect:
+    """Find the unfinished effect, or write down the next."""
+    key = EffectKey(session.signup_id, "payment", purpose)
+    upcoming = effects.upcoming(tx, key)
+    if isinstance(upcoming, Effect):
+        return upcoming
+    request = GiveBack(
+        signup_id=session.signup_id,
+        purpose=purpose,
+        attempt=upcoming.attempt,
+        session_id=session.session_id,
+        subscription=session.payment.subscription if session.payment else None,
+    )
+    return effects.begin(tx, upcoming, wire.encode(request))
+
+
+def _given(
+    tx: WriteTx, effect: Effect, request: GiveBack, given: GivenBack, message_id: str
+) -> None:
+    effects.finish(tx, effect.number, wire.encode(given).decode())
+    sessions.refunded(tx, request.session_id)
+    signup_id = effect.key.signup_id
+    if request.purpose == "unserved":
+        outbox.put(tx, signup_id, "refunded", message_id)
+    elif given.amount:
+        outbox.put(tx, signup_id, "paid-twice", message_id, f"refund {effect.number}")
+    events.note(tx, signup_id, "money-back", "daemon", request.session_id)

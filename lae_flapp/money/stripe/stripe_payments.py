@@ -1,0 +1,294 @@
+"""Stripe behind the routine's door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+import stripe
+from attrs import define, field
+from twisted.internet.defer import Deferred
+from zope.interface import implementer
+
+from lae_flapp.grid.doors import (
+    CheckoutRequest,
+    CheckoutSession,
+    GiveBack,
+    GivenBack,
+    IPayments,
+    NameCustomer,
+    SetEnd,
+    Subscription,
+    payment_key,
+)
+from lae_flapp.money.stripe import giving_back
+from lae_flapp.money.stripe.calls import StripeCalls
+from lae_flapp.money.stripe.errors import FailsAgain
+from lae_flapp.money.stripe.happenings import MATTERS, Happening, happening_from
+from lae_flapp.money.stripe.opening import checkout_parameters
+from lae_flapp.money.stripe.prices import FoundPrice, agreed_price, look_up
+from lae_flapp.money.stripe.reading import (
+    ATTEMPT,
+    DEPLOYMENT,
+    SIGNUP_ID,
+    plain,
+    session_from,
+)
+from lae_flapp.money.stripe.subscriptions import customer_of_charge, retrieve, set_end
+from lae_protocol.ids import SignupId
+from lae_provision.errors import Refused
+
+#: How long a price is believed before it is looked up again.
+_PRICE_SECONDS = 300.0
+#: How far back sessions are looked through: Stripe repeats webhooks for three days,
+#: and a signup nobody asked about for longer has no open session.
+_LOOK_BACK = timedelta(days=4)
+_PAGE = 100
+
+
+@implementer(IPayments)
+@define(eq=False)
+class StripePayments:
+    """See :class:`IPayments`; *now* tells an aware UTC time."""
+
+    calls: StripeCalls
+    now: Callable[[], datetime]
+    _prices: dict[str, tuple[float, FoundPrice]] = field(factory=dict)
+
+    def open_checkout(self, request: CheckoutRequest) -> Deferred[CheckoutSession]:
+        """See there."""
+        return Deferred.fromCoroutine(self._open(request))
+
+    def fetch_session(self, session_id: str) -> Deferred[CheckoutSession | None]:
+        """See there."""
+        return Deferred.fromCoroutine(self._fetch(session_id))
+
+    def find_sessions(
+        self, signup_id: SignupId
+    ) -> Deferred[tuple[CheckoutSession, ...]]:
+        """See there."""
+        return Deferred.fromCoroutine(self._find(signup_id))
+
+    def expire_session(self, session_id: str) -> Deferred[CheckoutSession]:
+        """See there."""
+        return Deferred.fromCoroutine(self._expire(session_id))
+
+    def cancel_and_refund(self, request: GiveBack) -> Deferred[GivenBack]:
+        """See there."""
+        return Deferred.fromCoroutine(self._give_back(request))
+
+    def fetch_subscription(self, subscription: str) -> Deferred[Subscription | None]:
+        """See there."""
+        return Deferred.fromCoroutine(self._subscription(subscription))
+
+    def set_end(self, request: SetEnd) -> Deferred[Subscription]:
+        """See there."""
+        return Deferred.fromCoroutine(self._set_end(request))
+
+    def fetch_charged(self, charge: str) -> Deferred[str | None]:
+        """See there."""
+        return Deferred.fromCoroutine(
+            self.calls.ask("charge", lambda c: customer_of_charge(c, charge))
+        )
+
+    def name_customer(self, request: NameCustomer) -> Deferred[None]:
+        """See there."""
+        return Deferred.fromCoroutine(self._name(request))
+
+    def happenings_since(self, since: datetime) -> Deferred[tuple[Happening, ...]]:
+        """The events since then that may change a signup, oldest first.
+
+        For what no webhook brought; Stripe keeps them for 30 days.
+        """
+        return Deferred.fromCoroutine(self._since(since))
+
+    async def _open(self, request: CheckoutRequest) -> CheckoutSession:
+        """Open it: 1. the price; 2. the session; 3. what became of a first try.
+
+        Stripe keeps a 500 under the idempotency key for 24 hours.  Then the session
+        is looked for, and only where there is none another key is used.
+        """
+        parameters = checkout_parameters(request, await self._price(request))
+        key = payment_key(request.signup_id, "checkout", request.attempt)
+        try:
+            return await self._create(parameters, key)
+        except FailsAgain:
+            for session in await self._matching(
+                request.signup_id, str(request.attempt)
+            ):
+                return session
+            return await self._create(parameters, f"{key}:again")
+
+    async def _name(self, request: NameCustomer) -> None:
+        metadata = {SIGNUP_ID: request.signup_id, DEPLOYMENT: request.deployment}
+        key = payment_key(request.signup_id, "name-customer", request.attempt)
+
+        def update(client: stripe.StripeClient) -> None:
+            client.v1.customers.update(
+                request.customer, {"metadata": metadata}, {"idempotency_key": key}
+            )
+
+        await self.calls.ask("name customer", update)
+
+    async def _create(self, parameters: Any, key: str) -> CheckoutSession:
+        def create(client: stripe.StripeClient) -> tuple[dict[str, Any], bool]:
+            made = client.v1.checkout.sessions.create(
+                parameters, {"idempotency_key": key}
+            )
+            response = made.last_response
+            headers = {} if response is None else dict(response.headers)
+            lower = {name.lower(): value for name, value in headers.items()}
+            return plain(made), lower.get("idempotent-replayed") == "true"
+
+        answer, replayed = await self.calls.ask("open checkout", create)
+        session = session_from(answer)
+        if replayed:
+            # The answer is of then: it may be paid or expired by now.
+            return await self._fetch(session.session_id) or session
+        return session
+
+    async def _price(self, request: CheckoutRequest) -> str:
+        key = request.lookup_key
+        now = self.calls.reactor.seconds()
+        kept = self._prices.get(key)
+        fresh = kept is not None and now - kept[0] < _PRICE_SECONDS
+        found = kept[1] if kept is not None and fresh else None
+        if found is None:
+            prices = await self.calls.ask("price", lambda c: look_up(c, [key]))
+            found = prices.get(key)
+            if found is not None:
+                self._prices[key] = (now, found)
+        try:
+            return agreed_price(
+                found, key, request.price, request.currency, request.interval
+            )
+        except Refused:
+            # So that a price that is mended at Stripe counts at once.
+            self._prices.pop(key, None)
+            raise
+
+    async def _fetch(self, session_id: str) -> CheckoutSession | None:
+        def fetch(client: stripe.StripeClient) -> dict[str, Any]:
+            return plain(client.v1.checkout.sessions.retrieve(session_id))
+
+        try:
+            return session_from(await self.calls.ask("fetch session", fetch))
+        except Refused as e:
+            if e.code == "resource_missing":
+                return None
+            raise
+
+    async def _find(self, signup_id: SignupId) -> tuple[CheckoutSession, ...]:
+        return tuple(reversed(await self._matching(signup_id, None)))
+
+    async def _matching(
+        self, signup_id: SignupId, attempt: str | None
+    ) -> list[CheckoutSession]:
+        """Newest first, by metadata: Stripe's lists cannot be asked for that."""
+        since = int((self.now() - _LOOK_BACK).timestamp())
+
+        def look(client: stripe.StripeClient) -> list[dict[str, Any]]:
+            pages = client.v1.checkout.sessions.list(
+                {"created": {"gte": since}, "limit": _PAGE}
+            )
+            every = (plain(session) for session in pages.auto_paging_iter())
+            return [
+                session
+                for session in every
+                if (session.get("metadata") or {}).get(SIGNUP_ID) == signup_id
+                and attempt in (None, session["metadata"].get(ATTEMPT))
+            ]
+
+        return [session_from(s) for s in await self.calls.ask("find sessions", look)]
+
+    async def _expire(self, session_id: str) -> CheckoutSession:
+        def expire(client: stripe.StripeClient) -> dict[str, Any]:
+            return plain(client.v1.checkout.sessions.expire(session_id))
+
+        session = await self._fetch(session_id)
+        if session is None:
+            raise Refused("resource_missing", f"no session {session_id}")
+        if session.status != "open":
+            return session
+        try:
+            return session_from(await self.calls.ask("expire session", expire))
+        except Refused:
+            # It was completed, or its time came, between our look and our call.
+            after = await self._fetch(session_id)
+            if after is None or after.status == "open":
+                raise
+            return after
+
+    async def _give_back(self, request: GiveBack) -> GivenBack:
+        """Give back: 1. nothing more can be paid; 2. cancelled; 3. refunded."""
+        subscription = request.subscription
+        if subscription is None:
+            session = await self._fetch(request.session_id)
+            if session is not None and session.status == "open":
+                session = await self._expire(request.session_id)
+            subscription = None if session is None else session.subscription
+        if subscription is None:
+            return GivenBack(None, None, 0)
+        known = subscription
+        key = payment_key(request.signup_id, request.purpose, request.attempt)
+        await self.calls.ask("cancel", lambda c: giving_back.cancel(c, known, key))
+        intents = await self.calls.ask(
+            "first charge", lambda c: giving_back.first_intents(c, known)
+        )
+        refund_id, amount = None, 0
+        for intent in intents:
+            done = await self._refund(intent, request, key)
+            refund_id = done.refund_id or refund_id
+            amount += done.amount
+        return GivenBack(subscription, refund_id, amount)
+
+    async def _refund(
+        self, intent: str, request: GiveBack, key: str
+    ) -> giving_back.Refunded:
+        def refund(
+            client: stripe.StripeClient, again: str = ""
+        ) -> giving_back.Refunded:
+            return giving_back.refund(client, intent, request.purpose, key + again)
+
+        try:
+            return await self.calls.ask("refund", refund)
+        except FailsAgain:
+            # Stripe keeps its own failure under that key.  What was given back is
+            # counted anew before the next key is used, so nothing is paid twice.
+            return await self.calls.ask("refund", lambda c: refund(c, ":again"))
+
+    async def _subscription(self, name: str) -> Subscription | None:
+        try:
+            return await self.calls.ask("subscription", lambda c: retrieve(c, name))
+        except Refused as e:
+            if e.code == "resource_missing":
+                return None
+            raise
+
+    async def _set_end(self, request: SetEnd) -> Subscription:
+        key = payment_key(request.signup_id, f"end-{request.wish}", request.attempt)
+        try:
+            return await self.calls.ask("set end", lambda c: set_end(c, request, key))
+        except FailsAgain:
+            # Stripe keeps its own failure under that key; what is done is looked at.
+            return await self.calls.ask(
+                "set end", lambda c: set_end(c, request, f"{key}:again")
+            )
+
+    async def _since(self, since: datetime) -> tuple[Happening, ...]:
+        def look(client: stripe.StripeClient) -> list[dict[str, Any]]:
+            return [plain(event) for event in _events(client, since)]
+
+        found = await self.calls.ask("events", look)
+        return tuple(reversed([happening_from(event) for event in found]))
+
+
+def _events(client: stripe.StripeClient, since: datetime) -> Any:
+    return client.v1.events.list(
+        {
+            "created": {"gte": int(since.timestamp())},
+            "types": sorted(MATTERS),
+            "limit": _PAGE,
+        }
+    ).auto_paging_iter()

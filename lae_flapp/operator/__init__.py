@@ -1,1 +1,0 @@
-"""Operators: what they may ask of the daemon, and the commands they ask it with."""

@@ -1,1 +1,0 @@
-"""Mails that wait to be sent, each with its Message-ID fixed."""

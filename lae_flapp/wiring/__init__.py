@@ -1,0 +1,1 @@
+"""The daemon, put together: the doors, what is inside, and in which order it starts."""

@@ -1,0 +1,371 @@
+"""The daemon's inside, wired: one object graph, nothing of it started yet."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+from importlib.metadata import version
+from random import Random
+from typing import Any
+
+from attrs import define
+
+from lae_flapp.desk.front_desk import FrontDesk
+from lae_flapp.desk.furls import CustomerFurls
+from lae_flapp.desk.hosts import HostDesk
+from lae_flapp.desk.operators.backups import Backups
+from lae_flapp.desk.operators.cancelling import Cancelling
+from lae_flapp.desk.operators.desk import OperatorDesk, Process, Wakes
+from lae_flapp.desk.operators.facet import OperatorFacet
+from lae_flapp.desk.tubs import (
+    furl_of,
+    new_name,
+    serve_hosts,
+    serve_operators,
+    serving_tub,
+)
+from lae_flapp.desk.wishes import Wishes
+from lae_flapp.grid.crew import Crew
+from lae_flapp.grid.limits import Limits
+from lae_flapp.grid.lost_hosts import LostHosts
+from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal import inbox, outbox
+from lae_flapp.journal.cells import Cell
+from lae_flapp.journal.journal import Journal
+from lae_flapp.life.links import Links
+from lae_flapp.life.looking import Subscriptions
+from lae_flapp.life.times import Times
+from lae_flapp.mail.letter_facts import LetterFacts
+from lae_flapp.mail.sending import Sending
+from lae_flapp.money.checkout.desk import CheckoutDesk, Selling
+from lae_flapp.money.checkout.settlement import Settlement
+from lae_flapp.money.inbox.intake import Intake
+from lae_flapp.money.inbox.working_off import InboxWork
+from lae_flapp.queue import Queue
+from lae_flapp.restored.adoption import Adoption
+from lae_flapp.restored.lives import Lives
+from lae_flapp.restored.looking_back import LookingBack
+from lae_flapp.restored.orders import StripeOrders
+from lae_flapp.restored.reading_back import ReadingBack
+from lae_flapp.settings import CellSettings, DaemonSettings
+from lae_flapp.signs.vitals import Vitals
+from lae_flapp.wiring.first_furls import kept_name, write_furl
+from lae_flapp.wiring.opening import Opening
+from lae_flapp.wiring.outside import CellUserData, Outside, cloud_keys, ground_of
+from lae_protocol.address import parse_address
+from lae_protocol.furl import Furl
+from lae_protocol.ids import SignupId
+from lae_protocol.messages import Plan
+from lae_protocol.secret import Secret
+
+MAILS_AT_ONCE, EVENTS_AT_ONCE = 4, 8
+
+
+@define(frozen=True)
+class Inside:
+    """What is started, in this order, and stopped in the other."""
+
+    crew: Crew
+    mails: Queue[Any]
+    events: Queue[Any]
+    settlement: Settlement
+    lost_hosts: LostHosts
+    looking_back: LookingBack
+    reading_back: ReadingBack
+    new_message_id: Callable[[], str]
+    cancelling: Cancelling
+    subscriptions: Subscriptions
+    times: Times
+    private_tub: Any
+    hosts_tub: Any
+    #: The name of the first operator's furl; the journal must know it.
+    operator_name: Secret
+
+
+@define(frozen=True)
+class Wiring:
+    """Everything that the inside is made of."""
+
+    reactor: Any
+    rng: Random
+    settings: DaemonSettings
+    plans: tuple[Plan, ...]
+    outside: Outside
+    journal: Journal
+    opening: Opening
+    vitals: Vitals
+    #: How far the true time is ahead of the reactor's, in seconds.
+    ahead: Callable[[], float]
+    backups: Backups
+
+    def inside(self) -> Inside:
+        """Wire it: the routine, what feeds it, and what others may ask."""
+        settings, state = self.settings, self.settings.state
+        hosts_tub = serving_tub(self.reactor, settings.hosts_tub, state / "hosts.pem")
+        private_tub = serving_tub(
+            self.reactor, settings.private_tub, state / "private.pem"
+        )
+        backwards: list[LookingBack] = []
+        shop = self._workshop(hosts_tub, lambda: all(b.done for b in backwards))
+        crew = Crew(shop)
+        lost_hosts = LostHosts(shop, crew.nudge)
+        settlement = Settlement(shop, crew.nudge, self._adoption(shop).adopt)
+        furls = CustomerFurls(self.journal, self.outside.identities)
+        mails = self._mails(shop, furls)
+        subscriptions = Subscriptions(shop, crew.nudge)
+        events = self._events(settlement, subscriptions)
+        checkout = self._checkout(settlement)
+        intake = Intake(self.journal, self.outside.sealer, events.wake)
+        reading_back = self._reading_back(intake)
+        claim = Lives(shop, _life()).claim
+        looking_back = LookingBack(
+            self.reactor, self.rng, claim, lost_hosts.look, reading_back.look
+        )
+        backwards.append(looking_back)
+        front_desk = FrontDesk(
+            self.reactor,
+            self.journal,
+            checkout=checkout,
+            settlement=settlement,
+            intake=intake,
+            wishes=self._wishes(shop, mails.wake, crew.nudge),
+            furls=furls,
+            pulse=self.vitals.pulse,
+        )
+        self._serve_site(private_tub, front_desk)
+        wakes = Wakes(crew.retry, crew.start, mails.wake, events.wake)
+        cancelling = Cancelling(
+            self.journal, checkout.expire_sessions, shop.new_message_id, crew.nudge
+        )
+        operator_name = self._serve_operators(private_tub, shop, wakes, cancelling)
+        serve_hosts(hosts_tub, self._host_desk(shop, crew, furls, hosts_tub))
+        return Inside(
+            crew=crew,
+            mails=mails,
+            events=events,
+            settlement=settlement,
+            lost_hosts=lost_hosts,
+            looking_back=looking_back,
+            reading_back=reading_back,
+            new_message_id=shop.new_message_id,
+            cancelling=cancelling,
+            subscriptions=subscriptions,
+            times=Times(shop, subscriptions, crew.nudge),
+            private_tub=private_tub,
+            hosts_tub=hosts_tub,
+            operator_name=operator_name,
+        )
+
+    def _adoption(self, shop: Workshop) -> Adoption:
+        orders = StripeOrders(self.outside.payments.payments.calls)
+        cell = cell_of(self.settings, self.settings.cells[0])
+        return Adoption(shop, orders, self.plans, cell)
+
+    def _reading_back(self, intake: Intake) -> ReadingBack:
+        payments = self.outside.payments.payments
+        return ReadingBack(self.journal, payments.happenings_since, intake)
+
+    def _workshop(self, hosts_tub: Any, looked_back: Callable[[], bool]) -> Workshop:
+        settings, outside = self.settings, self.outside
+        patience = settings.patience
+        location = settings.hosts_tub.location
+        return Workshop(
+            journal=self.journal,
+            clock=self.reactor,
+            buckets=outside.cloud.buckets,
+            roles=outside.cloud.roles,
+            hosts=outside.cloud.hosts,
+            addresses=outside.addresses,
+            vault=outside.vault,
+            identities=outside.identities,
+            payments=outside.payments.payments,
+            sealer=outside.sealer,
+            render_user_data=CellUserData(settings.cells[0], settings.aws),
+            new_bootstrap=lambda: Furl.parse(
+                furl_of(hosts_tub, location, new_name("b"))
+            ),
+            grounds={cell.name: ground_of(cell) for cell in settings.cells},
+            deployment=settings.deployment,
+            livemode=settings.stripe.mode == "live",
+            mail_domain=outside.sender.address.domain_a_label,
+            limits=Limits(
+                together=settings.workers,
+                claim=patience.claim,
+                serve_within=patience.give_up,
+                troubled_after=patience.operator_alert,
+                visibility=patience.visibility,
+            ),
+            random=self.rng,
+            looked_back=looked_back,
+        )
+
+    def _checkout(self, settlement: Settlement) -> CheckoutDesk:
+        outside = self.outside
+        payments = outside.payments.payments
+        return CheckoutDesk(
+            self.journal, payments, outside.sealer, settlement, self._selling()
+        )
+
+    def _selling(self) -> Selling:
+        cell = self.settings.cells[0]
+        return Selling(
+            self.plans,
+            cell_of(self.settings, cell),
+            quotas_of(cell),
+            self.settings.site_url,
+            self.ahead,
+        )
+
+    def _wishes(
+        self,
+        shop: Workshop,
+        mail_waits: Callable[[], object],
+        nudge: Callable[[SignupId], object],
+    ) -> Wishes:
+        return Wishes(
+            self.journal,
+            plans=self.plans,
+            environment=self.settings.environment,
+            ready_for_business=self.vitals.closed_because,
+            new_message_id=shop.new_message_id,
+            mail_waits=mail_waits,
+            nudge=nudge,
+            links=self._links(),
+        )
+
+    def _links(self) -> Links:
+        return Links(self.outside.sealer, self.settings.site_url)
+
+    def _events(
+        self, settlement: Settlement, subscriptions: Subscriptions
+    ) -> Queue[Any]:
+        return Queue(
+            "inbox",
+            self.reactor,
+            self.journal,
+            due=inbox.due,
+            next_due_at=inbox.next_due_at,
+            number_of=lambda event: event.event_id,
+            work=InboxWork(
+                self.journal, self.outside.sealer, settlement, subscriptions, self.rng
+            ),
+            at_once=EVENTS_AT_ONCE,
+        )
+
+    def _mails(self, shop: Workshop, furls: CustomerFurls) -> Queue[Any]:
+        sending = Sending(
+            self.journal,
+            self.outside.mail,
+            furls=furls,
+            about=LetterFacts(
+                self.journal,
+                lambda name: shop.outside(
+                    "payments.fetch_subscription",
+                    lambda: shop.payments.fetch_subscription(name),
+                ),
+                self._links(),
+            ),
+            sender=self.outside.sender,
+            operators=tuple(map(parse_address, self.settings.mail.operators)),
+            rng=self.rng,
+            new_message_id=shop.new_message_id,
+        )
+        return Queue(
+            "outbox",
+            self.reactor,
+            self.journal,
+            due=outbox.due,
+            next_due_at=outbox.next_due_at,
+            number_of=lambda mail: mail.number,
+            work=sending,
+            at_once=MAILS_AT_ONCE,
+        )
+
+    def _host_desk(
+        self, shop: Workshop, crew: Crew, furls: CustomerFurls, tub: Any
+    ) -> HostDesk:
+        location = self.settings.hosts_tub.location
+        return HostDesk(
+            journal=self.journal,
+            furls=furls,
+            sealer=self.outside.sealer,
+            s3_endpoint=self.settings.cells[0].s3_endpoint,
+            host_furl=lambda name: furl_of(tub, location, name),
+            nudge=crew.nudge,
+            new_message_id=shop.new_message_id,
+            cloud_keys=cloud_keys(self.settings.cells[0]),
+        )
+
+    def _serve_site(self, tub: Any, front_desk: FrontDesk) -> None:
+        path = self.settings.state / "front-desk.furl"
+        name = kept_name(path, new_name("f"))
+        tub.registerReference(front_desk, name)
+        location = self.settings.private_tub.location
+        write_furl(path, Furl.parse(furl_of(tub, location, name)))
+
+    def _serve_operators(
+        self,
+        tub: Any,
+        shop: Workshop,
+        wakes: Wakes,
+        cancelling: Cancelling,
+    ) -> Secret:
+        path = self.settings.state / "operator.furl"
+        name = kept_name(path, new_name("o"))
+        location = self.settings.private_tub.location
+        write_furl(path, Furl.parse(furl_of(tub, location, name)))
+
+        def new_furl() -> tuple[Furl, Secret]:
+            fresh = new_name("o")
+            return Furl.parse(furl_of(tub, location, fresh)), Secret(fresh)
+
+        desk = OperatorDesk(
+            shop=shop,
+            wakes=wakes,
+            process=Process(
+                environment=self.settings.environment,
+                release=version("s4"),
+                started_at=datetime.now(UTC),
+                canary_opened=lambda: self.opening.opened,
+                closed_because=self.vitals.closed_because,
+            ),
+            selling=self._selling(),
+            cancel=cancelling.cancel,
+            new_furl=new_furl,
+            back_up=self.backups.begin_or_tell,
+        )
+        serve_operators(tub, lambda swissnum: OperatorFacet(desk, swissnum))
+        return Secret(name)
+
+
+def _life() -> str:
+    """What tells this life of the daemon from every other."""
+    return f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(16)}"
+
+
+def cell_of(settings: DaemonSettings, cell: CellSettings) -> Cell:
+    """The cell as the journal knows it."""
+    return Cell(
+        cell.name,
+        settings.deployment,
+        settings.aws.account,
+        settings.aws.region,
+        cell.zone,
+        cell.dns_zone,
+    )
+
+
+def quotas_of(cell: CellSettings) -> dict[Any, int]:
+    """How much of each there is."""
+    quotas = cell.quotas
+    return {
+        "instances": quotas.instances,
+        "roles": quotas.roles,
+        "profiles": quotas.instance_profiles,
+        "buckets": quotas.buckets,
+        "addresses": quotas.addresses,
+        "records": quotas.records,
+    }

@@ -1,0 +1,246 @@
+"""The daemon's doors to the outside, built from its settings."""
+
+from __future__ import annotations
+
+import os
+import time
+from random import Random
+from typing import Any
+
+from attrs import define
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
+from cryptography.x509 import load_pem_x509_certificate
+from twisted.internet.ssl import Certificate, trustRootFromCertificates
+
+from lae_flapp.grid.requests import Ground
+from lae_flapp.mail.letters import Sender
+from lae_flapp.mail.server import IMailServer, Login, SmtpServer
+from lae_flapp.money.stripe.service import PaymentService
+from lae_flapp.settings import (
+    AwsSettings,
+    CellSettings,
+    DaemonSettings,
+    MailSettings,
+    SealingSettings,
+)
+from lae_flapp.signs.calls import MeteredMail
+from lae_protocol.address import parse_address
+from lae_protocol.aws.agent import pooled_agent
+from lae_protocol.aws.credentials import (
+    CredentialsSource,
+    InstanceProfileCredentials,
+    StaticCredentials,
+)
+from lae_protocol.aws.metadata import MetadataService, metadata_endpoint
+from lae_protocol.aws.sigv4 import Credentials
+from lae_protocol.aws.tls import NamedPeerPolicy
+from lae_protocol.furl import Furl
+from lae_protocol.process.meter import Meter, unmetered
+from lae_protocol.secret import Secret
+from lae_provision.aws.cloud import AwsCloud, open_cloud
+from lae_provision.aws.key_file import FileDataKeys
+from lae_provision.doors import HostKey, IAddresses, IVault
+from lae_provision.hosts.user_data import (
+    CommandLaunch,
+    HostSettings,
+    ImageLaunch,
+    user_data,
+)
+from lae_provision.identity.identities import Identities
+from lae_provision.identity.journal_sealer import JournalSealer
+from lae_provision.identity.pool import KeyPool
+
+#: Tub keys made ahead: two for each signup.
+KEYS_AHEAD = 24
+
+
+@define(frozen=True)
+class Secrets:
+    """What the settings name, read before twistd goes into the background."""
+
+    stripe_keys: tuple[Secret, ...]
+    journal_keys: tuple[Secret, ...]
+    identity_keys: tuple[Secret, ...]
+    mail_login: Login | None
+    aws: Credentials | None
+
+
+def read_secrets(settings: DaemonSettings) -> Secrets:
+    """Read all of them; raises SettingsError, which names the place."""
+    mail, aws = settings.mail, settings.aws
+    login = None
+    if mail.user is not None and mail.password is not None:
+        login = Login(mail.user, mail.password.read())
+    credentials = None
+    if aws.access_key is not None and aws.secret_key is not None:
+        credentials = Credentials(aws.access_key.read().reveal(), aws.secret_key.read())
+    return Secrets(
+        tuple(key.read() for key in settings.stripe.api_keys),
+        tuple(key.read() for key in settings.sealing.journal_keys),
+        tuple(key.read() for key in settings.sealing.key_files),
+        login,
+        credentials,
+    )
+
+
+@define(frozen=True)
+class Outside:
+    """Every door, and what belongs to it."""
+
+    cloud: AwsCloud
+    vault: IVault
+    addresses: IAddresses
+    identities: Identities
+    key_pool: KeyPool
+    payments: PaymentService
+    mail: IMailServer
+    sealer: JournalSealer
+    sender: Sender
+
+
+def open_outside(
+    reactor: Any,
+    rng: Random,
+    settings: DaemonSettings,
+    secrets: Secrets,
+    meter: Meter = unmetered,
+) -> Outside:
+    """Build the doors; no call is made yet.  *meter* is told of each try of each."""
+    agent = pooled_agent(reactor)
+    aws, cell = settings.aws, settings.cells[0]
+    cloud = open_cloud(
+        reactor,
+        rng,
+        _credentials(reactor, agent, secrets.aws, cell),
+        aws.region,
+        endpoint=aws.endpoint,
+        s3_endpoint=aws.s3_endpoint,
+        agent=agent,
+        meter=meter,
+        wall=time.time,
+    )
+    key_pool = KeyPool(reactor, KEYS_AHEAD)
+    return Outside(
+        cloud=cloud,
+        vault=cloud.vault(aws.state_bucket),
+        addresses=cloud.addresses(cell.dns_zone_id),
+        identities=Identities(
+            _data_keys(settings.sealing, secrets, cloud),
+            settings.sealing.recovery_recipients,
+            key_pool,
+        ),
+        key_pool=key_pool,
+        payments=PaymentService(
+            reactor, secrets.stripe_keys, settings.stripe.endpoint, meter
+        ),
+        mail=MeteredMail(
+            _mail_server(reactor, settings.mail, secrets.mail_login), reactor, meter
+        ),
+        sealer=JournalSealer(secrets.journal_keys),
+        sender=_sender(settings),
+    )
+
+
+def _credentials(
+    reactor: Any, agent: Any, static: Credentials | None, cell: CellSettings
+) -> CredentialsSource:
+    if static is not None:
+        return StaticCredentials(static)
+    endpoint = metadata_endpoint(cell.metadata_url, os.environ)
+    metadata = MetadataService(reactor, agent, endpoint)
+    return InstanceProfileCredentials(reactor, metadata, time.time)
+
+
+def _data_keys(sealing: SealingSettings, secrets: Secrets, cloud: AwsCloud) -> Any:
+    if sealing.kms_key is not None:
+        return cloud.data_keys(sealing.kms_key)
+    return FileDataKeys(secrets.identity_keys)
+
+
+def _mail_server(reactor: Any, mail: MailSettings, login: Login | None) -> IMailServer:
+    root = None
+    if mail.trust_root is not None:
+        certificate = Certificate.loadPEM(mail.trust_root.read_bytes())
+        root = trustRootFromCertificates([certificate])  # type: ignore[no-untyped-call]
+    policy = NamedPeerPolicy(root)
+    server: IMailServer = SmtpServer(reactor, mail.host, mail.port, login, policy)
+    return server
+
+
+def _sender(settings: DaemonSettings) -> Sender:
+    mail = settings.mail
+    bounces = parse_address(mail.bounces)
+    return Sender(
+        name=mail.from_name,
+        address=parse_address(mail.from_address),
+        support=parse_address(mail.support_address),
+        bounce_local=bounces.local,
+        bounce_domain=bounces.domain_a_label,
+        site_url=settings.site_url,
+        environment=settings.environment,
+    )
+
+
+def ground_of(cell: CellSettings) -> Ground:
+    """What the cell offers to build on."""
+    ports = cell.ports
+    span = None
+    if ports.first is not None and ports.last is not None:
+        span = (ports.first, ports.last)
+    return Ground(
+        image_id=cell.image_id,
+        instance_type=cell.instance_type,
+        subnet_id=cell.subnet_id,
+        security_group_ids=cell.security_groups,
+        volume_gib=cell.volume_gib,
+        volume_kms_key=cell.volume_kms_key,
+        boundary_arn=cell.boundary_arn,
+        role_path=cell.role_path,
+        tls_only=cell.s3_endpoint is None,
+        fixed_host=cell.host_name,
+        listen=cell.listen,
+        introducer_port=ports.introducer or 0,
+        storage_port=ports.storage or 0,
+        port_span=span,
+    )
+
+
+def cloud_keys(cell: CellSettings) -> tuple[RSAPublicKey, ...]:
+    """What checks the signatures of identity documents; raises ValueError."""
+    found = []
+    for path in cell.identity_certificates:
+        key = load_pem_x509_certificate(path.read_bytes()).public_key()
+        if not isinstance(key, RSAPublicKey):
+            raise ValueError(f"{path}: not of an RSA key")  # noqa: TRY004  (of the file)
+        found.append(key)
+    return tuple(found)
+
+
+@define(frozen=True)
+class CellUserData:
+    """Renders the user-data of a cell's hosts
+    (:class:`~lae_flapp.grid.doors.RenderUserData`).
+    """
+
+    cell: CellSettings
+    aws: AwsSettings
+
+    def __call__(self, key: HostKey, bootstrap: Furl) -> Secret:
+        """Ignition for this host; the key stands in the furl's journal row alone."""
+        del key
+        program = self.cell.program
+        launch = (
+            ImageLaunch(program.image, program.log_in)
+            if program.image is not None
+            else CommandLaunch(program.command)
+        )
+        host = HostSettings(
+            metadata_url=self.cell.metadata_url,
+            aws_region=self.aws.region,
+            s3_endpoint=self.cell.s3_endpoint,
+            log_format="json",
+            expire_leases_after_days=self.cell.node.expire_leases_after_days,
+            connections=self.cell.node.connections,
+            connections_per_address=self.cell.node.connections_per_address,
+        )
+        return user_data(host, Secret(bootstrap.reveal()), launch)

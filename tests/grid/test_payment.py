@@ -1,0 +1,173 @@
+"""One payment is kept; every other one goes back by itself."""
+
+from __future__ import annotations
+
+import pytest
+from attrs import evolve
+from twisted.internet.defer import Deferred
+
+from lae_flapp.journal import capacity, events, sessions, signups
+from tests.grid.world import always, check_money, check_refunded, check_served, now
+from tests.grid.world import weather as foul
+from tests.twins.weather import Fault
+
+
+def test_two_tabs_that_both_pay(world):
+    """The first payment is kept, the second cancelled and refunded."""
+    signup_id = world.register()
+    first, second = world.checkout(signup_id), world.checkout(signup_id, attempt=2)
+    world.pay(first)
+    world.pay(second)
+    assert world.news(second) == "kept"
+    assert world.news(first) == "surplus"
+    world.advance(10)
+    check_served(world, signup_id)
+    check_money(world, subscriptions=1)
+    assert world.read(sessions.get, first).state == "refunded"
+
+
+@pytest.mark.parametrize("fault", [Fault.THROTTLED, Fault.REPLY_LOST, Fault.LATE])
+def test_second_payment_goes_back_once_whatever_the_reply(world, fault):
+    """A lost or late reply of the refund leads to one refund."""
+    signup_id = world.paid()
+    world.advance(10)
+    second = world.checkout(signup_id, attempt=2)
+    world.pay(second)
+    world.weather = foul(("payments.cancel_and_refund", fault))
+    assert world.news(second) == "surplus"
+    world.advance(90)
+    check_served(world, signup_id)
+    check_money(world, subscriptions=1)
+    told = world.read(events.since, signup_id, 0)
+    assert [e.kind for e in told].count("money-back") == 1
+
+
+def test_three_payments(world):
+    """Two surplus payments both go back."""
+    signup_id = world.register()
+    every = [world.checkout(signup_id, attempt=n) for n in (1, 2, 3)]
+    for session_id in every:
+        world.pay(session_id)
+    assert [world.news(s) for s in every] == ["kept", "surplus", "surplus"]
+    world.advance(10)
+    check_served(world, signup_id)
+    check_money(world, subscriptions=1)
+
+
+def test_news_repeats_and_changes_nothing(world):
+    """Ten webhooks and returns of one payment are one payment."""
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    world.pay(session_id)
+    assert {world.news(session_id) for _ in range(10)} == {"kept"}
+    world.advance(10)
+    assert world.kinds(signup_id).count("paid") == 1
+    check_served(world, signup_id)
+
+
+def test_payment_after_the_refund_goes_back(world):
+    """Who pays in another tab after being refunded gets that back, too."""
+    signup_id = world.register()
+    first, late = world.checkout(signup_id), world.checkout(signup_id, attempt=2)
+    world.pay(first)
+    world.hosts_work = False
+    world.news(first)
+    now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "owner", "cancelled")))
+    world.advance(120)
+    check_refunded(world, signup_id)
+    world.pay(late)
+    assert world.news(late) == "surplus"
+    world.advance(10)
+    check_money(world, subscriptions=0)
+    assert world.state(signup_id) == "refunded"
+    assert world.cloud.empty()
+
+
+def test_payment_for_a_cancelled_signup_goes_back(world):
+    """A session that was paid while its signup was cancelled is paid back."""
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    world.write(
+        signups.move,
+        signup_id,
+        {"registered"},
+        "cancelled",
+        kind="cancelled",
+        who="owner",
+    )
+    world.pay(session_id)
+    assert world.news(session_id) == "surplus"
+    world.advance(10)
+    check_money(world, subscriptions=0)
+    assert world.cloud.empty()
+
+
+def test_unpaid_session_builds_nothing(world):
+    """A session that is open, or complete and unpaid, builds nothing."""
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    assert world.news(session_id) == "unpaid"
+    session = world.account.sessions[session_id]
+    world.account.sessions[session_id] = evolve(session, status="complete")
+    assert world.news(session_id) == "unpaid"
+    world.advance(10)
+    assert world.state(signup_id) == "registered"
+    assert world.cloud.empty()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"deployment": "other"}, {"deployment": None}, {"livemode": True}],
+    ids=str,
+)
+def test_session_of_another_deployment_is_left_alone(world, change):
+    """What is not ours is neither served nor paid back."""
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    paid = world.pay(session_id)
+    world.account.sessions[session_id] = evolve(paid, **change)
+    assert world.news(session_id) == "foreign"
+    world.advance(10)
+    check_money(world, subscriptions=1)
+    assert world.cloud.empty()
+
+
+def test_session_that_the_journal_never_heard_of_is_kept(world):
+    """A daemon that died between Stripe's answer and the journal serves all the same."""
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    paid = world.pay(session_id)
+    other = evolve(paid, session_id="cs_unheard")
+    world.account.sessions = {"cs_unheard": other}
+    assert world.news("cs_unheard") == "kept"
+    world.advance(10)
+    check_served(world, signup_id)
+
+
+def test_refused_refund_is_told_and_asked_again(world):
+    """A refund that Stripe refuses is an operator's matter, and goes on with them."""
+    world.weather = always("payments.cancel_and_refund", Fault.REFUSED)
+    signup_id = world.paid()
+    world.advance(10)
+    second = world.checkout(signup_id, attempt=2)
+    world.pay(second)
+    world.news(second)
+    world.advance(30)
+    assert "troubled" in world.kinds(signup_id)
+    world.weather = foul()
+    world.crew.retry(signup_id)
+    world.advance(10)
+    check_money(world, subscriptions=1)
+
+
+def test_capacity_is_kept_while_paid_and_free_when_refunded(world):
+    """A paid signup keeps its share of the cell's quotas until it is refunded."""
+    signup_id = world.paid()
+    assert world.read(capacity.held, signup_id)["instances"] == 1
+    world.kill()
+    world.hosts_work = False
+    world.start()
+    now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "op", "late")))
+    world.advance(120)
+    check_refunded(world, signup_id)
+    assert not world.read(capacity.held, signup_id)

@@ -1,0 +1,317 @@
+"""The plan is total, never makes what may exist, and always ends."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+from attrs import evolve
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lae_flapp.grid.goals import (
+    Building,
+    End,
+    Ending,
+    Erase,
+    Erasing,
+    Kept,
+    Over,
+    Replace,
+    Rest,
+    Retiring,
+    Serve,
+    Served,
+    Stop,
+    Stopping,
+    Unpaid,
+    Withdraw,
+    Withdrawing,
+    goal_of,
+)
+from lae_flapp.grid.plan import (
+    DATA,
+    REMOVABLE,
+    SERVING,
+    Await,
+    Close,
+    GiveBack,
+    Look,
+    LookAgain,
+    Make,
+    NextHost,
+    Patience,
+    Repeat,
+    Retire,
+    StartHost,
+    StopHost,
+    TellStripe,
+    Unmake,
+    backward,
+    forward,
+    plan,
+)
+from lae_flapp.grid.sights import (
+    Absent,
+    Asked,
+    Awaited,
+    Broken,
+    Invisible,
+    Present,
+    Sights,
+    Spent,
+    StepName,
+    Stopped,
+    Unlooked,
+    Unsettled,
+)
+
+PATIENCE = Patience(visibility=60)
+#: What can be seen, and so removed.
+THERE = (Present, Unsettled, Broken, Stopped)
+NOW = 1000.0
+
+#: Every kind of sight, on both sides of its time where it has one.
+KINDS = (
+    Unlooked(),
+    Absent(),
+    *(kind(NOW - 70, NOW - 11) for kind in (Asked, Invisible, Spent)),
+    *(kind(NOW - 70, NOW - 10) for kind in (Asked, Invisible, Spent)),
+    Unsettled(),
+    Broken(),
+    Awaited(NOW + 1),
+    Awaited(NOW),
+    Stopped(),
+    Present(),
+)
+
+sights = st.fixed_dictionaries({step: st.sampled_from(KINDS) for step in StepName}).map(
+    lambda seen: Sights(NOW, tuple(seen.items()))
+)
+goals = st.sampled_from(
+    [
+        Rest(),
+        Serve(1),
+        Replace(1),
+        Withdraw(1, False),
+        Withdraw(1, True),
+        Withdraw(1, True, data=True),
+        Stop(1),
+        End(),
+        Erase(),
+    ]
+)
+
+
+def seen(**kinds):
+    """Sights in which steps not named are present."""
+    every = {step: Present() for step in StepName}
+    named = {StepName[name.upper()]: kind for name, kind in kinds.items()}
+    return Sights(NOW, tuple((every | named).items()))
+
+
+@pytest.mark.parametrize(
+    ("step", "kind"), list(itertools.product(StepName, KINDS)), ids=str
+)
+def test_every_pair_of_the_tables_is_decided(step, kind):
+    """Both tables answer for each step and each kind of sight."""
+    sights = Sights(NOW, ((step, kind),))
+    onwards = forward(step, 1, sights, PATIENCE)
+    assert (onwards is None) == isinstance(kind, Present)
+    back = backward(step, sights, PATIENCE)
+    assert isinstance(back, Look | LookAgain | Unmake | None)
+
+
+@given(goals, sights)
+def test_no_second_host_is_made(goal, sights):
+    """A host is made only where none of its generation was ever asked for."""
+    if Make(StepName.HOST) in plan(goal, sights, PATIENCE):
+        kind = sights.of(StepName.HOST)
+        assert kind == Absent()
+
+
+@given(goals, sights)
+def test_nothing_is_made_before_looking(goal, sights):
+    """A step that nobody has looked for is looked for first."""
+    for action in plan(goal, sights, PATIENCE):
+        if isinstance(action, Make | Repeat | Unmake):
+            assert sights.of(action.step) != Unlooked()
+
+
+@given(goals, sights)
+def test_only_what_is_seen_is_unmade(goal, sights):
+    """What is not visible is not removed blindly: it might survive its removal."""
+    for action in plan(goal, sights, PATIENCE):
+        if isinstance(action, Unmake):
+            assert isinstance(sights.of(action.step), THERE)
+
+
+@given(
+    sights,
+    st.sampled_from(
+        [
+            (Withdraw(1, money_back=True), REMOVABLE),
+            (Withdraw(1, money_back=True, data=True), SERVING),
+            (End(), SERVING),
+            (Erase(), DATA),
+        ]
+    ),
+)
+def test_it_closes_only_when_nothing_can_be_left(sights, goal_and_steps):
+    """Over is said only when everything that has to go is gone or about to be; and
+    nothing else goes.
+    """
+    goal, steps = goal_and_steps
+    actions = plan(goal, sights, PATIENCE)
+    removed = {a.step for a in actions if isinstance(a, Unmake)}
+    assert removed <= set(steps)
+    if Close() in actions:
+        for step in steps:
+            kind = sights.of(step)
+            assert not isinstance(kind, Unlooked)
+            if isinstance(kind, THERE):
+                assert step in removed
+            if isinstance(kind, Asked | Invisible | Spent):
+                assert kind.looked >= kind.since + PATIENCE.visibility
+
+
+@given(goals, sights)
+def test_stripe_is_told_before_anything_goes(goal, sights):
+    """What was decided of the subscription is told first, whatever the goal."""
+    actions = plan(goal, evolve(sights, untold=True), PATIENCE)
+    assert actions == (TellStripe(), *plan(goal, sights, PATIENCE))
+
+
+@given(sights)
+def test_stopping_removes_nothing(sights):
+    """A host that is not paid for is looked for and shut down; nothing is unmade."""
+    actions = plan(Stop(1), sights, PATIENCE)
+    assert len(actions) <= 1
+    kind = sights.of(StepName.HOST)
+    stops = isinstance(kind, Present | Unsettled | Broken)
+    assert (StopHost(StepName.HOST) in actions) == stops
+    assert not any(isinstance(a, Unmake | Make | Repeat) for a in actions)
+
+
+def test_a_stopped_host_is_started_and_not_made():
+    """Paid again, the very host that was shut down starts."""
+    assert plan(Serve(1), seen(host=Stopped()), PATIENCE) == (StartHost(StepName.HOST),)
+
+
+@given(sights)
+def test_money_goes_back_first(sights):
+    """A customer's money does not wait for the cloud."""
+    actions = plan(Withdraw(1, money_back=False), sights, PATIENCE)
+    assert actions[0] == GiveBack()
+    assert GiveBack() not in plan(Withdraw(1, money_back=True), sights, PATIENCE)
+
+
+@given(sights)
+def test_the_mail_comes_last(sights):
+    """Nobody is told that it is ready before every other step is as it should be."""
+    actions = plan(Serve(1), sights, PATIENCE)
+    if Make(StepName.MAIL) in actions:
+        planned = {a.step for a in actions if isinstance(a, Make | Repeat)}
+        for step in StepName:
+            assert step in planned or isinstance(sights.of(step), Present)
+        assert actions[-1] == Make(StepName.MAIL)
+
+
+@given(sights)
+def test_the_next_host_waits_until_the_old_one_is_gone(sights):
+    """The generation grows only when no host of the old one can be left."""
+    actions = plan(Replace(1), sights, PATIENCE)
+    kind = sights.of(StepName.HOST)
+    if actions == (NextHost(1),):
+        assert not isinstance(kind, (*THERE, Unlooked))
+    else:
+        assert actions[0] in {
+            Look(StepName.HOST),
+            LookAgain(StepName.HOST),
+            Unmake(StepName.HOST),
+        }
+
+
+@settings(max_examples=100)
+@given(sights, st.booleans())
+def test_a_cloud_that_obeys_is_brought_to_the_goal(  # noqa: C901, PLR0912  (a model)
+    sights, withdrawing
+):
+    """Doing the first action again and again ends, in a bounded number of actions."""
+    goal = Withdraw(1, money_back=False) if withdrawing else Serve(1)
+    state, now = dict(sights.seen), sights.now
+    for _ in range(60):
+        actions = plan(goal, Sights(now, tuple(state.items())), PATIENCE)
+        if not actions:
+            break
+        match actions[0]:
+            case Make(step) | Repeat(step) | Await(step, _) | StartHost(step):
+                state[step] = Present()
+            case Look(step) | Unmake(step):
+                state[step] = Absent()
+            case LookAgain(step):
+                now += 30
+                state[step] = evolve(state[step], looked=now)
+            case GiveBack():
+                goal = Withdraw(1, money_back=True)
+            case Retire(generation):
+                goal = Replace(generation)
+            case NextHost(generation):
+                goal = Serve(generation + 1)
+                for step in (StepName.HOST, StepName.CLAIMED, StepName.SELF_TEST):
+                    state[step] = Absent()
+            case Close():
+                break
+    else:
+        raise AssertionError("no end")
+    if withdrawing:
+        assert not any(isinstance(state[s], THERE) for s in REMOVABLE)
+    else:
+        assert all(isinstance(kind, Present) for kind in state.values())
+
+
+def test_dry_run_of_a_fresh_signup():
+    """What a signup that was just paid will need, from the first step to the mail."""
+    nothing = Sights(NOW, tuple((step, Absent()) for step in StepName))
+    assert plan(Serve(1), nothing, PATIENCE) == tuple(Make(s) for s in StepName)
+
+
+def test_a_lost_reply_is_answered_with_the_same_request():
+    """A launch without an outcome is repeated, not made anew."""
+    actions = plan(Serve(1), seen(host=Asked(0.0, NOW)), PATIENCE)
+    assert actions == (Repeat(StepName.HOST),)
+
+
+def test_a_host_that_claimed_too_late_is_replaced():
+    """The deadline of a claim passes: the host is retired."""
+    actions = plan(Serve(3), seen(claimed=Awaited(NOW)), PATIENCE)
+    assert actions == (Retire(3),)
+
+
+def test_a_host_that_stays_invisible_is_replaced_and_not_made_again():
+    """A host that was made and never showed makes room for the next generation."""
+    assert plan(Serve(1), seen(host=Invisible(NOW - 60, NOW)), PATIENCE) == (Retire(1),)
+
+
+@pytest.mark.parametrize(
+    ("standing", "goal"),
+    [
+        (Unpaid(), Rest()),
+        (Building(2), Serve(2)),
+        (Retiring(2), Replace(2)),
+        (Served(2), Rest()),
+        (Withdrawing(2, money_back=False), Withdraw(2, money_back=False)),
+        (
+            Withdrawing(2, money_back=True, data=True),
+            Withdraw(2, money_back=True, data=True),
+        ),
+        (Stopping(2), Stop(2)),
+        (Ending(2), End()),
+        (Kept(), Rest()),
+        (Erasing(), Erase()),
+        (Over(), Rest()),
+    ],
+)
+def test_each_standing_has_its_goal(standing, goal):
+    """Only a paid signup is built, and only one that is going is removed."""
+    assert goal_of(standing) == goal

@@ -1,0 +1,187 @@
+"""A payment fails: mails and grace, then read-only, then shut down, then over."""
+
+from __future__ import annotations
+
+import pytest
+from twisted.internet.defer import Deferred
+
+from lae_flapp.grid import turns
+from lae_flapp.journal import hosts
+from tests.grid.world import check_served, now, weather
+from tests.life.conftest import check_kept
+from tests.twins.cloud import moment
+from tests.twins.weather import Fault
+
+
+def overdue(world):
+    signup_id = world.served()
+    assert world.stripe(signup_id, status="past_due") == "learnt"
+    assert world.state(signup_id) == "past-due"
+    return signup_id
+
+
+def test_in_the_grace_all_goes_on(world) -> None:
+    """The host serves, and one mail says so, however often Stripe tells it."""
+    signup_id = overdue(world)
+    for _ in range(3):
+        world.webhook(world.subscription(signup_id))
+    world.days(13)
+    assert world.state(signup_id) == "past-due"
+    assert world.live_hosts(signup_id) == 1
+    assert world.mails(signup_id).count("past-due") == 1
+
+
+def test_paid_within_the_grace(world) -> None:
+    """It is active again, with the same host."""
+    signup_id = overdue(world)
+    world.days(5)
+    world.stripe(signup_id, status="active")
+    world.advance(5)
+    check_served(world, signup_id)
+    assert world.cloud.launches == 1
+    assert world.mails(signup_id)[-1] == "recovered"
+
+
+def test_never_paid(world) -> None:
+    """Read-only after the grace, shut down after that, over in the end: with a mail for
+    each, nothing deleted before the data's own time.
+    """
+    signup_id = overdue(world)
+    world.days(14)
+    assert world.state(signup_id) == "suspended"
+    assert world.instances() == ["running"]
+    world.days(7)
+    assert world.state(signup_id) == "stopped"
+    assert world.instances() == ["stopped"]
+    assert world.read(hosts.live, signup_id).state == "stopped"
+    world.days(14)
+    check_kept(world, signup_id)
+    told = [m for m in world.mails(signup_id) if m not in {"active", "troubled"}]
+    assert told == ["past-due", "suspended", "stopped", "ended"]
+    assert not world.crew.busy()
+
+
+def stopped(world):
+    signup_id = overdue(world)
+    world.days(21)
+    assert world.state(signup_id) == "stopped"
+    assert world.instances() == ["stopped"]
+    return signup_id
+
+
+def test_paid_again_after_it_was_shut_down(world) -> None:
+    """The same host starts again, proves itself, and serves under the same keys."""
+    signup_id = stopped(world)
+    sealed = world.sealed(signup_id)
+    world.stripe(signup_id, status="active")
+    world.advance(20)
+    check_served(world, signup_id)
+    assert world.instances() == ["running"]
+    assert world.generation(signup_id) == 1
+    assert world.sealed(signup_id) == sealed
+
+
+def test_a_stopped_host_that_vanished(world) -> None:
+    """Paid again, the next generation takes its place."""
+    signup_id = stopped(world)
+    for instance in world.cloud.live():
+        instance.terminated = True
+    world.stripe(signup_id, status="active")
+    world.advance(120)
+    check_served(world, signup_id)
+    assert world.generation(signup_id) == 2
+
+
+@pytest.mark.parametrize("verb", ["stop", "start"])
+@pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.THROTTLED, Fault.DOUBLED])
+def test_the_clouds_answer_is_lost(world, verb, fault) -> None:
+    """However it comes, the host is shut down, and started again, once."""
+    signup_id = overdue(world)
+    world.weather = weather((f"hosts.{verb}", fault))
+    world.days(21)
+    world.advance(90)
+    assert world.instances() == ["stopped"]
+    world.stripe(signup_id, status="active")
+    world.advance(120)
+    check_served(world, signup_id)
+    assert world.cloud.launches == 1
+
+
+def test_cancelled_while_it_is_not_paid(world) -> None:
+    """It ends at once: nothing is paid that could still be used."""
+    signup_id = overdue(world)
+    assert world.cancel(signup_id) == "ending"
+    world.advance(10)
+    check_kept(world, signup_id)
+
+
+def test_paid_in_the_moment_in_which_it_ends(world) -> None:
+    """Who was charged for nothing is told to an operator."""
+    signup_id = overdue(world)
+    world.account.become(
+        world.subscription(signup_id), paid_at=moment(world.clock.seconds())
+    )
+    world.cancel(signup_id)
+    world.advance(10)
+    check_kept(world, signup_id)
+    assert world.mails(signup_id).count("troubled") == 1
+
+
+def test_stripe_gives_up_first(world) -> None:
+    """What Stripe's own retries end is over here as well, from each state."""
+    signup_id = stopped(world)
+    world.stripe(signup_id, status="canceled")
+    world.advance(10)
+    check_kept(world, signup_id)
+
+
+def test_paid_in_the_last_moment_without_a_webhook(world) -> None:
+    """Before the next step Stripe is asked: who has paid is not suspended."""
+    signup_id = overdue(world)
+    world.account.become(world.subscription(signup_id), status="active")
+    world.days(15)
+    check_served(world, signup_id)
+
+
+def test_a_daemon_that_was_away_hurries_nobody(world) -> None:
+    """Two months away, it still gives each step its time."""
+    signup_id = overdue(world)
+    world.kill()
+    world.clock.advance(60 * 86_400)
+    world.start()
+    world.turn()
+    world.turn()
+    assert world.state(signup_id) == "suspended"
+
+
+def test_a_host_not_whole_at_the_stop_goes_instead(world) -> None:
+    """Stopped while it is being replaced: no host is left, and paid again one is made."""
+    signup_id = overdue(world)
+    world.days(20)
+    world.clock.advance(86_000)
+    world.hosts_work = False
+    for instance in world.cloud.live():
+        instance.terminated = True
+    world.write(turns.lose_host, signup_id, world.generation(signup_id))
+    world.crew.nudge(signup_id)
+    world.advance(5)
+    world.clock.advance(500)
+    world.turn()
+    world.advance(90)
+    assert world.state(signup_id) == "stopped"
+    assert world.live_hosts(signup_id) == 0
+    world.hosts_work = True
+    world.stripe(signup_id, status="active")
+    world.advance(90)
+    check_served(world, signup_id)
+
+
+def test_money_taken_back_at_stripe_is_told(world) -> None:
+    """A dispute, and a refund in the dashboard, reach an operator once each."""
+    signup_id = world.served()
+    for kind in ("charge.dispute.created", "charge.refunded"):
+        for _ in range(2):
+            telling = world.subscriptions.take_back("ch_1", kind)
+            assert now(Deferred.fromCoroutine(telling)) == "learnt"
+    assert world.mails(signup_id).count("troubled") == 2
+    assert world.state(signup_id) == "active"

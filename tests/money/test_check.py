@@ -1,0 +1,97 @@
+"""Does the account fit the configuration?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import evolve
+from twisted.internet.threads import deferToThread
+from twisted.trial.unittest import SynchronousTestCase, TestCase
+
+from lae_flapp.money.stripe.calls import connect
+from lae_flapp.money.stripe.check import (
+    FoundAccount,
+    FoundEndpoint,
+    Wanted,
+    key_problems,
+    look,
+    problems,
+)
+from lae_flapp.money.stripe.happenings import MATTERS
+from lae_flapp.money.stripe.prices import FoundPrice
+from lae_flapp.money.stripe.version import API_VERSION
+from lae_localcloud.stripe.command import EVENTS
+from lae_protocol.secret import Secret
+from tests.money.bench import PLAN, SECRET_KEY, StripeBench
+
+URL = "https://s4.example/webhook/stripe"
+PRICE = FoundPrice("price_1", "small", 900, "eur", "month", 1, livemode=False)
+ENDPOINT = FoundEndpoint(URL, enabled=True, api_version=API_VERSION, events=MATTERS)
+GOOD = FoundAccount("acct_1", {"small": PRICE}, (ENDPOINT,))
+WANTED = Wanted("test", (PLAN,), URL, "acct_1")
+
+
+class JudgingTests(SynchronousTestCase):
+    def test_fits(self) -> None:
+        """An account that fits has no problem."""
+        self.assertEqual(problems(WANTED, GOOD), [])
+        every = evolve(ENDPOINT, events=frozenset({"*"}))
+        self.assertEqual(problems(WANTED, evolve(GOOD, endpoints=(every,))), [])
+
+    def test_each_problem(self) -> None:
+        """Each thing that does not fit is said in one sentence that names it."""
+        priced = lambda **k: {"prices": {"small": evolve(PRICE, **k)}}  # noqa: E731
+        hooked = lambda **k: {"endpoints": (evolve(ENDPOINT, **k),)}  # noqa: E731
+        cases: list[tuple[dict[str, Any], str]] = [
+            ({"account_id": "acct_2"}, "acct_2"),
+            ({"prices": {}}, "no active price"),
+            (priced(amount=800), "800"),
+            (priced(interval_count=3), "each 3 month"),
+            (priced(livemode=True), "not of test mode"),
+            ({"endpoints": ()}, "no enabled endpoint"),
+            (hooked(enabled=False), "no enabled endpoint"),
+            (hooked(api_version="2020-08-27"), "2020-08-27"),
+            (hooked(api_version=None), "account's own"),
+            (hooked(events=frozenset({"invoice.paid"})), "checkout.session.completed"),
+        ]
+        for change, word in cases:
+            said = problems(WANTED, evolve(GOOD, **change))
+            self.assertEqual(len(said), 1, change)
+            self.assertIn(word, said[0])
+
+    def test_keys(self) -> None:
+        """Keys of the other mode and unrestricted keys are named, and not told."""
+        self.assertEqual(key_problems([Secret("rk_test_abc")], "test"), [])
+        self.assertEqual(len(key_problems([Secret("rk_live_abc")], "test")), 1)
+        said = key_problems([Secret("rk_live_a"), Secret("sk_test_hush")], "live")
+        self.assertEqual(len(said), 2)
+        self.assertNotIn("hush", " ".join(said))
+
+
+class EventTests(SynchronousTestCase):
+    def test_same_events(self) -> None:
+        """The local Stripe tells its endpoints what the daemon wants to hear of."""
+        self.assertEqual(set(EVENTS), MATTERS)
+
+
+class LookingTests(TestCase):
+    def setUp(self) -> None:
+        self.bench = StripeBench()
+        self.bench.start()
+
+    def tearDown(self) -> Any:
+        return self.bench.stop()
+
+    async def test_look(self) -> None:
+        """The daemon's restricted key sees all that is judged."""
+        url = "http://127.0.0.1:9/webhook/stripe"
+        client = connect(SECRET_KEY, self.bench.local.url)
+        events: Any = sorted(MATTERS)
+        await deferToThread(
+            lambda: client.v1.webhook_endpoints.create(
+                {"url": url, "enabled_events": events, "api_version": API_VERSION}
+            )
+        )
+        found = await self.bench.calls.ask("look", lambda c: look(c, (PLAN,)))
+        self.assertEqual(problems(Wanted("test", (PLAN,), url), found), [])
+        self.assertEqual(found.account_id, self.bench.local.account.account_id)
