@@ -25,7 +25,7 @@ class Kept(Enum):
     """How long a column's value is kept; :mod:`.retention` does it."""
 
     JOURNAL = "as long as the journal"
-    SIGNUP = "with its signup: 30 days unpaid, or 30 days after its data is deleted"
+    SIGNUP = "with its signup: 30 days unpaid, or 30 days after it is over"
     SETTLED = "30 days after it was settled"
     HOLDING = "until released"
 

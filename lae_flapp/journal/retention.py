@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal, assert_never, get_args
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import and_, delete, or_, select, update
 
 from lae_flapp.journal import capacity, events, switches
 from lae_flapp.journal.bootstraps import BOOTSTRAPS
@@ -24,8 +25,9 @@ from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.journal.usage import USAGE
 from lae_protocol.ids import SignupId
+from lae_protocol.messages import SignupState
 
-#: How long a registration that nobody paid stays, and what is settled.
+#: How long a registration that nobody paid stays, and what is over or settled.
 MONTH = timedelta(days=30)
 
 #: Everything that belongs to a signup, in an order that foreign keys allow.
@@ -46,49 +48,65 @@ _BELONGING = (
     SIGNUPS,
 )
 
+#: Why a signup is erased: nobody paid within a month of the form; or everything was
+#: over a month ago, the data deleted or the money paid back.
+Ground = Literal["unpaid for 30 days", "over for 30 days"]
 
-def purge_unpaid(tx: WriteTx) -> tuple[SignupId, ...]:
-    """Erase registrations that nobody paid for 30 days; whose they were.
 
-    One with an open or a paid session, or with a host, is never touched: there may
-    be money, or a machine, behind it.
+def ground_of(state: SignupState) -> Ground | None:
+    """Why a signup in this state is erased after its month; None while it goes on."""
+    match state:
+        case "registered" | "expired" | "cancelled":
+            return "unpaid for 30 days"
+        case "deleted" | "refunded":
+            return "over for 30 days"
+        case "paying" | "paid" | "active" | "past-due" | "suspended" | "stopped":
+            return None
+        case "ending" | "ended" | "deleting" | "refunding":
+            return None
+        case _:
+            assert_never(state)
+
+
+def purge(tx: WriteTx) -> tuple[SignupId, ...]:
+    """Erase the signups whose month is over; whose they were.
+
+    One with a session that is open or to be paid back, with a host or with an
+    unfinished effect is never touched: there may be money, or a machine, behind it.
+    The last mail to a former customer is sent first.  Events and receipts stay, and
+    name nobody.
     """
-    busy = select(SESSIONS.c.signup_id).where(SESSIONS.c.state.in_(("open", "paid")))
+    old = tx.now - MONTH
+    owed = and_(SESSIONS.c.state == "paid", ~SESSIONS.c.kept)
+    busy = select(SESSIONS.c.signup_id).where(or_(SESSIONS.c.state == "open", owed))
     alive = select(HOSTS.c.signup_id).where(HOSTS.c.state != "gone")
     begun = select(EFFECTS.c.signup_id).where(EFFECTS.c.state == "begun")
-    query = select(SIGNUPS.c.signup_id).where(
-        SIGNUPS.c.paid_at.is_(None),
-        SIGNUPS.c.state.in_(("registered", "expired", "cancelled")),
-        SIGNUPS.c.created_at <= tx.now - MONTH,
+    unsent = select(OUTBOX.c.signup_id).where(OUTBOX.c.state == "waiting")
+    query = select(SIGNUPS.c.signup_id, SIGNUPS.c.state).where(
+        or_(
+            and_(
+                SIGNUPS.c.state.in_(_states_of("unpaid for 30 days")),
+                SIGNUPS.c.created_at <= old,
+                SIGNUPS.c.paid_at.is_(None),
+            ),
+            and_(
+                SIGNUPS.c.state.in_(_states_of("over for 30 days")),
+                SIGNUPS.c.changed_at <= old,
+                SIGNUPS.c.signup_id.not_in(unsent),
+            ),
+        ),
         *(SIGNUPS.c.signup_id.not_in(some) for some in (busy, alive, begun)),
     )
-    gone = tuple(SignupId(row.signup_id) for row in tx.all(query))
-    _erase(tx, gone, "unpaid for 30 days")
-    return gone
-
-
-def purge_deleted(tx: WriteTx) -> tuple[SignupId, ...]:
-    """Erase former customers 30 days after their data was deleted; whose they were.
-
-    The receipt and the events stay, and name nobody.
-    """
-    waiting = select(OUTBOX.c.signup_id).where(OUTBOX.c.state == "waiting")
-    begun = select(EFFECTS.c.signup_id).where(EFFECTS.c.state == "begun")
-    query = select(SIGNUPS.c.signup_id).where(
-        SIGNUPS.c.state == "deleted",
-        SIGNUPS.c.changed_at <= tx.now - MONTH,
-        *(SIGNUPS.c.signup_id.not_in(some) for some in (waiting, begun)),
-    )
-    gone = tuple(SignupId(row.signup_id) for row in tx.all(query))
-    _erase(tx, gone, "30 days after the data was deleted")
-    return gone
-
-
-def _erase(tx: WriteTx, gone: tuple[SignupId, ...], why: str) -> None:
-    for signup_id in gone:
+    gone = tx.all(query)
+    for row in gone:
         for table in _BELONGING:
-            tx.run(delete(table).where(table.c.signup_id == signup_id))
-        events.note(tx, signup_id, "purged", "daemon", why)
+            tx.run(delete(table).where(table.c.signup_id == row.signup_id))
+        events.note(tx, row.signup_id, "purged", "daemon", ground_of(row.state))
+    return tuple(SignupId(row.signup_id) for row in gone)
+
+
+def _states_of(ground: Ground) -> tuple[SignupState, ...]:
+    return tuple(one for one in get_args(SignupState) if ground_of(one) == ground)
 
 
 def forget_settled(tx: WriteTx) -> int:
@@ -109,5 +127,4 @@ def sweep(tx: WriteTx) -> None:
     capacity.release_lapsed(tx)
     forget_settled(tx)
     if switches.paused(tx, "deletions") is None:
-        purge_unpaid(tx)
-        purge_deleted(tx)
+        purge(tx)

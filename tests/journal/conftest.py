@@ -63,14 +63,19 @@ class Desk:
 
     def put_in(self, name: str, state: str) -> SignupId:
         """A signup in some state, without the way there."""
+        self.register(name)
+        self.move_to(name, state)
+        return self.id(name)
+
+    def move_to(self, name: str, state: str) -> None:
+        """Bring a signup to some state now, without the way there."""
 
         def force(tx: WriteTx) -> None:
             row = signups.SIGNUPS.c.signup_id == self.id(name)
-            tx.run(signups.SIGNUPS.update().where(row).values(state=state))
+            there = {"state": state, "changed_at": tx.now}
+            tx.run(signups.SIGNUPS.update().where(row).values(**there))
 
-        self.register(name)
         self.write(force)
-        return self.id(name)
 
     @staticmethod
     def id(name: str) -> SignupId:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import get_args
 
 import pytest
 
@@ -23,8 +24,13 @@ from lae_flapp.journal import (
 )
 from lae_flapp.journal.effects import EffectKey
 from lae_flapp.journal.signups import Payment
+from lae_protocol.messages import SignupState
 
 DAY = 86_400
+#: No state follows these.
+TERMINAL = [one for one in get_args(SignupState) if not signups.MOVES[one]]
+UNPAID = ["registered", "expired", "cancelled"]
+GOING_ON = [one for one in get_args(SignupState) if one not in [*TERMINAL, *UNPAID]]
 
 
 def now(desk) -> datetime:
@@ -55,9 +61,9 @@ def test_unpaid_registrations_go_after_thirty_days(desk) -> None:
     """
     a = full(desk)
     desk.clock.advance(30 * DAY - 1)
-    assert desk.write(retention.purge_unpaid) == ()
+    assert desk.write(retention.purge) == ()
     desk.clock.advance(1)
-    assert desk.write(retention.purge_unpaid) == (a,)
+    assert desk.write(retention.purge) == (a,)
     left = {one.name for one in schema.TABLES if desk.rows(one.name)}
     assert left == {"meta", "epoch", "cells", "events"}
     assert desk.read(events.since, a, 0)[-1].kind == "purged"
@@ -66,12 +72,45 @@ def test_unpaid_registrations_go_after_thirty_days(desk) -> None:
     assert b"private" not in text, "not in free pages either"
 
 
-@pytest.mark.parametrize("state", ["paying", "paid", "active", "refunding", "refunded"])
+@pytest.mark.parametrize("state", GOING_ON)
 def test_who_may_have_paid_stays(desk, state) -> None:
-    """A signup in a state where money may have moved is never purged."""
+    """A signup that goes on, with money that may have moved, is never purged."""
     desk.put_in("a", state)
     desk.clock.advance(400 * DAY)
-    assert desk.write(retention.purge_unpaid) == ()
+    assert desk.write(retention.purge) == ()
+
+
+@pytest.mark.parametrize("state", TERMINAL)
+def test_who_is_over_goes_thirty_days_later(desk, state) -> None:
+    """A signup in a state that no other follows is erased 30 days after it came to
+    it, however old the form is, and not before its last mail is sent.
+    """
+    a = desk.register().signup_id
+    desk.clock.advance(400 * DAY)
+    desk.move_to("a", state)
+    mail = desk.write(outbox.put, a, state, "<last@x>")
+    desk.clock.advance(30 * DAY - 1)
+    assert desk.write(retention.purge) == ()
+    desk.clock.advance(1)
+    assert desk.write(retention.purge) == (), "its last mail waits"
+    contact = desk.read(contacts.current, a)
+    desk.write(outbox.accepted, mail.number, contact.number)
+    assert desk.write(retention.purge) == (a,)
+    left = {one.name for one in schema.TABLES if desk.rows(one.name)}
+    assert left == {"meta", "epoch", "cells", "events"}
+
+
+@pytest.mark.parametrize("state", TERMINAL)
+def test_who_is_over_stays_while_something_is_owed(desk, state) -> None:
+    """A second payment that has not gone back yet keeps a signup that is over."""
+    desk.put_in("a", state)
+    desk.write(sessions.opened, desk.id("a"), "cs_a", "https://pay/", now(desk))
+    late = Payment("cs_a", None, None, None, None, now(desk))
+    assert desk.write(sessions.paid, desk.id("a"), late) == "surplus"
+    desk.clock.advance(31 * DAY)
+    assert desk.write(retention.purge) == ()
+    desk.write(sessions.refunded, "cs_a")
+    assert desk.write(retention.purge) == (desk.id("a"),)
 
 
 def test_what_is_behind_a_registration_keeps_it(desk) -> None:
@@ -88,7 +127,7 @@ def test_what_is_behind_a_registration_keeps_it(desk) -> None:
     key = EffectKey(desk.id("effect"), "payment", "expire")
     desk.write(effects.begin, desk.read(effects.upcoming, key), b"x")
     desk.clock.advance(31 * DAY)
-    assert desk.write(retention.purge_unpaid) == (desk.id("nothing"),)
+    assert desk.write(retention.purge) == (desk.id("nothing"),)
 
 
 def test_raw_events_and_requests_go_a_month_after_they_were_settled(desk) -> None:

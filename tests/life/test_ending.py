@@ -249,15 +249,15 @@ def test_personal_data_goes_thirty_days_later(world) -> None:
     world.cancel(signup_id, at_once=True)
     world.advance(10)
     world.days(31)
-    assert world.write(retention.purge_deleted) == ()
+    assert world.write(retention.purge) == ()
     for mail in world.occasions(signup_id, "deleted") + world.occasions(
         signup_id, "ended"
     ):
         assert mail.state == "waiting", "no mail server runs in this world"
     world.clock.advance(31 * 86_400)
-    assert world.write(retention.purge_deleted) == (), "a mail still waits"
+    assert world.write(retention.purge) == (), "a mail still waits"
     world.write(_all_sent)
-    assert world.write(retention.purge_deleted) == (signup_id,)
+    assert world.write(retention.purge) == (signup_id,)
     assert world.read(signups.find, signup_id) is None
     assert world.receipt(signup_id) is not None
 
