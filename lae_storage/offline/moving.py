@@ -10,13 +10,13 @@ from lae_storage.offline.checking import read_slot
 from lae_storage.offline.inventory import Inventory, take_inventory
 from lae_storage.offline.upstream_files import (
     Found,
-    ImmutableFile,
     NotAShare,
     find,
     mark_as_node,
+    new_immutable,
     new_mutable,
+    new_share_file,
     open_share,
-    path_of,
 )
 from lae_storage.s3.interface import IObjectStore
 from lae_storage.server import keys, leases
@@ -48,8 +48,8 @@ class Moved:
 async def export(store: IObjectStore, folder: Path, nodeid: bytes) -> Moved:
     """Write every share under *folder*, as a node's of the Tub *nodeid*.
 
-    What is there already is left and counted as a problem, so that an export that was
-    broken off is begun in an empty folder.
+    A share that is there already is left as it is and counted as a problem.  A share
+    that an earlier export had begun when it was killed is written again.
     """
     inventory, moved = await take_inventory(store), Moved()
     mark_as_node(folder)
@@ -78,7 +78,10 @@ async def _export_immutable(
 ) -> None:
     line = inventory.immutable[name]
     held = await _leases_of(store, name, inventory)
-    with ImmutableFile(path_of(folder, name), line.size, held) as file:
+    with (
+        new_share_file(folder, name) as path,
+        new_immutable(path, line.size, held) as file,
+    ):
         for at in range(0, line.size, PIECE):
             file.write((await store.get(line.key, at, PIECE)).data)
 
@@ -104,20 +107,20 @@ async def _export_mutable(  # noqa: PLR0917  (all that a container is made of)
     share: Share,
     nodeid: bytes,
 ) -> None:
-    path = path_of(folder, name)
-    container = new_mutable(path, nodeid, slot.write_enabler, share.leases)
-    for at, block in enumerate(share.blocks):
-        if block.data is not None:
-            data = block.data[: block.size]
-        else:
-            assert block.chunk is not None
-            key = keys.chunk_key(name.storage_index, block.chunk)
-            data = (await store.get(key)).data[: block.size]
-        if data:
-            container.writev([(at * BLOCK, data)], None)
-    if container.get_length() < share.length:
-        # Holes at the end read as zeros.
-        container.writev([(share.length - 1, b"\0")], None)
+    with new_share_file(folder, name) as path:
+        container = new_mutable(path, nodeid, slot.write_enabler, share.leases)
+        for at, block in enumerate(share.blocks):
+            if block.data is not None:
+                data = block.data[: block.size]
+            else:
+                assert block.chunk is not None
+                key = keys.chunk_key(name.storage_index, block.chunk)
+                data = (await store.get(key)).data[: block.size]
+            if data:
+                container.writev([(at * BLOCK, data)], None)
+        if container.get_length() < share.length:
+            # Holes at the end read as zeros.
+            container.writev([(share.length - 1, b"\0")], None)
 
 
 # -- into the bucket -------------------------------------------------------------

@@ -7,6 +7,8 @@ plain blocking calls: a command has nothing else to do.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from errno import EEXIST
 from pathlib import Path
 from struct import Struct
 from typing import Any, BinaryIO
@@ -22,11 +24,14 @@ from attrs import define
 from lae_storage.server.keys import ShareName, si_text
 from lae_storage.server.leases import Lease, Leases, hashed
 
-_COUNT = Struct(">L")
-#: Where an immutable container's header has the number of its leases.
-_COUNT_AT = 8
-#: Leases of a mutable share need no room where they go.
-_ROOM = 1 << 40
+#: The folder among the shares where upstream keeps those that are being uploaded.
+INCOMING = "incoming"
+#: The number of its leases in an immutable container's header.
+_LEASE_COUNT = Struct(">L")
+#: Where in the header it stands, in bytes.
+LEASE_COUNT_AT = 8
+#: Bytes of disk that upstream is told are free for a lease: an export checks no quota.
+ENOUGH_ROOM = 1 << 40
 
 
 class NotAShare(Exception):
@@ -49,43 +54,44 @@ def mark_as_node(folder: Path) -> None:
         (folder / "tahoe-client.tac").write_text("# tahoe run looks for this file\n")
 
 
-class ImmutableFile:
-    """A container of upstream's newest form, while it is written; gone if that fails.
+@contextmanager
+def new_share_file(folder: Path, name: ShareName) -> Iterator[Path]:
+    """Where to write the share's file, which gets its own name when it is whole.
 
-    Raises FileExistsError.
+    Until then it is where upstream keeps shares that are being uploaded, so that
+    neither :func:`find` nor a node takes it for a share.  Raises FileExistsError.
     """
+    path = path_of(folder, name)
+    if path.exists():
+        raise FileExistsError(EEXIST, "there already", str(path))
+    incoming = folder / "storage" / "shares" / INCOMING
+    incoming.mkdir(parents=True, exist_ok=True)
+    unfinished = incoming / f"{path.parent.name}-{path.name}"
+    unfinished.unlink(missing_ok=True)
+    yield unfinished
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished.rename(path)
 
-    def __init__(self, path: Path, length: int, leases: Leases) -> None:
-        self._path, self._leases = path, leases
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = path.open("xb")
-        self._file.write(NEWEST_SCHEMA_VERSION.header(length))
 
-    def __enter__(self) -> BinaryIO:
-        """Where its data are to be written."""
-        return self._file
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is None:
-            serializer = NEWEST_SCHEMA_VERSION.lease_serializer
-            for lease in self._leases:
-                self._file.write(serializer.serialize(lease.upstream(None)))
-            self._file.seek(_COUNT_AT)
-            self._file.write(_COUNT.pack(len(self._leases)))
-        self._file.close()
-        if kind is not None:
-            self._path.unlink()
+@contextmanager
+def new_immutable(path: Path, length: int, leases: Leases) -> Iterator[BinaryIO]:
+    """Where to write a share's data: in a container of upstream's newest form."""
+    with path.open("xb") as file:
+        file.write(NEWEST_SCHEMA_VERSION.header(length))
+        yield file
+        serializer = NEWEST_SCHEMA_VERSION.lease_serializer
+        for lease in leases:
+            file.write(serializer.serialize(lease.upstream(None)))
+        file.seek(LEASE_COUNT_AT)
+        file.write(_LEASE_COUNT.pack(len(leases)))
 
 
 def new_mutable(path: Path, nodeid: bytes, write_enabler: bytes, leases: Leases) -> Any:
-    """An empty container of upstream's newest form; raises FileExistsError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if path.exists():
-        raise FileExistsError(str(path))
+    """An empty container of upstream's newest form."""
     container = MutableShareFile(str(path))
     container.create(nodeid, write_enabler)
     for lease in leases:
-        container.add_lease(_ROOM, lease.upstream(nodeid))
+        container.add_lease(ENOUGH_ROOM, lease.upstream(nodeid))
     return container
 
 
@@ -112,7 +118,7 @@ def find(folder: Path) -> Iterator[Path]:
     """All files where shares are, in order; what is unfinished is left out."""
     shares = folder / "storage" / "shares"
     for path in sorted(shares.glob("??/*/*")):
-        if path.parent.parent.name != "incoming" and path.is_file():
+        if path.parent.parent.name != INCOMING and path.is_file():
             yield path
 
 

@@ -42,7 +42,7 @@ class AsksNobody(StorageServer):
 
     def get_available_space(self) -> int:
         """What the quota leaves."""
-        if not self.fence.open():
+        if not self.fence.is_open():
             return 0
         return self.allowance.room(self.index.stored)
 

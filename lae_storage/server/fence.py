@@ -1,10 +1,12 @@
-"""Whether this node is still the one that serves its bucket.
+"""The fence: whether this node is still the one that serves its bucket.
 
-The bucket holds the epoch of the node that took it last.  A node looks at it every
-:data:`LOOK` seconds, and answers clients only within :data:`TERM` seconds after the
-beginning of a look that found its own epoch there: so a superseded node acknowledges
-and serves nothing later than that after its successor took the epoch, whether it can
-reach S3 or not, and the successor knows when all that was acknowledged is to be seen.
+The bucket holds the epoch of the node that took the bucket last.  A node reads that
+epoch every :data:`LOOK_EVERY` seconds.  It answers clients only within :data:`TERM`
+seconds after the *beginning* of a look that found the node's own epoch there: when the
+look's answer comes, another node may have the bucket already.  So a superseded node
+acknowledges and serves nothing later than :data:`TERM` seconds after its successor took
+the epoch, whether it can reach S3 or not, and the successor knows from when on it sees
+everything that was acknowledged.
 """
 
 from __future__ import annotations
@@ -23,29 +25,33 @@ from lae_storage.s3.interface import IObjectStore, StoreError
 from lae_storage.server import keys
 
 _log = Logger()
-#: Seconds between two looks, for one look, and before the next after one that failed.
-LOOK, PATIENCE, SOON = 10.0, 8.0, 2.0
-#: Seconds after the beginning of a good look in which this node answers.
-TERM = 25.0
-#: Seconds after its start from which a node sees all that another acknowledged: the
-#: other's term, and what two clocks may differ in running.
-SETTLED = TERM + 3.0
+LOOK_EVERY = 10.0  # s
+LOOK_TIMEOUT = 8.0  # s
+#: After a look that failed.
+RETRY_AFTER = 2.0  # s
+#: How long this node answers after the beginning of a look that found its epoch.
+TERM = 25.0  # s
+#: After its start, until a node sees all that another node acknowledged: the other's
+#: term, and the difference that two clocks may gather meanwhile.
+SETTLED_AFTER = TERM + 3.0  # s
 
 
 class Superseded(StoreError):
-    """A later node has taken this bucket.  Do not try again from this one."""
+    """A later node has taken this bucket.  This node never serves it again."""
 
 
 class Unconfirmed(StoreError):
-    """S3 has not told for too long that the bucket is still ours.  Try again later."""
+    """S3 has not confirmed for too long that the bucket is ours.  Try again later."""
 
 
 @define(eq=False)
 class Fence:
-    """*taken* is the clock when the epoch was taken, *confirmed* when the last look
-    that found it began (both in seconds of *reactor*).  *settled* is whether
-    everything that earlier nodes acknowledged is known: see
-    :mod:`lae_storage.server.housekeeping`.
+    """One node's hold on its bucket.
+
+    *taken* is the time at which the epoch was taken, *confirmed* the time at which the
+    last look that found this epoch began, both in seconds of *reactor*.  *newest* is
+    the highest epoch that was seen.  *settled* says whether everything that earlier
+    nodes acknowledged is known: see :mod:`lae_storage.server.housekeeping`.
     """
 
     store: IObjectStore
@@ -61,11 +67,11 @@ class Fence:
         """Raise :class:`Superseded` or :class:`Unconfirmed` unless we may answer."""
         if self.newest > self.epoch:
             raise Superseded("Superseded", f"epoch {self.newest} after {self.epoch}")
-        # A clock that was set back says nothing, either.
+        # A clock that was set back confirms nothing either.
         if not 0 <= self.reactor.seconds() - self.confirmed <= TERM:
-            raise Unconfirmed("Unconfirmed", "the bucket may be another node's by now")
+            raise Unconfirmed("Unconfirmed", "another node may have the bucket by now")
 
-    def open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether we may answer."""
         try:
             self.check()
@@ -73,10 +79,11 @@ class Fence:
             return False
         return True
 
-    def saw(self, epoch: int) -> None:
-        """Something written in *epoch* was read; raises :class:`Superseded`.
+    def note_epoch(self, epoch: int) -> None:
+        """Take note of an epoch that was read in the bucket.
 
-        Our index does not know what a later node stored, so we must not go on.
+        Raises :class:`Superseded` for a later one: our index does not know what that
+        node stored, so we must not go on.
         """
         if epoch > self.newest:
             self.newest = epoch
@@ -91,36 +98,38 @@ class Fence:
             raise Superseded("Superseded", f"epoch {self.newest} after {self.epoch}")
 
     def start(self) -> None:
-        """Look again and again, until :meth:`stop` or a later epoch."""
+        """Look at the epoch again and again, until :meth:`stop` or a later epoch."""
         self._watching = Deferred.fromCoroutine(self._watch())
-        self._watching.addErrback(_ended)
+        self._watching.addErrback(_log_end)
 
     def stop(self) -> None:
-        """Look no more."""
+        """End the looks."""
         if self._watching is not None:
             self._watching.cancel()
 
     async def _watch(self) -> None:
         while self.newest <= self.epoch:
-            await deferLater(self.reactor, LOOK if await self._look() else SOON)
+            await deferLater(
+                self.reactor, LOOK_EVERY if await self._look() else RETRY_AFTER
+            )
 
     async def _look(self) -> bool:
-        """Whether a look told anything."""
+        """Look once; whether the bucket's epoch was found."""
         began = self.reactor.seconds()
         asked = self.store.get(keys.EPOCH_KEY)
         try:
-            got = await with_deadline(self.reactor, PATIENCE, "the epoch", asked)
-            self.saw(json.loads(got.data)["epoch"])
+            got = await with_deadline(self.reactor, LOOK_TIMEOUT, "the epoch", asked)
+            self.note_epoch(json.loads(got.data)["epoch"])
         except Superseded:
             return True
         except (StoreError, DeadlinePassed, ValueError, KeyError) as e:
             # An epoch that is gone or damaged confirms nothing.
-            _log.warn("no word of the bucket's epoch: {why}", why=str(e))
+            _log.warn("the bucket's epoch could not be read: {why}", why=str(e))
             return False
         self.confirmed = began
         return True
 
 
-def _ended(failure: Failure) -> None:
+def _log_end(failure: Failure) -> None:
     if failure.check(CancelledError) is None:  # type: ignore[no-untyped-call]
-        _log.failure("nobody looks at the bucket's epoch any more", failure)
+        _log.failure("the looks at the bucket's epoch ended", failure)

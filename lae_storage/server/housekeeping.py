@@ -27,7 +27,7 @@ from lae_storage.allocator import Rests
 from lae_storage.s3.interface import StoreError
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.expiry import DAY, OFFICE, Expiry
-from lae_storage.server.fence import SETTLED, Superseded
+from lae_storage.server.fence import SETTLED_AFTER, Superseded
 from lae_storage.server.index import read_again
 from lae_storage.server.orphans import sweep_orphans
 from lae_storage.server.pace import LOOK
@@ -146,7 +146,7 @@ class Housekeeping:
         fence = self.bucket.fence
         if fence.settled:
             return
-        left = fence.taken + SETTLED - fence.reactor.seconds()
+        left = fence.taken + SETTLED_AFTER - fence.reactor.seconds()
         await deferLater(fence.reactor, max(0.0, left))
         await read_again(self.bucket.store, self.bucket.index)
         self.slots.forget()

@@ -142,7 +142,7 @@ class Slots:
             held = Held(NOTHING, None, 0)
         else:
             slot, epoch = slot_object.decode(got.data)
-            self.bucket.fence.saw(epoch)
+            self.bucket.fence.note_epoch(epoch)
             held = Held(slot, got.head.etag, got.head.size)
         self._take(storage_index, held, settled)
         return held

@@ -9,7 +9,14 @@ from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import StoreError, Unavailable
 from lae_storage.server import keys
-from lae_storage.server.fence import LOOK, SETTLED, TERM, Superseded, Unconfirmed
+from lae_storage.server.fence import (
+    LOOK_EVERY,
+    LOOK_TIMEOUT,
+    SETTLED_AFTER,
+    TERM,
+    Superseded,
+    Unconfirmed,
+)
 from lae_storage.server.spool import IN_MEMORY
 from lae_storage.server.telling import V1
 from tests.twins.store import Request
@@ -48,14 +55,14 @@ def test_a_superseded_node_stops_within_30_seconds(serving: Any, size: int) -> N
     serving.change(OTHER, b"mutable")
     reader = serving.server.get_buckets(SI)[0]
     serving.another()
-    _pass(serving, LOOK + 1)
+    _pass(serving, LOOK_EVERY + 1)
     for operation in [*_operations(serving), lambda: serving.now(reader.read(0, 9))]:
         with pytest.raises(Superseded):
             operation()
     limits = serving.server.get_version()[V1]
     assert limits[b"available-space"] == 0
     serving.requests("get")
-    _pass(serving, 10 * LOOK)
+    _pass(serving, 10 * LOOK_EVERY)
     assert serving.requests("get") == []
 
 
@@ -67,16 +74,43 @@ def test_a_node_that_cannot_ask_stops_in_time(serving: Any) -> None:
         return Deferred() if request.key == keys.EPOCH_KEY else None
 
     serving.store.fault = fault
-    _pass(serving, TERM - LOOK)
+    _pass(serving, TERM - LOOK_EVERY)
     assert serving.server.get_buckets(SI)
-    _pass(serving, LOOK + 1)
+    _pass(serving, LOOK_EVERY + 1)
     with pytest.raises(Unconfirmed):
         serving.server.get_buckets(SI)
     with pytest.raises(Unconfirmed):
         serving.upload(OTHER, b"more")
     serving.store.fault = None
-    _pass(serving, LOOK)
+    _pass(serving, LOOK_EVERY)
     assert serving.server.get_buckets(SI)
+
+
+def test_a_slow_look_confirms_from_its_beginning(serving: Any) -> None:
+    """An answer that took long says what was so when it was asked for: the term counts
+    from then, and not from when the answer came.
+    """
+    serving.upload(SI, b"immutable")
+    looks: list[tuple[float, Deferred[None]]] = []
+
+    def fault(request: Request) -> Deferred[None] | None:
+        if request.key != keys.EPOCH_KEY:
+            return None
+        looks.append((serving.retries.seconds(), Deferred()))
+        return looks[-1][1]
+
+    serving.store.fault = fault
+    while not looks:
+        _pass(serving, 0.5)
+    asked, answer = looks[0]
+    _pass(serving, LOOK_TIMEOUT - 1)
+    answer.callback(None)
+    _pass(serving, asked + TERM - serving.retries.seconds())
+    assert serving.server.get_buckets(SI)
+    _pass(serving, 0.5)
+    with pytest.raises(Unconfirmed):
+        serving.server.get_buckets(SI)
+    assert len(looks) > 1
 
 
 def test_a_share_stored_too_late_is_not_acknowledged(serving: Any) -> None:
@@ -94,12 +128,12 @@ def test_a_share_stored_too_late_is_not_acknowledged(serving: Any) -> None:
     serving.now(writer.write(0, b"data"))
     serving.store.fault = fault
     closing = Deferred.fromCoroutine(writer.close())
-    _pass(serving, TERM + LOOK)
+    _pass(serving, TERM + LOOK_EVERY)
     held.callback(None)
     with pytest.raises(Unconfirmed):
         serving.now(closing)
     serving.store.fault = None
-    _pass(serving, LOOK)
+    _pass(serving, LOOK_EVERY)
     assert not serving.server.get_buckets(SI)
     serving.upload(SI, b"data")
     assert serving.server.get_buckets(SI)
@@ -115,7 +149,7 @@ def test_the_successor_sees_what_was_acknowledged_after_its_start(serving: Any) 
     serving.change(b"m" * 16, b"a new slot")
     assert successor.slot(OTHER) == b"two"
     assert successor.slot(b"m" * 16) == b"a new slot"
-    _pass(successor, SETTLED + 1)
+    _pass(successor, SETTLED_AFTER + 1)
     assert 0 in successor.server.get_buckets(SI)
     assert successor.server.index.stored == serving.server.index.stored
     successor.requests("get")
@@ -134,7 +168,7 @@ def test_seeing_again_waits_for_s3(serving: Any) -> None:
             raise Unavailable("SlowDown")
 
     serving.store.fault = fault
-    _pass(successor, SETTLED + 1)
+    _pass(successor, SETTLED_AFTER + 1)
     assert not successor.server.get_buckets(SI)
     serving.store.fault = None
     _pass(successor, 2 * TERM)
@@ -150,7 +184,7 @@ def test_the_first_node_of_a_bucket_has_nothing_to_wait_for(serving: Any) -> Non
 def test_an_epoch_that_is_gone_confirms_nothing(serving: Any) -> None:
     """A bucket emptied under a node, or an epoch that is damaged, ends its service."""
     serving.store.objects[keys.EPOCH_KEY].data = b"{}"
-    _pass(serving, TERM + LOOK)
+    _pass(serving, TERM + LOOK_EVERY)
     with pytest.raises(StoreError):
         serving.server.get_buckets(SI)
     del serving.store.objects[keys.EPOCH_KEY]

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import os
+import pickle
+import signal
+import subprocess
+import sys
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -147,6 +151,56 @@ def test_upstream_serves_what_is_exported(filled: Any, tmp_path: Path) -> None:
     assert passed
     again = filled.now(export(filled.store, tmp_path / "node", NODEID))
     assert (again.immutable, again.mutable, len(again.problems)) == (0, 0, 4)
+
+
+#: Exports a bucket with the objects of standard input, and dies while it is asked for the nth object
+#: that has a share's data.
+KILLED_EXPORT = """
+import os, pickle, signal, sys
+from pathlib import Path
+from twisted.internet.defer import Deferred
+from lae_storage.offline.moving import export
+from tests.twins.store import MemoryStore
+
+folder, nth = Path(sys.argv[1]), int(sys.argv[2])
+store = MemoryStore(objects=pickle.load(sys.stdin.buffer))
+asked = []
+
+def die_at_the_nth(request):
+    if request.operation == "get" and request.key.startswith(("immutable", "chunks")):
+        asked.append(request)
+        if len(asked) == nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+store.fault = die_at_the_nth
+Deferred.fromCoroutine(export(store, folder, b"n" * 20))
+"""
+
+
+@pytest.mark.parametrize(
+    "nth", [3, 6], ids=["in an immutable share", "in a mutable one"]
+)
+def test_an_export_that_was_killed_goes_on(
+    filled: Any, tmp_path: Path, nth: int
+) -> None:
+    """A share that a killed export had begun is written again, whole; none that is half
+    written is ever where a node or an import looks for shares.
+    """
+    node, whole = tmp_path / "node", tmp_path / "whole"
+    filled.now(export(filled.store, whole, NODEID))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLED_EXPORT, str(node), str(nth)],
+        input=pickle.dumps(filled.store.objects),
+        check=False,
+    )
+    assert done.returncode == -signal.SIGKILL
+    assert list((node / "storage" / "shares" / "incoming").iterdir())
+    there = {path.relative_to(node) for path in find(node)}
+    assert all((node / p).read_bytes() == (whole / p).read_bytes() for p in there)
+    moved = filled.now(export(filled.store, node, NODEID))
+    assert len(moved.problems) == len(there) == 4 - moved.immutable - moved.mutable
+    exported = {path.relative_to(node): path.read_bytes() for path in find(node)}
+    assert exported == {p.relative_to(whole): p.read_bytes() for p in find(whole)}
 
 
 def _import(serving: Any, tmp_path: Path, node: Path) -> Any:

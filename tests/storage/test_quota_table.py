@@ -15,7 +15,7 @@ from attrs import define, field
 from pycddl import Schema
 from twisted.internet.defer import Deferred
 
-from lae_storage.server.fence import LOOK
+from lae_storage.server.fence import LOOK_EVERY
 from lae_storage.server.foolscap_front import FoolscapFront
 from lae_storage.server.keys import si_text
 from lae_storage.server.telling import V1
@@ -271,7 +271,7 @@ def test_cell(
             allowance.suspended = True
         case _:
             serving.another()
-            for _ in range(int(LOOK) + 1):
+            for _ in range(int(LOOK_EVERY) + 1):
                 serving.retries.advance(1)
     MEANINGS[words](OPERATIONS[operation](customer))
 
