@@ -28,6 +28,22 @@ from lae_flapp.journal.pages import paged
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import SignupId
 
+#: Every kind of mail about a signup; ``lae_flapp.mail.kinds`` says what each is.
+MailKind = Literal[
+    "active",
+    "refunded",
+    "paid-twice",
+    "troubled",
+    "leaving",
+    "staying",
+    "past-due",
+    "suspended",
+    "stopped",
+    "recovered",
+    "ended",
+    "reminder",
+    "deleted",
+]
 MailState = Literal[
     "waiting",
     "accepted",  # a mail server took it
@@ -39,7 +55,9 @@ OUTBOX = Table(
     METADATA,
     column("number", Integer, purpose="order; VERP names it", primary_key=True),
     signup_column(),
-    column("kind", String(40), purpose="which template"),
+    # A MailKind, which mypy checks at each `put`.  Not a Word, nor a CHECK: after a
+    # rollback, a mail of the newer release's must hold up no other.
+    column("kind", String(40), purpose="which mail it is"),
     column("occasion", String(40), purpose="one mail of a kind per occasion"),
     column("message_id", String(255), purpose="the same at each try", unique=True),
     column("queued_at", Moment, purpose="when it was decided"),
@@ -68,7 +86,7 @@ class Mail:
 
     number: int
     signup_id: SignupId
-    kind: str
+    kind: MailKind
     occasion: str
     message_id: str
     queued_at: datetime
@@ -81,7 +99,11 @@ class Mail:
 
 
 def put(
-    tx: WriteTx, signup_id: SignupId, kind: str, message_id: str, occasion: str = ""
+    tx: WriteTx,
+    signup_id: SignupId,
+    kind: MailKind,
+    message_id: str,
+    occasion: str = "",
 ) -> Mail:
     """Queue one mail of this kind and occasion; the one that is there stays."""
     here = (

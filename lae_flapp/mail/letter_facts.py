@@ -1,15 +1,17 @@
-"""What the letters of a subscription's life say, looked up when they are sent."""
+"""What a mail is about, looked up when it is sent: each function makes one letter."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from attrs import define
 
+from lae_flapp.desk.furls import CustomerFurls
+from lae_flapp.desk.view import nickname
 from lae_flapp.grid.doors import Subscription
-from lae_flapp.journal import gifts, lifecycles, receipts
-from lae_flapp.journal.journal import Journal
+from lae_flapp.journal import contacts, gifts, lifecycles, receipts, signups
+from lae_flapp.journal.contacts import Contact
 from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.receipts import Receipt
@@ -17,96 +19,158 @@ from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx
 from lae_flapp.life.links import Links
 from lae_flapp.mail.letters import (
+    Active,
     Deleted,
     Ended,
     Leaving,
-    LifeLetter,
     Overdue,
-    Recovered,
+    Plain,
     Staying,
+    Troubled,
 )
-from lae_protocol.ids import SignupId
+from lae_protocol.messages import Plan
+
+#: The occasion of the mail that tells operators that an address refused a mail.
+BOUNCED = "address"
 
 
 @define(frozen=True)
-class _Known:
-    life: Lifecycle
-    receipt: Receipt | None
-    given: bool
+class LetterSources:
+    """Where letters get what the journal does not hold in plain: *furls* open sealed
+    identities, *fetch* asks Stripe for a subscription, *links* seals what a mail's
+    links may do.
+    """
+
+    furls: CustomerFurls
+    fetch: Callable[[str], Awaitable[Subscription | None]]
+    links: Links
 
 
 @define(frozen=True)
 class LetterFacts:
-    """Asks the journal, and *fetch* (a subscription by its name, from Stripe) for the
-    page on which an invoice is paid.
-    """
+    """What one mail is about, as the journal has it now."""
 
-    journal: Journal
-    fetch: Callable[[str], Awaitable[Subscription | None]]
-    links: Links
+    mail: Mail
+    signup: Signup
+    contact: Contact
+    life: Lifecycle
+    receipt: Receipt | None
+    is_gift: bool
+    now: datetime
+    sources: LetterSources
 
-    def cancel_url(self, signup: Signup) -> str:
+    @property
+    def plan(self) -> Plan:
+        """The plan that was agreed."""
+        return self.signup.agreement.plan
+
+    @property
+    def cancel_url(self) -> str:
         """The link by which whoever has the mail ends the subscription."""
-        return self.links.url(signup, "cancel")
+        return self.sources.links.url(self.signup, "cancel")
 
-    async def letter(self, mail: Mail, signup: Signup) -> LifeLetter:
-        """The letter of this mail; raises ValueError for a kind that is none of these,
-        and what the payment service raises.
-        """
-        known = await self.journal.read(_known, signup.signup_id)
-        life, plan, name = known.life, signup.agreement.plan, mail.signup_id
-        back = self.links.url(signup, "return")
-        match mail.kind:
-            case "leaving":
-                until = life.ends_at or life.paid_until or mail.queued_at
-                return Leaving(name, plan, until, until + _span(plan.data_kept), back)
-            case "staying":
-                return Staying(name, plan, self.cancel_url(signup))
-            case "ended" | "reminder":
-                until = life.kept_until or mail.queued_at
-                way = None if known.given else back
-                return Ended(mail.kind, name, plan, until, way)
-            case "deleted" if known.receipt is not None:
-                receipt = known.receipt
-                return Deleted(
-                    name,
-                    plan,
-                    receipt.number,
-                    receipt.bucket,
-                    receipt.deleted_at,
-                    receipt.used_bytes,
-                )
-            case "past-due" | "suspended" | "stopped":
-                spans = {
-                    "past-due": plan.grace,
-                    "suspended": plan.read_only,
-                    "stopped": plan.stopped,
-                }
-                then = mail.queued_at + _span(spans[mail.kind])
-                pay = await self._pay_url(life)
-                cancel = self.cancel_url(signup)
-                return Overdue(mail.kind, name, plan, then, pay, cancel)
-            case "recovered":
-                return Recovered(name, plan)
-            case unknown:
-                raise ValueError(f"no letter of the kind {unknown}")
-
-    async def _pay_url(self, life: Lifecycle) -> str | None:
-        """Stripe's page of the invoice; None where it is paid by now."""
-        name = life.subscription
-        if name is None:
-            return None
-        seen = await self.fetch(name)
-        return None if seen is None or seen.pay_url is None else seen.pay_url.reveal()
+    @property
+    def return_url(self) -> str:
+        """The link by which whoever has the mail goes on, or comes back."""
+        return self.sources.links.url(self.signup, "return")
 
 
-def _known(tx: ReadTx, signup_id: SignupId) -> _Known:
-    return _Known(
+def look_up(tx: ReadTx, mail: Mail, sources: LetterSources) -> LetterFacts:
+    """Read what the journal has about the mail's signup."""
+    signup_id = mail.signup_id
+    return LetterFacts(
+        mail,
+        signups.get(tx, signup_id),
+        contacts.current(tx, signup_id),
         lifecycles.get(tx, signup_id),
         receipts.find(tx, signup_id),
         gifts.find(tx, signup_id) is not None,
+        tx.now,
+        sources,
     )
 
 
-def _span(seconds: int) -> timedelta:
-    return timedelta(seconds=seconds)
+async def write_active(facts: LetterFacts) -> Active:
+    """The furl; raises what opening the identity raises."""
+    signup = facts.signup
+    furl = await facts.sources.furls.of(signup.signup_id)
+    assert furl is not None, "mailed after the identity was made"
+    status = f"{facts.sources.links.site_url}/signup/{signup.signup_id}"
+    return Active(
+        signup.signup_id, facts.plan, nickname(signup), furl, status, facts.cancel_url
+    )
+
+
+async def write_plain(facts: LetterFacts) -> Plain:
+    """The plan, and no more."""
+    return Plain(facts.mail.signup_id, facts.plan)
+
+
+async def write_troubled(facts: LetterFacts) -> Troubled:
+    """What is wrong with the signup, or with its address."""
+    problem = facts.signup.problem or "see its events"
+    if facts.mail.occasion.startswith(BOUNCED):
+        problem = "The mail to the customer's address was refused."
+    return Troubled(facts.mail.signup_id, facts.signup.state, problem)
+
+
+async def write_leaving(facts: LetterFacts) -> Leaving:
+    """When it ends, and until when the data is kept then."""
+    life, plan = facts.life, facts.plan
+    until = life.ends_at or life.paid_until or facts.mail.queued_at
+    kept_until = until + timedelta(seconds=plan.data_kept)
+    return Leaving(facts.mail.signup_id, plan, until, kept_until, facts.return_url)
+
+
+async def write_staying(facts: LetterFacts) -> Staying:
+    """The link by which to cancel after all."""
+    return Staying(facts.mail.signup_id, facts.plan, facts.cancel_url)
+
+
+async def write_ended(facts: LetterFacts) -> Ended:
+    """Until when the data is kept, and how to come back; a gift cannot."""
+    until = facts.life.kept_until or facts.mail.queued_at
+    way = None if facts.is_gift else facts.return_url
+    return Ended(facts.mail.signup_id, facts.plan, until, way)
+
+
+async def write_deleted(facts: LetterFacts) -> Deleted:
+    """The receipt."""
+    receipt = facts.receipt
+    assert receipt is not None, "mailed after the data was deleted"
+    return Deleted(
+        facts.mail.signup_id,
+        facts.plan,
+        receipt.number,
+        receipt.bucket,
+        receipt.deleted_at,
+        receipt.used_bytes,
+    )
+
+
+async def write_past_due(facts: LetterFacts) -> Overdue:
+    """When the storage becomes read-only; raises what the payment service raises."""
+    return await _write_overdue(facts, facts.plan.grace)
+
+
+async def write_suspended(facts: LetterFacts) -> Overdue:
+    """When the host goes; raises what the payment service raises."""
+    return await _write_overdue(facts, facts.plan.read_only)
+
+
+async def write_stopped(facts: LetterFacts) -> Overdue:
+    """When the subscription ends; raises what the payment service raises."""
+    return await _write_overdue(facts, facts.plan.stopped)
+
+
+async def _write_overdue(facts: LetterFacts, seconds: int) -> Overdue:
+    then = facts.mail.queued_at + timedelta(seconds=seconds)
+    pay = await _pay_url(facts)
+    return Overdue(facts.mail.signup_id, facts.plan, then, pay, facts.cancel_url)
+
+
+async def _pay_url(facts: LetterFacts) -> str | None:
+    """Stripe's page of the invoice; None where it is paid by now."""
+    name = facts.life.subscription
+    seen = None if name is None else await facts.sources.fetch(name)
+    return None if seen is None or seen.pay_url is None else seen.pay_url.reveal()

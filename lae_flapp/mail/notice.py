@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from email.message import EmailMessage
-from email.policy import SMTP
 
 from attrs import define
 
-from lae_flapp.mail.letters import Envelope, Sender, header_address, mail_templates
+from lae_flapp.mail.letters import mail_templates
+from lae_flapp.mail.message import Content, Envelope, Sender, build_message
 from lae_protocol.address import Address
 
 
@@ -41,19 +40,14 @@ def render_notice(
         "anchor": notice.section.lower(),
     }
     templates = mail_templates()
-    message = EmailMessage(policy=SMTP)
-    message["Message-ID"] = message_id
-    message["Date"] = now
-    message["From"] = header_address(sender.address, sender.name)
-    message["To"] = header_address(to)
-    message["Reply-To"] = header_address(sender.support)
-    message["Subject"] = templates.get_template("notice.subject").render(given).strip()
-    message["Auto-Submitted"] = "auto-generated"
-    text = templates.get_template("notice.txt").render(given)
-    message.set_content(text, cte="7bit" if text.isascii() else "quoted-printable")
-    message["Content-Language"] = "en"
-    envelope_sender = f"{sender.bounce_local}+notice@{sender.bounce_domain}"
-    return Envelope(envelope_sender, to.for_smtp, message.as_bytes())
+    subject = templates.get_template("notice.subject").render(given)
+    content = Content(
+        # A header is one line, and a cause may quote what has several.
+        subject=" ".join(subject.split()),
+        text=templates.get_template("notice.txt").render(given),
+        about="notice",
+    )
+    return build_message(content, sender, to, message_id, now)
 
 
 def _moment(at: datetime) -> str:

@@ -7,31 +7,20 @@ The Message-ID stands in the row, so that a second copy (we died between the ser
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from random import Random
 
-from attrs import define
 from twisted.logger import Logger
 
-from lae_flapp.desk.furls import CustomerFurls
-from lae_flapp.desk.view import nickname
-from lae_flapp.journal import contacts, events, outbox, signups, switches
+from lae_flapp.journal import contacts, events, outbox, switches
 from lae_flapp.journal.contacts import Contact
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.outbox import Mail
-from lae_flapp.journal.signups import Signup
-from lae_flapp.journal.transaction import ReadTx, WriteTx
-from lae_flapp.mail.letter_facts import LetterFacts
-from lae_flapp.mail.letters import (
-    Active,
-    Envelope,
-    Letter,
-    PaidTwice,
-    Refunded,
-    Sender,
-    Troubled,
-    render,
-)
+from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.mail.kinds import MAILS
+from lae_flapp.mail.letter_facts import BOUNCED, LetterFacts, LetterSources, look_up
+from lae_flapp.mail.letters import render
+from lae_flapp.mail.message import Envelope, Sender, build_message
 from lae_flapp.mail.server import IMailServer, MailError, MailRefused
 from lae_protocol.address import Address, parse_address
 from lae_protocol.process.crash import crash_point, declare
@@ -47,8 +36,6 @@ PAUSED_AGAIN = timedelta(seconds=60)
 REFUSED_AGAIN, REFUSED_FOR_GOOD = timedelta(hours=1), timedelta(days=3)
 #: After a fault of our own (a template, a mail of an unknown kind).
 BROKEN_AGAIN = timedelta(minutes=15)
-#: The occasion of the mail that tells operators of an address.
-BOUNCED = "address"
 
 BEFORE_SENDING = declare(
     "outbox.before-sending", "the mail's row waits; nothing is sent"
@@ -56,15 +43,6 @@ BEFORE_SENDING = declare(
 AFTER_250 = declare(
     "outbox.after-250", "the server has the mail, the journal does not know"
 )
-
-
-@define(frozen=True)
-class _About:
-    """What a mail is about, as it is now."""
-
-    signup: Signup
-    contact: Contact
-    now: datetime
 
 
 class Sending:
@@ -80,15 +58,13 @@ class Sending:
         journal: Journal,
         server: IMailServer,
         *,
-        furls: CustomerFurls,
-        about: LetterFacts,
+        sources: LetterSources,
         sender: Sender,
         operators: tuple[Address, ...],
         rng: Random,
         new_message_id: Callable[[], str],
     ) -> None:
-        self._journal, self._server, self._furls = journal, server, furls
-        self._facts = about
+        self._journal, self._server, self._sources = journal, server, sources
         self._sender, self._operators, self._rng = sender, operators, rng
         self._new_message_id = new_message_id
         #: Mails that a server has, and that could not be journaled as accepted: with
@@ -103,9 +79,9 @@ class Sending:
         if mail.number in self._unwritten:
             await self._write_accepted(mail, self._unwritten[mail.number])
             return
-        about = await self._journal.read(self._about, mail)
+        facts = await self._journal.read(look_up, mail, self._sources)
         try:
-            envelopes = await self._envelopes(mail, about)
+            envelopes = await self._envelopes(facts)
         except ProvisionError as e:
             await self._journal.write(self._put_off, mail, str(e), self._pause(mail))
             return
@@ -118,20 +94,27 @@ class Sending:
         refused = await self._deliver(mail, envelopes)
         if refused is None:
             crash_point(AFTER_250)
-            await self._write_accepted(mail, about.contact)
+            await self._write_accepted(mail, facts.contact)
         else:
-            await self._not_accepted(mail, about, refused)
+            await self._write_failed(facts, refused)
 
     async def _write_accepted(self, mail: Mail, contact: Contact) -> None:
         self._unwritten[mail.number] = contact
         await self._journal.write(self._accepted, mail, contact)
         del self._unwritten[mail.number]
 
-    async def _envelopes(self, mail: Mail, about: _About) -> tuple[Envelope, ...]:
-        letter = await self._letter(mail, about.signup)
+    async def _envelopes(self, facts: LetterFacts) -> tuple[Envelope, ...]:
+        mail = facts.mail
+        row = MAILS[mail.kind]
+        content = render(mail.kind, await row.write(facts), self._sender)
+        recipients = (
+            self._operators
+            if row.to == "operators"
+            else (parse_address(facts.contact.typed),)
+        )
         return tuple(
-            render(letter, self._sender, to, mail.message_id, about.now)
-            for to in self._recipients(letter, about.contact)
+            build_message(content, self._sender, to, mail.message_id, facts.now)
+            for to in recipients
         )
 
     async def _deliver(
@@ -159,12 +142,13 @@ class Sending:
             return None
         return last or MailRefused("it has no recipient", about_recipient=False)
 
-    async def _not_accepted(self, mail: Mail, about: _About, why: MailError) -> None:
+    async def _write_failed(self, facts: LetterFacts, why: MailError) -> None:
         """Later, or never; by what the server said, and of whom."""
+        mail = facts.mail
         if not isinstance(why, MailRefused):
             again = self._pause(mail)
-        elif why.about_recipient or about.now > mail.queued_at + REFUSED_FOR_GOOD:
-            await self._journal.write(self._refused, mail, about.contact, why)
+        elif why.about_recipient or facts.now > mail.queued_at + REFUSED_FOR_GOOD:
+            await self._journal.write(self._refused, mail, facts.contact, why)
             return
         else:
             again = REFUSED_AGAIN
@@ -173,41 +157,6 @@ class Sending:
 
     def _pause(self, mail: Mail) -> timedelta:
         return timedelta(seconds=pause(mail.attempts, self._rng, FIRST, LONGEST))
-
-    @staticmethod
-    def _about(tx: ReadTx, mail: Mail) -> _About:
-        signup_id = mail.signup_id
-        signup, contact = signups.get(tx, signup_id), contacts.current(tx, signup_id)
-        return _About(signup, contact, tx.now)
-
-    async def _letter(self, mail: Mail, signup: Signup) -> Letter:
-        plan = signup.agreement.plan
-        match mail.kind:
-            case "active":
-                furl = await self._furls.of(mail.signup_id)
-                assert furl is not None, "mailed after the identity was made"
-                status = f"{self._sender.site_url}/signup/{mail.signup_id}"
-                name = nickname(signup)
-                cancel = self._facts.cancel_url(signup)
-                return Active(mail.signup_id, plan, name, furl, status, cancel)
-            case "refunded":
-                return Refunded(mail.signup_id, plan)
-            case "paid-twice":
-                return PaidTwice(mail.signup_id, plan)
-            case "troubled":
-                problem = signup.problem or "see its events"
-                if mail.occasion.startswith(BOUNCED):
-                    problem = "The mail to the customer's address was refused."
-                return Troubled(mail.signup_id, signup.state, problem)
-            case _:
-                return await self._facts.letter(mail, signup)
-
-    def _recipients(self, letter: Letter, contact: Contact) -> tuple[Address, ...]:
-        match letter:
-            case Troubled():
-                return self._operators
-            case _:
-                return (parse_address(contact.typed),)
 
     @staticmethod
     def _put_off(tx: WriteTx, mail: Mail, why: str, again: timedelta) -> None:
@@ -232,7 +181,8 @@ class Sending:
         signup_id = mail.signup_id
         outbox.refused(tx, mail.number, contact.number, str(refused))
         events.note(tx, signup_id, "mail-refused", "daemon", str(refused))
-        if mail.kind == "troubled":
+        row = MAILS.get(mail.kind)
+        if row is not None and row.to == "operators":
             return
         occasion = f"{BOUNCED}-{contact.number}"
         if refused.about_recipient:

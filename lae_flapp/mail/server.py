@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTCP, IReactorTime
 from twisted.mail.smtp import ESMTPSenderFactory, SMTPClientError
 from zope.interface import Interface, implementer
 
-from lae_flapp.mail.letters import Envelope
+from lae_flapp.mail.message import Envelope
 from lae_protocol.aws.tls import NamedPeerPolicy
 from lae_protocol.process.deadline import with_deadline
 from lae_protocol.secret import Secret

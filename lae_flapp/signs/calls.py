@@ -12,7 +12,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from lae_flapp.mail.letters import Envelope
+from lae_flapp.mail.message import Envelope
 from lae_flapp.mail.server import IMailServer, MailRefused
 from lae_protocol.process.meter import Meter, Outcome
 

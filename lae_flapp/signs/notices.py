@@ -16,7 +16,7 @@ from lae_flapp.journal import causes
 from lae_flapp.journal.causes import Cause
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import ReadTx, WriteTx
-from lae_flapp.mail.letters import Sender
+from lae_flapp.mail.message import Sender
 from lae_flapp.mail.notice import Notice, render_notice
 from lae_flapp.mail.server import IMailServer, MailError
 from lae_flapp.signs.standing import SECTIONS

@@ -38,7 +38,7 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.life.links import Links
 from lae_flapp.life.looking import Subscriptions
 from lae_flapp.life.times import Times
-from lae_flapp.mail.letter_facts import LetterFacts
+from lae_flapp.mail.letter_facts import LetterSources
 from lae_flapp.mail.sending import Sending
 from lae_flapp.money.checkout.desk import CheckoutDesk, Selling
 from lae_flapp.money.checkout.settlement import Settlement
@@ -259,9 +259,8 @@ class Wiring:
         sending = Sending(
             self.journal,
             self.outside.mail,
-            furls=furls,
-            about=LetterFacts(
-                self.journal,
+            sources=LetterSources(
+                furls,
                 lambda name: shop.outside(
                     "payments.fetch_subscription",
                     lambda: shop.payments.fetch_subscription(name),

@@ -13,7 +13,7 @@ from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 
 from lae_flapp.grid.requests import Ground
-from lae_flapp.mail.letters import Sender
+from lae_flapp.mail.message import Sender
 from lae_flapp.mail.server import IMailServer, Login, SmtpServer
 from lae_flapp.money.stripe.service import PaymentService
 from lae_flapp.settings import (

@@ -34,8 +34,8 @@ from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.life.links import Links
-from lae_flapp.mail.letter_facts import LetterFacts
-from lae_flapp.mail.letters import Envelope, Sender
+from lae_flapp.mail.letter_facts import LetterSources
+from lae_flapp.mail.message import Envelope, Sender
 from lae_flapp.mail.sending import AFTER_250, REFUSED_FOR_GOOD, Sending
 from lae_flapp.mail.server import IMailServer, MailLater, MailRefused
 from lae_flapp.queue import Queue
@@ -121,8 +121,9 @@ class Mails:
         sending = Sending(
             self.journal,
             self.server,
-            furls=CustomerFurls(self.journal, self.identities),
-            about=LetterFacts(self.journal, self.fetch, LINKS),
+            sources=LetterSources(
+                CustomerFurls(self.journal, self.identities), self.fetch, LINKS
+            ),
             sender=SENDER,
             operators=tuple(map(parse_address, self.operators)),
             rng=Random(1),

@@ -11,8 +11,10 @@ from email import policy
 import pytest
 from jinja2 import UndefinedError
 
+from lae_flapp.journal.outbox import MailKind
 from lae_flapp.mail import letters
-from lae_flapp.mail.letters import Active, Refunded, Sender, Troubled, render
+from lae_flapp.mail.letters import Active, Letter, Plain, Troubled, render
+from lae_flapp.mail.message import Sender, build_message
 from lae_protocol.address import parse_address
 from lae_protocol.furl import PLAIN, Furl
 from lae_protocol.messages import Plan
@@ -33,8 +35,11 @@ ACTIVE = Active(SIGNUP, PLAN, "S4 gabcdef", Furl.parse(FURL), None)
 NOW = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def rendered(letter: letters.Letter, to: str = "o'neil+x&co@exämple.org"):
-    envelope = render(letter, SENDER, parse_address(to), "<1@s4.example>", NOW)
+def rendered(
+    letter: Letter, kind: MailKind = "active", to: str = "o'neil+x&co@exämple.org"
+):
+    content = render(kind, letter, SENDER)
+    envelope = build_message(content, SENDER, parse_address(to), "<1@s4.example>", NOW)
     return envelope, email.message_from_bytes(envelope.message, policy=policy.SMTP)
 
 
@@ -98,11 +103,11 @@ def test_grid_file() -> None:
 
 def test_other_letters() -> None:
     """A refund and an operator's alert name the signup and what happens next."""
-    _, refund = rendered(Refunded(SIGNUP, PLAN))
+    _, refund = rendered(Plain(SIGNUP, PLAN), "refunded")
     assert "is being\r\nrefunded" in refund.get_body(("plain",)).get_content()
-    _, twice = rendered(letters.PaidTwice(SIGNUP, PLAN))
+    _, twice = rendered(Plain(SIGNUP, PLAN), "paid-twice")
     assert "is being refunded" in twice.get_body(("plain",)).get_content()
-    _, alert = rendered(Troubled(SIGNUP, "paid", "no capacity"))
+    _, alert = rendered(Troubled(SIGNUP, "paid", "no capacity"), "troubled")
     text = alert.get_body(("plain",)).get_content()
     assert f"lae subscriptions retry {SIGNUP}" in text
     assert alert["Subject"] == f"[test] {SIGNUP} needs you"
@@ -110,7 +115,7 @@ def test_other_letters() -> None:
 
 def test_html_is_escaped() -> None:
     """What comes from outside cannot bring markup into a mail."""
-    _, alert = rendered(Troubled(SIGNUP, "paid", "<script>x</script>"))
+    _, alert = rendered(Troubled(SIGNUP, "paid", "<script>x</script>"), "troubled")
     assert "<script>" not in alert.get_body(("html",)).get_content()
 
 

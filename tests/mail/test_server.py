@@ -22,7 +22,7 @@ from twisted.mail.smtp import SMTPClientError, SMTPDeliveryError
 from twisted.trial.unittest import TestCase
 from zope.interface.verify import verifyObject
 
-from lae_flapp.mail.letters import Envelope
+from lae_flapp.mail.message import Envelope
 from lae_flapp.mail.server import (
     IMailServer,
     Login,

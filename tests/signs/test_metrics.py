@@ -15,7 +15,7 @@ from twisted.internet.defer import fail, succeed
 
 from lae_flapp.journal import figures
 from lae_flapp.journal.errors import JournalFull
-from lae_flapp.mail.letters import Envelope
+from lae_flapp.mail.message import Envelope
 from lae_flapp.mail.server import MailLater, MailRefused
 from lae_flapp.signs.calls import SERVICES, MeteredMail, Tally
 from lae_flapp.signs.snapshots import FRESH

@@ -13,7 +13,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from lae_flapp.journal import causes, epoch, events, outbox
 from lae_flapp.journal.causes import QUIET
 from lae_flapp.journal.errors import JournalFull
-from lae_flapp.mail.letters import Sender
+from lae_flapp.mail.message import Sender
 from lae_flapp.mail.server import MailLater
 from lae_flapp.queue import Queue
 from lae_flapp.signs.notices import Notices

@@ -10,6 +10,7 @@ from lae_flapp.journal import contacts, events, inbox, outbox
 from lae_flapp.journal.inbox import InboxEvent, InboxState
 from lae_flapp.journal.outbox import Mail, MailState
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.mail.kinds import MAILS
 from lae_protocol.box_messages import (
     EventNamed,
     InboxAnswer,
@@ -26,9 +27,6 @@ from lae_protocol.box_messages import (
 from lae_protocol.messages import VERSION, Refused
 from lae_protocol.operator_messages import Numbered
 from lae_protocol.process.answer import Refusal, answers
-
-#: Mails of these kinds are for the people who run the service.
-_FOR_OPERATORS = frozenset({"troubled"})
 
 
 class Boxes(Asked):
@@ -151,7 +149,8 @@ def _mail(tx: ReadTx, mail: Mail) -> MailLine:
 
 def _recipient(tx: ReadTx, mail: Mail) -> str:
     """Where it went, or would go now."""
-    if mail.kind in _FOR_OPERATORS:
+    row = MAILS.get(mail.kind)
+    if row is not None and row.to == "operators":
         return "operators"
     if mail.contact is None:
         found = contacts.find(tx, mail.signup_id)

@@ -1,0 +1,124 @@
+"""Every kind of mail about a signup: when it is sent, to whom, and what it says.
+
+A kind is a word of :data:`~lae_flapp.journal.outbox.MailKind`, one row here, and three
+templates of its name; tests compare the three, and ``docs/mails.rst`` with the rows.
+Mails about causes of trouble, which belong to no signup, are :mod:`.notice`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Literal
+
+from attrs import define
+
+from lae_flapp.journal.outbox import MailKind
+from lae_flapp.mail.letter_facts import (
+    LetterFacts,
+    write_active,
+    write_deleted,
+    write_ended,
+    write_leaving,
+    write_past_due,
+    write_plain,
+    write_staying,
+    write_stopped,
+    write_suspended,
+    write_troubled,
+)
+from lae_flapp.mail.letters import Letter
+
+Recipient = Literal["customer", "operators"]
+
+
+@define(frozen=True)
+class MailRow:
+    """One kind of mail; *write* makes its letter when it is sent."""
+
+    when: str
+    to: Recipient
+    what: str
+    write: Callable[[LetterFacts], Awaitable[Letter]]
+
+
+MAILS: dict[MailKind, MailRow] = {
+    "active": MailRow(
+        when="the grid is ready; the owner or an operator asks for the mail again; the"
+        " address was corrected",
+        to="customer",
+        what="the furl, how to join, the file for Gridsync, the price, how to cancel",
+        write=write_active,
+    ),
+    "refunded": MailRow(
+        when="the grid could not be built in time, and the payment was given back",
+        to="customer",
+        what="everything charged goes back",
+        write=write_plain,
+    ),
+    "paid-twice": MailRow(
+        when="a second payment, or one that came too late, was given back",
+        to="customer",
+        what="that payment goes back, and nothing else changes",
+        write=write_plain,
+    ),
+    "troubled": MailRow(
+        when="a signup needs a person, or a mail server refused its address",
+        to="operators",
+        what="the signup, its state, the problem, the commands to look and to retry",
+        write=write_troubled,
+    ),
+    "leaving": MailRow(
+        when="Stripe knows that the subscription ends with the paid period",
+        to="customer",
+        what="when it ends, until when the data is kept, the link to go on after all",
+        write=write_leaving,
+    ),
+    "staying": MailRow(
+        when="a cancellation was taken back, and Stripe knows it",
+        to="customer",
+        what="that it goes on, the link to cancel",
+        write=write_staying,
+    ),
+    "past-due": MailRow(
+        when="a payment failed",
+        to="customer",
+        what="when the storage becomes read-only, the links to pay and to cancel",
+        write=write_past_due,
+    ),
+    "suspended": MailRow(
+        when="the time to pay is over: the storage is read-only",
+        to="customer",
+        what="when the server is shut down, the links to pay and to cancel",
+        write=write_suspended,
+    ),
+    "stopped": MailRow(
+        when="the read-only time is over: the server is shut down",
+        to="customer",
+        what="when the subscription ends, the links to pay and to cancel",
+        write=write_stopped,
+    ),
+    "recovered": MailRow(
+        when="what was overdue is paid",
+        to="customer",
+        what="that the storage can be written again",
+        write=write_plain,
+    ),
+    "ended": MailRow(
+        when="the subscription is over; an operator asks for the mail again",
+        to="customer",
+        what="until when the data is kept, the link to come back",
+        write=write_ended,
+    ),
+    "reminder": MailRow(
+        when="the data will soon be deleted",
+        to="customer",
+        what="the day, the link to come back",
+        write=write_ended,
+    ),
+    "deleted": MailRow(
+        when="the bucket is gone",
+        to="customer",
+        what="the receipt: its number, the bucket, the time, how much it was",
+        write=write_deleted,
+    ),
+}
