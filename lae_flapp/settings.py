@@ -14,6 +14,7 @@ from attrs import define, field, validators
 
 from lae_protocol.address import AddressRefused, parse_address
 from lae_protocol.process.figures_port import check_listen
+from lae_protocol.process.key_folder import KeyFolder
 from lae_protocol.process.log import LogFormat
 from lae_protocol.process.settings import SecretSource
 
@@ -56,22 +57,20 @@ class AwsSettings:
 
 @define(frozen=True)
 class SealingSettings:
-    """What seals identities: a KMS key, or a key file; and the offline recovery key.
+    """What seals identities: a KMS key, or *identity_keys*; and the recovery key.
 
-    *journal_keys* (32 bytes in base64 each) seal what the journal keeps of requests
-    with secrets: the first seals, all open.
+    *journal_keys* seal what the journal keeps of requests with secrets.  Each key of
+    both folders is 32 bytes in base64.
     """
 
     recovery_recipients: tuple[str, ...]
-    journal_keys: tuple[SecretSource, ...]
+    journal_keys: KeyFolder
     kms_key: str | None = None
-    key_files: tuple[SecretSource, ...] = ()
+    identity_keys: KeyFolder | None = None
 
     def __attrs_post_init__(self) -> None:
-        if (self.kms_key is None) == (not self.key_files):
-            raise ValueError("either kms_key or key_files seals identities")
-        if not self.journal_keys:
-            raise ValueError("journal_keys needs at least one key")
+        if (self.kms_key is None) == (self.identity_keys is None):
+            raise ValueError("either kms_key or identity_keys seals identities")
         if not all(r.startswith("age1") for r in self.recovery_recipients):
             raise ValueError("recovery_recipients are public keys of age (age1...)")
         if not self.recovery_recipients:
@@ -85,7 +84,7 @@ class StripeSettings:
     *account* (``acct_…``) is checked at start where it is named.
     """
 
-    api_keys: tuple[SecretSource, ...]
+    api_keys: KeyFolder
     mode: Literal["test", "live"]
     endpoint: str | None = None
     account: str | None = None

@@ -23,6 +23,7 @@ from lae_protocol.process import readiness
 from lae_protocol.process.call import Facet
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.figures_port import FiguresPort, check_listen, of_copy
+from lae_protocol.process.key_folder import KeyFolder
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.settings import SecretSource, SettingsError, load
@@ -50,8 +51,8 @@ class Held:
 
     plans: tuple[Plan, ...]
     furl: Furl
-    cookie_keys: list[Secret]
-    webhook_secrets: list[Secret]
+    cookie_keys: tuple[Secret, ...]
+    webhook_secrets: tuple[Secret, ...]
 
 
 class Options(usage.Options):
@@ -92,8 +93,8 @@ def read_all(settings: SiteSettings) -> Held:
     return Held(
         load_plans(settings.plans_file),
         _furl(settings.front_desk_furl),
-        [_key(s) for s in settings.cookie_keys],
-        [s.read() for s in settings.webhook_secrets],
+        _cookie_keys(settings.cookie_keys),
+        settings.webhook_secrets.read(),
     )
 
 
@@ -104,14 +105,16 @@ def _furl(source: SecretSource) -> Furl:
         raise SettingsError(f"front_desk_furl: {source.name()}: {e}") from None
 
 
-def _key(source: SecretSource) -> Secret:
-    key = source.read()
-    if len(key.reveal()) < _SHORTEST_KEY:
-        raise SettingsError(
-            f"cookie_keys: {source.name()}: at least"
-            f" {_SHORTEST_KEY} characters are expected"
-        )
-    return key
+def _cookie_keys(folder: KeyFolder) -> tuple[Secret, ...]:
+    files = folder.files()
+    keys = tuple(file.read() for file in files)
+    for file, key in zip(files, keys, strict=True):
+        if len(key.reveal()) < _SHORTEST_KEY:
+            raise SettingsError(
+                f"cookie_keys: {file.path}: at least"
+                f" {_SHORTEST_KEY} characters are expected"
+            )
+    return keys
 
 
 class WebSite(MultiService):

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from attrs import define
 
 from lae_protocol.process.figures_port import check_listen
+from lae_protocol.process.key_folder import KeyFolder
 from lae_protocol.process.log import LogFormat
 from lae_protocol.process.settings import SecretSource
 
@@ -29,8 +30,8 @@ def is_loopback(host: str | None) -> bool:
 
 @define(frozen=True)
 class SiteSettings:
-    """What ``process: site`` may say.  Times in seconds; secrets are lists (current,
-    previous), so that each can be changed without turning anybody away.
+    """What ``process: site`` may say.  Times in seconds; keys are folders (the newest
+    signs, all verify), so that each can be changed without turning anybody away.
     """
 
     process: Literal["site"]
@@ -38,8 +39,8 @@ class SiteSettings:
     site_url: str
     listen: str
     front_desk_furl: SecretSource
-    webhook_secrets: tuple[SecretSource, ...]
-    cookie_keys: tuple[SecretSource, ...]
+    webhook_secrets: KeyFolder
+    cookie_keys: KeyFolder
     plans_file: Path
     support_email: str
     operator_name: str
@@ -62,9 +63,8 @@ class SiteSettings:
         if not all(map(_ORIGIN.match, self.checkout_origins)):
             raise ValueError("checkout_origins: https://HOST without paths is expected")
         check_listen(self.metrics_listen)
-        for name in ("webhook_secrets", "cookie_keys", "checkout_origins"):
-            if not getattr(self, name):
-                raise ValueError(f"{name}: at least one is expected")
+        if not self.checkout_origins:
+            raise ValueError("checkout_origins: at least one is expected")
         if min(self.proxies, self.usual_build_minutes) < 0:
             raise ValueError("proxies and usual_build_minutes cannot be negative")
         if min(self.registrations_per_hour, self.streams_at_most) < 1:

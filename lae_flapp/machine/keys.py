@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
+import os
 import secrets
+import sqlite3
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 from functools import wraps
 from importlib.metadata import entry_points
@@ -17,7 +18,7 @@ from typing import Any
 import click
 from attrs import define
 
-from lae_flapp.journal import checking
+from lae_flapp.journal import checking, sqlite
 from lae_flapp.journal.errors import JournalError
 from lae_flapp.laptop import tables
 from lae_flapp.laptop.columns import Column, columns
@@ -25,65 +26,76 @@ from lae_flapp.laptop.line import Line, run
 from lae_flapp.laptop.options import asks_daemon, changes, gives_json, loses
 from lae_flapp.laptop.options import confirm as ask
 from lae_flapp.laptop.settings import Where
-from lae_flapp.machine.key_lists import KeyList, write_key
 from lae_flapp.machine.progress import progress
 from lae_flapp.settings import DaemonSettings
 from lae_flapp.wiring.place import journal_path
 from lae_protocol.operator_messages import Reseal, ResealAnswer
+from lae_protocol.process.key_folder import KeyFile, KeyFolder
 from lae_protocol.process.settings import SettingsError, load
 from lae_protocol.secret import digest
 from lae_provision.aws.key_file import key_name
 from lae_provision.identity.journal_sealer import name_of_key
 
 SITE_FILE = Path("/etc/s4/site.yaml")
-#: As many characters as the site demands, twice.
-_COOKIE_BYTES, _KEY_BYTES = 32, 32
+KEY_BYTES = 32
 
 
 @define(frozen=True)
 class Kind:
-    """*process* names whose settings have it; *make* is None for what Stripe makes."""
+    """One kind of key: in the settings of *process*, in the folder *setting*.
+
+    *make* is None for what Stripe makes, whose secrets begin with *prefix*.
+    """
 
     process: str
-    path: tuple[str, ...]
+    setting: str
     make: Callable[[], str] | None
-    what: str
     then: str
+    prefix: str = ""
 
 
-def _base64_key() -> str:
-    return base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode("ascii")
+def _make_base64_key() -> str:
+    return base64.b64encode(secrets.token_bytes(KEY_BYTES)).decode("ascii")
+
+
+def _make_cookie_key() -> str:
+    return secrets.token_hex(KEY_BYTES)
 
 
 KINDS = {
     "journal": Kind(
         "daemon",
-        ("sealing", "journal_keys"),
-        _base64_key,
-        "seals secrets in the journal",
+        "sealing.journal_keys",
+        _make_base64_key,
         "Restart the daemon; then: lae keys reseal; then: lae keys retire journal",
     ),
     "identity": Kind(
         "daemon",
-        ("sealing", "key_files"),
-        _base64_key,
-        "seals identities of nodes",
+        "sealing.identity_keys",
+        _make_base64_key,
         "Restart the daemon.  The one before opens what it sealed: keep it.",
+    ),
+    "stripe": Kind(
+        "daemon",
+        "stripe.api_keys",
+        None,
+        "Restart the daemon; when it is open for registrations: lae keys retire stripe;"
+        " then revoke the old one in Stripe's dashboard",
+        prefix="rk_",
     ),
     "cookie": Kind(
         "site",
-        ("cookie_keys",),
-        lambda: secrets.token_hex(_COOKIE_BYTES),
-        "signs forms and cookies",
+        "cookie_keys",
+        _make_cookie_key,
         "Restart every copy of the site; after three hours: lae keys retire cookie",
     ),
     "webhook": Kind(
         "site",
-        ("webhook_secrets",),
+        "webhook_secrets",
         None,
-        "checks that Stripe's events are Stripe's",
         "Restart every copy of the site; when Stripe's old secret has ended:"
         " lae keys retire webhook",
+        prefix="whsec_",
     ),
 }
 
@@ -115,10 +127,23 @@ def _on_files(command: Callable[..., Any]) -> Callable[..., Any]:
     return working
 
 
-def _list_of(kind: Kind, files: dict[str, Path]) -> KeyList:
+def _folder_of(kind: Kind, files: dict[str, Path]) -> KeyFolder | None:
+    """The folder that the settings name; None where they name none."""
     # By name: what the site's settings are is not the daemon's business.
     (entry,) = entry_points(group="s4.settings", name=kind.process)
-    return KeyList(files[kind.process], entry.load(), kind.path)
+    value: Any = load(files[kind.process], entry.load())
+    for name in kind.setting.split("."):
+        value = getattr(value, name)
+    folder: KeyFolder | None = value
+    return folder
+
+
+def _named_folder(kind: Kind, files: dict[str, Path]) -> KeyFolder:
+    folder = _folder_of(kind, files)
+    if folder is None:
+        file = files[kind.process]
+        raise click.ClickException(f"{file}: there is no {kind.setting}")
+    return folder
 
 
 @keys.command("list")
@@ -130,10 +155,10 @@ def list_(files: dict[str, Path], as_json: bool) -> None:
     for name, kind in KINDS.items():
         if not files[kind.process].exists():
             continue
-        for number, source in enumerate(_list_of(kind, files).sources()):
+        folder = _folder_of(kind, files)
+        for number, file in enumerate(() if folder is None else folder.files()):
             place = "current" if number == 0 else "accepted"
-            secret = source.read().reveal()
-            rows.append((name, place, digest(secret), source.name()))
+            rows.append((name, place, digest(file.read().reveal()), str(file.path)))
     if as_json:
         names = ("kind", "place", "digest", "from")
         tables.print_json(keys=[dict(zip(names, r, strict=True)) for r in rows])
@@ -158,93 +183,70 @@ def list_(files: dict[str, Path], as_json: bool) -> None:
 def rotate(
     files: dict[str, Path], as_json: bool, dry_run: bool, prepare: bool, kind: str
 ) -> None:
-    """Make a new key and put it first in the settings; the one before stays accepted.
+    """Write a new key into its folder; those before stay accepted.
 
-    The key goes into a file of its own (mode 600) beside the present one.  Of the
-    webhook's secret Stripe is the maker: roll it there, and give the new one on
-    standard input.
+    A key that was prepared is used from now on.  Of its keys Stripe is the maker: make
+    the new one there, and give it on standard input.
     """
     one = KINDS[kind]
-    listed = _list_of(one, files)
-    sources, written = listed.sources(), listed.written()
-    prepared = _prepared(written)
-    now = datetime.now(UTC)
-    current = sources[0].file
-    assert current is not None, "all of them are files, or written() had raised"
-    if prepared and not prepare:
-        name, path = written[-1], sources[-1].file
-        assert path is not None
-    else:
-        name = _new_name(written[0], now)
-        path = current.with_name(Path(name).name)
-    said = "accept it" if prepare else "use it from the next start on"
-    if dry_run:
-        click.echo(f"Would write a key to {path}, and have {listed.file} {said}.")
-        return
-    fresh = not (prepared and not prepare)
-    if fresh:
-        write_key(path, _secret(one, kind), current)
-    try:
-        _put(listed, name, path, sources, prepare=prepare, fresh=fresh)
-    except BaseException:
-        if fresh:
-            path.unlink(missing_ok=True)
-        raise
-    if as_json:
-        tables.print_json(kind=kind, file=str(path), settings=str(listed.file))
-        return
+    folder = _named_folder(one, files)
+    present = folder.listed()
+    waiting = [file for file in present if file.waits]
+    if waiting and prepare:
+        raise click.ClickException(f"{waiting[0].path} is prepared already")
+    number = max((file.number for file in present), default=0) + 1
+    path = folder.folder / f"{number:04}.{'next' if prepare else 'key'}"
+    if waiting:
+        path = waiting[0].path.with_suffix(".key")
     used = "accepted" if prepare else "used"
-    click.echo(f"{path} is {used} from the next start on, by {listed.file}.")
+    if dry_run:
+        click.echo(f"Would have {path} {used} from the next start on.")
+        return
+    if waiting:
+        # The daemon must start once more before an older key may be retired.
+        waiting[0].path.touch()
+        waiting[0].path.rename(path)
+        sqlite.sync(folder.folder)
+    else:
+        owner = present[0].path if present else folder.folder
+        write_key(path, _secret(one), owner.stat())
+    if as_json:
+        tables.print_json(kind=kind, file=str(path))
+        return
+    click.echo(f"{path} is {used} from the next start on.")
     click.echo(
-        f"Restart every copy of the site; then: lae keys rotate {kind}"
-        if prepare
-        else one.then
+        f"Restart every copy; then: lae keys rotate {kind}" if prepare else one.then
     )
 
 
-def _put(
-    listed: KeyList,
-    name: str,
-    path: Path,
-    sources: tuple[Any, ...],
-    *,
-    prepare: bool,
-    fresh: bool,
-) -> None:
-    files, text = tuple(source.file for source in sources), listed.text()
-    if prepare:
-        listed.write(listed.with_last(name, text), (*files, path))
-        return
-    if not fresh:
-        # It is accepted everywhere by now, and moved to the front.
-        files, text = files[:-1], listed.without_last(text)
-    listed.write(listed.with_first(name, text), (path, *files))
+def write_key(path: Path, secret: str, owner: os.stat_result) -> None:
+    """Write a new key, whole, for *owner* alone; never over another."""
+    partial = path.with_name(f".{path.name}.new")
+    partial.unlink(missing_ok=True)
+    made = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(made, "w", encoding="utf-8") as out:
+            os.fchown(out.fileno(), owner.st_uid, owner.st_gid)
+            out.write(secret + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        path.hardlink_to(partial)
+    finally:
+        partial.unlink(missing_ok=True)
+    sqlite.sync(path.parent)
 
 
-def _secret(one: Kind, kind: str) -> str:
+def _secret(one: Kind) -> str:
     if one.make is not None:
         return one.make()
     if sys.stdin.isatty():
-        given = click.prompt("The new signing secret, from Stripe", hide_input=True)
+        given = click.prompt("The new one, from Stripe", hide_input=True)
     else:
         given = sys.stdin.read()
     secret = str(given).strip()
-    if not secret.startswith("whsec_") or len(secret.split()) != 1:
-        raise click.ClickException(f"no {kind} secret of Stripe's (whsec_...)")
+    if not secret.startswith(one.prefix) or len(secret.split()) != 1:
+        raise click.ClickException(f"Stripe's begin with {one.prefix}; this does not")
     return secret
-
-
-def _new_name(written: str, now: datetime) -> str:
-    """``cookie.key`` becomes ``cookie-20261128T180000Z.key``; a later one, too."""
-    path = Path(written)
-    stem = path.stem.partition("-2")[0]
-    return str(path.with_name(f"{stem}-{now:%Y%m%dT%H%M%SZ}{path.suffix}"))
-
-
-def _prepared(written: list[str]) -> bool:
-    """Whether the last was made after the first: it waits to be used."""
-    times = [Path(name).stem.partition("-2")[2] for name in written]
-    return len(times) > 1 and times[-1] > times[0]
 
 
 @keys.command()
@@ -288,51 +290,69 @@ def reseal(where: Where, as_json: bool, dry_run: bool) -> None:
 def retire(
     files: dict[str, Path], as_json: bool, dry_run: bool, yes: bool, kind: str
 ) -> None:
-    """Take the oldest key out of the settings, once nothing needs it any more.
+    """Delete the oldest key, once nothing needs it any more.
 
-    What is sealed with it in the journal is counted first.  Its file stays: remove it
-    yourself when all is well.
+    What is sealed with it in the journal is counted first, and the daemon must have
+    started since the newest key was written.
     """
-    listed = _list_of(KINDS[kind], files)
-    sources, written = listed.sources(), listed.written()
-    if len(sources) < 2:  # noqa: PLR2004  (the current one and one before)
+    present = _named_folder(KINDS[kind], files).files()
+    newest, oldest = present[0], present[-1]
+    if oldest.waits:
+        raise click.ClickException(
+            f"{oldest.path} is not used yet: lae keys rotate {kind}"
+        )
+    if newest == oldest:
         raise click.ClickException(f"there is one {kind} key alone: nothing to retire")
-    if _prepared(written):
-        raise click.ClickException(
-            f"the newest {kind} key is not used yet: lae keys rotate {kind}"
-        )
-    needed = _needed(kind, files["daemon"], sources[-1].read().reveal())
-    if needed:
-        raise click.ClickException(
-            f"{needed} of the journal's rows are sealed with {sources[-1].name()}:"
-            + (" lae keys reseal" if kind == "journal" else " it must stay")
-        )
+    if kind in {"journal", "identity"}:
+        _refuse_what_is_needed(kind, files["daemon"], newest, oldest)
     if dry_run:
-        click.echo(f"Would take {sources[-1].name()} out of {listed.file}.")
+        click.echo(f"Would delete {oldest.path}.")
         return
     if not yes:
-        ask(f"Take {sources[-1].name()} out of {listed.file}?")
-    kept = tuple(source.file for source in sources[:-1] if source.file is not None)
-    listed.write(listed.without_last(listed.text()), kept)
+        ask(f"Delete {oldest.path}?")
+    oldest.path.unlink()
+    sqlite.sync(oldest.path.parent)
     if as_json:
-        tables.print_json(kind=kind, retired=sources[-1].name())
+        tables.print_json(kind=kind, retired=str(oldest.path))
         return
-    click.echo(f"{sources[-1].name()} is out of {listed.file} from the next start on.")
+    click.echo(f"{oldest.path} is deleted; no process knows it from its next start on.")
 
 
-def _needed(kind: str, daemon: Path, secret: str) -> int:
-    """How many rows of the journal need this key."""
-    if kind not in {"journal", "identity"}:
-        return 0
+def _refuse_what_is_needed(
+    kind: str, daemon: Path, newest: KeyFile, oldest: KeyFile
+) -> None:
+    """Raise while the journal has what only *oldest* opens, or may still get it."""
     path = journal_path(load(daemon, DaemonSettings).state)
-    with suppress(ValueError), checking.reading(path) as db:
+    if not path.exists():
+        return
+    with checking.reading(path) as db:
+        started = db.execute("SELECT taken_at FROM epoch").fetchone()
+        if started is not None:
+            written = datetime.fromtimestamp(newest.path.stat().st_mtime, UTC)
+            if datetime.fromisoformat(started[0]) < written:
+                raise click.ClickException(
+                    f"the daemon has not started since {newest.path} was written:"
+                    " restart it first"
+                )
+        needed = _count_sealed(db, kind, oldest.read().reveal())
+    if needed:
+        raise click.ClickException(
+            f"{needed} of the journal's rows are sealed with {oldest.path}:"
+            + (" lae keys reseal" if kind == "journal" else " it must stay")
+        )
+
+
+def _count_sealed(db: sqlite3.Connection, kind: str, secret: str) -> int:
+    """How many rows are sealed with the key; a text that is no key sealed none."""
+    try:
         raw = base64.b64decode(secret, validate=True)
-        if kind == "identity":
-            query = "SELECT count(*) FROM identities WHERE key_id = ?"
-            return int(db.execute(query, (key_name(raw),)).fetchone()[0])
-        counted = Counter(head for (head,) in db.execute(_SEALED_HEADS))
-        return counted[name_of_key(raw)]
-    return 0
+    except ValueError:
+        return 0
+    if kind == "identity":
+        query = "SELECT count(*) FROM identities WHERE key_id = ?"
+        return int(db.execute(query, (key_name(raw),)).fetchone()[0])
+    counted = Counter(head for (head,) in db.execute(_SEALED_HEADS))
+    return counted[name_of_key(raw)]
 
 
 #: Version, then the key's name, of all that is sealed (lae_flapp.journal.sealed).

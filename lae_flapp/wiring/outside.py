@@ -67,7 +67,7 @@ class Secrets:
 
 def read_secrets(settings: DaemonSettings) -> Secrets:
     """Read all of them; raises SettingsError, which names the place."""
-    mail, aws = settings.mail, settings.aws
+    mail, aws, sealing = settings.mail, settings.aws, settings.sealing
     login = None
     if mail.user is not None and mail.password is not None:
         login = Login(mail.user, mail.password.read())
@@ -75,9 +75,9 @@ def read_secrets(settings: DaemonSettings) -> Secrets:
     if aws.access_key is not None and aws.secret_key is not None:
         credentials = Credentials(aws.access_key.read().reveal(), aws.secret_key.read())
     return Secrets(
-        tuple(key.read() for key in settings.stripe.api_keys),
-        tuple(key.read() for key in settings.sealing.journal_keys),
-        tuple(key.read() for key in settings.sealing.key_files),
+        settings.stripe.api_keys.read(),
+        sealing.journal_keys.read(),
+        () if sealing.identity_keys is None else sealing.identity_keys.read(),
         login,
         credentials,
     )

@@ -27,9 +27,9 @@ def prepare(layout: Layout) -> None:
     """The folders, the plans, and the secrets that nobody else makes."""
     layout.secrets.mkdir(mode=0o700, parents=True)
     shutil.copy(config_folder() / "plans.yaml", layout.config / "plans.yaml")
-    for name in ("journal.key", "cookie.key"):
+    for name in ("journal-keys", "cookie-keys"):
         key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
-        write_private(layout.secrets / name, key + "\n")
+        _keep(layout, f"{name}/0001.key", key)
 
 
 def write_daemon(layout: Layout, node_ports: tuple[int, int]) -> Path:
@@ -39,7 +39,7 @@ def write_daemon(layout: Layout, node_ports: tuple[int, int]) -> Path:
     _keep(layout, "aws-secret.key", aws["daemon_secret_key"])
     _keep(layout, "smtp.password", Path(mail["password_file"]).read_text().strip())
     stripe_key = (layout.stripe / "restricted-key").read_text().strip()
-    _keep(layout, "stripe.key", stripe_key)
+    _keep(layout, "stripe-keys/0001.key", stripe_key)
     settings = _example("daemon")
     settings["deployment"] = aws["deployment"]
     settings["state"] = str(layout.daemon)
@@ -89,7 +89,7 @@ def write_site(layout: Layout) -> Path:
     shutil.copy(layout.front_desk_furl, layout.secrets / "front-desk.furl")
     (layout.secrets / "front-desk.furl").chmod(0o600)
     secret = (layout.stripe / "webhook-secret-0").read_text().strip()
-    _keep(layout, "stripe-webhook.secret", secret)
+    _keep(layout, "webhook-secrets/0001.key", secret)
     settings = _example("site")
     settings["site_url"] = layout.site_url
     settings["listen"] = _loopback(layout.site_port)
@@ -115,7 +115,9 @@ def _write(layout: Layout, name: str, settings: dict[str, Any]) -> Path:
 
 
 def _keep(layout: Layout, name: str, text: str) -> None:
-    write_private(layout.secrets / name, text + "\n")
+    path = layout.secrets / name
+    path.parent.mkdir(mode=0o700, exist_ok=True)
+    write_private(path, text + "\n")
 
 
 def _recovery_recipient(layout: Layout) -> str:

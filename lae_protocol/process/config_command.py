@@ -8,8 +8,10 @@ from pathlib import Path
 import click
 import yaml
 
+from lae_protocol.process.key_folder import KeyFolder
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.settings import SecretSource, SettingsError, load
+from lae_protocol.secret import Secret
 
 
 @click.group()
@@ -43,14 +45,16 @@ def _kind(path: Path) -> type:
     return kind
 
 
-def _secrets(value: object) -> list[SecretSource]:
-    """Every secret that the settings name, wherever it stands."""
+def _read_secrets(value: object) -> list[Secret]:
+    """Read every secret that the settings name, wherever it stands."""
     if isinstance(value, SecretSource):
-        return [value]
+        return [value.read()]
+    if isinstance(value, KeyFolder):
+        return list(value.read())
     if isinstance(value, tuple):
-        return [s for v in value for s in _secrets(v)]
+        return [s for v in value for s in _read_secrets(v)]
     names = getattr(type(value), "__attrs_attrs__", ())
-    return [s for a in names for s in _secrets(getattr(value, a.name))]
+    return [s for a in names for s in _read_secrets(getattr(value, a.name))]
 
 
 #: Where the examples differ from the process' name.
@@ -73,11 +77,9 @@ def check(file: Path) -> None:
     """Check FILE: every key and type, and every file and secret that it names."""
     try:
         settings: object = load(file, _kind(file))
-        sources = _secrets(settings)
-        for source in sources:
-            source.read()
+        found = _read_secrets(settings)
         for entry in entry_points(group="s4.held", name=str(_name(file))):
             entry.load()(settings)
     except SettingsError as e:
         raise click.ClickException(str(e)) from None
-    click.echo(f"{file}: good ({len(sources)} secrets, all readable)")
+    click.echo(f"{file}: good ({len(found)} secrets, all readable)")

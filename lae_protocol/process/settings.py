@@ -61,18 +61,27 @@ class SecretSource:
                 raise SettingsError(f"environment variable {self.env} is not set")
             return Secret(os.environ[self.env])
         assert self.file is not None
-        try:
-            mode = stat.S_IMODE(self.file.stat().st_mode)
-            text = self.file.read_text(encoding="utf-8").strip()
-        except OSError as e:
-            raise SettingsError(f"{self.file}: {e.strerror}") from None
-        if mode & 0o077:
-            raise SettingsError(
-                f"{self.file}: others can read it (mode {mode:04o}); chmod 600 it"
-            )
-        if not text:
-            raise SettingsError(f"{self.file}: it is empty")
-        return Secret(text)
+        return read_private(self.file)
+
+
+def read_private(path: Path) -> Secret:
+    """Read a file that holds one secret, for its owner alone (mode 0600).
+
+    A :class:`SettingsError` names the file, not the value.
+    """
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as e:
+        why = getattr(e, "strerror", None) or "not UTF-8 text"
+        raise SettingsError(f"{path}: {why}") from None
+    if mode & 0o077:
+        raise SettingsError(
+            f"{path}: others can read it (mode {mode:04o}); chmod 600 it"
+        )
+    if not text:
+        raise SettingsError(f"{path}: it is empty")
+    return Secret(text)
 
 
 def load(path: Path, kind: type[S]) -> S:

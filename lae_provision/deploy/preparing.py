@@ -51,8 +51,9 @@ def settings_of(folder: Path) -> dict[str, dict[str, Any]]:
 def puts(folder: Path) -> list[Put]:
     """Every file of the folder, and how it shall lie on the host.
 
-    A secret that the daemon's settings name is the daemon's alone, the site's
-    likewise.  A private file that nobody names is refused: it would be nobody's.
+    A secret that the daemon's settings name is the daemon's alone, as is each file in
+    a folder of keys that they name; the site's likewise.  A private file that nobody
+    names is refused: it would be nobody's.
     """
     settings = settings_of(folder)
     owners: dict[str, set[str]] = {}
@@ -62,7 +63,9 @@ def puts(folder: Path) -> list[Put]:
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         target = f"{layout.SETTINGS}/{path.relative_to(folder).as_posix()}"
-        found.append(_put(path, target, owners.get(target, set())))
+        parent = str(PurePosixPath(target).parent)
+        named = owners.get(target, set()) | owners.get(parent, set())
+        found.append(_put(path, target, named))
     return found
 
 
@@ -85,13 +88,14 @@ def _put(path: Path, target: str, owners: set[str]) -> Put:
 
 
 def _secrets(value: object) -> list[str]:
-    """Every ``{file: PATH}``."""
+    """List the PATH of every ``{file: PATH}`` and ``{folder: PATH}``."""
     if isinstance(value, list):
         return [name for one in value for name in _secrets(one)]
     if not isinstance(value, dict):
         return []
-    if set(value) == {"file"} and isinstance(value["file"], str):
-        return [value["file"]]
+    for key, named in value.items():
+        if len(value) == 1 and key in {"file", "folder"} and isinstance(named, str):
+            return [named]
     return [name for one in value.values() for name in _secrets(one)]
 
 

@@ -37,8 +37,8 @@ environment: local
 site_url: {site_url}
 listen: tcp:{port}:interface=127.0.0.1
 front_desk_furl: {{file: front-desk.furl}}
-webhook_secrets: [{{file: webhook.secret}}]
-cookie_keys: [{{file: cookie.key}}]
+webhook_secrets: {{folder: webhook}}
+cookie_keys: {{folder: cookie}}
 plans_file: {plans}
 checkout_origins: ["http://localhost:{stripe_port}"]
 cookies_over_http: true
@@ -53,6 +53,7 @@ metrics_listen: null
 
 def secret_file(path: Path, text: str) -> None:
     """Write a secret as settings ask for it."""
+    path.parent.mkdir(exist_ok=True)
     path.touch(mode=0o600)
     path.write_text(text)
 
@@ -161,8 +162,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     folder = tmp_path_factory.mktemp("site")
     ports = free_ports(3)
     made = Running(folder, f"http://localhost:{ports[0]}", (*ports,))
-    secret_file(folder / "webhook.secret", "whsec_browser")
-    secret_file(folder / "cookie.key", "k" * 64)
+    secret_file(folder / "webhook" / "0001.key", "whsec_browser")
+    secret_file(folder / "cookie" / "0001.key", "k" * 64)
     (folder / "site.yaml").write_text(
         SETTINGS.format(
             site_url=made.site_url,

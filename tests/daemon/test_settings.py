@@ -19,7 +19,7 @@ EXAMPLE = CONFIG / "daemon.example.yaml"
 ELSEWHERE = {
     "aws": {"endpoint", "s3_endpoint", "access_key", "secret_key"},
     "stripe": {"endpoint", "account"},
-    "sealing": {"key_files"},
+    "sealing": {"identity_keys"},
     "mail": {"trust_root"},
     "cells": {
         *("host_name", "listen", "s3_endpoint", "metadata_url", "volume_kms_key"),

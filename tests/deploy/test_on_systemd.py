@@ -107,9 +107,9 @@ def test_each_process_has_what_is_its_own(installed) -> None:
     machine = installed.machine
     said = machine.run("find", "/etc/s4", "-type", "f", "-printf", "%P %u %m\n").stdout
     modes = {line.split()[0]: line.split()[1:] for line in said.splitlines()}
-    assert modes["secrets/stripe.key"] == ["s4-daemon", "600"]
-    assert modes["secrets/journal.key"] == ["s4-daemon", "600"]
-    assert modes["secrets/cookie.key"] == ["s4-site", "600"]
+    assert modes["secrets/stripe-keys/0001.key"] == ["s4-daemon", "600"]
+    assert modes["secrets/journal-keys/0001.key"] == ["s4-daemon", "600"]
+    assert modes["secrets/cookie-keys/0001.key"] == ["s4-site", "600"]
     assert modes["secrets/front-desk.furl"] == ["s4-site", "600"]
     assert modes["daemon.yaml"] == ["root", "640"]
     state = machine.run("stat", "-c", "%U %a", "/var/lib/s4").stdout.split()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,28 +11,31 @@ from lae_provision.deploy.preparing import NotReady, puts
 
 DAEMON = """\
 process: daemon
-stripe: {api_keys: [{file: /etc/s4/stripe.key}]}
+stripe: {api_keys: {folder: /etc/s4/stripe-keys}}
 mail: {password: {file: secrets/smtp.password}, trust_root: ca.pem}
 aws: {access_key: {env: KEY}}
 """
 SITE = """\
 process: site
 front_desk_furl: {file: front-desk.furl}
-cookie_keys: [{file: cookie.key}, {file: /elsewhere/old.key}]
+cookie_keys: {folder: keys/cookie}
+webhook_secrets: {folder: /elsewhere/webhook}
 """
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Good settings."""
-    (tmp_path / "secrets").mkdir()
+    for name in ("secrets", "stripe-keys", "keys/cookie"):
+        (tmp_path / name).mkdir(parents=True)
     for name, text, mode in (
         ("daemon.yaml", DAEMON, 0o600),
         ("site.yaml", SITE, 0o600),
         ("plans.yaml", "plans: []\n", 0o644),
         ("ca.pem", "PEM", 0o644),
-        ("stripe.key", "k", 0o600),
-        ("cookie.key", "k", 0o600),
+        ("stripe-keys/0001.key", "k", 0o600),
+        ("keys/cookie/0001.key", "k", 0o600),
+        ("keys/cookie/0002.next", "k", 0o600),
         ("secrets/smtp.password", "k", 0o600),
     ):
         (tmp_path / name).write_text(text)
@@ -47,8 +51,9 @@ def test_each_file_gets_its_owner(folder: Path) -> None:
         "/etc/s4/site.yaml": ("root", "s4-site", 0o640),
         "/etc/s4/plans.yaml": ("root", "root", 0o644),
         "/etc/s4/ca.pem": ("root", "root", 0o644),
-        "/etc/s4/stripe.key": ("s4-daemon", "s4-daemon", 0o600),
-        "/etc/s4/cookie.key": ("s4-site", "s4-site", 0o600),
+        "/etc/s4/stripe-keys/0001.key": ("s4-daemon", "s4-daemon", 0o600),
+        "/etc/s4/keys/cookie/0001.key": ("s4-site", "s4-site", 0o600),
+        "/etc/s4/keys/cookie/0002.next": ("s4-site", "s4-site", 0o600),
         "/etc/s4/secrets/smtp.password": ("s4-daemon", "s4-daemon", 0o600),
     }
 
@@ -63,8 +68,8 @@ def test_a_secret_that_nobody_names_is_refused(folder: Path) -> None:
 def test_a_secret_of_both_is_refused(folder: Path) -> None:
     """The site may not have what the daemon has."""
     path = folder / "site.yaml"
-    path.write_text(SITE.replace("cookie.key", "stripe.key"))
-    (folder / "cookie.key").unlink()
+    path.write_text(SITE.replace("keys/cookie", "stripe-keys"))
+    shutil.rmtree(folder / "keys")
     with pytest.raises(NotReady, match="both the daemon and the site"):
         puts(folder)
 

@@ -175,7 +175,9 @@ class World:
         daemon["mail"]["trust_root"] = "ca.pem"
         write_private(folder / "daemon.yaml", yaml.safe_dump(daemon))
         secret = (layout.stripe / "webhook-secret-0").read_text().strip()
-        write_private(folder / "secrets" / "stripe-webhook.secret", secret + "\n")
+        (folder / "secrets" / "webhook-secrets").mkdir(exist_ok=True)
+        webhook = folder / "secrets" / "webhook-secrets" / "0001.key"
+        write_private(webhook, secret + "\n")
         site = _example("site") | {
             "site_url": layout.site_url,
             "listen": "systemd:domain=INET:index=0",

@@ -67,12 +67,17 @@ class Secrets:
                 self.add(kind, line)
 
 
+def private_files(folder: Path) -> list[Path]:
+    """What the settings name: files, and folders of keys."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
+
+
 def of_the_run(stack: Stack) -> Secrets:
     """Every secret that was made in this run, as far as one can know."""
     found, layout = Secrets(), stack.layout
     root = layout.root
-    for path in (layout.config / "secrets").iterdir():
-        name = path.name
+    for path in private_files(layout.config / "secrets"):
+        name = path.relative_to(layout.config / "secrets").as_posix()
         if name.endswith(".furl"):
             found.furl("front-desk furl", path.read_text())
         elif name != "aws-access.key":
@@ -174,7 +179,8 @@ def test_no_secret_is_where_it_must_not_be(stack, tmp_path) -> None:
     patterns = tmp_path / "patterns"
     patterns.write_text("".join(f"{text}\n" for text in found.kinds))
     hits = where(stack.layout.root, patterns)
-    assert {"config/secrets/stripe.key", "daemon/private.pem"} <= {n for n, _ in hits}
+    expected = {"config/secrets/stripe-keys/0001.key", "daemon/private.pem"}
+    assert expected <= {name for name, _ in hits}
     leaks = defaultdict(set)
     for name, text in hits:
         if not allowed(name, found.kinds[text]):
@@ -196,7 +202,9 @@ def test_no_secret_is_where_it_must_not_be(stack, tmp_path) -> None:
 def test_files_with_secrets_are_private(stack) -> None:
     """What holds a secret of a service can be read by its owner alone."""
     root = stack.layout.root
-    places = ("config/secrets/*", "daemon/*.furl", "daemon/*.pem", "recovery.key")
+    for path in private_files(root / "config" / "secrets"):
+        assert path.stat().st_mode & 0o077 == 0, path
+    places = ("daemon/*.furl", "daemon/*.pem", "recovery.key")
     for place in places:
         for path in root.glob(place):
             assert path.stat().st_mode & 0o077 == 0, path

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import os
+import shutil
 import stat
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,6 @@ from lae_flapp.desk.operators import resealing
 from lae_flapp.grid.step import effect_context
 from lae_flapp.journal import effects, inbox, sealed
 from lae_flapp.journal.effects import EffectKey
-from lae_flapp.machine.key_lists import KeyList
 from lae_flapp.money.inbox.intake import seal_context
 from lae_flapp.settings import DaemonSettings
 from lae_protocol.ids import signup_id_of_form
@@ -21,9 +22,12 @@ from lae_protocol.process.resources import config_folder
 from lae_protocol.process.settings import load
 from lae_protocol.secret import Secret
 from lae_provision.identity.journal_sealer import JournalSealer
+from lae_site.settings import SiteSettings
 from tests.laptop.conftest import Place
 from tests.twins.journal import answer
 
+#: Before the journal's daemon started.
+BEFORE = 1_700_000_000
 FURL = "pb://" + "a" * 32 + "@flapp.example.org:4001/f" + "a" * 52
 
 
@@ -44,9 +48,14 @@ def machine(place: Place) -> Place:
     (place.folder / "site.yaml").write_text(text.replace("/etc/s4", str(place.folder)))
     text = (config_folder() / "plans.yaml").read_text("utf-8")
     (place.folder / "plans.yaml").write_text(text)
-    secret(place.folder / "journal.key", key("j"))
-    secret(place.folder / "cookie.key", "k" * 64)
-    secret(place.folder / "stripe-webhook.secret", "whsec_one")
+    for folder, first in (
+        ("journal-keys", key("j")),
+        ("cookie-keys", "k" * 64),
+        ("webhook-secrets", "whsec_one"),
+        ("stripe-keys", "rk_live_one"),
+    ):
+        (place.folder / folder).mkdir()
+        secret(place.folder / folder / "0001.key", first)
     secret(place.folder / "front-desk.furl", FURL)
     return place
 
@@ -66,123 +75,114 @@ def listed(machine: Place, kind: str) -> list[tuple[str, str]]:
     ]
 
 
+def private_files(machine: Place) -> dict[Path, bytes]:
+    return {p: p.read_bytes() for p in machine.folder.rglob("*") if p.is_file()}
+
+
 @pytest.mark.parametrize("kind", ["journal", "cookie"])
 def test_rotate(machine, kind) -> None:
-    """A new key is first, in a private file of its own; the one before is accepted; the
-    settings are the same but for one line, and good.
+    """A new key is first, in a private file of its own; the one before is accepted; no
+    settings are changed, and they are good.
     """
-    settings = machine.folder / ("daemon.yaml" if kind == "journal" else "site.yaml")
-    before = settings.read_text().splitlines()
+    before = private_files(machine)
     told = keys(machine, "rotate", kind)
     assert told.exit_code == 0, told.output
-    (new, old) = listed(machine, kind)
-    assert (new[0], old) == ("current", ("accepted", f"{kind}.key"))
-    path = machine.folder / new[1]
+    assert listed(machine, kind) == [("current", "0002.key"), ("accepted", "0001.key")]
+    path = machine.folder / f"{kind}-keys" / "0002.key"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert str(path) in told.output
     assert path.read_text().strip() not in told.output
-    added = [line for line in settings.read_text().splitlines() if line not in before]
-    (line,) = added
-    assert line.strip() == f"- {{file: {path}}}"
-    assert len(settings.read_text().splitlines()) == len(before) + 1
+    after = private_files(machine)
+    made = after.pop(path)
+    assert after == before
+    settings = machine.folder / ("site.yaml" if kind == "cookie" else "daemon.yaml")
+    read = load(settings, SiteSettings if kind == "cookie" else DaemonSettings)
+    folder = read.cookie_keys if kind == "cookie" else read.sealing.journal_keys
+    assert folder.read()[0].reveal() == made.decode().strip()
     if kind == "cookie":
         assert machine.lae("config", "check", settings).exit_code == 0
-    assert not settings.with_name(settings.name + ".new").exists()
+
+
+def test_first_key(machine) -> None:
+    """An empty folder gets its first key, and a folder that is missing is named."""
+    (machine.folder / "journal-keys" / "0001.key").unlink()
+    assert keys(machine, "rotate", "journal").exit_code == 0
+    assert listed(machine, "journal") == [("current", "0001.key")]
+    shutil.rmtree(machine.folder / "journal-keys")
+    told = keys(machine, "rotate", "journal")
+    assert (told.exit_code, "journal-keys: No such file" in told.output) == (1, True)
 
 
 def test_rotate_in_two_steps(machine) -> None:
     """With several copies of the site a key is accepted by all before any uses it."""
     assert keys(machine, "rotate", "cookie", "--prepare").exit_code == 0
-    first, prepared = listed(machine, "cookie")
-    assert first == ("current", "cookie.key")
+    assert listed(machine, "cookie") == [
+        ("current", "0001.key"),
+        ("accepted", "0002.next"),
+    ]
+    assert keys(machine, "rotate", "cookie", "--prepare").exit_code == 1
     assert keys(machine, "retire", "cookie", "--yes").exit_code == 1
+    prepared = (machine.folder / "cookie-keys" / "0002.next").read_text()
     assert keys(machine, "rotate", "cookie").exit_code == 0
     assert listed(machine, "cookie") == [
-        ("current", prepared[1]),
-        ("accepted", "cookie.key"),
+        ("current", "0002.key"),
+        ("accepted", "0001.key"),
     ]
+    assert (machine.folder / "cookie-keys" / "0002.key").read_text() == prepared
     assert keys(machine, "retire", "cookie", "--yes").exit_code == 0
-    assert listed(machine, "cookie") == [("current", prepared[1])]
+    assert listed(machine, "cookie") == [("current", "0002.key")]
     told = keys(machine, "retire", "cookie", "--yes")
     assert (told.exit_code, "nothing to retire" in told.output) == (1, True)
 
 
-def test_webhook(machine) -> None:
-    """Stripe makes its secret: it is read from standard input, and nothing else is
+@pytest.mark.parametrize(
+    ("kind", "folder", "new"),
+    [
+        ("webhook", "webhook-secrets", "whsec_two"),
+        ("stripe", "stripe-keys", "rk_live_two"),
+    ],
+)
+def test_keys_of_stripe(machine, kind, folder, new) -> None:
+    """Stripe makes its keys: one is read from standard input, and nothing else is
     taken for one.
     """
-    for bad in ("", "sk_live_secret", "whsec_a whsec_b"):
-        told = keys(machine, "rotate", "webhook", stdin=bad)
+    for bad in ("", "sk_live_secret", f"{new} {new}"):
+        told = keys(machine, "rotate", kind, stdin=bad)
         assert told.exit_code == 1
         assert "sk_live" not in told.output
-    assert [name for _, name in listed(machine, "webhook")] == ["stripe-webhook.secret"]
-    assert {p.suffix for p in machine.folder.glob("stripe-webhook*")} == {".secret"}
-    assert keys(machine, "rotate", "webhook", stdin="whsec_two\n").exit_code == 0
-    new = machine.folder / listed(machine, "webhook")[0][1]
-    assert new.read_text() == "whsec_two\n"
+    assert listed(machine, kind) == [("current", "0001.key")]
+    assert keys(machine, "rotate", kind, stdin=f"{new}\n").exit_code == 0
+    assert (machine.folder / folder / "0002.key").read_text() == f"{new}\n"
 
 
 def test_dry_run(machine) -> None:
-    """A dry run writes no key and no settings."""
-    before = {p: p.read_bytes() for p in machine.folder.iterdir() if p.is_file()}
-    told = keys(machine, "rotate", "journal", "--dry-run")
-    assert (told.exit_code, told.output[:6]) == (0, "Would ")
+    """A dry run writes and deletes no key."""
+    assert keys(machine, "rotate", "cookie").exit_code == 0
+    before = private_files(machine)
+    for command in ("rotate", "retire"):
+        told = keys(machine, command, "cookie", "--dry-run")
+        assert (told.exit_code, told.output[:6]) == (0, "Would ")
     told = keys(machine, "rotate", "identity", "--dry-run")
     assert (told.exit_code, "there is no" in told.output) == (1, True)
-    assert before == {
-        p: p.read_bytes() for p in machine.folder.iterdir() if p.is_file()
-    }
+    assert before == private_files(machine)
 
 
-def test_keys_from_the_environment(machine, monkeypatch) -> None:
-    """A key that a variable holds is not this command's to change."""
-    text = machine.settings.read_text()
-    monkeypatch.setenv("S4_JOURNAL_KEY", key("e"))
-    machine.settings.write_text(
-        text.replace(f"{{file: {machine.folder}/journal.key}}", "{env: S4_JOURNAL_KEY}")
-    )
-    told = keys(machine, "rotate", "journal")
-    assert (told.exit_code, "variable S4_JOURNAL_KEY" in told.output) == (1, True)
-
-
-LISTS = [
-    "    - {file: a.key}\n",
-    "    - file: a.key\n    - {file: b.key}   # the old one\n",
-    "    # one\n    -   file: a.key\n    # two\n    - {file: b.key}\n    - file: c.key\n",
-]
-
-
-@pytest.mark.parametrize("block", LISTS)
-def test_lists_in_blocks(machine, block) -> None:
-    """Lists of any shape are lengthened and shortened, and comments stay."""
-    text = machine.settings.read_text()
-    line = f"    - {{file: {machine.folder}/journal.key}}\n"
-    assert line in text
-    check_list(machine, text.replace(line, block), block)
-
-
-@pytest.mark.parametrize(
-    "inline", ["[{file: a.key}]", "[{file: a.key}, {file: b.key}]"]
-)
-def test_lists_in_a_line(machine, inline) -> None:
-    """So are lists in brackets."""
-    text = machine.settings.read_text()
-    line = f"\n    - {{file: {machine.folder}/journal.key}}\n"
-    check_list(machine, text.replace(line, f" {inline}\n"), "")
-
-
-def check_list(machine: Place, text: str, comments: str) -> None:
-    machine.settings.write_text(text)
-    keys = KeyList(machine.settings, DaemonSettings, ("sealing", "journal_keys"))
-    files = tuple(source.file for source in keys.sources())
-    new = machine.folder / "new.key"
-    keys.write(keys.with_first("new.key", text), (new, *files))
-    assert keys.written()[0] == "new.key"
-    keys.write(keys.without_last(keys.text()), (new, *files[:-1]))
-    keys.write(keys.with_last(files[-1].name, keys.text()), (new, *files))
-    assert load(machine.settings, DaemonSettings).sealing.journal_keys == keys.sources()
-    for word in ("# one", "# two"):
-        assert (word in keys.text()) == (word in comments)
+def test_a_key_is_retired_after_the_daemon_knows_the_new_one(machine) -> None:
+    """While the daemon that started before the new key was written may still seal with
+    the old one, the old one stays, however empty the journal is.
+    """
+    machine.fill(0)
+    assert keys(machine, "rotate", "journal", "--prepare").exit_code == 0
+    prepared = machine.folder / "journal-keys" / "0002.next"
+    os.utime(prepared, (BEFORE, BEFORE))
+    assert keys(machine, "rotate", "journal").exit_code == 0
+    told = keys(machine, "retire", "journal", "--yes")
+    assert (told.exit_code, "restart it first" in told.output) == (1, True)
+    new = machine.folder / "journal-keys" / "0002.key"
+    os.utime(new, (BEFORE, BEFORE))
+    assert keys(machine, "retire", "journal", "--yes").exit_code == 0
+    assert listed(machine, "journal") == [("current", "0002.key")]
+    assert not (machine.folder / "journal-keys" / "0001.key").exists()
 
 
 def test_sealed_anew(machine) -> None:
@@ -209,11 +209,8 @@ def test_sealed_anew(machine) -> None:
             inbox.take(tx, name, "k", payload, "rq")
 
     answer(journal.write(seal))
-    secret(machine.folder / "new.key", new.reveal())
-    keys_ = KeyList(machine.settings, DaemonSettings, ("sealing", "journal_keys"))
-    first = machine.folder / "new.key"
-    text = keys_.with_first(str(first), keys_.text())
-    keys_.write(text, (first, machine.folder / "journal.key"))
+    path = secret(machine.folder / "journal-keys" / "0002.key", new.reveal())
+    os.utime(path, (BEFORE, BEFORE))
     told = keys(machine, "retire", "journal", "--yes")
     assert (told.exit_code, "13 of the journal's rows" in told.output) == (1, True)
 
@@ -233,4 +230,4 @@ def test_sealed_anew(machine) -> None:
     assert plain == {f"request {n}".encode() for n in range(7)} | {b"page", b"event"}
     machine.close(journal)
     assert keys(machine, "retire", "journal", "--yes").exit_code == 0
-    assert listed(machine, "journal") == [("current", "new.key")]
+    assert listed(machine, "journal") == [("current", "0002.key")]

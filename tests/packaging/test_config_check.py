@@ -60,8 +60,9 @@ def site(installed: Any, tmp_path: Path) -> Site:
     (tmp_path / "site.yaml").write_text(text.replace("/etc/s4", str(tmp_path)))
     (tmp_path / "plans.yaml").write_text((examples / "plans.yaml").read_text())
     secret(tmp_path / "front-desk.furl", FURL + "f" + "a" * 52)
-    secret(tmp_path / "stripe-webhook.secret", "whsec_example")
-    secret(tmp_path / "cookie.key", "k" * 64)
+    for name, text in (("webhook-secrets", "whsec_example"), ("cookie-keys", "k" * 64)):
+        (tmp_path / name).mkdir()
+        secret(tmp_path / name / "0001.key", text)
     return Site(installed, tmp_path)
 
 
@@ -91,15 +92,25 @@ def test_furl_of_a_wrong_kind(site: Site) -> None:
 
 
 def test_secret_that_is_not_there(site: Site) -> None:
-    """A file that the settings name and that is missing is named."""
-    (site.folder / "cookie.key").unlink()
-    assert str(site.folder / "cookie.key") in site.complaint()
+    """A file that the settings name and that is missing is named, and so is a folder
+    without a key, with a file that is none, and one that is missing.
+    """
+    keys = site.folder / "cookie-keys"
+    (keys / "0001.key").rename(keys / "0001.key~")
+    assert f"{keys}/0001.key~: this is no name of a key" in site.complaint()
+    (keys / "0001.key~").unlink()
+    assert f"{keys}: there is no key in it" in site.complaint()
+    keys.rmdir()
+    assert f"{keys}: No such file" in site.complaint()
+    (site.folder / "front-desk.furl").unlink()
+    assert str(site.folder / "front-desk.furl") in site.complaint()
 
 
 def test_secret_that_others_can_read(site: Site) -> None:
     """A secret that others can read is refused."""
-    (site.folder / "cookie.key").chmod(0o644)
-    assert str(site.folder / "cookie.key") in site.complaint()
+    key = site.folder / "cookie-keys" / "0001.key"
+    key.chmod(0o644)
+    assert f"{key}: others can read it" in site.complaint()
 
 
 def test_no_such_file(site: Site) -> None:

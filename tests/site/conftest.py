@@ -20,6 +20,7 @@ from twisted.internet.testing import StringTransport
 from twisted.logger import LogLevel, globalLogPublisher
 from twisted.python.failure import Failure
 
+from lae_protocol.process.key_folder import KeyFolder
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.settings import SecretSource
@@ -37,15 +38,15 @@ WEBHOOK_SECRET = Secret("whsec_test")
 
 def site_settings(**changes: Any) -> SiteSettings:
     """Settings of a site behind https."""
-    somewhere = (SecretSource(env="S4_UNUSED"),)
+    nowhere = KeyFolder(Path("unused"))
     settings = SiteSettings(
         process="site",
         environment="staging",
         site_url="https://s4.example.org",
         listen="tcp:0",
-        front_desk_furl=somewhere[0],
-        webhook_secrets=somewhere,
-        cookie_keys=somewhere,
+        front_desk_furl=SecretSource(env="S4_UNUSED"),
+        webhook_secrets=nowhere,
+        cookie_keys=nowhere,
         plans_file=Path("plans.yaml"),
         support_email="support@example.org",
         operator_name="Example Ltd",

@@ -26,8 +26,8 @@ environment: staging
 site_url: https://s4.example.org
 listen: tcp:8080:interface=127.0.0.1
 front_desk_furl: {{file: desk.furl}}
-webhook_secrets: [{{file: webhook.secret}}]
-cookie_keys: [{{file: cookie.key}}]
+webhook_secrets: {{folder: webhook}}
+cookie_keys: {{folder: cookie}}
 plans_file: {plans}
 support_email: support@example.org
 operator_name: Example Ltd
@@ -42,9 +42,10 @@ def folder(tmp_path: Path, keys: Any) -> Path:
     (tmp_path / "site.yaml").write_text(SETTINGS.format(plans=plans))
     for name, text in (
         ("desk.furl", keys.furl),
-        ("webhook.secret", "whsec_x"),
-        ("cookie.key", "k" * 32),
+        ("webhook/0001.key", "whsec_x"),
+        ("cookie/0001.key", "k" * 32),
     ):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
         (tmp_path / name).chmod(0o600)
     return tmp_path
@@ -126,7 +127,7 @@ def test_it_stops_in_time_whatever_its_peers_do(folder, monkeypatch) -> None:
             "this is an operator's furl; the front desk's furl is needed",
         ),
         ("desk.furl", "", "it is empty"),
-        ("cookie.key", "short", "at least 32 characters"),
+        ("cookie/0001.key", "short", "at least 32 characters"),
         ("site.yaml", "process: site\nsite_ulr: x\n", ":2: .*did you mean 'site_url'"),
     ],
 )
@@ -142,7 +143,7 @@ def test_wrong_settings_end_it_in_one_line(folder, file, text, says) -> None:
 
 def test_a_secret_that_others_can_read_is_refused(folder) -> None:
     """A secret's file must be the site's alone."""
-    (folder / "cookie.key").chmod(0o644)
+    (folder / "cookie" / "0001.key").chmod(0o644)
     with pytest.raises(UsageError, match="others can read it"):
         parsed(folder)
 
