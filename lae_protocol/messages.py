@@ -45,7 +45,7 @@ SignupState = Literal[
     "active",  # built, and proved by a write and a read
     "past-due",  # a payment failed; it is served while the grace lasts
     "suspended",  # the grace is over: it can be read, not written
-    "stopped",  # not paid for longer: the host is shut down, the data is kept
+    "stopped",  # not paid for longer: there is no host, the data is kept
     "ending",  # the subscription is over; host, role and record are going
     "ended",  # they are gone; the data is kept for the period that was agreed
     "deleting",  # that period is over, or the owner asked: one way

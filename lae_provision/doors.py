@@ -162,15 +162,6 @@ class IHosts(Interface):
     def unmake(instance_id: str) -> Deferred[None]:
         """Terminate."""
 
-    def stop(instance_id: str) -> Deferred[None]:
-        """Shut it down, keeping its volume; success where it is."""
-
-    def start(instance_id: str) -> Deferred[None]:
-        """Start one that was shut down; success where it runs.
-
-        Raises :class:`~lae_provision.errors.TryLater` while it is still stopping.
-        """
-
     def list(deployment: str) -> Deferred[tuple[Host, ...]]:
         """All live hosts of the deployment, by tag, through all pages."""
 

@@ -53,7 +53,7 @@ NOTES = {
     "staying": "Your cancellation was taken back.",
     "past-due": "A payment failed. We mailed you how to pay.",
     "suspended": "Still not paid: nothing can be written any more.",
-    "stopped": "Still not paid: your server is shut down. Your files are kept.",
+    "stopped": "Still not paid: your server is removed. Your files are kept.",
     "recovered": "Your payment arrived; everything goes on.",
     "ending": "Your subscription has ended. Nothing more is charged.",
     "ended": "Your server is removed. Your files are kept.",
@@ -63,8 +63,11 @@ NOTES = {
 _FINAL = ("refunded", "cancelled", "ended", "deleted")
 #: Done once, however often somebody comes back.
 _ORDERED = ("registered", "checkout-opened")
+#: Of one server: done again for who pays after it was removed.
+_OF_A_SERVER = ("instance-launched", "address-ready", "claimed", "self-test-passed")
 #: Served, or would be if it were paid.
 _RUNNING = ("active", "past-due", "suspended", "stopped")
+_SERVED = ("active", "past-due", "suspended")
 
 
 @define(frozen=True)
@@ -133,8 +136,12 @@ def picture(view: SignupView, events: Sequence[Progress]) -> Picture:
         if event.kind == "paid" and "ended" in happened:
             # Who comes back is built for anew.
             happened = {k: at for k, at in happened.items() if k in _ORDERED}
+        if event.kind == "stopped":
+            happened = {k: at for k, at in happened.items() if k not in _OF_A_SERVER}
         happened.setdefault(event.kind, event.at)
-    title, headline = _words(view, mailed="mail-accepted" in happened)
+    mailed = "mail-accepted" in happened
+    again = is_built_again(view, events)
+    title, headline = _words(view, mailed=mailed, again=again)
     underway = view.state in ("paying", "paid", "active")
     return Picture(
         title=title,
@@ -142,10 +149,16 @@ def picture(view: SignupView, events: Sequence[Progress]) -> Picture:
         steps=_steps(happened, still_to_come=underway),
         notes=tuple(Note(NOTES[e.kind], e.at) for e in events if e.kind in NOTES),
         moving=view.state in ("paying", "paid", "refunding", "ending", "deleting")
-        or (view.state == "active" and "mail-accepted" not in happened),
-        over=view.state in _FINAL
-        or (view.state in _RUNNING and "mail-accepted" in happened),
+        or (view.state == "active" and not mailed)
+        or again,
+        over=view.state in _FINAL or (view.state in _RUNNING and mailed and not again),
     )
+
+
+def is_built_again(view: SignupView, events: Sequence[Progress]) -> bool:
+    """Whether a server is being built for who paid after theirs was removed."""
+    turns = [e.kind for e in events if e.kind in {"stopped", "self-test-passed"}]
+    return turns[-1:] == ["stopped"] and view.state in _SERVED
 
 
 def _steps(happened: dict[str, datetime], *, still_to_come: bool) -> tuple[Step, ...]:
@@ -163,7 +176,7 @@ def _steps(happened: dict[str, datetime], *, still_to_come: bool) -> tuple[Step,
 
 
 def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
-    view: SignupView, *, mailed: bool
+    view: SignupView, *, mailed: bool, again: bool
 ) -> tuple[str, str]:
     """The page's title and the sentence under it: one for each state."""
     state: SignupState = view.state
@@ -180,6 +193,11 @@ def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
         case "active" if view.ends_at is not None:
             until = moment_in_words(view.ends_at)
             return "Cancelled, and still running", f"It goes on until {until}."
+        case "active" if again:
+            return (
+                "Building your server again",
+                "Paid, thank you. That takes minutes.",
+            )
         case "active" if view.joinable and mailed:
             return "Your grid is ready", "Joining works, and the mail is sent."
         case "active" if view.joinable:
@@ -193,7 +211,7 @@ def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
         case "stopped":
             return (
                 "Shut down",
-                "Not paid: your server is shut down. Your files are kept.",
+                "Not paid: your server is removed. Your files are kept.",
             )
         case "ending":
             return "Ended", "Nothing more is charged. Your server is being removed."

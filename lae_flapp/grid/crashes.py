@@ -34,12 +34,6 @@ for _purpose in ("second-session", "unserved"):
     declare(f"{_name}.after-refund", "the money went back, the journal has no outcome")
     declare(f"{_name}.after-outcome", "the money went back, and the journal knows")
 
-for _verb in ("stop", "start"):
-    _name = f"signup.{_verb}"
-    declare(f"{_name}.before-call", "the effect is journaled, EC2 is not asked")
-    declare(f"{_name}.after-call", "EC2 knows, the journal has no outcome")
-    declare(f"{_name}.after-outcome", "EC2 knows, and the journal knows")
-
 for _name, _sentence in (
     ("paid", "the kept payment is journaled"),
     ("ready", "the state, the event and the mail's row are journaled"),

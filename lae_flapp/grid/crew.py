@@ -126,12 +126,13 @@ class Crew:
 
 
 def _undone(tx: ReadTx) -> tuple[SignupId, ...]:
-    rows = signups.in_states(tx, {"paid", "refunding", "ending", "deleting", "stopped"})
+    rows = signups.in_states(tx, {"paid", "refunding", "ending", "deleting"})
     owed = [session.signup_id for session in sessions.surplus(tx)]
-    ready = {row.signup_id for row in hosts.all_live(tx) if row.state == "ready"}
+    states = {row.signup_id: row.state for row in hosts.all_live(tx)}
     served = signups.in_states(tx, {"active", "past-due", "suspended"})
-    lost = [row.signup_id for row in served if row.signup_id not in ready]
+    unready = [r.signup_id for r in served if states.get(r.signup_id) != "ready"]
+    stopped = signups.in_states(tx, {"stopped"})
+    unended = [row.signup_id for row in stopped if row.signup_id in states]
     untold = lifecycles.untold(tx)
-    return tuple(
-        dict.fromkeys([*(row.signup_id for row in rows), *owed, *lost, *untold])
-    )
+    every = [*(row.signup_id for row in rows), *owed, *unready, *unended, *untold]
+    return tuple(dict.fromkeys(every))

@@ -1,94 +1,13 @@
-"""Where a signup stands, and what the routine is to bring about for it.
+"""What the routine is to bring about for a signup.
 
-One frozen class per standing, each with only what is true in it; :func:`goal_of` is
-total.  Pure: no I/O, no Twisted, no clock.
+One frozen class per goal, each with only what is true in it;
+:func:`lae_flapp.grid.record.goal_of` says which one a signup has.  Pure: no I/O, no
+Twisted, no clock.
 """
 
 from __future__ import annotations
 
-from typing import assert_never
-
 from attrs import define
-
-
-@define(frozen=True)
-class Unpaid:
-    """Registered, paying, or never paid: nothing is built."""
-
-
-@define(frozen=True)
-class Building:
-    """Paid, and not served yet.  *generation* is that of the host being made."""
-
-    generation: int
-
-
-@define(frozen=True)
-class Retiring:
-    """Paid; the host of *generation* is not coming and makes room for the next."""
-
-    generation: int
-
-
-@define(frozen=True)
-class Served:
-    """Active: the host has proved itself, and the mail is in the outbox."""
-
-    generation: int
-
-
-@define(frozen=True)
-class Withdrawing:
-    """Cannot be served: on the one way back.  *money_back* once it was given; *data*
-    where a former customer came back, whose bucket stays.
-    """
-
-    generation: int
-    money_back: bool
-    data: bool = False
-
-
-@define(frozen=True)
-class Stopping:
-    """Not paid for longer than agreed: the host is shut down, and nothing deleted."""
-
-    generation: int
-
-
-@define(frozen=True)
-class Ending:
-    """The subscription is over: all goes but the data and the sealed identity."""
-
-    generation: int
-
-
-@define(frozen=True)
-class Kept:
-    """Ended; the data waits for its owner to come back, or for its time."""
-
-
-@define(frozen=True)
-class Erasing:
-    """The time of the data is over: one way."""
-
-
-@define(frozen=True)
-class Over:
-    """Refunded, cancelled or deleted, and nothing is left in the cloud."""
-
-
-Standing = (
-    Unpaid
-    | Building
-    | Retiring
-    | Served
-    | Withdrawing
-    | Stopping
-    | Ending
-    | Kept
-    | Erasing
-    | Over
-)
 
 
 @define(frozen=True)
@@ -112,51 +31,32 @@ class Replace:
 
 @define(frozen=True)
 class Withdraw:
-    """The customer has their money back, and nothing is left in the cloud."""
+    """Cannot be served: the customer has their money back (*money_back* once it was
+    given), and nothing is left in the cloud; or, with *data*, the bucket of a former
+    customer who came back.
+    """
 
-    generation: int
     money_back: bool
     data: bool = False
 
 
 @define(frozen=True)
 class Stop:
-    """The host of this generation is shut down."""
+    """Not paid for longer than agreed: no host of this generation and no name of one is
+    left.  All else stays, so that the next generation is built when it is paid.
+    """
 
     generation: int
 
 
 @define(frozen=True)
 class End:
-    """No host, role or record is left."""
+    """The subscription is over: no host, role or record is left."""
 
 
 @define(frozen=True)
 class Erase:
-    """No data is left."""
+    """The time of the data is over: none is left."""
 
 
 Goal = Rest | Serve | Replace | Withdraw | Stop | End | Erase
-
-
-def goal_of(  # noqa: PLR0911  (one line per standing: the table)
-    standing: Standing,
-) -> Goal:
-    """What the routine is to bring about."""
-    match standing:
-        case Unpaid() | Served() | Kept() | Over():
-            return Rest()
-        case Building(generation):
-            return Serve(generation)
-        case Retiring(generation):
-            return Replace(generation)
-        case Withdrawing(generation, money_back, data):
-            return Withdraw(generation, money_back, data)
-        case Stopping(generation):
-            return Stop(generation)
-        case Ending():
-            return End()
-        case Erasing():
-            return Erase()
-        case _:
-            assert_never(standing)

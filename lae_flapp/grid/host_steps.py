@@ -52,10 +52,7 @@ class HostStep:
         key = requests.host_key(record.signup, record.generation)
         found = await shop.outside("hosts.find", lambda: shop.hosts.find(key))
         glance = glance_at(shop, found)
-        state = None if record.host is None else record.host.state
-        if found is not None and state == "stopped":
-            return Glance(glance.at, There.STOPPED, found)
-        quarantined = state == "quarantined"
+        quarantined = record.host is not None and record.host.state == "quarantined"
         if found is not None and (quarantined or found.state not in _ALIVE):
             return Glance(glance.at, There.BROKEN, found)
         return glance

@@ -1,4 +1,4 @@
-"""What next?  Pure and total: standing and sights in, actions out.
+"""What next?  Pure and total: goal and sights in, actions out.
 
 :func:`plan` answers all that is left to do as far as can be known now: printing it is
 the dry run.  The worker does the first action, looks, and asks again.
@@ -36,7 +36,6 @@ from lae_flapp.grid.sights import (
     Sights,
     Spent,
     StepName,
-    Stopped,
     Unlooked,
     Unsettled,
 )
@@ -117,20 +116,6 @@ class TellStripe:
 
 
 @define(frozen=True)
-class StopHost:
-    """Shut the host down; it can be started again."""
-
-    step: StepName
-
-
-@define(frozen=True)
-class StartHost:
-    """Start the host that was shut down."""
-
-    step: StepName
-
-
-@define(frozen=True)
 class Close:
     """Nothing is left of what had to go: journal it."""
 
@@ -147,8 +132,6 @@ Action = (
     | PayBack
     | GiveBack
     | TellStripe
-    | StopHost
-    | StartHost
     | Close
 )
 
@@ -158,8 +141,11 @@ REMOVABLE = (StepName.ADDRESS, StepName.HOST, StepName.ROLE, StepName.BUCKET)
 SERVING = (StepName.ADDRESS, StepName.HOST, StepName.ROLE)
 #: What goes when the data's time is over.
 DATA = (StepName.BUCKET,)
+#: What goes while a customer does not pay: no name leads to an address that is
+#: somebody else's by then.
+HOSTING = (StepName.ADDRESS, StepName.HOST)
 #: What a host that is replaced takes with it.
-_OF_A_HOST = (StepName.HOST,)
+REPLACED = (StepName.HOST,)
 #: What is of the customer's grid, not of one host.
 _NAMED = frozenset(StepName) - {StepName.HOST, StepName.CLAIMED, StepName.SELF_TEST}
 
@@ -196,13 +182,12 @@ def _towards(  # noqa: PLR0911  (one line per goal: the table)
         case Serve(generation):
             return _onwards(generation, sights, patience)
         case Replace(generation):
-            steps, done = _back(_OF_A_HOST, sights, patience)
-            return (*steps, NextHost(generation)) if done else steps
-        case Withdraw(_, money_back, data):
+            return _make_room(REPLACED, generation, sights, patience)
+        case Stop(generation):
+            return _make_room(HOSTING, generation, sights, patience)
+        case Withdraw(money_back, data):
             first: tuple[Action, ...] = () if money_back else (GiveBack(),)
             return (*first, *_away(SERVING if data else REMOVABLE, sights, patience))
-        case Stop():
-            return _halt(sights, patience)
         case End():
             return _away(SERVING, sights, patience)
         case Erase():
@@ -230,16 +215,12 @@ def _away(
     return (*left, *((Close(),) if done else ()))
 
 
-def _halt(sights: Sights, patience: Patience) -> tuple[Action, ...]:
-    """Shut the host down, once it is certain which one there is."""
-    match backward(StepName.HOST, sights, patience):
-        case None:
-            return ()
-        case Unmake(step):
-            stopped = isinstance(sights.of(step), Stopped)
-            return () if stopped else (StopHost(step),)
-        case other:
-            return (other,)
+def _make_room(
+    steps: tuple[StepName, ...], generation: int, sights: Sights, patience: Patience
+) -> tuple[Action, ...]:
+    """Remove the host of *generation*, and then end that generation."""
+    left, done = _back(steps, sights, patience)
+    return (*left, *((NextHost(generation),) if done else ()))
 
 
 def _back(
@@ -273,8 +254,6 @@ def forward(  # noqa: PLR0911  (one line per kind of sight: the table)
             return Make(step)
         case Asked() | Unsettled():
             return Repeat(step)
-        case Stopped():
-            return StartHost(step)
         case Broken():
             return anew
         case Awaited(deadline):
@@ -298,7 +277,7 @@ def backward(step: StepName, sights: Sights, patience: Patience) -> Action | Non
         case Asked(since, looked) | Invisible(since, looked) | Spent(since, looked):
             # It may show up yet; what is not visible cannot be removed for certain.
             return None if patience.passed(since, looked) else LookAgain(step)
-        case Unsettled() | Broken() | Stopped() | Present():
+        case Unsettled() | Broken() | Present():
             return Unmake(step)
         case _:
             assert_never(sight)

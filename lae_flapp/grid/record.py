@@ -11,17 +11,14 @@ from datetime import datetime
 from attrs import define
 
 from lae_flapp.grid.goals import (
-    Building,
-    Ending,
-    Erasing,
-    Kept,
-    Over,
-    Retiring,
-    Served,
-    Standing,
-    Stopping,
-    Unpaid,
-    Withdrawing,
+    End,
+    Erase,
+    Goal,
+    Replace,
+    Rest,
+    Serve,
+    Stop,
+    Withdraw,
 )
 from lae_flapp.grid.limits import Limits
 from lae_flapp.grid.requests import IDENTITY_GENERATION
@@ -138,40 +135,37 @@ def read(tx: ReadTx, signup_id: SignupId) -> Record:
     )
 
 
-def standing_of(  # noqa: C901, PLR0911  (one line per state: the table)
+def goal_of(  # noqa: PLR0911  (one line per state: the table)
     record: Record,
-) -> Standing:
-    """Where the signup stands."""
-    host, generation = record.host, record.generation
+) -> Goal:
+    """What the routine is to bring about for a signup as it stands."""
+    generation, host = record.generation, record.host
     match record.signup.state:
         case "registered" | "paying" | "expired":
-            return Unpaid()
-        case "paid" | "active" | "past-due" | "suspended" | "stopped" if (
+            return Rest()
+        case "paid" | "active" | "past-due" | "suspended" if (
             host is not None and host.state == "retiring"
         ):
-            return Retiring(generation)
+            return Replace(generation)
         case "active" | "past-due" | "suspended" if (
             host is not None and host.state == "ready"
         ):
-            return Served(generation)
+            return Rest()
         case "paid" | "active" | "past-due" | "suspended":
-            # Of a served customer: the host was lost, and the next one is built.
-            return Building(generation)
+            # Of a served customer: the host was lost or ended, and the next is built.
+            return Serve(generation)
         case "stopped":
-            return Stopping(generation)
+            return Rest() if host is None else Stop(generation)
         case "ending":
-            return Ending(generation)
-        case "ended":
-            return Kept()
+            return End()
         case "deleting":
-            return Erasing()
+            return Erase()
         case "refunding":
             kept = record.kept()
             money_back = kept is None or kept.state == "refunded"
-            data = record.lifecycle.kept_until is not None
-            return Withdrawing(generation, money_back, data)
-        case "refunded" | "cancelled" | "deleted":
-            return Over()
+            return Withdraw(money_back, data=record.lifecycle.kept_until is not None)
+        case "ended" | "refunded" | "cancelled" | "deleted":
+            return Rest()
 
 
 def written_of(record: Record, step: StepName) -> Written:
@@ -220,7 +214,7 @@ def _claim(record: Record) -> Sight:
     match record.host:
         case None | HostRow(state="wanted"):
             return Absent()
-        case HostRow(state="claimed" | "ready" | "stopped"):
+        case HostRow(state="claimed" | "ready"):
             return Present()
         case _:
             furl = record.bootstrap

@@ -75,11 +75,6 @@ class Broken:
 
 
 @define(frozen=True)
-class Stopped:
-    """There, and shut down by us: it can be started again."""
-
-
-@define(frozen=True)
 class Awaited:
     """Somebody else will do it, and is given until *deadline*."""
 
@@ -99,7 +94,6 @@ Sight = (
     | Spent
     | Unsettled
     | Broken
-    | Stopped
     | Awaited
     | Present
 )
@@ -140,7 +134,6 @@ class There(Enum):
     NO = "no"
     YES = "yes"
     BROKEN = "broken"
-    STOPPED = "stopped"
 
 
 @define(frozen=True)
@@ -164,8 +157,6 @@ def sight_of(written: Written, glance: Glance | None, sent: float) -> Sight:
     match written:
         case Made() if glance.there is There.YES:
             return Present()
-        case Made() if glance.there is There.STOPPED:
-            return Stopped()
         case Open():
             return Unsettled()
         case _:

@@ -124,7 +124,7 @@ def take_in(tx: WriteTx, host: Host) -> SignupId | None:
     knows: an older backup was restored.  Whose it is; None where it is nobody's.
     """
     signup = signups.find(tx, SignupId(host.key.signup_id))
-    if signup is None or signup.state not in {"paid", "active", "refunding"}:
+    if signup is None or signup.state not in {*signups.SUBSCRIBED, "refunding"}:
         return None
     signup_id, generation = signup.signup_id, Generation(host.key.generation)
     if generation <= hosts.newest(tx, signup_id):
@@ -135,7 +135,7 @@ def take_in(tx: WriteTx, host: Host) -> SignupId | None:
         generation,
         host.instance_id,
         host.launch_time,
-        retiring=signup.state == "refunding",
+        retiring=signup.state in {"refunding", "stopped"},
     )
     why = f"instance {host.instance_id}, generation {generation}"
     events.note(tx, signup_id, "host-adopted", WHO, why)

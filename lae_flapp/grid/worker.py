@@ -16,10 +16,9 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lae_flapp.grid import power, record, turns
+from lae_flapp.grid import record, turns
 from lae_flapp.grid.bell import Bell
 from lae_flapp.grid.effect import Outside, unmake
-from lae_flapp.grid.goals import goal_of
 from lae_flapp.grid.plan import (
     Action,
     Await,
@@ -33,8 +32,6 @@ from lae_flapp.grid.plan import (
     PayBack,
     Repeat,
     Retire,
-    StartHost,
-    StopHost,
     TellStripe,
     Unmake,
     plan,
@@ -149,7 +146,6 @@ class Worker:
 
     async def _turn(self) -> bool:
         known = await self._shop.journal.read(record.read, self.signup_id)
-        goal = goal_of(record.standing_of(known))
         now = self._shop.clock.seconds()
         if self._overdue_at(known) <= now:
             await self._give_up()
@@ -157,7 +153,7 @@ class Worker:
         sights = record.sights_of(
             known, self._glances, self._sent, now, self._shop.limits
         )
-        actions = plan(goal, sights, self._patience)
+        actions = plan(record.goal_of(known), sights, self._patience)
         if not actions:
             return False
         await self._try(actions[0], known)
@@ -241,11 +237,6 @@ class Worker:
                 await payment.give_back(shop, kept, "unserved")
             case TellStripe():
                 await telling.tell(shop, known)
-            case StopHost(step):
-                await power.switch(shop, "stop", known, self._glances.pop(step))
-            case StartHost(step):
-                await power.switch(shop, "start", known, self._glances.pop(step))
-                self._forget_host()
             case Close():
                 crash_point("signup.close.before")
                 message_id = shop.new_message_id()

@@ -44,7 +44,6 @@ HostState = Literal[
     "launched",  # the cloud named an instance
     "claimed",  # it has its identity
     "ready",  # a write and a read proved it
-    "stopped",  # by us: it is not paid for; started again it proves itself again
     "quarantined",  # something about its claim is wrong; an operator looks
     "retiring",  # to be unmade
     "gone",  # unmade, or never made
@@ -54,9 +53,8 @@ HostState = Literal[
 MOVES: dict[HostState, frozenset[HostState]] = {
     "wanted": frozenset({"launched", "quarantined", "retiring", "gone"}),
     "launched": frozenset({"claimed", "quarantined", "retiring", "gone"}),
-    "claimed": frozenset({"ready", "quarantined", "stopped", "retiring", "gone"}),
-    "ready": frozenset({"quarantined", "stopped", "retiring", "gone"}),
-    "stopped": frozenset({"claimed", "quarantined", "retiring", "gone"}),
+    "claimed": frozenset({"ready", "quarantined", "retiring", "gone"}),
+    "ready": frozenset({"quarantined", "retiring", "gone"}),
     "quarantined": frozenset({"retiring", "gone"}),
     "retiring": frozenset({"gone"}),
     "gone": frozenset(),

@@ -13,7 +13,6 @@ from lae_flapp.grid import turns
 from lae_flapp.journal import (
     capacity,
     events,
-    hosts,
     lifecycles,
     outbox,
     sessions,
@@ -136,20 +135,18 @@ def suspend(tx: WriteTx, signup: Signup, new_message_id: NewMessageId) -> None:
 
 
 def stop(tx: WriteTx, signup: Signup, new_message_id: NewMessageId) -> None:
-    """Still not paid: the host is shut down.  One that is not whole goes instead."""
+    """Still not paid: the host's furls die now, and the routine ends the host."""
     signup_id = signup.signup_id
     why = "not paid for longer"
     number = _moved(tx, signup, "stopped", "stopped", turns.WHO, why)
     outbox.put(tx, signup_id, "stopped", new_message_id(), f"{number}")
-    host = hosts.live(tx, signup_id)
-    if host is not None and host.state not in {"claimed", "ready"}:
-        turns.retire_live_host(tx, signup_id)
+    turns.retire_live_host(tx, signup_id)
 
 
 def recover(
     tx: WriteTx, signup: Signup, who: str, new_message_id: NewMessageId
 ) -> None:
-    """It is paid again: the host serves, or is started again, under the same furl."""
+    """It is paid again: the host serves, or one is built again under the same furl."""
     number = _moved(tx, signup, "active", "recovered", who, "paid again")
     outbox.put(tx, signup.signup_id, "recovered", new_message_id(), f"{number}")
 

@@ -85,14 +85,6 @@ class Ec2Hosts:
         """Terminate; success where EC2 does not know the instance."""
         return Deferred.fromCoroutine(self._unmake(instance_id))
 
-    def stop(self, instance_id: str) -> Deferred[None]:
-        """Shut it down; EC2 takes it for success where it is down."""
-        return Deferred.fromCoroutine(self._switch("StopInstances", instance_id))
-
-    def start(self, instance_id: str) -> Deferred[None]:
-        """Start it; EC2 takes it for success where it runs."""
-        return Deferred.fromCoroutine(self._switch("StartInstances", instance_id))
-
     def list(self, deployment: str) -> Deferred[tuple[Host, ...]]:
         """All live instances with the deployment's tag."""
         return Deferred.fromCoroutine(self._described({"s4:deployment": deployment}))
@@ -180,15 +172,6 @@ class Ec2Hosts:
         except ValueError:
             raise TryLater("NotATime", "a console without its time") from None
         return ConsoleOutput(written.decode("utf-8", "replace"), at)
-
-    async def _switch(self, action: str, instance_id: str) -> None:
-        try:
-            await self._submit(action, {"InstanceId": [instance_id]})
-        except Refused as e:
-            # It is between two states: pending is not stopped, stopping not started.
-            if e.code == "IncorrectInstanceState":
-                raise TryLater(e.code, e.message) from None
-            raise
 
     async def _exists(self, instance_id: str) -> bool:
         wanted = {"Filter": [{"Name": "instance-id", "Value": [instance_id]}]}

@@ -7,10 +7,10 @@ from twisted.internet.defer import Deferred
 
 from lae_flapp.grid import turns
 from lae_flapp.journal import hosts
-from tests.grid.world import check_served, now, weather
+from tests.grid.world import always, check_served, now, weather
 from tests.life.conftest import check_kept
 from tests.twins.cloud import moment
-from tests.twins.weather import Fault
+from tests.twins.weather import Fault, fair
 
 
 def overdue(world):
@@ -52,8 +52,10 @@ def test_never_paid(world) -> None:
     assert world.instances() == ["running"]
     world.days(7)
     assert world.state(signup_id) == "stopped"
-    assert world.instances() == ["stopped"]
-    assert world.read(hosts.live, signup_id).state == "stopped"
+    assert world.instances() == []
+    assert world.read(hosts.live, signup_id) is None
+    assert not world.cloud.records
+    assert not world.crew.busy()
     world.days(14)
     check_kept(world, signup_id)
     told = [m for m in world.mails(signup_id) if m not in {"active", "troubled"}]
@@ -65,46 +67,80 @@ def stopped(world):
     signup_id = overdue(world)
     world.days(21)
     assert world.state(signup_id) == "stopped"
-    assert world.instances() == ["stopped"]
+    assert world.instances() == []
     return signup_id
 
 
 def test_paid_again_after_it_was_shut_down(world) -> None:
-    """The same host starts again, proves itself, and serves under the same keys."""
+    """The next host is built, proves itself, and serves under the same keys and name."""
     signup_id = stopped(world)
     sealed = world.sealed(signup_id)
     world.stripe(signup_id, status="active")
     world.advance(20)
     check_served(world, signup_id)
     assert world.instances() == ["running"]
-    assert world.generation(signup_id) == 1
+    assert world.generation(signup_id) == 2
     assert world.sealed(signup_id) == sealed
+    assert len(world.cloud.records) == 1
 
 
-def test_a_stopped_host_that_vanished(world) -> None:
-    """Paid again, the next generation takes its place."""
-    signup_id = stopped(world)
+def test_a_host_that_vanished_before_it_was_to_end(world) -> None:
+    """Nothing is left to end, and the next generation is built when it is paid."""
+    signup_id = overdue(world)
+    world.days(20)
     for instance in world.cloud.live():
         instance.terminated = True
+    world.days(1)
+    world.advance(90)
+    assert world.read(hosts.live, signup_id) is None
     world.stripe(signup_id, status="active")
     world.advance(120)
     check_served(world, signup_id)
     assert world.generation(signup_id) == 2
 
 
-@pytest.mark.parametrize("verb", ["stop", "start"])
-@pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.THROTTLED, Fault.DOUBLED])
-def test_the_clouds_answer_is_lost(world, verb, fault) -> None:
-    """However it comes, the host is shut down, and started again, once."""
+def test_paid_again_while_its_host_is_ended(world) -> None:
+    """A host whose end has begun does not come back: the next one is built."""
     signup_id = overdue(world)
-    world.weather = weather((f"hosts.{verb}", fault))
+    world.days(20)
+    world.weather = always("hosts.unmake", Fault.THROTTLED)
+    world.days(1)
+    assert world.state(signup_id) == "stopped"
+    world.stripe(signup_id, status="active")
+    world.weather = fair
+    world.advance(150)
+    check_served(world, signup_id)
+    assert world.generation(signup_id) == 2
+
+
+def test_a_daemon_that_dies_before_a_host_is_ended(world) -> None:
+    """The next daemon ends the host of whoever is stopped."""
+    signup_id = overdue(world)
+    world.days(20)
+    world.weather = always("hosts.unmake", Fault.THROTTLED)
+    world.days(1)
+    world.kill()
+    assert world.live_hosts(signup_id) == 1
+    world.weather = fair
+    world.start()
+    world.advance(90)
+    assert world.state(signup_id) == "stopped"
+    assert world.live_hosts(signup_id) == 0
+
+
+@pytest.mark.parametrize("call", ["unmake", "make"])
+@pytest.mark.parametrize("fault", [Fault.REPLY_LOST, Fault.THROTTLED, Fault.DOUBLED])
+def test_the_clouds_answer_is_lost(world, call, fault) -> None:
+    """However it comes, one host is ended, and one is made when it is paid."""
+    signup_id = overdue(world)
+    world.weather = weather((f"hosts.{call}", fault))
     world.days(21)
     world.advance(90)
-    assert world.instances() == ["stopped"]
+    assert world.instances() == []
     world.stripe(signup_id, status="active")
     world.advance(120)
     check_served(world, signup_id)
-    assert world.cloud.launches == 1
+    assert world.cloud.launches == 2
 
 
 def test_cancelled_while_it_is_not_paid(world) -> None:

@@ -14,6 +14,7 @@ from lae_site.picture import NOTES, STEPS, offers, picture
 PLAN = Plan("p", "P", 500, "eur", "month", 10, 10, "1")
 KINDS = st.lists(st.sampled_from([*STEPS, *NOTES, "unheard-of"]), max_size=20)
 STATES = st.sampled_from(get_args(SignupState))
+OF_A_SERVER = {"instance-launched", "address-ready", "claimed", "self-test-passed"}
 START = datetime(2026, 11, 1, tzinfo=UTC)
 
 
@@ -28,11 +29,15 @@ def view(state, kinds, owner=None) -> SignupView:
 
 @settings(max_examples=100)
 def since_return(kinds):
-    """What counts of a history: who comes back is built for anew."""
+    """What counts of a history: who comes back is built for anew, and who was stopped
+    has another server.
+    """
     counted = []
     for kind in kinds:
         if kind == "paid" and "ended" in counted:
             counted = [k for k in counted if k in {"registered", "checkout-opened"}]
+        if kind == "stopped":
+            counted = [k for k in counted if k not in OF_A_SERVER]
         counted.append(kind)
     return counted
 

@@ -330,6 +330,32 @@ def test_without_javascript_the_page_refreshes_while_it_moves(world) -> None:
     assert refresh not in world.visitor.get(page).text
 
 
+def test_a_server_that_is_built_again_is_waited_for(world) -> None:
+    """Who pays after their server was removed sees the steps of the new one, and that
+    it takes as long as the first did; the page goes on until it is up.
+    """
+    signup_id = world.signed_up()
+    page = f"/signup/{signup_id}"
+    world.desk.happen(signup_id, "paid", "identity-sealed", *BUILT, "mail-accepted")
+    world.desk.happen(signup_id, "past-due", "suspended", "stopped")
+    text = world.visitor.get(page).text
+    assert "Your server is removed, and your files are kept." in text
+    assert "a new server is built under this address" in text
+    assert "Your own server is started" not in text
+    world.desk.happen(signup_id, "recovered")
+    text = world.visitor.get(page).text
+    assert "Building your server again" in text
+    assert "Joining will work again in about 3 minutes" in text
+    assert "Start your own server" in text
+    assert '<noscript><meta http-equiv="refresh"' in text
+    world.desk.happen(signup_id, *BUILT[-5:-1])
+    text = world.visitor.get(page).text
+    assert "Your grid is ready" in text
+    assert "Joining works now." in text
+    assert "Start your own server" not in text
+    assert '<noscript><meta http-equiv="refresh"' not in text
+
+
 @pytest.mark.parametrize(
     ("kinds", "says"),
     [

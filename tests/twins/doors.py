@@ -212,23 +212,6 @@ class MemoryHosts:
 
         return self.line.call("hosts.unmake", effect)
 
-    def stop(self, instance_id: str) -> Deferred[None]:
-        """See there."""
-        return self._switch("hosts.stop", instance_id, stopped=True)
-
-    def start(self, instance_id: str) -> Deferred[None]:
-        """See there."""
-        return self._switch("hosts.start", instance_id, stopped=False)
-
-    def _switch(self, call: str, instance_id: str, *, stopped: bool) -> Deferred[None]:
-        def effect() -> None:
-            instance = self.line.cloud.instances.get(instance_id)
-            if instance is None or instance.terminated:
-                raise Refused("InvalidInstanceID.NotFound", instance_id)
-            instance.stopped = stopped
-
-        return self.line.call(call, effect)
-
     def list(self, deployment: str) -> Deferred[tuple[Host, ...]]:
         """See there."""
 

@@ -74,6 +74,8 @@ _STATES: dict[str, SignupState] = {
     "deleting": "deleting",
     "deleted": "deleted",
 }
+#: Of a host: it serves, or is ended.
+_TURNS = ("self-test-passed", "stopped")
 #: A page that pays for what was served before.
 _PAYABLE = ("registered", "paying", "expired", "ended")
 _UNKNOWN = Refused("unknown-signup", "no such signup")
@@ -340,13 +342,15 @@ class MemoryDesk:
         return f"{self.checkout_origin}/c/pay/{signup_id}-{signup.checkout}"
 
     def _view(self, signup: _Signup, since: int, *, owned: bool) -> SignupView:
-        happened = {e.kind for e in signup.events}
+        kinds = [e.kind for e in signup.events]
+        happened = set(kinds)
         view = SignupView(
             signup_id=signup.register.signup_id,
             state=signup.state,
             plan=signup.register.plan,
             joinable="ready" in happened
-            and signup.state in ("active", "past-due", "suspended"),
+            and signup.state in ("active", "past-due", "suspended")
+            and [k for k in kinds if k in _TURNS][-1:] != ["stopped"],
             last_number=signup.events[-1].number,
             progress=tuple(e for e in signup.events if e.number > since),
             owner=None,

@@ -18,7 +18,6 @@ from zope.interface.verify import verifyObject
 from lae_protocol.secret import Secret
 from lae_provision.doors import (
     BucketRequest,
-    Host,
     HostKey,
     IAddresses,
     IBuckets,
@@ -292,28 +291,6 @@ class HostsContract(Contract):
         assert isinstance(console.text, str)
         assert console.at.tzinfo is not None
         assert await bench.hosts.console("i-0123456789abcdef0") is None
-
-    async def test_host_is_stopped_and_started_again(self) -> None:
-        """Stopped it is found as such and listed; started it is the same host."""
-        bench = await self._bench()
-        request, host = await self._launched(bench)
-
-        async def seen(*states: str) -> Host | None:
-            found = await bench.hosts.find(request.key)
-            return found if found is not None and found.state in states else None
-
-        assert await self.eventually(bench, lambda: seen("pending", "running"))
-        for _ in range(2):
-            await bench.hosts.stop(host.instance_id)
-        stopped = await self.eventually(bench, lambda: seen("stopped"))
-        assert stopped.instance_id == host.instance_id
-        every = await bench.hosts.list(request.key.deployment)
-        assert request.key in [h.key for h in every]
-        for _ in range(2):
-            await bench.hosts.start(host.instance_id)
-        started = await self.eventually(bench, lambda: seen("pending", "running"))
-        assert started.instance_id == host.instance_id
-        await self.raises(Refused, bench.hosts.start("i-0123456789abcdef0"))
 
     async def test_unknown_host_is_unmade(self) -> None:
         """Terminating what nobody knows is success."""
