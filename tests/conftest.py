@@ -1,4 +1,5 @@
-"""What holds for every test: in CI none is skipped, and a run leaves nothing behind.
+"""What holds for every test: in CI none is skipped, a run leaves nothing behind, a
+search has no deadline, and what a test starts hears signals.
 
 With pytest-xdist the run is several processes.  Each worker looks for what its own
 tests left running, and tells the controller, which looks once more when all workers
@@ -8,6 +9,7 @@ are gone: nothing that they started may outlive them either.
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import tempfile
 import time
@@ -17,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
+from hypothesis import settings
 from twisted.trial.unittest import SynchronousTestCase
 
 if TYPE_CHECKING:
@@ -29,8 +32,28 @@ IN_CI = os.environ.get("CI", "") == "true"
 MARK = "S4_TEST_RUN"
 PATIENCE = 5.0
 
+# No example fails by a slow machine: the suite runs where much else does.  In CI the
+# examples follow from the test alone, so that a red run is the commit's doing and not
+# the seed's; everywhere else each run searches anew.
+settings.register_profile("s4", deadline=None, derandomize=IN_CI, print_blob=True)
+settings.load_profile("s4")
+
 left_behind = pytest.StashKey[list[str]]()
 untracked_before = pytest.StashKey[set[str]]()
+
+
+def _survive(_number: int, _frame: object) -> None:
+    """Go on: nohup asked for that.  What is started has the default all the same."""
+
+
+def pytest_configure() -> None:
+    """What a test starts hears SIGINT and SIGHUP: a shell's background job ignores the
+    one, nohup the other, and a program inherits what is ignored, but no handler.
+    """
+    heard = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: _survive}
+    for number, handler in heard.items():
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def _fail_if_skipped(

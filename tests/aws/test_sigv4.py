@@ -93,7 +93,7 @@ def ours(
     )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     keys,
     pairs,
@@ -123,7 +123,7 @@ def test_agrees_with_botocore_for_s3(
     assert mine["authorization"] == theirs
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     paths,
     pairs,

@@ -189,7 +189,7 @@ def test_a_first_release_that_fails_has_nowhere_to_go() -> None:
     assert host.seen.daemon == NEW
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(
     deaths=st.lists(st.integers(0, 45), max_size=4),
     bad=st.booleans(),

@@ -450,7 +450,5 @@ class AnyOrder(RuleBasedStateMachine):
         assert left == 0
 
 
-AnyOrder.TestCase.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None
-)
+AnyOrder.TestCase.settings = settings(max_examples=25, stateful_step_count=25)
 TestAnyOrder = AnyOrder.TestCase

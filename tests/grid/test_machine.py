@@ -242,7 +242,6 @@ class Signups(RuleBasedStateMachine):
 Signups.TestCase.settings = settings(
     max_examples=30,
     stateful_step_count=15,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 TestSignups = Signups.TestCase

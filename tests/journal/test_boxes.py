@@ -57,7 +57,6 @@ def test_a_settled_event_stays_settled(desk) -> None:
 
 @settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -23,7 +23,6 @@ def hold(desk, name, minutes, limits):
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

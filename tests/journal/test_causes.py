@@ -92,7 +92,6 @@ def test_settling_leaves_other_kinds_alone(desk, ids) -> None:
 
 @settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -104,7 +104,6 @@ def test_an_unknown_effect_is_said_to_be_unknown(desk) -> None:
 
 @settings(
     max_examples=30,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

@@ -97,7 +97,6 @@ def test_a_payment_of_a_strange_session_is_refused(desk) -> None:
 
 @settings(
     max_examples=40,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(

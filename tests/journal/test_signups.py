@@ -150,7 +150,7 @@ def test_nobody_moves_what_is_not_there(desk) -> None:
     assert desk.read(signups.find, desk.id("nobody")) is None
 
 
-@settings(max_examples=40, suppress_health_check=ONE_DESK, deadline=None)
+@settings(max_examples=40, suppress_health_check=ONE_DESK)
 @given(
     st.lists(
         st.tuples(

@@ -227,7 +227,6 @@ class Lives(RuleBasedStateMachine):
 Lives.TestCase.settings = settings(
     max_examples=15,
     stateful_step_count=10,
-    deadline=None,
     suppress_health_check=list(HealthCheck),
 )
 TestLives = Lives.TestCase

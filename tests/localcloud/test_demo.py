@@ -123,18 +123,8 @@ def test_a_killed_launcher_leaves_nothing(started: Any) -> None:
     wait_for(lambda: not [p for p in dummies.pids() if exists(p)])
 
 
-@pytest.fixture
-def hangups_heard() -> Iterator[None]:
-    """What we start hears SIGHUP, though the tests themselves may run under nohup."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
-    yield
-    signal.signal(signal.SIGHUP, before)
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_a_signal_to_make_alone_ends_all(
-    hangups_heard: None, started: Any, number: int
-) -> None:
+def test_a_signal_to_make_alone_ends_all(started: Any, number: int) -> None:
     """Make, told alone to end, takes the demo with it, whatever the signal."""
     dummies = started("a=good", make=True, background=False)
     dummies.ready()

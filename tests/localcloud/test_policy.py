@@ -201,7 +201,7 @@ PAIRS = st.dictionaries(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(st.sampled_from(["s3", "ec2"]), PATHS, PAIRS, st.binary(max_size=50))
 def test_signatures_of_the_sdk_are_right(
     service: str, path: list[str], query: dict[str, str], body: bytes

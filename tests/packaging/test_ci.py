@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,6 +35,21 @@ CHILD = (
 )
 
 
+#: Bit n - 1 of the mask says that signal n is ignored.
+HEARING = (
+    "import subprocess\n"
+    "def test_one():\n"
+    "    said = subprocess.check_output(['cat', '/proc/self/status'], text=True)\n"
+    "    (line,) = (s for s in said.splitlines() if s.startswith('SigIgn:'))\n"
+    "    assert not int(line.split()[1], 16) & 0b11\n"
+)
+SEARCHING = (
+    "from hypothesis import settings\n"
+    "def test_one():\n"
+    "    assert settings().deadline is None\n"
+    "    assert settings().derandomize is {in_ci}\n"
+)
+
 SKIPS = {"function": FUNCTION, "marked": MARKED, "trial": TRIAL}
 
 
@@ -42,18 +58,27 @@ WORKERS = pytest.mark.parametrize("workers", [0, 2])
 
 
 def run(
-    folder: Path, suites: dict[str, str], workers: int = 0, **env: str
+    folder: Path,
+    suites: dict[str, str],
+    workers: int = 0,
+    ignoring: str = "",
+    **env: str,
 ) -> tuple[int, str]:
     """Run suites under our rules, and a good one; pytest's code and words."""
-    shutil.copy(TESTS / "conftest.py", folder / "conftest.py")
+    rules = (TESTS / "conftest.py").read_text()
+    assert "\nPATIENCE = 5.0" in rules
+    (folder / "conftest.py").write_text(
+        rules.replace("PATIENCE = 5.0", "PATIENCE = 0.3")
+    )
     (folder / "tests").mkdir(exist_ok=True)
     shutil.copy(TESTS / "spread.py", folder / "tests" / "spread.py")
     for name, text in {"good": GOOD, **suites}.items():
         (folder / f"test_{name}.py").write_text(text)
     clean = {k: v for k, v in os.environ.items() if k not in {"CI", "S4_TEST_RUN"}}
     pytest_here = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider"]
+    shell = ["sh", "-c", f"trap '' {ignoring}; exec \"$@\"", "sh"] if ignoring else []
     done = subprocess.run(
-        [*pytest_here, "-rA", f"-n{workers}", str(folder)],
+        [*shell, *pytest_here, "-rA", f"-n{workers}", str(folder)],
         cwd=folder,
         env={**clean, **env},
         capture_output=True,
@@ -63,10 +88,19 @@ def run(
     return done.returncode, done.stdout
 
 
-@WORKERS
-def test_a_skip_fails_in_ci_and_is_named(tmp_path: Path, workers: int) -> None:
+Said = tuple[int, str]
+
+
+@pytest.fixture(scope="module", params=[0, 2])
+def in_ci(request: pytest.FixtureRequest, tmp_path_factory: Any) -> Said:
+    """All that is skipped, run with CI=true."""
+    suites = {**SKIPS, "expected": EXPECTED}
+    return run(tmp_path_factory.mktemp("ci"), suites, request.param, CI="true")
+
+
+def test_a_skip_fails_in_ci_and_is_named(in_ci: Said) -> None:
     """With CI=true a skipped test fails the run, which says which and why."""
-    code, said = run(tmp_path, SKIPS, workers, CI="true")
+    code, said = in_ci
     assert code != 0
     told = [s for s in said.splitlines() if s.startswith("in CI no test may")]
     for name in SKIPS:
@@ -82,6 +116,12 @@ def test_a_skipped_module_fails_in_ci(tmp_path: Path, workers: int) -> None:
     assert "in CI no test may be skipped: test_module.py: Skipped: no moon" in said
 
 
+def test_an_expected_failure_stays_one(in_ci: Said) -> None:
+    """With CI=true an expected failure is no skip."""
+    _, said = in_ci
+    assert "1 xfailed" in said
+
+
 @WORKERS
 def test_a_skip_is_told_elsewhere(tmp_path: Path, workers: int) -> None:
     """Without CI a skipped test is skipped aloud, and the run succeeds."""
@@ -89,13 +129,6 @@ def test_a_skip_is_told_elsewhere(tmp_path: Path, workers: int) -> None:
     assert code == 0
     assert "1 passed, 4 skipped" in said
     assert "no moon" in said
-
-
-def test_an_expected_failure_stays_one(tmp_path: Path) -> None:
-    """With CI=true an expected failure is no skip."""
-    code, said = run(tmp_path, {"expected": EXPECTED}, CI="true")
-    assert code == 0
-    assert "1 xfailed" in said
 
 
 @WORKERS
@@ -131,3 +164,20 @@ def test_a_worker_that_dies_fails_the_run(tmp_path: Path) -> None:
         assert "LEFT BEHIND by the tests: process" in said
     finally:
         os.kill(int((tmp_path / "child").read_text()), signal.SIGKILL)
+
+
+@WORKERS
+def test_what_a_test_starts_hears_signals(tmp_path: Path, workers: int) -> None:
+    """Run in a shell's background or under nohup, the tests start programs that do not
+    ignore SIGINT and SIGHUP.
+    """
+    code, said = run(tmp_path, {"hearing": HEARING}, workers, ignoring="INT HUP")
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("ci", ["true", ""])
+def test_a_search_has_no_deadline(tmp_path: Path, ci: str) -> None:
+    """No example fails for being slow; in CI the examples are the same each time."""
+    text = SEARCHING.format(in_ci=ci == "true")
+    code, said = run(tmp_path, {"searching": text}, CI=ci)
+    assert code == 0, said

@@ -152,5 +152,5 @@ class DyingInTheMiddle(SynchronousTestCase):
         self.patch(orphans, "AGE", -1)
         run_state_machine_as_test(
             Dying,
-            settings=settings(max_examples=40, stateful_step_count=40, deadline=None),
+            settings=settings(max_examples=40, stateful_step_count=40),
         )

@@ -420,5 +420,5 @@ class LikeUpstream(SynchronousTestCase):
         with_tiny_pieces(self)
         run_state_machine_as_test(
             SideBySide,
-            settings=settings(max_examples=60, stateful_step_count=50, deadline=None),
+            settings=settings(max_examples=60, stateful_step_count=50),
         )

@@ -471,7 +471,5 @@ class OverWires(SynchronousTestCase):
         self.patch(task, "_theCooperator", cooperator)
         run_state_machine_as_test(
             OverBothWires,
-            settings=settings(
-                max_examples=EXAMPLES, stateful_step_count=40, deadline=None
-            ),
+            settings=settings(max_examples=EXAMPLES, stateful_step_count=40),
         )

@@ -187,7 +187,7 @@ events = st.lists(
 
 
 class WeatherTests(SynchronousTestCase):
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(
         events,
         st.integers(1, 4),

@@ -57,13 +57,13 @@ SESSION = "checkout.SessionCreateParams"
 
 
 class ParameterTests(SynchronousTestCase):
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.dictionaries(names, values | st.booleans(), max_size=4))
     def test_encoding(self, parameters: dict[str, Any]) -> None:
         """Whatever stripe-python encodes is read back as it was meant."""
         self.assertEqual(nested(encoded(parameters)), flat(parameters))
 
-    @settings(max_examples=100, deadline=None)
+    @settings(max_examples=100)
     @given(st.binary(max_size=60))
     def test_garbage(self, body: bytes) -> None:
         """Any bytes are read, or refused as a bad request; nothing else."""
