@@ -14,7 +14,6 @@ from typing import Any
 
 from attrs import define
 from sqlalchemy import (
-    Index,
     Integer,
     String,
     Table,
@@ -24,12 +23,11 @@ from sqlalchemy import (
     insert,
     or_,
     select,
-    text,
     update,
 )
 
 from lae_flapp.journal import events
-from lae_flapp.journal.columns import METADATA, Kept, Moment, column
+from lae_flapp.journal.columns import METADATA, Kept, Moment, column, only_one
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 
 #: What is over is told when it has stayed so for this long.
@@ -77,13 +75,7 @@ CAUSES = Table(
     ),
     column("attempts", Integer, purpose="how often a mail failed", kept=Kept.JOURNAL),
     column("next_try_at", Moment, purpose="not before", kept=Kept.JOURNAL),
-    Index(
-        "uq_causes_lasting",
-        "kind",
-        "subject",
-        unique=True,
-        sqlite_where=text("over_told_at IS NULL"),
-    ),
+    only_one("uq_causes_lasting", "kind", "subject", where="over_told_at IS NULL"),
     sqlite_autoincrement=True,
 )
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, get_args
 
-from sqlalchemy import Column, ForeignKey, MetaData, String
+from sqlalchemy import Column, ForeignKey, Index, MetaData, String, text
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
@@ -15,6 +15,7 @@ METADATA = MetaData(
     naming_convention={
         "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
         "fk": "fk_%(table_name)s_%(column_0_N_name)s",
         "pk": "pk_%(table_name)s",
     }
@@ -107,13 +108,25 @@ def column(
 
 
 def signup_column(*, purpose: str = "whose", **more: Any) -> Column[Any]:
-    """Declare the column of a table whose rows belong to a signup."""
+    """Declare the column of a table whose rows belong to a signup, and go with it."""
     return column(
         "signup_id",
         String(22),
-        ForeignKey("signups.signup_id"),
+        ForeignKey("signups.signup_id", ondelete="CASCADE"),
         purpose=purpose,
         **more,
+    )
+
+
+def only_one(name: str, *columns: str, where: str) -> Index:
+    """Allow one row, at most, with these columns' values and *where* (plain SQL)."""
+    condition = text(where)
+    return Index(
+        name,
+        *columns,
+        unique=True,
+        sqlite_where=condition,
+        postgresql_where=condition,
     )
 
 

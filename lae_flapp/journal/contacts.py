@@ -6,9 +6,16 @@ from datetime import datetime
 from typing import Literal
 
 from attrs import define, field
-from sqlalchemy import Index, Integer, String, Table, insert, select, text, update
+from sqlalchemy import Index, Integer, String, Table, insert, select, update
 
-from lae_flapp.journal.columns import METADATA, Moment, Word, column, signup_column
+from lae_flapp.journal.columns import (
+    METADATA,
+    Moment,
+    Word,
+    column,
+    only_one,
+    signup_column,
+)
 from lae_flapp.journal.errors import AddressConfirmed, Unknown
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import SignupId
@@ -28,12 +35,7 @@ CONTACTS = Table(
     column("changed_at", Moment, purpose="when the state changed"),
     column("until", Moment, purpose="when another took its place", nullable=True),
     Index("ix_contacts_signup_id", "signup_id"),
-    Index(
-        "uq_contacts_current",
-        "signup_id",
-        unique=True,
-        sqlite_where=text("until IS NULL"),
-    ),
+    only_one("uq_contacts_current", "signup_id", where="until IS NULL"),
     # A mail to an old address may bounce late: its number must never be another's.
     sqlite_autoincrement=True,
 )

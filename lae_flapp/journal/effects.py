@@ -15,6 +15,7 @@ from typing import Any, Literal
 from attrs import define, field
 from sqlalchemy import (
     Boolean,
+    CheckConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -79,6 +80,8 @@ EFFECTS = Table(
     column("changed_at", Moment, purpose="when it was last tried or settled"),
     column("tries", Integer, purpose="how often this request was sent in vain"),
     UniqueConstraint("signup_id", "purpose", "generation", "attempt"),
+    # What may still be sent again has its request.
+    CheckConstraint("state != 'begun' OR request IS NOT NULL", "begun_has_request"),
     Index("ix_effects_state_number", "state", "number"),
     sqlite_autoincrement=True,
 )

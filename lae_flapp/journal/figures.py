@@ -16,7 +16,8 @@ from lae_flapp.journal.events import EVENTS
 from lae_flapp.journal.hosts import HOSTS
 from lae_flapp.journal.inbox import INBOX
 from lae_flapp.journal.outbox import OUTBOX
-from lae_flapp.journal.signups import SIGNUPS
+from lae_flapp.journal.sessions import SESSIONS
+from lae_flapp.journal.signups import SIGNUPS, WITH_PAYMENT
 from lae_flapp.journal.switches import SWITCHES
 from lae_flapp.journal.transaction import ReadTx
 
@@ -76,7 +77,7 @@ def read(tx: ReadTx) -> Figures:
     return Figures(
         now=tx.now,
         signups=_by(tx, SIGNUPS, SIGNUPS.c.state),
-        unserved=_waiting(tx, SIGNUPS.c.paid_at, SIGNUPS.c.state == "paid"),
+        unserved=_unserved(tx),
         inbox=_waiting(tx, INBOX.c.received_at, INBOX.c.state == "waiting"),
         outbox=_waiting(tx, OUTBOX.c.queued_at, OUTBOX.c.state == "waiting"),
         effects=_waiting(tx, EFFECTS.c.begun_at, EFFECTS.c.state == "begun"),
@@ -110,6 +111,14 @@ def _waiting(tx: ReadTx, since: Any, which: ColumnElement[bool]) -> Waiting:
     return Waiting(int(row.many), row.oldest)
 
 
+def _unserved(tx: ReadTx) -> Waiting:
+    # What is given has no payment, and counts all the same.
+    query = select(func.count(), func.min(SESSIONS.c.closed_at))
+    paid = query.select_from(WITH_PAYMENT).where(SIGNUPS.c.state == "paid")
+    count, oldest = tx.first(paid)
+    return Waiting(int(count), oldest)
+
+
 def _silent(tx: ReadTx) -> tuple[Customer, ...]:
     heard = func.coalesce(HOSTS.c.reported_at, HOSTS.c.changed_at)
     query = select(HOSTS.c.signup_id, heard.label("heard")).where(
@@ -128,11 +137,10 @@ def _lost(tx: ReadTx) -> tuple[Customer, ...]:
 
 
 def _late(tx: ReadTx) -> tuple[Customer, ...]:
-    query = select(SIGNUPS.c.signup_id, SIGNUPS.c.paid_at).where(
-        SIGNUPS.c.state == "paid", SIGNUPS.c.paid_at.is_not(None)
-    )
-    rows = tx.all(query.order_by(SIGNUPS.c.paid_at).limit(_NAMED))
-    return tuple(Customer(*row) for row in rows)
+    paid_at = SESSIONS.c.closed_at
+    query = select(SIGNUPS.c.signup_id, paid_at).select_from(WITH_PAYMENT)
+    late = query.where(SIGNUPS.c.state == "paid", paid_at.is_not(None))
+    return tuple(Customer(*r) for r in tx.all(late.order_by(paid_at).limit(_NAMED)))
 
 
 def _troubled(tx: ReadTx) -> frozenset[str]:

@@ -17,7 +17,6 @@ from sqlalchemy import (
     func,
     insert,
     select,
-    text,
     update,
 )
 
@@ -27,6 +26,7 @@ from lae_flapp.journal.columns import (
     Moment,
     Word,
     column,
+    only_one,
     signup_column,
     words,
 )
@@ -73,9 +73,7 @@ HOSTS = Table(
     column("launch_time", Moment, purpose="a claim must match it", nullable=True),
     column("reported_at", Moment, purpose="when it last spoke", nullable=True),
     column("report", Text, purpose="what it said last", nullable=True),
-    Index(
-        "uq_hosts_live", "signup_id", unique=True, sqlite_where=text("state != 'gone'")
-    ),
+    only_one("uq_hosts_live", "signup_id", where="state != 'gone'"),
     Index("ix_hosts_instance_id", "instance_id"),
 )
 

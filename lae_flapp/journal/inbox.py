@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from attrs import define, field
 from sqlalchemy import (
+    CheckConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -55,6 +56,8 @@ INBOX = Table(
     column("outcome", Text, purpose="last failure", kept=Kept.JOURNAL, nullable=True),
     column("settled_at", Moment, purpose="when done", kept=Kept.JOURNAL, nullable=True),
     Index("ix_inbox_state_next_try_at", "state", "next_try_at"),
+    # What nobody worked off is there.
+    CheckConstraint("state != 'waiting' OR payload IS NOT NULL", "waiting_has_payload"),
 )
 
 

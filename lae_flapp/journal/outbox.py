@@ -75,6 +75,7 @@ OUTBOX = Table(
     column("settled_at", Moment, purpose="when taken or refused", nullable=True),
     UniqueConstraint("signup_id", "kind", "occasion"),
     Index("ix_outbox_state_next_try_at", "state", "next_try_at"),
+    Index("ix_outbox_contact", "contact"),
     # A bounce names the number: it must never be another mail's.
     sqlite_autoincrement=True,
 )

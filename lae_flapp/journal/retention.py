@@ -8,45 +8,18 @@ from typing import Literal, assert_never, get_args
 from sqlalchemy import and_, delete, or_, select, update
 
 from lae_flapp.journal import capacity, events, switches
-from lae_flapp.journal.bootstraps import BOOTSTRAPS
-from lae_flapp.journal.capacity import HOLDINGS
-from lae_flapp.journal.contacts import CONTACTS
 from lae_flapp.journal.effects import EFFECTS
-from lae_flapp.journal.gifts import GIFTS
-from lae_flapp.journal.host_furls import HOST_FURLS
 from lae_flapp.journal.hosts import HOSTS
-from lae_flapp.journal.identities import IDENTITIES
 from lae_flapp.journal.inbox import INBOX
-from lae_flapp.journal.lifecycles import LIFECYCLES
 from lae_flapp.journal.outbox import OUTBOX
-from lae_flapp.journal.ports import PORTS
 from lae_flapp.journal.sessions import SESSIONS
 from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.journal.usage import USAGE
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import SignupState
 
 #: How long a registration that nobody paid stays, and what is over or settled.
 MONTH = timedelta(days=30)
-
-#: Everything that belongs to a signup, in an order that foreign keys allow.
-_BELONGING = (
-    OUTBOX,
-    CONTACTS,
-    SESSIONS,
-    GIFTS,
-    IDENTITIES,
-    BOOTSTRAPS,
-    HOST_FURLS,
-    USAGE,
-    HOSTS,
-    PORTS,
-    HOLDINGS,
-    LIFECYCLES,
-    EFFECTS,
-    SIGNUPS,
-)
 
 #: Why a signup is erased: nobody paid within a month of the form; or everything was
 #: over a month ago, the data deleted or the money paid back.
@@ -77,6 +50,7 @@ def purge(tx: WriteTx) -> tuple[SignupId, ...]:
     name nobody.
     """
     old = tx.now - MONTH
+    kept = select(SESSIONS.c.signup_id).where(SESSIONS.c.kept)
     owed = and_(SESSIONS.c.state == "paid", ~SESSIONS.c.kept)
     busy = select(SESSIONS.c.signup_id).where(or_(SESSIONS.c.state == "open", owed))
     alive = select(HOSTS.c.signup_id).where(HOSTS.c.state != "gone")
@@ -87,7 +61,7 @@ def purge(tx: WriteTx) -> tuple[SignupId, ...]:
             and_(
                 SIGNUPS.c.state.in_(_states_of("unpaid for 30 days")),
                 SIGNUPS.c.created_at <= old,
-                SIGNUPS.c.paid_at.is_(None),
+                SIGNUPS.c.signup_id.not_in(kept),
             ),
             and_(
                 SIGNUPS.c.state.in_(_states_of("over for 30 days")),
@@ -99,8 +73,8 @@ def purge(tx: WriteTx) -> tuple[SignupId, ...]:
     )
     gone = tx.all(query)
     for row in gone:
-        for table in _BELONGING:
-            tx.run(delete(table).where(table.c.signup_id == row.signup_id))
+        # Every row that belongs to it goes with it, by the tables' own declaration.
+        tx.run(delete(SIGNUPS).where(SIGNUPS.c.signup_id == row.signup_id))
         events.note(tx, row.signup_id, "purged", "daemon", ground_of(row.state))
     return tuple(SignupId(row.signup_id) for row in gone)
 

@@ -8,23 +8,41 @@ from datetime import datetime
 from typing import Any, Literal
 
 from attrs import define, field
-from sqlalchemy import Boolean, Index, Row, String, Table, Text, insert, select, update
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Index,
+    Row,
+    String,
+    Table,
+    Text,
+    case,
+    insert,
+    select,
+    update,
+)
 
-from lae_flapp.journal import signups
 from lae_flapp.journal.columns import (
     METADATA,
     Kept,
     Moment,
     Word,
     column,
+    only_one,
     signup_column,
 )
 from lae_flapp.journal.errors import StateChanged, Unknown
-from lae_flapp.journal.signups import SIGNUPS, Payment
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import SignupId
+from lae_protocol.messages import SignupState
 
-SessionState = Literal["open", "expired", "paid", "refunded"]
+SessionState = Literal[
+    "open",
+    "expired",  # nobody paid it
+    "paid",
+    "refunded",
+    "over",  # it was served; a later payment is kept by now
+]
 
 #: Of a payment: it is the one to serve; it was so already; it must be paid back.
 Settlement = Literal["kept", "kept-already", "surplus"]
@@ -48,7 +66,23 @@ SESSIONS = Table(
     column("payment_intent", String(255), purpose="to pay back", nullable=True),
     Index("ix_sessions_signup_id", "signup_id"),
     Index("ix_sessions_state", "state"),
+    Index("ix_sessions_customer", "customer"),
+    Index("ix_sessions_subscription", "subscription"),
+    only_one("uq_sessions_kept", "signup_id", where="kept"),
+    CheckConstraint("NOT kept OR state IN ('paid', 'refunded')", "kept_is_paid"),
 )
+
+
+@define(frozen=True)
+class Payment:
+    """Stripe's names of one payment."""
+
+    session: str
+    customer: str | None
+    subscription: str | None
+    invoice: str | None
+    payment_intent: str | None
+    paid_at: datetime
 
 
 @define(frozen=True)
@@ -123,8 +157,11 @@ def expired(tx: WriteTx, session_id: str) -> bool:
     return _close(tx, session_id, "open", "expired")
 
 
-def paid(tx: WriteTx, signup_id: SignupId, payment: Payment) -> Settlement:
-    """Settle a paid session: the signup's first payment is kept, if it can be served.
+def paid(
+    tx: WriteTx, signup_id: SignupId, state: SignupState, payment: Payment
+) -> Settlement:
+    """Settle a paid session of a signup in *state*: the first payment is kept, if it
+    can be served.
 
     For ``kept`` the caller moves the signup to `paid` in the same transaction; for
     ``surplus`` it cancels and refunds.  The answer is the same however often asked.
@@ -132,16 +169,24 @@ def paid(tx: WriteTx, signup_id: SignupId, payment: Payment) -> Settlement:
     known = get(tx, payment.session)
     if known.signup_id != signup_id:
         raise Unknown(f"no session {payment.session} of {signup_id}")
-    if known.state in {"paid", "refunded"}:
-        return "kept-already" if known.kept else "surplus"
-    signup = signups.get(tx, signup_id)
-    unpaid = signup.state in {"registered", "paying", "expired"}
-    # A former customer comes back, as long as the deletion has not begun.
-    keep = (unpaid and signup.payment is None) or signup.state == "ended"
-    _set_paid(tx, payment, keep=keep)
+    if known.kept or known.state == "over":
+        return "kept-already"
+    if known.payment is not None:
+        return "surplus"
+    keep = _is_payable(tx, signup_id, state)
     if keep:
-        _keep(tx, signup_id, payment)
+        _let_go(tx, signup_id)
+    _set_paid(tx, payment, keep=keep)
     return "kept" if keep else "surplus"
+
+
+def _is_payable(tx: ReadTx, signup_id: SignupId, state: SignupState) -> bool:
+    # A former customer comes back, as long as the deletion has not begun.
+    if state == "ended":
+        return True
+    kept = select(SESSIONS.c.session_id).where(SESSIONS.c.signup_id == signup_id)
+    unpaid = state in {"registered", "paying", "expired"}
+    return unpaid and tx.first(kept.where(SESSIONS.c.kept)) is None
 
 
 def refunded(tx: WriteTx, session_id: str) -> bool:
@@ -178,24 +223,16 @@ def _set_paid(tx: WriteTx, payment: Payment, *, keep: bool) -> None:
     )
 
 
-def _keep(tx: WriteTx, signup_id: SignupId, payment: Payment) -> None:
-    tx.run(
-        update(SIGNUPS)
-        .where(SIGNUPS.c.signup_id == signup_id)
-        .values(
-            paid_session=payment.session,
-            stripe_customer=payment.customer,
-            stripe_subscription=payment.subscription,
-            stripe_invoice=payment.invoice,
-            payment_intent=payment.payment_intent,
-            paid_at=payment.paid_at,
-        )
-    )
+def _let_go(tx: WriteTx, signup_id: SignupId) -> None:
+    """Keep the former customer's last payment no longer: another takes its place."""
+    was = update(SESSIONS).where(SESSIONS.c.signup_id == signup_id, SESSIONS.c.kept)
+    over = case((SESSIONS.c.state == "paid", "over"), else_=SESSIONS.c.state)
+    tx.run(was.values(kept=False, state=over))
 
 
 def _session(row: Row[Any]) -> Session:
     payment = None
-    if row.state in {"paid", "refunded"}:
+    if row.state not in {"open", "expired"}:
         payment = Payment(
             row.session_id,
             row.customer,

@@ -21,6 +21,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     insert,
     select,
     update,
@@ -32,9 +33,10 @@ from lae_flapp.journal.columns import METADATA, Moment, Word, column, words
 from lae_flapp.journal.errors import ForbiddenMove, NotOwner, StateChanged, Unknown
 from lae_flapp.journal.events import PublicKind
 from lae_flapp.journal.secrets import same_hash
+from lae_flapp.journal.sessions import SESSIONS, Payment
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import GridLabel, OwnerSecret, SignupId
-from lae_protocol.messages import DAY, Plan, SignupState
+from lae_protocol.messages import Plan, SignupState
 
 #: A customer of whom a subscription is thought to live, served or not.
 SUBSCRIBED: frozenset[SignupState] = frozenset(
@@ -85,28 +87,28 @@ SIGNUPS = Table(
     column("terms_version", String(40), purpose="agreed"),
     column("agreed_at", Moment, purpose="when it was agreed"),
     column("language", String(16), purpose="of pages and mails"),
-    column("stripe_customer", String(255), purpose="the kept payment's", nullable=True),
-    column(
-        "stripe_subscription", String(255), purpose="the kept payment's", nullable=True
-    ),
-    column("paid_session", String(255), purpose="the kept payment's", nullable=True),
-    column("stripe_invoice", String(255), purpose="the kept payment's", nullable=True),
-    column("payment_intent", String(255), purpose="the kept payment's", nullable=True),
-    column("paid_at", Moment, purpose="when the kept payment was made", nullable=True),
     column("problem", Text, purpose="why it waits, for operators", nullable=True),
     column("problem_at", Moment, purpose="since when it waits", nullable=True),
-    column("grace", Integer, purpose="agreed; seconds", server_default=str(14 * DAY)),
-    column(
-        "read_only", Integer, purpose="agreed; seconds", server_default=str(7 * DAY)
-    ),
-    column("stopped", Integer, purpose="agreed; seconds", server_default=str(14 * DAY)),
-    column(
-        "data_kept", Integer, purpose="agreed; seconds", server_default=str(30 * DAY)
-    ),
+    column("grace", Integer, purpose="agreed; seconds"),
+    column("read_only", Integer, purpose="agreed; seconds"),
+    column("stopped", Integer, purpose="agreed; seconds"),
+    column("data_kept", Integer, purpose="agreed; seconds"),
     Index("ix_signups_state_number", "state", "number"),
-    Index("ix_signups_stripe_customer", "stripe_customer"),
-    Index("ix_signups_stripe_subscription", "stripe_subscription"),
     sqlite_autoincrement=True,
+)
+
+
+#: Signups beside the session whose payment is kept, where there is one.
+WITH_PAYMENT = SIGNUPS.outerjoin(
+    SESSIONS, and_(SESSIONS.c.signup_id == SIGNUPS.c.signup_id, SESSIONS.c.kept)
+)
+_PAYMENT = (
+    SESSIONS.c.session_id,
+    SESSIONS.c.customer,
+    SESSIONS.c.subscription,
+    SESSIONS.c.invoice,
+    SESSIONS.c.payment_intent,
+    SESSIONS.c.closed_at.label("paid_at"),
 )
 
 
@@ -120,20 +122,8 @@ class Agreement:
 
 
 @define(frozen=True)
-class Payment:
-    """Stripe's names of the one payment that is kept; None before there is one."""
-
-    session: str
-    customer: str | None
-    subscription: str | None
-    invoice: str | None
-    payment_intent: str | None
-    paid_at: datetime
-
-
-@define(frozen=True)
 class Signup:
-    """A row.  *problem* is why it waits, for operators."""
+    """A row, with the payment that is kept.  *problem* is why it waits."""
 
     number: int
     signup_id: SignupId
@@ -231,9 +221,9 @@ def of_stripe(
 ) -> Signup | None:
     """The row whose kept payment has this subscription, or this customer."""
     if subscription is not None:
-        matches = SIGNUPS.c.stripe_subscription == subscription
+        matches = SESSIONS.c.subscription == subscription
     else:
-        matches = SIGNUPS.c.stripe_customer == customer
+        matches = SESSIONS.c.customer == customer
     row = tx.first(_query().where(matches))
     return None if row is None else _signup(row)
 
@@ -280,7 +270,8 @@ def set_problem(tx: WriteTx, signup_id: SignupId, problem: str | None) -> None:
 
 def _query() -> Select[Any]:
     cell = [column.label(f"cell_{column.name}") for column in CELLS.c]
-    return select(SIGNUPS, *cell).join(CELLS, SIGNUPS.c.cell == CELLS.c.name)
+    here = WITH_PAYMENT.join(CELLS, SIGNUPS.c.cell == CELLS.c.name)
+    return select(SIGNUPS, *cell, *_PAYMENT).select_from(here)
 
 
 def _signup(row: Row[Any]) -> Signup:
@@ -325,13 +316,13 @@ def _plan(row: Row[Any]) -> Plan:
 
 
 def _payment(row: Row[Any]) -> Payment | None:
-    if row.paid_session is None:
+    if row.session_id is None:
         return None
     return Payment(
-        row.paid_session,
-        row.stripe_customer,
-        row.stripe_subscription,
-        row.stripe_invoice,
+        row.session_id,
+        row.customer,
+        row.subscription,
+        row.invoice,
         row.payment_intent,
         row.paid_at,
     )

@@ -23,8 +23,7 @@ from lae_flapp.journal import (
     signups,
 )
 from lae_flapp.journal.effects import Effect, EffectKey
-from lae_flapp.journal.sessions import Session
-from lae_flapp.journal.signups import Payment
+from lae_flapp.journal.sessions import Payment, Session
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
 from lae_protocol.ids import SignupId
@@ -70,7 +69,7 @@ def _settle(tx: WriteTx, signup_id: SignupId, session: CheckoutSession) -> Taken
         payment_intent=session.payment_intent,
         paid_at=tx.now,
     )
-    settlement = sessions.paid(tx, signup_id, payment)
+    settlement = sessions.paid(tx, signup_id, signup.state, payment)
     if settlement == "surplus":
         return "surplus"
     if settlement == "kept":

@@ -51,7 +51,7 @@ def _rows(
             "cell": cell, "plan_id": "s4-small-monthly", "plan_name": "Small",
             "price": 500, "currency": "eur", "interval": "month", "quota": 10**11,
             "traffic": 2 * 10**11, "terms_version": "2026-11-01", "agreed_at": at,
-            "language": "en", "paid_session": f"cs_{number}", "paid_at": at,
+            "language": "en", "grace": 0, "read_only": 0, "stopped": 0, "data_kept": 0,
         },
     )  # fmt: skip
     email = f"customer-{number}@mail{number % 50}.example.org"

@@ -11,9 +11,10 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
-from lae_flapp.journal import cells, contacts, signups
+from lae_flapp.journal import cells, contacts, sessions, signups
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.sessions import Payment
 from lae_flapp.journal.signups import Agreement, Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import OwnerSecret, SignupId, new_grid_label, signup_id_of_form
@@ -76,6 +77,15 @@ class Desk:
             tx.run(signups.SIGNUPS.update().where(row).values(**there))
 
         self.write(force)
+
+    def pay(self, signup_id: SignupId, payment: Payment) -> object:
+        """Settle a paid session, as whoever hears of one does."""
+
+        def settle(tx: WriteTx) -> str:
+            state = signups.get(tx, signup_id).state
+            return sessions.paid(tx, signup_id, state, payment)
+
+        return self.write(settle)
 
     @staticmethod
     def id(name: str) -> SignupId:

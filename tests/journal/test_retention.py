@@ -23,7 +23,7 @@ from lae_flapp.journal import (
     switches,
 )
 from lae_flapp.journal.effects import EffectKey
-from lae_flapp.journal.signups import Payment
+from lae_flapp.journal.sessions import Payment
 from lae_protocol.messages import SignupState
 
 DAY = 86_400
@@ -106,7 +106,7 @@ def test_who_is_over_stays_while_something_is_owed(desk, state) -> None:
     desk.put_in("a", state)
     desk.write(sessions.opened, desk.id("a"), "cs_a", "https://pay/", now(desk))
     late = Payment("cs_a", None, None, None, None, now(desk))
-    assert desk.write(sessions.paid, desk.id("a"), late) == "surplus"
+    assert desk.pay(desk.id("a"), late) == "surplus"
     desk.clock.advance(31 * DAY)
     assert desk.write(retention.purge) == ()
     desk.write(sessions.refunded, "cs_a")
@@ -122,7 +122,7 @@ def test_what_is_behind_a_registration_keeps_it(desk) -> None:
     desk.write(sessions.opened, desk.id("open"), "cs_x", "https://pay/", now(desk))
     desk.put_in("surplus", "cancelled")
     paid = Payment("cs_surplus", None, None, None, None, now(desk))
-    assert desk.write(sessions.paid, desk.id("surplus"), paid) == "surplus"
+    assert desk.pay(desk.id("surplus"), paid) == "surplus"
     desk.write(hosts.begin, desk.id("host"))
     key = EffectKey(desk.id("effect"), "payment", "expire")
     desk.write(effects.begin, desk.read(effects.upcoming, key), b"x")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -12,7 +13,8 @@ import attrs
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Column
+from alembic.script import ScriptDirectory
+from sqlalchemy import Column, Table
 
 from lae_flapp.journal import (
     bootstraps,
@@ -114,6 +116,8 @@ def parts(raw: sqlite3.Connection, table: str) -> Iterator[object]:
     query = "SELECT sql FROM sqlite_master WHERE tbl_name=? AND type = 'table'"
     for (sql,) in raw.execute(query, (table,)):
         yield "autoincrement", "AUTOINCREMENT" in sql
+        for check in re.findall(r"CONSTRAINT (ck_\w+ CHECK \(.*\))", sql):
+            yield "check", check
 
 
 def test_an_upgraded_schema_is_a_fresh_one(tmp_path: Path) -> None:
@@ -130,6 +134,24 @@ def test_an_upgraded_schema_is_a_fresh_one(tmp_path: Path) -> None:
     engine.dispose()
     assert len(shape(fresh)) == len(schema.TABLES)
     assert shape(upgraded) == shape(fresh)
+
+
+def test_the_schema_is_one_migration_before_the_first_release() -> None:
+    """What was never released needs no upgrade: there is one migration, the first."""
+    chain = ScriptDirectory.from_config(opening.configuration()).walk_revisions()
+    assert [one.revision for one in chain] == ["0001"]
+
+
+@pytest.mark.parametrize("table", schema.TABLES, ids=str)
+def test_what_is_a_signups_goes_with_it(table: Table) -> None:
+    """Every row that names a signup is deleted with it, but for the log and receipts."""
+    if "signup_id" not in table.columns or table.name == "signups":
+        return
+    keys = table.columns["signup_id"].foreign_keys
+    outlive = {"events", "receipts"}
+    assert [key.ondelete for key in keys] == (
+        [] if table.name in outlive else ["CASCADE"]
+    )
 
 
 def test_text_order_of_moments_is_time_order() -> None:

@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy.exc import IntegrityError
 
 from lae_flapp.journal import sessions, signups
 from lae_flapp.journal.errors import StateChanged, Unknown
-from lae_flapp.journal.signups import Payment
+from lae_flapp.journal.sessions import Payment
 
 THEN = datetime(2027, 1, 1, tzinfo=UTC)
 
@@ -45,10 +46,10 @@ def test_two_tabs_that_both_pay(desk) -> None:
     a = desk.register("a").signup_id
     for session in ("cs_1", "cs_2"):
         opened(desk, "a", session)
-    assert desk.write(sessions.paid, a, payment("cs_2")) == "kept"
-    assert desk.write(sessions.paid, a, payment("cs_1")) == "surplus"
-    assert desk.write(sessions.paid, a, payment("cs_2")) == "kept-already"
-    assert desk.write(sessions.paid, a, payment("cs_1")) == "surplus"
+    assert desk.pay(a, payment("cs_2")) == "kept"
+    assert desk.pay(a, payment("cs_1")) == "surplus"
+    assert desk.pay(a, payment("cs_2")) == "kept-already"
+    assert desk.pay(a, payment("cs_1")) == "surplus"
     assert desk.read(signups.get, a).payment == payment("cs_2")
     assert desk.read(signups.of_stripe, subscription="sub_cs_2").signup_id == a
     assert desk.read(signups.of_stripe, customer="cus_cs_2").signup_id == a
@@ -58,7 +59,7 @@ def test_two_tabs_that_both_pay(desk) -> None:
     assert desk.write(sessions.refunded, "cs_1") is True
     assert desk.write(sessions.refunded, "cs_1") is False
     assert desk.read(sessions.surplus) == ()
-    assert desk.write(sessions.paid, a, payment("cs_1")) == "surplus"
+    assert desk.pay(a, payment("cs_1")) == "surplus"
 
 
 @pytest.mark.parametrize("state", ["cancelled", "refunding", "refunded", "active"])
@@ -66,7 +67,7 @@ def test_a_payment_that_cannot_be_served_is_surplus(desk, state) -> None:
     """Money that comes for a signup that is over, or served, is to be paid back."""
     a = desk.put_in("a", state)
     opened(desk, "a", "cs_1")
-    assert desk.write(sessions.paid, a, payment("cs_1")) == "surplus"
+    assert desk.pay(a, payment("cs_1")) == "surplus"
     assert desk.read(signups.get, a).payment is None
 
 
@@ -75,7 +76,59 @@ def test_a_payment_after_the_end_is_kept(desk) -> None:
     a = desk.put_in("a", "expired")
     opened(desk, "a", "cs_1")
     desk.write(sessions.expired, "cs_1")
-    assert desk.write(sessions.paid, a, payment("cs_1")) == "kept"
+    assert desk.pay(a, payment("cs_1")) == "kept"
+
+
+def test_who_comes_back_has_one_payment_kept(desk) -> None:
+    """A former customer's new payment takes the place of the last one, which is over:
+    not kept, and not to be paid back, however often its news comes.
+    """
+    a = desk.register("a").signup_id
+    for session in ("cs_1", "cs_2", "cs_3"):
+        opened(desk, "a", session)
+    assert desk.pay(a, payment("cs_1")) == "kept"
+    desk.move_to("a", "ended")
+    assert desk.pay(a, payment("cs_2")) == "kept"
+    desk.move_to("a", "active")
+    assert desk.read(sessions.get, "cs_1").state == "over"
+    assert desk.pay(a, payment("cs_1")) == "kept-already"
+    assert desk.pay(a, payment("cs_3")) == "surplus"
+    assert desk.read(signups.get, a).payment == payment("cs_2")
+    assert [one.session_id for one in desk.read(sessions.surplus)] == ["cs_3"]
+    assert desk.read(sessions.get, "cs_1").payment == payment("cs_1")
+
+
+def test_a_payment_that_went_back_stays_so(desk) -> None:
+    """Who could not be served, has the money back and pays anew: the first payment
+    stays refunded, the second is kept.
+    """
+    a = desk.register("a").signup_id
+    for session in ("cs_1", "cs_2"):
+        opened(desk, "a", session)
+    assert desk.pay(a, payment("cs_1")) == "kept"
+    desk.write(sessions.refunded, "cs_1")
+    desk.move_to("a", "ended")
+    assert desk.pay(a, payment("cs_2")) == "kept"
+    first = desk.read(sessions.get, "cs_1")
+    assert (first.state, first.kept) == ("refunded", False)
+
+
+def test_the_database_keeps_one_payment(desk) -> None:
+    """No two sessions of a signup are kept, and none that nobody paid, whatever code
+    says.
+    """
+    a = desk.register("a").signup_id
+    for session in ("cs_1", "cs_2"):
+        opened(desk, "a", session)
+    desk.pay(a, payment("cs_1"))
+
+    def force(tx, **values) -> None:
+        row = sessions.SESSIONS.c.session_id == "cs_2"
+        tx.run(sessions.SESSIONS.update().where(row).values(**values))
+
+    for values in ({"kept": True, "state": "paid"}, {"kept": True}):
+        with pytest.raises(IntegrityError):
+            desk.write(force, **values)
 
 
 def test_only_what_was_paid_is_paid_back(desk) -> None:
@@ -92,7 +145,7 @@ def test_a_payment_of_a_strange_session_is_refused(desk) -> None:
     opened(desk, "a", "cs_1")
     for signup_id, session in ((b, "cs_1"), (a, "cs_9")):
         with pytest.raises(Unknown):
-            desk.write(sessions.paid, signup_id, payment(session))
+            desk.pay(signup_id, payment(session))
 
 
 @settings(
@@ -121,7 +174,7 @@ def test_one_payment_is_kept_whatever_comes_when(make_desk, news) -> None:
         if kind == "paid":
             first = first or session
             paid.add(session)
-            answer = desk.write(sessions.paid, a, payment(session))
+            answer = desk.pay(a, payment(session))
             assert answer.startswith("kept" if session == first else "surplus")
         elif kind == "expired":
             desk.write(sessions.expired, session)

@@ -212,40 +212,50 @@ def test_a_sound_journal(place) -> None:
 
 SU = signup_id_of_form(b"form 1")
 MOMENT = "2026-11-28T00:00:00.000000+00:00"
-EFFECT = (
-    "INSERT INTO effects (signup_id, generation, step, purpose, attempt, token, request,"
-    f" sealed, state, begun_at, changed_at, tries) VALUES ('{SU}', 0, 's', 'p', 1, 't',"
-    f" %s, 0, 'begun', '{MOMENT}', '{MOMENT}', 0)"
-)
 BREAKING = [
     (f"UPDATE signups SET state = 'paid' WHERE signup_id = '{SU}'", [0]),
-    (f"UPDATE signups SET state = 'active' WHERE signup_id = '{SU}'", [0, 2, 6]),
-    (
-        f"""INSERT INTO sessions
-            (session_id, signup_id, state, opened_at, expires_at, kept)
-            VALUES ('a', '{SU}', 'paid', '{MOMENT}', '{MOMENT}', 1),
-            ('b', '{SU}', 'paid', '{MOMENT}', '{MOMENT}', 1)""",
-        [1],
-    ),
+    (f"UPDATE signups SET state = 'active' WHERE signup_id = '{SU}'", [0, 1, 5]),
     (
         f"""UPDATE signups SET state = 'refunded' WHERE signup_id = '{SU}';
             INSERT INTO hosts (signup_id, generation, state, wanted_at, changed_at)
             VALUES ('{SU}', 1, 'ready', '{MOMENT}', '{MOMENT}');
             INSERT INTO holdings (signup_id, quota, cell, amount)
             VALUES ('{SU}', 'roles', 'one', 1)""",
-        [3, 4],
+        [2, 3],
     ),
-    (f"DELETE FROM contacts WHERE signup_id = '{SU}'", [5]),
-    (EFFECT % "NULL", [7]),
-    (EFFECT % 'CAST(\'{"f":"pb://x"}\' AS BLOB)', [8]),
+    (f"DELETE FROM contacts WHERE signup_id = '{SU}'", [4]),
     (
-        f"""INSERT INTO inbox
-            (event_id, kind, request_id, received_at, state, attempts, next_try_at)
-            VALUES ('e', 'k', 'r', '{MOMENT}', 'waiting', 0, '{MOMENT}')""",
-        [9],
+        f"""INSERT INTO effects (signup_id, generation, step, purpose, attempt, token,
+            request, sealed, state, begun_at, changed_at, tries) VALUES ('{SU}', 0, 's',
+            'p', 1, 't', CAST('{{"f":"pb://x"}}' AS BLOB), 0, 'begun', '{MOMENT}',
+            '{MOMENT}', 0)""",
+        [6],
     ),
-    ("DROP TRIGGER events_are_not_deleted", [10]),
+    ("DROP TRIGGER events_are_not_deleted", [7]),
 ]
+#: What no statement gets into a journal at all.
+REFUSED = [
+    f"""INSERT INTO sessions (session_id, signup_id, state, opened_at, expires_at, kept)
+        VALUES ('a', '{SU}', 'paid', '{MOMENT}', '{MOMENT}', 1),
+        ('b', '{SU}', 'paid', '{MOMENT}', '{MOMENT}', 1)""",
+    f"""INSERT INTO sessions (session_id, signup_id, state, opened_at, expires_at, kept)
+        VALUES ('a', '{SU}', 'over', '{MOMENT}', '{MOMENT}', 1)""",
+    f"""INSERT INTO effects (signup_id, generation, step, purpose, attempt, token,
+        sealed, state, begun_at, changed_at, tries) VALUES ('{SU}', 0, 's', 'p', 1,
+        't', 0, 'begun', '{MOMENT}', '{MOMENT}', 0)""",
+    f"""INSERT INTO inbox (event_id, kind, request_id, received_at, state, attempts,
+        next_try_at) VALUES ('e', 'k', 'r', '{MOMENT}', 'waiting', 0, '{MOMENT}')""",
+]
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_what_the_database_keeps_by_itself(place, statement) -> None:
+    """Two kept payments, one that nobody paid, an open effect and a waiting event that
+    hold nothing: the tables refuse them, whoever writes.
+    """
+    place.fill(3)
+    with pytest.raises(sqlite3.IntegrityError):
+        change(place.journal, statement)
 
 
 def test_every_rule_can_be_broken() -> None:

@@ -174,4 +174,4 @@ def _of_closed(session: Session) -> Outcome:
     """What a session came to that is over: no session is ever opened again."""
     if session.state == "expired":
         return "expired"
-    return "kept" if session.kept else "surplus"
+    return "kept" if session.kept or session.state == "over" else "surplus"

@@ -22,6 +22,32 @@ APPEND_ONLY = (
 
 def upgrade() -> None:
     op.create_table(
+        "causes",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("subject", sa.String(length=80), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("begun_at", sa.String(length=32), nullable=False),
+        sa.Column("told_at", sa.String(length=32), nullable=True),
+        sa.Column("over_at", sa.String(length=32), nullable=True),
+        sa.Column("over_told_at", sa.String(length=32), nullable=True),
+        sa.Column("message_id", sa.String(length=255), nullable=False),
+        sa.Column("over_message_id", sa.String(length=255), nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("next_try_at", sa.String(length=32), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_causes")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("causes", schema=None) as batch_op:
+        batch_op.create_index(
+            "uq_causes_lasting",
+            ["kind", "subject"],
+            unique=True,
+            sqlite_where=sa.text("over_told_at IS NULL"),
+            postgresql_where=sa.text("over_told_at IS NULL"),
+        )
+
+    op.create_table(
         "cells",
         sa.Column("name", sa.String(length=40), nullable=False),
         sa.Column("deployment", sa.String(length=40), nullable=False),
@@ -37,6 +63,7 @@ def upgrade() -> None:
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("holder", sa.String(length=200), nullable=False),
         sa.Column("taken_at", sa.String(length=32), nullable=False),
+        sa.Column("beat_at", sa.String(length=32), nullable=True),
         sa.PrimaryKeyConstraint("row", name=op.f("pk_epoch")),
     )
     op.create_table(
@@ -55,8 +82,6 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_events_signup_id_number", ["signup_id", "number"], unique=False
         )
-    for trigger in APPEND_ONLY:
-        op.execute(trigger)
 
     op.create_table(
         "inbox",
@@ -70,6 +95,10 @@ def upgrade() -> None:
         sa.Column("next_try_at", sa.String(length=32), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("settled_at", sa.String(length=32), nullable=True),
+        sa.CheckConstraint(
+            "state != 'waiting' OR payload IS NOT NULL",
+            name=op.f("ck_inbox_waiting_has_payload"),
+        ),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_inbox")),
     )
     with op.batch_alter_table("inbox", schema=None) as batch_op:
@@ -95,6 +124,20 @@ def upgrade() -> None:
         sa.Column("revoked_at", sa.String(length=32), nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_operators")),
         sa.UniqueConstraint("swissnum_hash", name=op.f("uq_operators_swissnum_hash")),
+    )
+    op.create_table(
+        "receipts",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("signup_id", sa.String(length=22), nullable=False),
+        sa.Column("bucket", sa.String(length=63), nullable=False),
+        sa.Column("ended_at", sa.String(length=32), nullable=False),
+        sa.Column("kept_until", sa.String(length=32), nullable=False),
+        sa.Column("deleted_at", sa.String(length=32), nullable=False),
+        sa.Column("used_bytes", sa.BigInteger(), nullable=True),
+        sa.Column("share_count", sa.Integer(), nullable=True),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_receipts")),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "switches",
@@ -124,14 +167,12 @@ def upgrade() -> None:
         sa.Column("terms_version", sa.String(length=40), nullable=False),
         sa.Column("agreed_at", sa.String(length=32), nullable=False),
         sa.Column("language", sa.String(length=16), nullable=False),
-        sa.Column("stripe_customer", sa.String(length=255), nullable=True),
-        sa.Column("stripe_subscription", sa.String(length=255), nullable=True),
-        sa.Column("paid_session", sa.String(length=255), nullable=True),
-        sa.Column("stripe_invoice", sa.String(length=255), nullable=True),
-        sa.Column("payment_intent", sa.String(length=255), nullable=True),
-        sa.Column("paid_at", sa.String(length=32), nullable=True),
         sa.Column("problem", sa.Text(), nullable=True),
         sa.Column("problem_at", sa.String(length=32), nullable=True),
+        sa.Column("grace", sa.Integer(), nullable=False),
+        sa.Column("read_only", sa.Integer(), nullable=False),
+        sa.Column("stopped", sa.Integer(), nullable=False),
+        sa.Column("data_kept", sa.Integer(), nullable=False),
         sa.ForeignKeyConstraint(["cell"], ["cells.name"], name=op.f("fk_signups_cell")),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_signups")),
         sa.UniqueConstraint("grid_label", name=op.f("uq_signups_grid_label")),
@@ -141,12 +182,6 @@ def upgrade() -> None:
     with op.batch_alter_table("signups", schema=None) as batch_op:
         batch_op.create_index(
             "ix_signups_state_number", ["state", "number"], unique=False
-        )
-        batch_op.create_index(
-            "ix_signups_stripe_customer", ["stripe_customer"], unique=False
-        )
-        batch_op.create_index(
-            "ix_signups_stripe_subscription", ["stripe_subscription"], unique=False
         )
 
     op.create_table(
@@ -161,7 +196,10 @@ def upgrade() -> None:
         sa.Column("claimed_at", sa.String(length=32), nullable=True),
         sa.Column("dead_at", sa.String(length=32), nullable=True),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_bootstraps_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_bootstraps_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("signup_id", "generation", name=op.f("pk_bootstraps")),
         sa.UniqueConstraint("swissnum_hash", name=op.f("uq_bootstraps_swissnum_hash")),
@@ -178,7 +216,10 @@ def upgrade() -> None:
         sa.Column("changed_at", sa.String(length=32), nullable=False),
         sa.Column("until", sa.String(length=32), nullable=True),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_contacts_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_contacts_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_contacts")),
         sqlite_autoincrement=True,
@@ -190,6 +231,7 @@ def upgrade() -> None:
             ["signup_id"],
             unique=True,
             sqlite_where=sa.text("until IS NULL"),
+            postgresql_where=sa.text("until IS NULL"),
         )
 
     op.create_table(
@@ -208,8 +250,15 @@ def upgrade() -> None:
         sa.Column("begun_at", sa.String(length=32), nullable=False),
         sa.Column("changed_at", sa.String(length=32), nullable=False),
         sa.Column("tries", sa.Integer(), nullable=False),
+        sa.CheckConstraint(
+            "state != 'begun' OR request IS NOT NULL",
+            name=op.f("ck_effects_begun_has_request"),
+        ),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_effects_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_effects_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_effects")),
         sa.UniqueConstraint(
@@ -228,6 +277,20 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "gifts",
+        sa.Column("signup_id", sa.String(length=22), nullable=False),
+        sa.Column("who", sa.String(length=80), nullable=False),
+        sa.Column("given_at", sa.String(length=32), nullable=False),
+        sa.Column("ends_at", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_gifts_signup_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("signup_id", name=op.f("pk_gifts")),
+    )
+    op.create_table(
         "holdings",
         sa.Column("signup_id", sa.String(length=22), nullable=False),
         sa.Column("quota", sa.String(length=24), nullable=False),
@@ -238,7 +301,10 @@ def upgrade() -> None:
             ["cell"], ["cells.name"], name=op.f("fk_holdings_cell")
         ),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_holdings_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_holdings_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("signup_id", "quota", name=op.f("pk_holdings")),
     )
@@ -254,7 +320,10 @@ def upgrade() -> None:
         sa.Column("issued_at", sa.String(length=32), nullable=False),
         sa.Column("revoked_at", sa.String(length=32), nullable=True),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_host_furls_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_host_furls_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("signup_id", "generation", name=op.f("pk_host_furls")),
         sa.UniqueConstraint("swissnum_hash", name=op.f("uq_host_furls_swissnum_hash")),
@@ -272,7 +341,10 @@ def upgrade() -> None:
         sa.Column("reported_at", sa.String(length=32), nullable=True),
         sa.Column("report", sa.Text(), nullable=True),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_hosts_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_hosts_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("signup_id", "generation", name=op.f("pk_hosts")),
     )
@@ -283,6 +355,7 @@ def upgrade() -> None:
             ["signup_id"],
             unique=True,
             sqlite_where=sa.text("state != 'gone'"),
+            postgresql_where=sa.text("state != 'gone'"),
         )
 
     op.create_table(
@@ -295,10 +368,36 @@ def upgrade() -> None:
         sa.Column("made_at", sa.String(length=32), nullable=False),
         sa.Column("vaulted_at", sa.String(length=32), nullable=True),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_identities_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_identities_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("signup_id", "generation", name=op.f("pk_identities")),
     )
+    op.create_table(
+        "lifecycles",
+        sa.Column("signup_id", sa.String(length=22), nullable=False),
+        sa.Column("subscription", sa.String(length=255), nullable=True),
+        sa.Column("wish", sa.String(length=24), nullable=False),
+        sa.Column("told", sa.String(length=24), nullable=False),
+        sa.Column("paid_until", sa.String(length=32), nullable=True),
+        sa.Column("ends_at", sa.String(length=32), nullable=True),
+        sa.Column("ended_at", sa.String(length=32), nullable=True),
+        sa.Column("kept_until", sa.String(length=32), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_lifecycles_signup_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("signup_id", name=op.f("pk_lifecycles")),
+    )
+    with op.batch_alter_table("lifecycles", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_lifecycles_subscription", ["subscription"], unique=False
+        )
+
     op.create_table(
         "ports",
         sa.Column("cell", sa.String(length=40), nullable=False),
@@ -307,7 +406,10 @@ def upgrade() -> None:
         sa.Column("purpose", sa.String(length=24), nullable=False),
         sa.ForeignKeyConstraint(["cell"], ["cells.name"], name=op.f("fk_ports_cell")),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_ports_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_ports_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("cell", "port", name=op.f("pk_ports")),
         sa.UniqueConstraint(
@@ -328,15 +430,50 @@ def upgrade() -> None:
         sa.Column("subscription", sa.String(length=255), nullable=True),
         sa.Column("invoice", sa.String(length=255), nullable=True),
         sa.Column("payment_intent", sa.String(length=255), nullable=True),
+        sa.CheckConstraint(
+            "NOT kept OR state IN ('paid', 'refunded')",
+            name=op.f("ck_sessions_kept_is_paid"),
+        ),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_sessions_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_sessions_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("session_id", name=op.f("pk_sessions")),
     )
     with op.batch_alter_table("sessions", schema=None) as batch_op:
+        batch_op.create_index("ix_sessions_customer", ["customer"], unique=False)
         batch_op.create_index("ix_sessions_signup_id", ["signup_id"], unique=False)
         batch_op.create_index("ix_sessions_state", ["state"], unique=False)
+        batch_op.create_index(
+            "ix_sessions_subscription", ["subscription"], unique=False
+        )
+        batch_op.create_index(
+            "uq_sessions_kept",
+            ["signup_id"],
+            unique=True,
+            sqlite_where=sa.text("kept"),
+            postgresql_where=sa.text("kept"),
+        )
 
+    op.create_table(
+        "usage",
+        sa.Column("signup_id", sa.String(length=22), nullable=False),
+        sa.Column("day", sa.String(length=10), nullable=False),
+        sa.Column("stored", sa.BigInteger(), nullable=False),
+        sa.Column("noncurrent", sa.BigInteger(), nullable=True),
+        sa.Column("received", sa.BigInteger(), nullable=False),
+        sa.Column("sent", sa.BigInteger(), nullable=False),
+        sa.Column("requests", sa.Text(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_usage_signup_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("signup_id", "day", name=op.f("pk_usage")),
+    )
     op.create_table(
         "outbox",
         sa.Column("number", sa.Integer(), nullable=False),
@@ -355,7 +492,10 @@ def upgrade() -> None:
             ["contact"], ["contacts.number"], name=op.f("fk_outbox_contact")
         ),
         sa.ForeignKeyConstraint(
-            ["signup_id"], ["signups.signup_id"], name=op.f("fk_outbox_signup_id")
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_outbox_signup_id"),
+            ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("number", name=op.f("pk_outbox")),
         sa.UniqueConstraint("message_id", name=op.f("uq_outbox_message_id")),
@@ -368,6 +508,9 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.create_index("ix_outbox_contact", ["contact"], unique=False)
         batch_op.create_index(
             "ix_outbox_state_next_try_at", ["state", "next_try_at"], unique=False
         )
+    for trigger in APPEND_ONLY:
+        op.execute(trigger)
