@@ -30,7 +30,7 @@ class Crew:
     shop: Workshop
     _workers: dict[SignupId, Worker] = Factory(dict)
     _running: dict[SignupId, Deferred[None]] = Factory(dict)
-    #: Workers that died, and are begun again after a while.
+    #: One timer for each signup whose worker died and is begun again after a while.
     _later: dict[SignupId, IDelayedCall] = Factory(dict)
     _stopped: bool = False
 
@@ -84,6 +84,9 @@ class Crew:
     def _begin(self, signup_id: SignupId) -> None:
         if self._stopped:
             return
+        again = self._later.pop(signup_id, None)
+        if again is not None and again.active():
+            again.cancel()
         worker = self._workers[signup_id] = Worker(signup_id, self.shop)
         running = Deferred.fromCoroutine(worker.run())
         self._running[signup_id] = running
@@ -106,7 +109,7 @@ class Crew:
             return
         seconds = self.shop.limits.retry_cap
         self._later[signup_id] = self.shop.clock.callLater(
-            seconds, self._begin_again, signup_id
+            seconds, self.nudge, signup_id
         )
         kind = died.type.__name__ if died.type is not None else "unknown"
         problem = f"a worker died of {kind}; it is tried again"
@@ -119,10 +122,6 @@ class Crew:
         )
         # What cannot be journaled now is in the log; the next death tells it again.
         told.addErrback(lambda f: _log.failure("an operator cannot be told", f))
-
-    def _begin_again(self, signup_id: SignupId) -> None:
-        del self._later[signup_id]
-        self.nudge(signup_id)
 
 
 def _undone(tx: ReadTx) -> tuple[SignupId, ...]:

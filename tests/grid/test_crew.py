@@ -69,3 +69,49 @@ def test_a_stopped_crew_begins_nothing_again(world, monkeypatch, failures):
     world.advance(200)
     assert RuntimeError in failures
     assert not crew.busy()
+
+
+def test_nudges_of_a_dying_worker_leave_one_timer(world, monkeypatch, failures):
+    """However often a worker dies, it is begun again by one timer, which a stopped crew
+    ends; and one that recovered meanwhile is not begun again.
+    """
+    signup_id = world.paid()
+    world.advance(60)
+    check_served(world, signup_id)
+    before = len(world.clock.getDelayedCalls())
+    with monkeypatch.context() as broken:
+
+        def die(tx, signup_id):
+            raise RuntimeError("a bug")
+
+        broken.setattr(record, "read", die)
+        for _ in range(10):
+            world.crew.nudge(signup_id)
+        assert failures.count(RuntimeError) == 10
+        assert len(world.clock.getDelayedCalls()) == before + 1
+        world.advance(300)
+        assert failures.count(RuntimeError) == 15
+    world.crew.nudge(signup_id)
+    assert len(world.clock.getDelayedCalls()) == before
+    world.advance(300)
+    assert failures.count(RuntimeError) == 15
+    assert not world.crew.busy()
+
+
+def test_stopping_a_crew_ends_the_timer_of_a_dying_worker(
+    world, monkeypatch, failures
+) -> None:
+    """No timer outlives the crew."""
+    signup_id = world.paid()
+    world.advance(60)
+
+    def die(tx, signup_id):
+        raise RuntimeError("a bug")
+
+    before = len(world.clock.getDelayedCalls())
+    monkeypatch.setattr(record, "read", die)
+    for _ in range(3):
+        world.crew.nudge(signup_id)
+    world.stop()
+    assert failures.count(RuntimeError) == 3
+    assert len(world.clock.getDelayedCalls()) == before
