@@ -23,12 +23,12 @@ from lae_storage.s3.interface import (
     Unfinished,
 )
 from lae_storage.server import keys
+from lae_storage.server.concurrency import run_parallel
 from lae_storage.server.fence import Fence
 from lae_storage.server.index import Index, read_index
 from lae_storage.server.meter import Meter
 from lae_storage.server.pace import Pace
 from lae_storage.server.slot_object import Author
-from lae_storage.server.together import together
 
 _log = Logger()
 #: Times that another node may take the epoch at the same moment.
@@ -105,7 +105,7 @@ async def _sweep_uploads(store: IObjectStore) -> None:
     try:
         left = await store.list_uploads(keys.IMMUTABLE)
         jobs = [partial(_abort, store, upload) for upload in left]
-        await together(jobs, SWEPT_AT_ONCE)
+        await run_parallel(jobs, SWEPT_AT_ONCE)
     except StoreError as e:
         _log.warn("unfinished uploads are left: {why}", why=str(e))
 

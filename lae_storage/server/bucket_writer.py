@@ -9,8 +9,8 @@ from allmydata.interfaces import ConflictingWriteError, DataTooLargeError
 from attrs import define, field
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
+from lae_storage.server.concurrency import Promise
 from lae_storage.server.keys import ShareName
-from lae_storage.server.outcome import Outcome
 from lae_storage.server.spool import Beyond, Conflict, Spool
 from lae_storage.server.upload import Upload
 
@@ -34,7 +34,7 @@ class BucketWriter:
     clock: IReactorTime
     closed_as: Callable[[BucketWriter, int | None], None]
     done: Callable[[str, float], None]
-    _closing: Outcome[None] | None = None
+    _closing: Promise[None] | None = None
     _over: bool = False
     _unanswered: int = 0
     _began: float = 0.0
@@ -104,12 +104,12 @@ class BucketWriter:
             if self._over:
                 raise UploadOver
             began = self.clock.seconds()
-            self._closing = Outcome()
+            self._closing = Promise()
             await self._close(self._closing)
             self.done("close", began)
         await self._closing.wait()
 
-    async def _close(self, closing: Outcome[None]) -> None:
+    async def _close(self, closing: Promise[None]) -> None:
         self._timeout.cancel()
         try:
             await self.upload.finish()

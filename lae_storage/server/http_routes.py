@@ -12,7 +12,7 @@ from attrs import define, field
 from twisted.web import http
 
 from lae_storage.server import http_answers as answers
-from lae_storage.server.budget import Budget
+from lae_storage.server.concurrency import Budget
 from lae_storage.server.http_answers import AnyRequest, Refusal
 from lae_storage.server.storage_server import S3StorageServer
 

@@ -15,8 +15,8 @@ from twisted.logger import Logger
 
 from lae_storage.s3.interface import IObjectStore, Listed
 from lae_storage.server import keys
+from lae_storage.server.concurrency import run_parallel
 from lae_storage.server.slot import LONGEST_TOMBSTONE
-from lae_storage.server.together import together
 
 _ROW = Struct(">QQ")
 _log = Logger()
@@ -180,6 +180,6 @@ async def read_index(store: IObjectStore) -> Index:
         (keys.ADVISORIES, _take_advisory),
     ]
     jobs = [partial(_take_all, store, index, prefix, take) for prefix, take in kinds]
-    await together(jobs, len(jobs))
+    await run_parallel(jobs, len(jobs))
     await _take_all(store, index, keys.CHUNKS, _take_chunk)
     return index

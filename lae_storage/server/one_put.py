@@ -18,7 +18,7 @@ from lae_storage.s3.interface import (
 )
 from lae_storage.server.beginning import marked
 from lae_storage.server.bucket import OpenBucket
-from lae_storage.server.outcome import Outcome
+from lae_storage.server.concurrency import Promise
 from lae_storage.server.spool import Spool
 from lae_storage.server.stretch import Stretch
 
@@ -36,7 +36,7 @@ class OnePut:
     spool: Spool
     metadata: Mapping[str, str]
     _stretch: Stretch = field(init=False)
-    _outcome: Outcome[Written] | None = None
+    _written: Promise[Written] | None = None
     _patience: IDelayedCall | None = None
 
     def __attrs_post_init__(self) -> None:
@@ -47,7 +47,7 @@ class OnePut:
 
     def advance(self) -> None:
         """Open the request with the first bytes, and send what came since."""
-        if self._outcome is None and self.spool.length > EARLY and self.spool.front:
+        if self._written is None and self.spool.length > EARLY and self.spool.front:
             self._open()
         self._stretch.grown()
 
@@ -55,9 +55,9 @@ class OnePut:
         """Nobody has to wait: the spool has room for all of it."""
 
     def _open(self) -> None:
-        outcome: Outcome[Written] = Outcome()
-        self._outcome = outcome
-        self._put().addCallbacks(outcome.succeed, lambda f: outcome.fail(f.value))
+        written: Promise[Written] = Promise()
+        self._written = written
+        self._put().addCallbacks(written.succeed, lambda f: written.fail(f.value))
         self._patience = self.bucket.reactor.callLater(GROWS_WITHIN, self._take_back)
 
     def _put(self) -> Deferred[Written]:
@@ -68,12 +68,12 @@ class OnePut:
 
     def _take_back(self) -> None:
         """The client is slow: S3 would not wait; it gets all in the end."""
-        if self._outcome is not None and self._stretch.held:
+        if self._written is not None and self._stretch.held:
             self._stretch.withdraw()
 
     async def finish(self) -> None:
         """Send what is missing; raises ConditionFailed and other StoreErrors."""
-        opened = self._outcome
+        opened = self._written
         failed_before = opened is not None and opened.error is not None
         self._let_go()
         self.spool.fill()
@@ -100,8 +100,8 @@ class OnePut:
         """Take the request back: without its last byte it has no effect."""
         self._take_back()
         self._let_go()
-        if self._outcome is not None:
+        if self._written is not None:
             try:
-                await self._outcome.wait()
+                await self._written.wait()
             except StoreError:
                 return

@@ -18,7 +18,7 @@ from twisted.python.failure import Failure
 
 from lae_storage.s3.interface import Head, IObjectStore
 from lae_storage.server import beginning
-from lae_storage.server.kept import Kept
+from lae_storage.server.cache import DiskCache
 from lae_storage.server.reads import Reads
 from lae_storage.server.span import Span
 
@@ -43,14 +43,14 @@ LAST = 0.3
 
 @define(eq=False)
 class Reader:
-    """Reads all shares of a bucket with at most *limit* bytes in memory; what is *kept*
+    """Reads all shares of a bucket with at most *limit* bytes in memory; what is *disk*
     on the disk is read there.
     """
 
     store: IObjectStore
     clock: IReactorTime
     limit: int
-    kept: Kept
+    disk: DiskCache
     _reads: OrderedDict[Hashable, Reads] = field(factory=OrderedDict)
     _held: int = 0
     #: Seconds to the first byte of an answer, lately.
@@ -59,7 +59,7 @@ class Reader:
     def want(self, key: str, length: int, offset: int, size: int) -> None:
         """Begin to fetch what is about to be read piece by piece."""
         stop = min(offset + size, length)
-        if offset < stop and not self.kept.has(key):
+        if offset < stop and not self.disk.has(key):
             reads = self._of(key)
             run = reads.run_up_to(offset)
             self._cover(key, reads, range(offset, stop), length, run >= RUN)
@@ -73,9 +73,9 @@ class Reader:
         stop = min(offset + size, length)
         if offset >= stop:
             return b""
-        kept = await self.kept.read(key, offset, stop - offset)
-        if kept is not None:
-            return kept
+        cached = await self.disk.read(key, offset, stop - offset)
+        if cached is not None:
+            return cached
         reads = self._of(key)
         run = reads.run_up_to(offset)
         wanted = self._cover(key, reads, range(offset, stop), length, run >= RUN)
@@ -103,7 +103,7 @@ class Reader:
 
     def forget(self, key: str) -> None:
         """A share that is gone; another may come under its name."""
-        self.kept.forget(key)
+        self.disk.drop(key)
         reads = self._reads.pop(key, Reads())
         for span in list(reads.spans):
             self._remove(reads, span)

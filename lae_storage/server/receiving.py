@@ -55,6 +55,6 @@ class Receiving:
         self.reader.forget(key)
         whole = spool.whole()
         if whole is None:
-            self.reader.kept.keep(key, spool.file(), spool.length)
+            self.reader.disk.add(key, spool.file(), spool.length)
         else:
             self.reader.keep(key, whole)

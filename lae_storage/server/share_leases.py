@@ -15,9 +15,9 @@ from attrs import define, evolve, field
 from lae_storage.s3.interface import Bytes, ConditionFailed, NotThere
 from lae_storage.server import keys, leases
 from lae_storage.server.bucket import OpenBucket
+from lae_storage.server.cache import MemoryCache
+from lae_storage.server.concurrency import KeyedLock
 from lae_storage.server.leases import Lease, Leases
-from lae_storage.server.memory_limit import Kept
-from lae_storage.server.turns import Turns
 
 #: The metadata's name of a share's first lease.
 FIRST = "s4-lease"
@@ -49,8 +49,8 @@ class ShareLeases:
     """All leases of the immutable shares of a bucket."""
 
     bucket: OpenBucket
-    _turns: Turns = field(factory=Turns)
-    _known: Kept[Known] = field(factory=lambda: Kept(KEPT, _weight))
+    _lock: KeyedLock = field(factory=KeyedLock)
+    _known: MemoryCache[Known] = field(factory=lambda: MemoryCache(KEPT, _weight))
 
     def first(self, storage_index: bytes, number: int, lease: Lease) -> None:
         """A share was stored with this lease in its metadata."""
@@ -62,7 +62,7 @@ class ShareLeases:
                 return
             known = Known({}, None)
         by_share = {**known.by_share, number: (lease,)}
-        self._known.keep(storage_index, evolve(known, by_share=by_share))
+        self._known.add(storage_index, evolve(known, by_share=by_share))
 
     def in_memory(self, storage_index: bytes) -> ByShare:
         """What is known without asking."""
@@ -75,7 +75,7 @@ class ShareLeases:
 
     async def of(self, storage_index: bytes) -> ByShare:
         """The leases of every share of the storage index."""
-        known = await self._turns.take(
+        known = await self._lock.run(
             storage_index, lambda: self._current(storage_index)
         )
         return known.by_share
@@ -92,7 +92,7 @@ class ShareLeases:
         """The shares that are being deleted, and may not be stored yet."""
         if not self.bucket.index.has_leases(storage_index):
             return frozenset()
-        known = await self._turns.take(
+        known = await self._lock.run(
             storage_index, lambda: self._current(storage_index)
         )
         return known.gone
@@ -121,7 +121,7 @@ class ShareLeases:
     async def _rewrite(
         self, storage_index: bytes, change: Callable[[Known], Known]
     ) -> Known:
-        return await self._turns.take(
+        return await self._lock.run(
             storage_index, lambda: self._change_in_turn(storage_index, change)
         )
 
@@ -149,7 +149,7 @@ class ShareLeases:
                 raise
             self.bucket.index.add_leases(storage_index)
             changed = evolve(changed, etag=written.etag)
-            self._known.keep(storage_index, changed)
+            self._known.add(storage_index, changed)
             return changed
         raise ConditionFailed("PreconditionFailed", "other writers keep coming between")
 
@@ -157,7 +157,7 @@ class ShareLeases:
         known = self._known.get(storage_index)
         if known is None:
             known = await self._load(storage_index)
-            self._known.keep(storage_index, known)
+            self._known.add(storage_index, known)
         return known
 
     async def _load(self, storage_index: bytes) -> Known:

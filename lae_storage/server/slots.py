@@ -1,9 +1,9 @@
 """Mutable slots in the bucket: test-and-set on one object each.
 
-A slot's object is written on the condition of the ETag that was read, inside this
-process's turn for the storage index; so neither a second node, nor a request of a
-dead one that arrives late, can undo an acknowledged write.  What is held in memory is
-what S3 acknowledged, and is forgotten when a write fails.
+A slot's object is written on the condition of the ETag that was read, while this process
+holds the lock of the storage index.  So neither a second node nor a late request of a
+dead one can undo an acknowledged write.  What is held in memory is what S3
+acknowledged; it is forgotten when a write fails.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from twisted.logger import Logger
 from lae_storage.s3.interface import Bytes, ConditionFailed, NotThere, StoreError
 from lae_storage.server import keys, slot_object
 from lae_storage.server.bucket import OpenBucket
+from lae_storage.server.cache import MemoryCache
+from lae_storage.server.concurrency import KeyedLock, run_parallel
 from lae_storage.server.leases import Leases
-from lae_storage.server.memory_limit import Kept
 from lae_storage.server.slot import (
     NOTHING,
     Block,
@@ -36,8 +37,6 @@ from lae_storage.server.slot import (
     needed_by_reads,
     read_all,
 )
-from lae_storage.server.together import together
-from lae_storage.server.turns import Turns
 
 T = TypeVar("T")
 #: What an operation answers, and the slot to write (None: nothing to write).
@@ -73,9 +72,9 @@ class Slots:
     bucket: OpenBucket
     nodeid: bytes
     growing: int = 0
-    _turns: Turns = field(factory=Turns)
-    _held: Kept[Held] = field(factory=lambda: Kept(KEPT_SLOTS, _weight))
-    _chunks: Kept[bytes] = field(factory=lambda: Kept(KEPT_CHUNKS, len))
+    _lock: KeyedLock = field(factory=KeyedLock)
+    _held: MemoryCache[Held] = field(factory=lambda: MemoryCache(KEPT_SLOTS, _weight))
+    _chunks: MemoryCache[bytes] = field(factory=lambda: MemoryCache(KEPT_CHUNKS, len))
 
     # -- reading ---------------------------------------------------------------
 
@@ -83,7 +82,7 @@ class Slots:
         """The slot as it is; without any request where there is none."""
         held = self._remembered(storage_index)
         if held is None:
-            held = await self._turns.take(
+            held = await self._lock.run(
                 storage_index, lambda: self._load(storage_index)
             )
         return held.slot
@@ -150,7 +149,7 @@ class Slots:
     def _take(self, storage_index: bytes, held: Held, settled: bool) -> None:  # noqa: FBT001
         """Remember it, unless another node may have written since it was asked for."""
         if settled == self.bucket.fence.settled:
-            self._held.keep(storage_index, held)
+            self._held.add(storage_index, held)
         size = None
         if held.slot.shares:
             size = held.size + held.slot.chunk_bytes()
@@ -218,7 +217,7 @@ class Slots:
     async def _change(
         self, storage_index: bytes, decide: Callable[[Slot], _Decision[T]]
     ) -> T:
-        return await self._turns.take(
+        return await self._lock.run(
             storage_index, lambda: self._change_in_turn(storage_index, decide)
         )
 
@@ -267,14 +266,14 @@ class Slots:
     async def _fetch(self, storage_index: bytes, names: set[str]) -> dict[str, bytes]:
         wanted = sorted(names)
         jobs = [partial(self._get_chunk, storage_index, name) for name in wanted]
-        return dict(zip(wanted, await together(jobs, AT_ONCE), strict=True))
+        return dict(zip(wanted, await run_parallel(jobs, AT_ONCE), strict=True))
 
     async def _get_chunk(self, storage_index: bytes, name: str) -> bytes:
         data = self._chunks.get(name)
         if data is None:
             got = await self.bucket.store.get(keys.chunk_key(storage_index, name))
             data = got.data
-            self._chunks.keep(name, data)
+            self._chunks.add(name, data)
         return data
 
     async def _send_chunks(self, storage_index: bytes, slot: Slot) -> Slot:
@@ -296,12 +295,12 @@ class Slots:
                     sending.append(partial(self._send, storage_index, named, data))
                 blocks.append(named)
             stored[number] = evolve(share, blocks=tuple(blocks))
-        await together(sending, AT_ONCE)
+        await run_parallel(sending, AT_ONCE)
         return evolve(slot, shares=stored)
 
     async def _send(self, storage_index: bytes, block: Block, data: bytes) -> None:
         assert block.chunk is not None
-        self._chunks.keep(block.chunk, data)
+        self._chunks.add(block.chunk, data)
         # No condition: the name is this write's own and says what it holds.
         key = keys.chunk_key(storage_index, block.chunk)
         await self.bucket.store.put(key, Bytes(data), {})
@@ -310,9 +309,7 @@ class Slots:
         """Delete those of the old chunks *names* that the slot's object, read now, does
         not name; how many.
         """
-        held = await self._turns.take(
-            storage_index, lambda: self._reload(storage_index)
-        )
+        held = await self._lock.run(storage_index, lambda: self._reload(storage_index))
         orphans = names - held.slot.chunks()
         await self._sweep(storage_index, orphans)
         return len(orphans)

@@ -28,9 +28,9 @@ from lae_storage.server.at_once import AsksNobody
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.bucket_reader import BucketReader
 from lae_storage.server.bucket_writer import BucketWriter
+from lae_storage.server.cache import DiskCache
 from lae_storage.server.expiry import Expiry
 from lae_storage.server.housekeeping import Housekeeping
-from lae_storage.server.kept import Kept
 from lae_storage.server.keys import ShareName
 from lae_storage.server.leases import new_lease
 from lae_storage.server.leasing import Leasing
@@ -73,9 +73,9 @@ class S3StorageServer(AsksNobody):
         self._slots = Slots(bucket, nodeid)
         self._leases = ShareLeases(bucket)
         self._leasing = Leasing(bucket.index, self._slots, self._leases, nodeid)
-        self._kept = Kept(self._limits.kept)
+        self._disk = DiskCache(self._limits.kept)
         memory = self._limits.read_memory
-        self._reader = Reader(bucket.store, bucket.reactor, memory, self._kept)
+        self._reader = Reader(bucket.store, bucket.reactor, memory, self._disk)
         self._receiving = Receiving(
             bucket,
             folder,
@@ -107,7 +107,7 @@ class S3StorageServer(AsksNobody):
         """End that, and the uploads under way."""
         last_words = self._housekeeping.stop()
         self.fence.stop()
-        self._kept.close()
+        self._disk.close()
         return gatherResults([last_words, maybeDeferred(super().stopService)])
 
     # -- immutable shares ------------------------------------------------------

@@ -23,9 +23,7 @@ def test_nothing_else_is_in_it(installed: Any) -> None:
     ours = {"lae_site", "lae_flapp", "lae_provision", "lae_storage", "lae_protocol"}
     data = {"lae_templates", "lae_config"}
     assert {t for t in tops if not t.startswith("s4-")} == ours | data | {"twisted"}
-    assert [m for m in installed.members() if "memory" in m or "twin" in m] == [
-        "lae_storage/server/memory_limit.py"
-    ]
+    assert [m for m in installed.members() if "memory" in m or "twin" in m] == []
 
 
 def test_twistd_knows_the_three_services(installed: Any) -> None:

@@ -27,7 +27,7 @@ from twisted.python.failure import Failure
 
 from lae_localcloud.ports import free_ports
 from lae_storage.s3.interface import StoreError, Unavailable
-from lae_storage.server import kept
+from lae_storage.server import cache
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.limits import Limits
@@ -482,5 +482,5 @@ def no_garbage_for_others() -> Iterator[None]:
 @pytest.fixture
 def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
     """A server on a fresh bucket; there is no reactor that would hear of a thread."""
-    monkeypatch.setattr(kept, "deferToThread", maybeDeferred)
+    monkeypatch.setattr(cache, "deferToThread", maybeDeferred)
     return Serving(tmp_path).start()

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from lae_storage.server.budget import Budget
+from lae_storage.server.concurrency import Budget
 
 
 class Work:

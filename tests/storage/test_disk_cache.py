@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
-from lae_storage.server import kept as module
+from lae_storage.server import cache as module
 from lae_storage.server import keys
-from lae_storage.server.kept import FILES, PIECE, Kept
+from lae_storage.server.cache import MOST_FILES, READ_PIECE, DiskCache
 from lae_storage.server.limits import MOST_KEPT, MOST_SPOOL, Limits, fitting, limits_in
 from lae_storage.server.spool import IN_MEMORY
 
@@ -62,14 +62,14 @@ def test_any_range_of_what_is_kept(
     data: bytes, asked: list[tuple[int, int]], piece: int
 ) -> None:
     """Each read has the file's bytes, cut at its end, however they are read."""
-    original, module.PIECE = module.PIECE, piece
+    original, module.READ_PIECE = module.READ_PIECE, piece
     try:
-        kept = Kept(1000)
-        kept.keep("k", a_file(data), len(data))
+        kept = DiskCache(1000)
+        kept.add("k", a_file(data), len(data))
         for offset, size in asked:
             assert now(kept.read("k", offset, size)) == data[offset : offset + size]
     finally:
-        module.PIECE = original
+        module.READ_PIECE = original
         kept.close()
 
 
@@ -78,16 +78,16 @@ def test_bounded_whatever_is_stored(steps: list[tuple[int, int]]) -> None:
     """Never more bytes than the limit; what was used last is the last to go, and no
     file stays open that is not kept.
     """
-    kept, opened = Kept(100), {}
+    kept, opened = DiskCache(100), {}
     for key, size in steps:
         number = a_file(b"x" * size)
         opened[number] = identity(number)
-        kept.keep(str(key), number, size)
+        kept.add(str(key), number, size)
         assert kept.has(str(key))
         held = list(kept._files.values())
         assert sum(file.size for file in held) == kept._held <= 100
         still = {n for n, which in opened.items() if identity(n) == which}
-        assert still == {file.number for file in held}
+        assert still == {file.descriptor for file in held}
     kept.close()
     assert not kept._files
     assert kept._held == 0
@@ -95,21 +95,21 @@ def test_bounded_whatever_is_stored(steps: list[tuple[int, int]]) -> None:
 
 
 def test_few_files_are_open() -> None:
-    """However small they are, no more than FILES of them."""
-    kept = Kept(10**6)
-    numbers = [a_file(b"x") for _ in range(FILES + 3)]
+    """However small they are, no more than MOST_FILES of them."""
+    kept = DiskCache(10**6)
+    numbers = [a_file(b"x") for _ in range(MOST_FILES + 3)]
     for n, number in enumerate(numbers):
-        kept.keep(str(n), number, 1)
-    assert [is_open(number) for number in numbers] == [False] * 3 + [True] * FILES
+        kept.add(str(n), number, 1)
+    assert [is_open(number) for number in numbers] == [False] * 3 + [True] * MOST_FILES
     kept.close()
 
 
 def test_what_is_too_large_is_not_kept() -> None:
     """And what was kept before stays."""
-    kept = Kept(10)
-    kept.keep("small", a_file(b"small"), 5)
+    kept = DiskCache(10)
+    kept.add("small", a_file(b"small"), 5)
     number = a_file(b"x" * 11)
-    kept.keep("large", number, 11)
+    kept.add("large", number, 11)
     assert not kept.has("large")
     assert not is_open(number)
     assert now(kept.read("small", 0, 5)) == b"small"
@@ -118,9 +118,9 @@ def test_what_is_too_large_is_not_kept() -> None:
 
 def test_a_file_that_cannot_be_read_is_left() -> None:
     """S3 is asked instead, and the file not again."""
-    kept = Kept(100)
+    kept = DiskCache(100)
     reading, writing = os.pipe()
-    kept.keep("k", writing, 10)
+    kept.add("k", writing, 10)
     assert now(kept.read("k", 0, 10)) is None
     assert not kept.has("k")
     assert not is_open(writing)
@@ -131,9 +131,9 @@ class WaitingTests(TestCase):
     """Bytes that are not in memory are read where nobody waits for them."""
 
     def setUp(self) -> None:
-        self.kept = Kept(100)
+        self.kept = DiskCache(100)
         self.number = a_file(b"0123456789")
-        self.kept.keep("k", self.number, 10)
+        self.kept.add("k", self.number, 10)
         self.addCleanup(self.kept.close)
         self.patch(module, "_read_into", lambda *_: 0)
 
@@ -152,7 +152,7 @@ class WaitingTests(TestCase):
         """The file is closed after its reader is through, not under it."""
         reading = Deferred.fromCoroutine(self.kept.read("k", 3, 4))
         self.assertNoResult(reading)
-        self.kept.forget("k")
+        self.kept.drop("k")
         self.assertTrue(is_open(self.number))
         self.assertEqual(await reading, b"3456")
         self.assertFalse(is_open(self.number))
@@ -198,7 +198,7 @@ def test_what_was_just_stored_asks_s3_nothing(serving: Any) -> None:
     serving.upload(SI, data)
     serving.store.requests.clear()
     assert read(serving) == data
-    assert read(serving, PIECE - 5, 10) == data[PIECE - 5 : PIECE + 5]
+    assert read(serving, READ_PIECE - 5, 10) == data[READ_PIECE - 5 : READ_PIECE + 5]
     assert serving.requests("get") == []
     serving.start()
     assert read(serving) == data
@@ -219,15 +219,15 @@ def test_what_could_not_be_stored_is_not_kept(serving: Any) -> None:
     writer = serving.writer(SI, SIZE)
     serving.now(writer.write(0, bytes(SIZE)))
     writer.abort()
-    assert not serving.server._kept.has(KEY)
+    assert not serving.server._disk.has(KEY)
 
 
 def test_a_server_that_stops_keeps_nothing(serving: Any) -> None:
     """Its disk is free again."""
     serving.upload(SI, bytes(SIZE))
-    assert serving.server._kept.has(KEY)
+    assert serving.server._disk.has(KEY)
     serving.now(serving.server.stopService())
-    assert not serving.server._kept.has(KEY)
+    assert not serving.server._disk.has(KEY)
 
 
 def test_nothing_is_kept_where_that_is_the_limit(serving: Any) -> None:
