@@ -9,11 +9,10 @@ from attrs import define, field
 
 from lae_storage.offline.inventory import Inventory, lines, take_inventory
 from lae_storage.s3.interface import IObjectStore, Listed, NotThere
-from lae_storage.server import beginning, keys, leases, slot_object
-from lae_storage.server.leases import Lease
+from lae_storage.server import beginning, keys, lease, slot_object
+from lae_storage.server.lease import read_first_lease
 from lae_storage.server.orphans import AGE
 from lae_storage.server.parts import part_size
-from lae_storage.server.share_leases import FIRST
 from lae_storage.server.slot import Slot
 from lae_storage.server.slot_object import DamagedSlot
 
@@ -78,9 +77,8 @@ async def _check_immutable(
     found.immutable_shares += 1
     if name.storage_index not in inventory.leases:
         head = await store.head(line.key)
-        text = None if head is None else head.metadata.get(FIRST)
         try:
-            found.leases += text is not None and bool(Lease.of_metadata(text))
+            found.leases += 0 if head is None else len(read_first_lease(head.metadata))
         except (ValueError, TypeError):
             found.problems.append(f"a lease that cannot be read: {line.key}")
     if data and not await _as_stored(store, line):
@@ -118,7 +116,7 @@ async def _check_leases(
 ) -> None:
     key = keys.leases_key(storage_index)
     try:
-        by_share = leases.decode((await store.get(key)).data)
+        by_share = lease.decode((await store.get(key)).data)
     except (NotThere, ValueError, KeyError, TypeError):
         found.problems.append(f"leases that cannot be read: {key}")
         return

@@ -19,11 +19,11 @@ from lae_storage.offline.upstream_files import (
     open_share,
 )
 from lae_storage.s3.interface import IObjectStore
-from lae_storage.server import keys, leases
+from lae_storage.server import keys, lease
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.keys import ShareName
-from lae_storage.server.leases import Lease, Leases
-from lae_storage.server.share_leases import FIRST, ShareLeases
+from lae_storage.server.lease import Leases, read_first_lease
+from lae_storage.server.leases import ImmutableLeases
 from lae_storage.server.slot import BLOCK, Operation, Share, Slot
 from lae_storage.server.slots import Slots
 from lae_storage.server.spool import Spool
@@ -91,12 +91,11 @@ async def _leases_of(
 ) -> Leases:
     if name.storage_index in inventory.leases:
         got = await store.get(keys.leases_key(name.storage_index))
-        held = leases.decode(got.data).get(name.share_number)
+        held = lease.decode(got.data).get(name.share_number)
         if held is not None:
             return held
     head = await store.head(inventory.immutable[name].key)
-    text = None if head is None else head.metadata.get(FIRST)
-    return () if text is None else (Lease.of_metadata(text),)
+    return () if head is None else read_first_lease(head.metadata)
 
 
 async def _export_mutable(  # noqa: PLR0917  (all that a container is made of)
@@ -137,11 +136,11 @@ class Importing:
     folder: Path
     moved: Moved = field(factory=Moved)
     _slots: Slots = field(init=False)
-    _leases: ShareLeases = field(init=False)
+    _leases: ImmutableLeases = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         self._slots = Slots(self.bucket, b"")
-        self._leases = ShareLeases(self.bucket)
+        self._leases = ImmutableLeases(self.bucket)
 
     async def import_from(self, node: Path) -> Moved:
         """Store every share of the node's folder that is not in the bucket yet."""
@@ -163,7 +162,7 @@ class Importing:
             return
         key = keys.immutable_key(si, number)
         spool = Spool(found.length, self.folder)
-        first = {FIRST: found.leases[0].metadata()} if found.leases else {}
+        first = found.leases[0].to_metadata() if found.leases else {}
         upload = Upload(self.bucket, key, spool, first)
         try:
             for at in range(0, found.length, PIECE):
@@ -190,5 +189,5 @@ class Importing:
             operation = Operation({number: ([], writes, None)}, (), write_enabler, None)
             await self._slots.operate(si, operation, lambda *_: None)
         held = found.leases
-        await self._slots.lease(si, lambda by: {**by, number: held})
+        await self._slots.change_leases(si, lambda by: {**by, number: held})
         self.moved.mutable += 1

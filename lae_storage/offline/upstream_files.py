@@ -22,7 +22,7 @@ from allmydata.storage.shares import get_share_file
 from attrs import define
 
 from lae_storage.server.keys import ShareName, si_text
-from lae_storage.server.leases import Lease, Leases, hashed
+from lae_storage.server.lease import Lease, Leases, hash_secret
 
 #: The folder among the shares where upstream keeps those that are being uploaded.
 INCOMING = "incoming"
@@ -81,7 +81,7 @@ def new_immutable(path: Path, length: int, leases: Leases) -> Iterator[BinaryIO]
         yield file
         serializer = NEWEST_SCHEMA_VERSION.lease_serializer
         for lease in leases:
-            file.write(serializer.serialize(lease.upstream(None)))
+            file.write(serializer.serialize(lease.to_upstream(None)))
         file.seek(LEASE_COUNT_AT)
         file.write(_LEASE_COUNT.pack(len(leases)))
 
@@ -91,7 +91,7 @@ def new_mutable(path: Path, nodeid: bytes, write_enabler: bytes, leases: Leases)
     container = MutableShareFile(str(path))
     container.create(nodeid, write_enabler)
     for lease in leases:
-        container.add_lease(ENOUGH_ROOM, lease.upstream(nodeid))
+        container.add_lease(ENOUGH_ROOM, lease.to_upstream(nodeid))
     return container
 
 
@@ -148,5 +148,5 @@ def _lease(info: Any) -> Lease:
         renew, cancel = inner.renew_secret, inner.cancel_secret
     else:
         inner = info
-        renew, cancel = hashed(info.renew_secret), hashed(info.cancel_secret)
+        renew, cancel = hash_secret(info.renew_secret), hash_secret(info.cancel_secret)
     return Lease(inner.owner_num, int(inner.get_expiration_time()), renew, cancel)

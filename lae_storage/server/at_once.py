@@ -13,7 +13,7 @@ from lae_storage.server.bucket_writer import BucketWriter
 from lae_storage.server.crawlers import BucketCount, LeaseCheck
 from lae_storage.server.fence import Fence
 from lae_storage.server.index import Index
-from lae_storage.server.leasing import Leasing
+from lae_storage.server.leases import AllLeases
 from lae_storage.server.limits import Limits
 
 
@@ -29,7 +29,7 @@ class AsksNobody(StorageServer):
     fence: Fence
     allowance: Allowance
     _limits: Limits
-    _leasing: Leasing
+    _leases: AllLeases
 
     def have_shares(self) -> bool:
         """Whether there is any; decides a node's permutation seed if it has none."""
@@ -105,8 +105,8 @@ class AsksNobody(StorageServer):
 
     def get_leases(self, storage_index: bytes) -> Iterator[Any]:
         """The leases of the first immutable share, as far as they are in memory."""
-        return self._leasing.of_first_immutable(storage_index)
+        return self._leases.of_first_immutable(storage_index)
 
     def get_slot_leases(self, storage_index: bytes) -> Iterator[Any]:
         """The leases of the slot's first share, as far as they are in memory."""
-        return self._leasing.of_first_mutable(storage_index)
+        return self._leases.of_first_mutable(storage_index)

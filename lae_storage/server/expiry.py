@@ -28,8 +28,8 @@ from twisted.logger import Logger
 from lae_storage.server import keys
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import OpenBucket
-from lae_storage.server.leases import Leases
-from lae_storage.server.share_leases import ShareLeases
+from lae_storage.server.lease import Leases
+from lae_storage.server.leases import ImmutableLeases
 from lae_storage.server.slots import Slots
 
 _log = Logger()
@@ -49,7 +49,7 @@ class Expiry:
 
     bucket: OpenBucket
     slots: Slots
-    leases: ShareLeases
+    leases: ImmutableLeases
     allowance: Allowance
     clock: IReactorTime
     days: int | None
@@ -61,17 +61,17 @@ class Expiry:
             return
         before = self.clock.seconds() - self.days * DAY
 
-        def over(held: Leases) -> bool:
+        def ended(held: Leases) -> bool:
             return bool(held) and all(lease.expires < before for lease in held)
 
         index, slots = self.bucket.index, 0
         for storage_index in list(index.slots()):
             self.bucket.fence.check()
-            slots += await self.slots.expire(storage_index, over)
+            slots += await self.slots.delete_ended(storage_index, ended)
         deleted = {}
         for storage_index in index.leased_or_immutable():
             self.bucket.fence.check()
-            gone = await self._delete(storage_index, over)
+            gone = await self._delete(storage_index, ended)
             if gone:
                 deleted[storage_index] = gone
         _log.info(
@@ -83,12 +83,12 @@ class Expiry:
             await deferLater(self.bucket.fence.reactor, LATE)
         for storage_index, gone in deleted.items():
             self.bucket.fence.check()
-            await self.leases.bury(storage_index, gone)
+            await self.leases.unmark_gone(storage_index, gone)
 
     async def _delete(
-        self, storage_index: bytes, over: Callable[[Leases], bool]
+        self, storage_index: bytes, ended: Callable[[Leases], bool]
     ) -> frozenset[int]:
-        gone = await self.leases.condemn(storage_index, over)
+        gone = await self.leases.mark_gone(storage_index, ended)
         for number in gone:
             key = keys.immutable_key(storage_index, number)
             self.forget(key)

@@ -29,9 +29,9 @@ from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.expiry import DAY, OFFICE, Expiry
 from lae_storage.server.fence import SETTLED_AFTER, Superseded
 from lae_storage.server.index import read_again
+from lae_storage.server.leases import ImmutableLeases
 from lae_storage.server.orphans import sweep_orphans
 from lae_storage.server.pace import LOOK
-from lae_storage.server.share_leases import ShareLeases
 from lae_storage.server.slots import Slots
 from lae_storage.server.weighing import noncurrent_bytes
 
@@ -50,7 +50,7 @@ class Housekeeping:
 
     bucket: OpenBucket
     slots: Slots
-    leases: ShareLeases
+    leases: ImmutableLeases
     expiry: Expiry
     _running: list[Deferred[None]] = field(factory=list, init=False)
     _rests: Rests = field(init=False)

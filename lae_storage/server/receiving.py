@@ -12,9 +12,9 @@ from lae_storage.server import keys
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.bucket_writer import BucketWriter
 from lae_storage.server.keys import ShareName
-from lae_storage.server.leases import Lease
+from lae_storage.server.lease import Lease
+from lae_storage.server.leases import ImmutableLeases
 from lae_storage.server.reading import Reader
-from lae_storage.server.share_leases import FIRST, ShareLeases
 from lae_storage.server.spool import Spool
 from lae_storage.server.upload import Upload
 
@@ -27,7 +27,7 @@ class Receiving:
 
     bucket: OpenBucket
     folder: Path
-    leases: ShareLeases
+    leases: ImmutableLeases
     reader: Reader
     clock: IReactorTime
     ended: Callable[[BucketWriter, int], None]
@@ -37,7 +37,7 @@ class Receiving:
         """A writer of a new share of *size* bytes, which is to have this lease."""
         spool = Spool(size, self.folder)
         key = keys.immutable_key(name.storage_index, name.share_number)
-        upload = Upload(self.bucket, key, spool, {FIRST: lease.metadata()})
+        upload = Upload(self.bucket, key, spool, lease.to_metadata())
 
         def closed(writer: BucketWriter, stored: int | None) -> None:
             if stored is not None:
@@ -49,7 +49,7 @@ class Receiving:
     def _stored(self, name: ShareName, spool: Spool, lease: Lease) -> None:
         storage_index, number = name.storage_index, name.share_number
         self.bucket.index.add_immutable(storage_index, number, spool.length)
-        self.leases.first(storage_index, number, lease)
+        self.leases.add_first(storage_index, number, lease)
         key = keys.immutable_key(storage_index, number)
         # There may have been another under its name, which is gone.
         self.reader.forget(key)

@@ -14,7 +14,7 @@ from allmydata.interfaces import BadWriteEnablerError, DataTooLargeError
 from allmydata.util import idlib
 from attrs import define, evolve, field
 
-from lae_storage.server.leases import Lease, Leases, added_or_renewed
+from lae_storage.server.lease import Lease, Leases, add_or_renew
 
 #: Bytes of one block of a share; a multiple fits no better and a small write into a
 #: large share rewrites up to three of them.
@@ -239,7 +239,7 @@ def carry_out(
         else:
             shares[n] = _changed(shares.get(n, Share()), writes, new_length, loaded)
             if operation.lease is not None:
-                leases = added_or_renewed(shares[n].leases, operation.lease)
+                leases = add_or_renew(shares[n].leases, operation.lease)
                 shares[n] = evolve(shares[n], leases=leases)
     if shares == slot.shares:
         return Outcome(passed, data, None)

@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import define
 
-from lae_storage.server.leases import Lease
+from lae_storage.server.lease import Lease
 from lae_storage.server.slot import LONGEST_TOMBSTONE, Block, Share, Slot
 
 MAGIC, GONE = b"S4SLOT1\n", b"S4GONE1\n"
@@ -67,7 +67,7 @@ def _share_row(share: Share) -> dict[str, Any]:
     return {
         "length": share.length,
         "blocks": [_block_row(block) for block in share.blocks],
-        "leases": [lease.row() for lease in share.leases],
+        "leases": [lease.to_row() for lease in share.leases],
     }
 
 
@@ -105,7 +105,7 @@ def _decode(rest: memoryview) -> tuple[Slot, int]:
             else:
                 blocks.append(Block(size, bytes(rest[at : at + size])))
                 at += size
-        leases = tuple(Lease.of_row(lease) for lease in row["leases"])
+        leases = tuple(Lease.from_row(lease) for lease in row["leases"])
         shares[int(number)] = Share(row["length"], tuple(blocks), leases)
     enabler = bytes.fromhex(header["write_enabler"])
     return Slot(header["generation"], enabler, shares), header["epoch"]

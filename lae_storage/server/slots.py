@@ -1,8 +1,8 @@
 """Mutable slots in the bucket: test-and-set on one object each.
 
-A slot's object is written on the condition of the ETag that was read, while this process
-holds the lock of the storage index.  So neither a second node nor a late request of a
-dead one can undo an acknowledged write.  What is held in memory is what S3
+A slot's object is written on the condition of the ETag that was read, while this
+process holds the lock of the storage index.  So neither a second node nor a late
+request of a dead one can undo an acknowledged write.  What is held in memory is what S3
 acknowledged; it is forgotten when a write fails.
 """
 
@@ -22,7 +22,7 @@ from lae_storage.server import keys, slot_object
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.cache import MemoryCache
 from lae_storage.server.concurrency import KeyedLock, run_parallel
-from lae_storage.server.leases import Leases
+from lae_storage.server.lease import Leases
 from lae_storage.server.slot import (
     NOTHING,
     Block,
@@ -189,7 +189,7 @@ class Slots:
         finally:
             self.growing -= growth
 
-    async def lease(
+    async def change_leases(
         self,
         storage_index: bytes,
         change: Callable[[Mapping[int, Leases]], Mapping[int, Leases]],
@@ -202,11 +202,13 @@ class Slots:
 
         await self._change(storage_index, decide)
 
-    async def expire(self, storage_index: bytes, over: Callable[[Leases], bool]) -> int:
-        """Delete the shares whose leases are *over*; how many."""
+    async def delete_ended(
+        self, storage_index: bytes, ended: Callable[[Leases], bool]
+    ) -> int:
+        """Delete the shares whose leases have *ended*; how many."""
 
         async def decide(slot: Slot) -> tuple[int, Slot | None]:
-            left = {n: s for n, s in slot.shares.items() if not over(s.leases)}
+            left = {n: s for n, s in slot.shares.items() if not ended(s.leases)}
             if len(left) == len(slot.shares):
                 return 0, None
             after = evolve(slot, generation=slot.generation + 1, shares=left)

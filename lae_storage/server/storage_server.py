@@ -32,12 +32,11 @@ from lae_storage.server.cache import DiskCache
 from lae_storage.server.expiry import Expiry
 from lae_storage.server.housekeeping import Housekeeping
 from lae_storage.server.keys import ShareName
-from lae_storage.server.leases import new_lease
-from lae_storage.server.leasing import Leasing
+from lae_storage.server.lease import new_lease
+from lae_storage.server.leases import AllLeases, ByShare, ImmutableLeases
 from lae_storage.server.limits import Limits, clear_cache
 from lae_storage.server.reading import Reader
 from lae_storage.server.receiving import Receiving
-from lae_storage.server.share_leases import ByShare, ShareLeases
 from lae_storage.server.slot import Operation, Vectors, read_by, written_by
 from lae_storage.server.slots import Slots
 from lae_storage.server.vanished import forget_if_gone
@@ -71,15 +70,15 @@ class S3StorageServer(AsksNobody):
         clear_cache(folder)
         super().__init__(str(folder), nodeid, **upstreams_own)
         self._slots = Slots(bucket, nodeid)
-        self._leases = ShareLeases(bucket)
-        self._leasing = Leasing(bucket.index, self._slots, self._leases, nodeid)
+        leases = ImmutableLeases(bucket)
+        self._leases = AllLeases(leases, self._slots, nodeid)
         self._disk = DiskCache(self._limits.kept)
         memory = self._limits.read_memory
         self._reader = Reader(bucket.store, bucket.reactor, memory, self._disk)
         self._receiving = Receiving(
             bucket,
             folder,
-            self._leases,
+            leases,
             self._reader,
             self._clock,
             self.bucket_writer_closed,
@@ -89,13 +88,13 @@ class S3StorageServer(AsksNobody):
         expiry = Expiry(
             bucket,
             self._slots,
-            self._leases,
+            leases,
             allowance,
             self._clock,
             expire_days,
             forget,
         )
-        self._housekeeping = Housekeeping(bucket, self._slots, self._leases, expiry)
+        self._housekeeping = Housekeeping(bucket, self._slots, leases, expiry)
 
     def startService(self) -> None:
         """Begin to look whether the bucket is still ours, and to keep it tidy."""
@@ -128,9 +127,9 @@ class S3StorageServer(AsksNobody):
         self.count("allocate")
         self._must_be_immutable(storage_index)
         lease = new_lease(owner_num, began, renew_secret, cancel_secret)
-        if renew_leases and self.index.immutable(storage_index):
-            await self._leasing.add_to_immutable(storage_index, lease)
-        gone = await self._leases.gone(storage_index)
+        if renew_leases:
+            await self._leases.add_to_immutable(storage_index, lease)
+        gone = await self._leases.immutable.gone(storage_index)
         here = set(self.index.immutable(storage_index))
         writers = {}
         if not here.issuperset(sharenums):
@@ -200,7 +199,7 @@ class S3StorageServer(AsksNobody):
         began = self._clock.seconds()
         self.count("add-lease")
         lease = new_lease(owner_num, began, renew_secret, cancel_secret)
-        await self._leasing.add(storage_index, lease)
+        await self._leases.add(storage_index, lease)
         self._timed("add-lease", began)
 
     @answering
@@ -214,12 +213,12 @@ class S3StorageServer(AsksNobody):
         if not self.has_shares(storage_index):
             raise IndexError("no such lease to renew")
         lease = new_lease(ADDED, began, renew_secret, b"")
-        await self._leasing.renew(storage_index, lease)
+        await self._leases.renew(storage_index, lease)
         self._timed("renew", began)
 
     async def all_leases(self, storage_index: bytes) -> ByShare:
         """The leases of every share, read from the bucket where need be."""
-        return await self._leasing.of(storage_index)
+        return await self._leases.of(storage_index)
 
     # -- mutable slots ---------------------------------------------------------
 

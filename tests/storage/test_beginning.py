@@ -24,8 +24,7 @@ from lae_storage.server.beginning import (
     found_in,
     marked,
 )
-from lae_storage.server.leases import new_lease
-from lae_storage.server.share_leases import FIRST
+from lae_storage.server.lease import new_lease
 from lae_storage.server.spool import Spool
 from lae_storage.server.upload import ONE_PUT
 
@@ -126,7 +125,7 @@ def test_it_fits_beside_what_else_is_there(tmp_path: Path) -> None:
     spool = Spool(LARGE, tmp_path)
     spool.write(0, os.urandom(SIZE))
     lease = new_lease(10**9, 10**10, b"r" * 32, b"c" * 32)
-    metadata = marked({FIRST: lease.metadata(), WRITER: "w" * 64}, spool)
+    metadata = marked({**lease.to_metadata(), WRITER: "w" * 64}, spool)
     spool.close()
     assert BEGINNING in metadata
     assert sum(len(k) + len(v) for k, v in metadata.items()) <= S3_ROOM

@@ -10,7 +10,7 @@ from twisted.internet.defer import Deferred
 from lae_storage.s3.interface import NotThere, Unavailable
 from lae_storage.server import keys
 from lae_storage.server.expiry import DAY, LATE, OFFICE
-from lae_storage.server.leases import DURATION
+from lae_storage.server.lease import DURATION
 from lae_storage.server.spool import IN_MEMORY
 from tests.twins.store import Request
 

@@ -16,7 +16,7 @@ from twisted.trial.unittest import TestCase
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.expiry import DAY, LATE, OFFICE
-from lae_storage.server.leases import DURATION
+from lae_storage.server.lease import DURATION
 from lae_storage.server.plug import Backing, client_class
 from tests.twins.store import MemoryStore
 

@@ -46,7 +46,7 @@ from lae_storage.server import (
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.index import read_index
-from lae_storage.server.leases import hashed
+from lae_storage.server.lease import hash_secret
 from lae_storage.server.limits import Limits
 from lae_storage.server.storage_server import S3StorageServer
 from tests.twins import store as memory
@@ -242,7 +242,7 @@ class SideBySide(RuleBasedStateMachine):
     @rule(si=st.sampled_from(IMMUTABLE + MUTABLE), secret=secrets)
     def renew_lease(self, si: bytes, secret: bytes) -> None:
         have = [
-            any(lease[2] == hashed(secret) for lease in held)
+            any(lease[2] == hash_secret(secret) for lease in held)
             for held in self._our_leases(si).values()
         ]
         # Upstream stops at the first share without it, in the folder's order.

@@ -10,9 +10,10 @@ from allmydata.storage.common import UnknownMutableContainerVersionError
 from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import Contended, Unavailable, Unclear
-from lae_storage.server import keys, leases
+from lae_storage.server import keys
 from lae_storage.server.allowance import Suspended
 from lae_storage.server.fence import Superseded
+from lae_storage.server.lease import DURATION, Lease, add_or_renew
 from lae_storage.server.orphans import AGE
 from lae_storage.server.slot import BLOCK, LONGEST_TOMBSTONE
 from lae_storage.server.slot_object import DamagedSlot, decode
@@ -242,9 +243,9 @@ def test_leases_are_in_the_slot(serving: Any) -> None:
     successor.now(successor.server.renew_lease(SI, b"s" * 32))
     held = serving.another()
     found = held.now(held.server.all_leases(SI))[0]
-    assert [lease.expires for lease in found] == [
-        leases.DURATION,
-        leases.DURATION + 500,
+    assert [one.expires for one in found] == [
+        DURATION,
+        DURATION + 500,
     ]
 
 
@@ -264,11 +265,9 @@ def test_bounds(serving: Any) -> None:
     serving.upload(b"i" * 16, b"immutable")
     with pytest.raises(UnknownMutableContainerVersionError):
         serving.change(b"i" * 16, b"x")
-    full = tuple(
-        leases.Lease(1, 1, bytes([n % 256, n // 256]), b"") for n in range(1000)
-    )
+    full = tuple(Lease(1, 1, bytes([n % 256, n // 256]), b"") for n in range(1000))
     with pytest.raises(NoSpace):
-        leases.added_or_renewed(full, leases.Lease(1, 1, b"new", b""))
+        add_or_renew(full, Lease(1, 1, b"new", b""))
 
 
 def test_suspended(serving: Any) -> None:

@@ -10,9 +10,10 @@ from allmydata.storage.lease_schema import HashedLeaseSerializer
 from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import Contended, Denied, NotThere, Unavailable
-from lae_storage.server import keys, leases
+from lae_storage.server import keys
 from lae_storage.server.bucket import NotOurLayout
 from lae_storage.server.bucket_writer import IDLE, UploadOver
+from lae_storage.server.lease import DURATION, hash_secret
 from lae_storage.server.limits import Limits
 from lae_storage.server.parts import PART
 from lae_storage.server.upload import ONE_PUT, SomebodyElses
@@ -224,15 +225,43 @@ def test_leases_survive_the_host(serving: Any) -> None:
     last = serving.another()
     found = last.now(last.server.all_leases(SI))
     assert [(x.expires, x.renew) for x in found[0]] == [
-        (leases.DURATION + 50, leases.hashed(b"a" * 32)),
-        (leases.DURATION, leases.hashed(b"b" * 32)),
+        (DURATION + 50, hash_secret(b"a" * 32)),
+        (DURATION, hash_secret(b"b" * 32)),
     ]
+
+
+def test_a_share_stored_while_leases_are_written_has_its_lease(serving: Any) -> None:
+    """A lease that is added while another share of the same index is stored loses
+    nothing of that share's: a later lease is on both.
+    """
+    secret = b"a" * 32
+    serving.upload(SI, b"data", secret)
+    held: Deferred[None] = Deferred()
+
+    def fault(request: Request) -> Deferred[None] | None:
+        written = (request.operation, request.key) == ("put", keys.leases_key(SI))
+        return held if written else None
+
+    serving.store.fault = fault
+    adding = serving.server.add_lease(SI, b"b" * 32, b"c" * 32)
+    allocate = serving.server.allocate_buckets
+    _, writers = serving.now(allocate(SI, secret, secret, {1}, 4, renew_leases=False))
+    serving.now(writers[1].write(0, b"more"))
+    serving.now(writers[1].close())
+    serving.store.fault = None
+    held.callback(None)
+    serving.now(adding)
+    serving.now(serving.server.add_lease(SI, b"d" * 32, b"e" * 32))
+    found = serving.now(serving.server.all_leases(SI))
+    assert {number: len(leases) for number, leases in found.items()} == {0: 3, 1: 2}
+    later = serving.another()
+    assert later.now(later.server.all_leases(SI)) == found
 
 
 def test_secrets_are_hashed_as_upstream_does() -> None:
     """A lease of ours is a lease of upstream's newest containers."""
     secret = os.urandom(32)
-    assert leases.hashed(secret) == HashedLeaseSerializer._hash_secret(secret)
+    assert hash_secret(secret) == HashedLeaseSerializer._hash_secret(secret)
 
 
 def test_reading_in_order_is_ahead(serving: Any) -> None:

@@ -30,7 +30,7 @@ from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server import keys, orphans
 from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
-from lae_storage.server.leases import hashed
+from lae_storage.server.lease import hash_secret
 from lae_storage.server.storage_server import S3StorageServer
 
 KEYS = Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))
@@ -65,7 +65,7 @@ async def look(
     lost = []
     for storage_index, renew in leases:
         held = await server.all_leases(bytes.fromhex(storage_index))
-        secret = hashed(bytes.fromhex(renew))
+        secret = hash_secret(bytes.fromhex(renew))
         if not held or not all(secret in [x.renew for x in h] for h in held.values()):
             lost.append(storage_index)
     return {
