@@ -26,7 +26,7 @@ class Workshop:
     """Made once, in the daemon's ``service.py``.
 
     The doors are providers of :mod:`lae_provision.doors` and of
-    :class:`~lae_flapp.grid.doors.IPayments`.  *grounds* has a
+    :class:`~lae_flapp.effects.payments.IPayments`.  *grounds* has a
     :class:`~lae_flapp.grid.requests.Ground` for each cell, by its name;
     *mail_domain* is the right half of Message-IDs; *livemode* is Stripe's.
     """

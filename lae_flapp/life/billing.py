@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Literal, assert_never
 
+from lae_flapp.effects.payments import Subscription
 from lae_flapp.grid import turns
-from lae_flapp.grid.doors import Subscription
 from lae_flapp.journal import events, lifecycles, outbox, signups
 from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.signups import Signup

@@ -11,8 +11,8 @@ from typing import Literal
 
 from twisted.logger import Logger
 
+from lae_flapp.effects.payments import Subscription
 from lae_flapp.grid import turns
-from lae_flapp.grid.doors import Subscription
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import events, lifecycles, sessions, signups
 from lae_flapp.journal.lifecycles import Lifecycle

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from lae_flapp.effects.payments import SetEnd, Subscription
 from lae_flapp.grid import turns
-from lae_flapp.grid.doors import SetEnd, Subscription
 from lae_flapp.grid.record import Record
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import effects, events, lifecycles, signups
@@ -26,7 +26,7 @@ OUTCOME = declare("signup.billing.after-outcome", "Stripe knows, and the journal
 
 
 async def tell(shop: Workshop, record: Record) -> None:
-    """Tell it; raises what :class:`~lae_flapp.grid.doors.IPayments` raises."""
+    """Tell it; raises what :class:`~lae_flapp.effects.payments.IPayments` raises."""
     begun = await shop.journal.write(_begin, record)
     if begun is None:
         return

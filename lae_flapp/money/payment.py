@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from lae_flapp.effects.payments import CheckoutSession, GiveBack, GivenBack
 from lae_flapp.grid import crashes
-from lae_flapp.grid.doors import CheckoutSession, GiveBack, GivenBack
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import (
     capacity,
@@ -84,7 +84,7 @@ def _settle(tx: WriteTx, signup_id: SignupId, session: CheckoutSession) -> Taken
 async def give_back(shop: Workshop, session: Session, purpose: Purpose) -> None:
     """Cancel and refund one payment, as a journaled effect.
 
-    Raises what :class:`~lae_flapp.grid.doors.IPayments` raises.
+    Raises what :class:`~lae_flapp.effects.payments.IPayments` raises.
     """
     effect = await shop.journal.write(_begin, session, purpose)
     request = wire.decode(GiveBack, effect.request or b"")

@@ -19,8 +19,8 @@ from collections.abc import Sequence
 from attrs import define, field
 from twisted.logger import Logger
 
+from lae_flapp.effects.payments import CheckoutSession
 from lae_flapp.grid import turns
-from lae_flapp.grid.doors import CheckoutSession
 from lae_flapp.grid.requests import IDENTITY_GENERATION
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import cells, contacts, events, hosts, ports, signups

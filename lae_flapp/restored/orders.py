@@ -9,7 +9,7 @@ import stripe
 from attrs import define
 from twisted.internet.defer import Deferred
 
-from lae_flapp.grid.doors import CheckoutSession
+from lae_flapp.effects.payments import CheckoutSession
 from lae_flapp.money.stripe.calls import StripeCalls
 from lae_flapp.money.stripe.prices import FoundPrice, price_from
 from lae_flapp.money.stripe.reading import plain
@@ -33,7 +33,7 @@ class FetchOrder(Protocol):
     """Ask for the order of a paid session; None where it has no subscription."""
 
     def __call__(self, session: CheckoutSession) -> Deferred[Order | None]:
-        """Raises what :class:`~lae_flapp.grid.doors.IPayments` raises."""
+        """Raises what :class:`~lae_flapp.effects.payments.IPayments` raises."""
         ...
 
 

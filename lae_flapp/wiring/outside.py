@@ -219,7 +219,7 @@ def cloud_keys(cell: CellSettings) -> tuple[RSAPublicKey, ...]:
 @define(frozen=True)
 class CellUserData:
     """Renders the user-data of a cell's hosts
-    (:class:`~lae_flapp.grid.doors.RenderUserData`).
+    (:class:`~lae_flapp.effects.payments.RenderUserData`).
     """
 
     cell: CellSettings

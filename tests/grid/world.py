@@ -17,9 +17,9 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from lae_flapp.effects.payments import CheckoutRequest, payment_key
 from lae_flapp.grid import turns
 from lae_flapp.grid.crew import Crew
-from lae_flapp.grid.doors import CheckoutRequest, payment_key
 from lae_flapp.grid.limits import Limits
 from lae_flapp.grid.requests import Ground
 from lae_flapp.grid.workshop import Workshop

@@ -8,7 +8,7 @@ from typing import get_args
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lae_flapp.grid.doors import Status
+from lae_flapp.effects.payments import Status
 from lae_flapp.journal.signups import MOVES
 from lae_flapp.life.billing import judge
 from lae_flapp.life.due import (

@@ -14,7 +14,7 @@ import pytest
 from docutils import nodes
 from twisted.internet.defer import Deferred
 
-from lae_flapp.grid.doors import Subscription
+from lae_flapp.effects.payments import Subscription
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.contacts import Contact
 from lae_flapp.journal.lifecycles import Lifecycle

@@ -12,7 +12,7 @@ from attrs import define, field
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, succeed
 
-from lae_flapp.grid.doors import CheckoutRequest
+from lae_flapp.effects.payments import CheckoutRequest
 from lae_flapp.money.stripe.calls import StripeCalls, connect
 from lae_flapp.money.stripe.stripe_payments import StripePayments
 from lae_flapp.money.stripe.threads import StripeThreads

@@ -8,7 +8,7 @@ from typing import Any
 from twisted.internet.defer import gatherResults, inlineCallbacks, maybeDeferred
 from zope.interface.verify import verifyObject
 
-from lae_flapp.grid.doors import GiveBack, IPayments, NameCustomer, SetEnd
+from lae_flapp.effects.payments import GiveBack, IPayments, NameCustomer, SetEnd
 from lae_protocol.secret import Secret
 from lae_provision.errors import Refused
 from tests.money.bench import Bench, request, signup

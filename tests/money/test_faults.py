@@ -11,7 +11,7 @@ from stripe.params.checkout import SessionCreateParams
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
-from lae_flapp.grid.doors import GiveBack
+from lae_flapp.effects.payments import GiveBack
 from lae_flapp.money.stripe.calls import StripeCalls, connect
 from lae_flapp.money.stripe.errors import CardRefused, FailsAgain, sorted_out
 from lae_flapp.money.stripe.opening import LOCALES, locale_of

@@ -15,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 from zope.interface import implementer
 
-from lae_flapp.grid.doors import (
+from lae_flapp.effects.payments import (
     CheckoutRequest,
     CheckoutSession,
     GiveBack,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from lae_flapp.grid.doors import NameCustomer
+from lae_flapp.effects.payments import NameCustomer
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import effects, signups
 from lae_flapp.journal.effects import Effect, EffectKey

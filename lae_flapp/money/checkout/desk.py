@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from attrs import define
 from twisted.logger import Logger
 
-from lae_flapp.grid.doors import CheckoutRequest, CheckoutSession, IPayments
+from lae_flapp.effects.payments import CheckoutRequest, CheckoutSession, IPayments
 from lae_flapp.journal import (
     capacity,
     cells,

@@ -14,8 +14,8 @@ from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from lae_flapp.effects.payments import CheckoutSession
 from lae_flapp.grid import turns
-from lae_flapp.grid.doors import CheckoutSession
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import capacity, effects, sessions, signups
 from lae_flapp.journal.effects import Effect

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lae_flapp.grid.doors import CheckoutRequest
+from lae_flapp.effects.payments import CheckoutRequest
 from lae_flapp.money.stripe.reading import ATTEMPT, DEPLOYMENT, SIGNUP_ID
 
 if TYPE_CHECKING:

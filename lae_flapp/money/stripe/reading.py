@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import stripe
 
-from lae_flapp.grid.doors import CheckoutSession
+from lae_flapp.effects.payments import CheckoutSession
 from lae_protocol.ids import MalformedId, SignupId, parse_signup_id
 from lae_provision.errors import Refused
 

@@ -11,7 +11,7 @@ from attrs import define, field
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from lae_flapp.grid.doors import (
+from lae_flapp.effects.payments import (
     CheckoutRequest,
     CheckoutSession,
     GiveBack,

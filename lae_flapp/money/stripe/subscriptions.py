@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 
 import stripe
 
-from lae_flapp.grid.doors import SetEnd, Status, Subscription
+from lae_flapp.effects.payments import SetEnd, Status, Subscription
 from lae_flapp.money.stripe.giving_back import cancel
 from lae_flapp.money.stripe.reading import (
     DEPLOYMENT,

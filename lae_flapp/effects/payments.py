@@ -1,0 +1,218 @@
+"""The door to the payment service, and what it is asked.
+
+The payment service is where a customer's money is; so everything here can be asked
+twice.  Idempotency key = signup id + purpose + attempt (:func:`payment_key`): the
+same key with the same request has one effect however often it is sent, and the whole
+request stands in the journal before it goes out.  Keys are forgotten by Stripe after
+24 hours, therefore each method *also* looks at what is there first: cancelling what
+is cancelled and refunding what is refunded is success.
+
+Who retries: an implementation retries what is safe (429, 5xx, lost connections) for
+some seconds, within its own deadline, and then raises
+:class:`lae_provision.errors.TryLater`; the worker does the patient retrying.
+:class:`lae_provision.errors.Refused` is for what will be refused again.
+
+The twin is :mod:`tests.twins.payments`.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Literal
+
+from attrs import define
+from twisted.internet.defer import Deferred
+from zope.interface import Interface
+
+from lae_protocol.ids import SignupId
+from lae_protocol.secret import Secret
+
+
+def payment_key(signup_id: str, purpose: str, attempt: int) -> str:
+    """Name one effect at the payment service: the idempotency key."""
+    return f"{signup_id}:{purpose}:{attempt}"
+
+
+@define(frozen=True)
+class CheckoutRequest:
+    """One hosted Checkout session, whole; sent again it must be byte-identical.
+
+    *lookup_key* finds the price (it is the plan's id); *price* (smallest unit),
+    *currency* and *interval* are what was agreed, and an implementation raises
+    ``Refused("price-differs", …)`` when the price found is another one.  *email* is
+    personal, so a secret here: the effect is sealed in the journal.
+    """
+
+    signup_id: SignupId
+    attempt: int
+    deployment: str
+    lookup_key: str
+    price: int
+    currency: str
+    interval: Literal["month", "year"]
+    email: Secret
+    language: str
+    success_url: str
+    cancel_url: str
+    expires_at: datetime
+
+
+@define(frozen=True)
+class CheckoutSession:
+    """A Checkout session as the payment service shows it now.
+
+    *signup_id* and *deployment* come from its metadata and are None on a session
+    that is none of ours.  *url* is None once it is not open.  *subscription* and
+    *customer* are ids, None until it is complete; *invoice* and
+    *payment_intent* where they are known.
+    """
+
+    session_id: str
+    url: str | None
+    status: Literal["open", "complete", "expired"]
+    payment_status: Literal["paid", "unpaid", "no_payment_required"]
+    signup_id: SignupId | None
+    deployment: str | None
+    subscription: str | None
+    customer: str | None
+    livemode: bool
+    expires_at: datetime
+    invoice: str | None = None
+    payment_intent: str | None = None
+
+    @property
+    def paid(self) -> bool:
+        """Whether to build: paid, or nothing to pay; never merely complete."""
+        return self.status == "complete" and self.payment_status != "unpaid"
+
+
+@define(frozen=True)
+class GiveBack:
+    """Cancel a subscription at once, without proration, and refund its first charge.
+
+    *purpose* is ``second-session`` or ``unserved``; with the attempt it makes the
+    keys (an implementation appends ``:cancel`` and ``:refund``).  *session_id* says
+    where to look when *subscription* is not known yet.
+    """
+
+    signup_id: SignupId
+    purpose: Literal["second-session", "unserved"]
+    attempt: int
+    session_id: str
+    subscription: str | None
+
+
+@define(frozen=True)
+class GivenBack:
+    """The subscription is cancelled and this was refunded (0: nothing was charged)."""
+
+    subscription: str | None
+    refund_id: str | None
+    amount: int
+
+
+#: Stripe's words for a subscription.
+Status = Literal[
+    "incomplete",
+    "incomplete_expired",
+    "trialing",
+    "active",
+    "past_due",
+    "unpaid",
+    "canceled",
+    "paused",
+]
+
+
+@define(frozen=True)
+class SetEnd:
+    """Say when a subscription ends: ``stay`` is never, ``leave`` with the period that
+    is paid, ``end`` at once, without proration; then no invoice of it can be paid.
+    """
+
+    signup_id: SignupId
+    wish: Literal["stay", "leave", "end"]
+    attempt: int
+    subscription: str
+
+
+@define(frozen=True)
+class Subscription:
+    """A subscription as the payment service shows it now.
+
+    *signup_id* and *deployment* come from its metadata.  *paid_until* is the end of
+    the present period, *ends_at* when it was cancelled for.  *pay_url* is the hosted
+    page of the invoice that is not paid, where there is one; *paid_at* is when the
+    newest invoice was paid, where it is.
+    """
+
+    subscription: str
+    status: Status
+    signup_id: SignupId | None
+    deployment: str | None
+    livemode: bool
+    paid_until: datetime | None
+    ends_at: datetime | None
+    pay_url: Secret | None = None
+    paid_at: datetime | None = None
+
+
+@define(frozen=True)
+class NameCustomer:
+    """Write our metadata to the customer that Checkout has made."""
+
+    signup_id: SignupId
+    attempt: int
+    deployment: str
+    customer: str
+
+
+class IPayments(Interface):
+    """Stripe, or its twin."""
+
+    def open_checkout(request: CheckoutRequest) -> Deferred[CheckoutSession]:
+        """Open a session; the same request again gives the same session.
+
+        The caller has expired the signup's earlier session before.  Raises TryLater,
+        after which the session may exist, and Refused.
+        """
+
+    def fetch_session(session_id: str) -> Deferred[CheckoutSession | None]:
+        """Tell how it is now; None when there is no such session."""
+
+    def find_sessions(signup_id: SignupId) -> Deferred[tuple[CheckoutSession, ...]]:
+        """All sessions of a signup, by metadata, oldest first: the way back after a
+        lost reply whose key is forgotten, a webhook that never came, or a restored
+        journal.
+        """
+
+    def expire_session(session_id: str) -> Deferred[CheckoutSession]:
+        """Expire it if it is open; the session as it is afterwards.
+
+        It may have been completed a moment before: the caller looks at the answer.
+        """
+
+    def cancel_and_refund(request: GiveBack) -> Deferred[GivenBack]:
+        """Give a customer their money back; see :class:`GiveBack`.
+
+        Idempotent by what is there, not by key alone: a cancelled subscription stays
+        cancelled and a charge is refunded once.
+        """
+
+    def fetch_subscription(subscription: str) -> Deferred[Subscription | None]:
+        """Tell how it is now; None when there is no such subscription."""
+
+    def set_end(request: SetEnd) -> Deferred[Subscription]:
+        """Say when it ends; the subscription as it is afterwards.
+
+        Idempotent by what is there, not by key alone: of a subscription that is over
+        only ``end`` does anything, namely void what could still be paid.
+        """
+
+    def fetch_charged(charge: str) -> Deferred[str | None]:
+        """Tell which customer was charged by this charge; raises Refused for one that
+        is not there.
+        """
+
+    def name_customer(request: NameCustomer) -> Deferred[None]:
+        """Write the signup's id and the deployment to the customer's metadata."""
