@@ -22,16 +22,12 @@ from lae_flapp.desk.claims import is_signed, what_is_wrong
 from lae_flapp.desk.furls import CustomerFurls
 from lae_flapp.grid import requests, turns
 from lae_flapp.journal import (
-    bootstraps,
     events,
-    host_furls,
     hosts,
     identities,
     signups,
     usage,
 )
-from lae_flapp.journal.bootstraps import Bootstrap
-from lae_flapp.journal.host_furls import HostFurl
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.identities import Identity
 from lae_flapp.journal.journal import Journal
@@ -94,7 +90,6 @@ class _Bound:
     signup: Signup
     identity: Identity
     host: HostRow
-    host_furl: HostFurl
 
 
 @define(frozen=True)
@@ -135,7 +130,7 @@ class BootstrapFacet(Referenceable):
         if not is_signed(claim):
             return Refused("malformed", "the claim is not signed by its key")
         # Strangers can only make us read: writes are one after the other.
-        known = await self._desk.journal.read(bootstraps.by_swissnum, self._swissnum)
+        known = await self._desk.journal.read(hosts.by_bootstrap, self._swissnum)
         if known is None:
             return NOBODY
         bound = await self._desk.journal.write(self._bind, claim)
@@ -163,55 +158,50 @@ class BootstrapFacet(Referenceable):
                 return self._answer(bound, identity)
 
     def _bind(self, tx: WriteTx, claim: Claim) -> _Bound | _Quarantined | Refused:
-        row = bootstraps.by_swissnum(tx, self._swissnum)
+        host = hosts.by_bootstrap(tx, self._swissnum)
         # Looked at first: who finds a dead furl later can do the host no harm.
-        if row is None or row.dead_at is not None or tx.now >= row.expires_at:
+        if host is None or not host.is_claimable(tx.now):
             return NOBODY
-        signup_id, generation = row.signup_id, row.generation
-        host = hosts.find(tx, signup_id, generation)
+        signup_id, generation = host.signup_id, host.generation
         identity = identities.latest(tx, signup_id)
-        if host is None or host.instance_id is None or identity is None:
+        if host.instance_id is None or identity is None:
             return TOO_EARLY
         wrong = what_is_wrong(claim, host, self._desk.cloud_keys)
         if wrong is not None:
-            return self._quarantine(tx, row, host, f"a claim was refused: {wrong}")
-        match bootstraps.claim(
-            tx, signup_id, generation, claim.public_key, claim.instance_id
-        ):
+            return self._quarantine(tx, host, f"a claim was refused: {wrong}")
+        match hosts.claim(tx, signup_id, generation, claim.public_key):
             case "dead":
                 return NOBODY
             case "another-key":
                 why = "a claim was refused: it is of another key than the first"
-                return self._quarantine(tx, row, host, why)
+                return self._quarantine(tx, host, why)
             case "bound":
                 turns.claimed(tx, signup_id, generation)
             case "repeated":
                 pass
-        furl = self._furl_of(tx, row)
-        return _Bound(signups.get(tx, signup_id), identity, host, furl)
+        return _Bound(signups.get(tx, signup_id), identity, self._with_furl(tx, host))
 
-    def _furl_of(self, tx: WriteTx, row: Bootstrap) -> HostFurl:
+    def _with_furl(self, tx: WriteTx, host: HostRow) -> HostRow:
         """Make the host's own furl, or find the one that it was given before."""
         swissnum = Secret("h" + base32(secrets.token_bytes(32)))
-        return host_furls.issue(
+        return hosts.issue_furl(
             tx,
-            row.signup_id,
-            row.generation,
+            host.signup_id,
+            host.generation,
             swissnum,
             self._desk.sealer.seal(
-                swissnum.reveal().encode(), furl_context(row.signup_id, row.generation)
+                swissnum.reveal().encode(),
+                furl_context(host.signup_id, host.generation),
             ),
         )
 
-    def _quarantine(
-        self, tx: WriteTx, row: Bootstrap, host: HostRow, why: str
-    ) -> _Quarantined:
-        """Somebody else has the furl: whatever runs there is not trusted any more."""
-        signup_id, generation = row.signup_id, row.generation
+    def _quarantine(self, tx: WriteTx, host: HostRow, why: str) -> _Quarantined:
+        """Somebody else has the furl: whatever runs there is not trusted any more, and
+        nobody gets anything over the furl now, nor can fill the log with more claims.
+        """
+        signup_id, generation = host.signup_id, host.generation
         events.note(tx, signup_id, "claim-refused", "host", why)
         hosts.move(tx, signup_id, generation, {host.state}, "quarantined")
-        # Nobody gets anything over it now, nor can fill the log with more claims.
-        bootstraps.kill(tx, signup_id, generation)
         message_id = self._desk.new_message_id()
         cause = f"quarantine-{generation}"
         turns.trouble(tx, signup_id, cause, f"host {generation}: {why}", message_id)
@@ -219,8 +209,9 @@ class BootstrapFacet(Referenceable):
 
     def _answer(self, bound: _Bound, identity: NodeIdentity) -> Claimed:
         signup, host = bound.signup, bound.host
+        assert host.furl_sealed is not None, "a claim that holds has a furl"
         plain = self._desk.sealer.unseal(
-            bound.host_furl.sealed, furl_context(signup.signup_id, host.generation)
+            host.furl_sealed, furl_context(signup.signup_id, host.generation)
         )
         storage = StoragePlace(
             bucket=requests.resource_name(signup),
@@ -260,33 +251,31 @@ class HostFacet(Referenceable):
         plan = signup.agreement.plan
         return Desired(_wanted(signup, host), plan.quota, plan.traffic)
 
-    def _known(self, tx: ReadTx) -> HostFurl:
-        row = host_furls.by_swissnum(tx, self._swissnum)
-        if row is None:
+    def _known(self, tx: ReadTx) -> HostRow:
+        host = hosts.by_furl(tx, self._swissnum)
+        if host is None:
             raise Refusal(NOBODY)
-        return row
+        return host
 
     def _seen_already(
         self, tx: ReadTx, report: Report
     ) -> tuple[Signup, HostRow] | None:
         """A host that reports without a pause makes us read, not write."""
-        row = self._known(tx)
-        host = hosts.get(tx, row.signup_id, row.generation)
+        host = self._known(tx)
         if host.report is None or host.reported_at is None:
             return None
         last: Report = wire.decode(Report, host.report.encode())
         if tx.now - host.reported_at >= PAUSE or last.phase != report.phase:
             return None
-        return signups.get(tx, row.signup_id), host
+        return signups.get(tx, host.signup_id), host
 
     def _journaled(self, tx: WriteTx, report: Report) -> tuple[Signup, HostRow]:
-        row = self._known(tx)
-        signup_id, generation = row.signup_id, row.generation
+        known = self._known(tx)
+        signup_id, generation = known.signup_id, known.generation
         hosts.reported(tx, signup_id, generation, wire.encode(report).decode())
         usage.told(tx, signup_id, report)
         host = hosts.get(tx, signup_id, generation)
         if host.state == "claimed" and report.phase in {"self-test-passed", "ready"}:
+            # Proved: the bootstrap furl has done its work and is dead.
             host = turns.self_test_passed(tx, signup_id, generation)
-            # Proved: the bootstrap furl has done its work and dies.
-            bootstraps.kill(tx, signup_id, generation)
         return signups.get(tx, signup_id), host

@@ -12,8 +12,8 @@ from lae_provision.doors import HostKey
 class NewBootstrap(Protocol):
     """Make the furl of one launch: a fresh swissnum on the hosts' Tub; no effect.
 
-    The routine journals the swissnum's hash (``bootstraps.issue``) together with the
-    launch's effect, so that no launch has a furl that nobody knows.
+    The routine journals the swissnum's hash (``hosts.issue_bootstrap``) together with
+    the launch's effect, so that no launch has a furl that nobody knows.
     """
 
     def __call__(self) -> Furl:

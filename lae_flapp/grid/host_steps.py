@@ -11,7 +11,7 @@ from lae_flapp.grid.record import Record, written_of
 from lae_flapp.grid.sights import Glance, Made, StepName, There
 from lae_flapp.grid.step import NotYet, Rendered, glance_at
 from lae_flapp.grid.workshop import Workshop
-from lae_flapp.journal import bootstraps, hosts
+from lae_flapp.journal import hosts
 from lae_flapp.journal.effects import Ticket
 from lae_flapp.journal.events import PublicKind
 from lae_flapp.journal.transaction import WriteTx
@@ -73,7 +73,7 @@ class HostStep:
         def also(tx: WriteTx) -> None:
             begun = hosts.begin(tx, signup.signup_id)
             assert begun.generation == generation
-            bootstraps.issue(
+            hosts.issue_bootstrap(
                 tx,
                 signup.signup_id,
                 generation,

@@ -38,7 +38,6 @@ from lae_flapp.grid.sights import (
     sight_of,
 )
 from lae_flapp.journal import (
-    bootstraps,
     effects,
     events,
     hosts,
@@ -48,7 +47,6 @@ from lae_flapp.journal import (
     signups,
     switches,
 )
-from lae_flapp.journal.bootstraps import Bootstrap
 from lae_flapp.journal.effects import NO_HOST, Effect, EffectKey
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.identities import Identity
@@ -70,7 +68,6 @@ class Record:
     signup: Signup
     generation: Generation
     host: HostRow | None
-    bootstrap: Bootstrap | None
     identity: Identity | None
     effects: tuple[Effect, ...]
     sessions: tuple[Session, ...]
@@ -124,7 +121,6 @@ def read(tx: ReadTx, signup_id: SignupId) -> Record:
         signup=signups.get(tx, signup_id),
         generation=generation,
         host=host,
-        bootstrap=bootstraps.find(tx, signup_id, generation),
         identity=identities.find(tx, signup_id, Generation(IDENTITY_GENERATION)),
         effects=done,
         sessions=sessions.of(tx, signup_id),
@@ -216,9 +212,8 @@ def _claim(record: Record) -> Sight:
             return Absent()
         case HostRow(state="claimed" | "ready"):
             return Present()
-        case _:
-            furl = record.bootstrap
-            return Awaited(furl.expires_at.timestamp() if furl else 0.0)
+        case HostRow(bootstrap_until=until):
+            return Awaited(0.0 if until is None else until.timestamp())
 
 
 def _self_test(record: Record, limits: Limits) -> Sight:

@@ -12,12 +12,10 @@ from lae_flapp.grid.record import Record
 from lae_flapp.grid.requests import resource_name
 from lae_flapp.grid.sights import StepName
 from lae_flapp.journal import (
-    bootstraps,
     capacity,
     causes,
     effects,
     events,
-    host_furls,
     hosts,
     identities,
     lifecycles,
@@ -87,7 +85,6 @@ def ready(tx: WriteTx, record: Record, message_id: str) -> None:
         raise StateChanged(f"host {generation} of {signup_id}", host.state)
     signups.move(tx, signup_id, {"paid"}, "active", kind="ready", who=WHO)
     signups.set_problem(tx, signup_id, None)
-    bootstraps.kill(tx, signup_id, generation)
     # Who comes back is told again, with the same furl.
     again = record.lifecycle.kept_until is not None
     occasion = f"again-{generation}" if again else ""
@@ -100,7 +97,6 @@ def retire(tx: WriteTx, record: Record) -> None:
     # A host that only the cloud knows (a restored journal) gets its row first.
     host = record.host or hosts.begin(tx, signup_id)
     hosts.move(tx, signup_id, generation, {host.state}, "retiring")
-    _disarm(tx, signup_id, generation)
     delay(tx, signup_id, f"host {generation} did not come and is replaced")
 
 
@@ -114,7 +110,6 @@ def lose_host(tx: WriteTx, signup_id: SignupId, generation: Generation) -> None:
     if state not in {"active", "past-due", "suspended"}:
         raise StateChanged(f"signup {signup_id}", state)
     hosts.move(tx, signup_id, generation, {"ready"}, "retiring")
-    _disarm(tx, signup_id, generation)
     events.note(tx, signup_id, "host-lost", WHO, f"generation {generation}")
     delay(tx, signup_id, f"host {generation} is gone and is replaced")
 
@@ -165,10 +160,8 @@ def give_up(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> None:
 def retire_live_host(tx: WriteTx, signup_id: SignupId) -> None:
     """Whatever host there is is on its way out, and its furls are dead."""
     host = hosts.live(tx, signup_id)
-    if host is not None:
-        if host.state != "retiring":
-            hosts.move(tx, signup_id, host.generation, {host.state}, "retiring")
-        _disarm(tx, signup_id, host.generation)
+    if host is not None and host.state != "retiring":
+        hosts.move(tx, signup_id, host.generation, {host.state}, "retiring")
 
 
 def close(tx: WriteTx, record: Record, message_id: str) -> None:
@@ -295,8 +288,3 @@ def go_on(tx: WriteTx, signup_id: SignupId) -> None:
 def _told(tx: ReadTx, signup_id: SignupId, occasion: str) -> bool:
     mails = outbox.of(tx, signup_id)
     return any(m.kind == "troubled" and m.occasion == occasion for m in mails)
-
-
-def _disarm(tx: WriteTx, signup_id: SignupId, generation: Generation) -> None:
-    bootstraps.kill(tx, signup_id, generation)
-    host_furls.revoke(tx, signup_id, generation)

@@ -23,9 +23,9 @@ The engine: ``journal`` (open, read, write, watch), ``transaction``, ``threads``
 
 The nouns, one module each, table and functions together: ``meta``, ``cells``,
 ``signups`` (state, agreement), ``listing`` (what operators search), ``contacts`` (all
-personal data), ``sessions`` (Checkout), ``identities`` (sealed), ``hosts``,
-``bootstraps``, ``host_furls``, ``ports``, ``capacity``, ``effects`` (request before,
-outcome after), ``events`` (append only), ``inbox`` (from Stripe), ``outbox`` (mails),
-``operators``, ``switches``, ``causes`` (of trouble, and who was told), ``figures``
-(counts of everything), ``retention`` (what goes, and when).
+personal data), ``sessions`` (Checkout), ``identities`` (sealed), ``hosts`` (and their
+furls), ``ports``, ``capacity``, ``effects`` (request before, outcome after), ``events``
+(append only), ``inbox`` (from Stripe), ``outbox`` (mails), ``operators``, ``switches``,
+``causes`` (of trouble, and who was told), ``figures`` (counts of everything),
+``retention`` (what goes, and when).
 """

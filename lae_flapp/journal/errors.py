@@ -77,7 +77,7 @@ class AddressConfirmed(JournalError):
 
 
 class AlreadySealed(JournalError):
-    """This generation's identity exists, with other bytes."""
+    """This generation's identity, or furl, exists with other bytes."""
 
 
 class HostStillLive(JournalError):

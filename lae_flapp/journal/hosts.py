@@ -1,4 +1,10 @@
-"""Customers' hosts: a row for each generation, one live one per signup at most."""
+"""Customers' hosts: a row for each generation, one live one per signup at most.
+
+A host has two furls, each known by the hash of its swissnum.  Over the *bootstrap* furl
+of its launch it claims its identity: the first key that does is bound to it, and the
+furl is dead from its end on, or as soon as the host is ready or on its way out.  Its
+*own* furl reaches that one row, until the host is retired.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +12,12 @@ from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any, Literal
 
-from attrs import define
+from attrs import define, field
 from sqlalchemy import (
+    CheckConstraint,
     Index,
     Integer,
+    LargeBinary,
     String,
     Table,
     Text,
@@ -31,13 +39,16 @@ from lae_flapp.journal.columns import (
     words,
 )
 from lae_flapp.journal.errors import (
+    AlreadySealed,
     ForbiddenMove,
     HostStillLive,
     StateChanged,
     Unknown,
 )
+from lae_flapp.journal.secrets import hash_of
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import Generation, SignupId
+from lae_protocol.secret import Secret
 
 HostState = Literal[
     "wanted",  # a generation was given; nothing is launched for certain
@@ -60,6 +71,15 @@ MOVES: dict[HostState, frozenset[HostState]] = {
     "gone": frozenset(),
 }
 
+#: A bootstrap furl is good for these alone.
+CLAIMABLE: frozenset[HostState] = frozenset({"wanted", "launched", "claimed"})
+#: Their own furls are dead.
+RETIRED: frozenset[HostState] = frozenset({"retiring", "gone"})
+
+#: Of a claim: bound now; the same key again (same answer); another key (tell an
+#: operator, quarantine); too late.
+ClaimOutcome = Literal["bound", "repeated", "another-key", "dead"]
+
 HOSTS = Table(
     "hosts",
     METADATA,
@@ -73,8 +93,34 @@ HOSTS = Table(
     column("launch_time", Moment, purpose="a claim must match it", nullable=True),
     column("reported_at", Moment, purpose="when it last spoke", nullable=True),
     column("report", Text, purpose="what it said last", nullable=True),
+    column(
+        "bootstrap_hash",
+        String(64),
+        purpose="recognises the bootstrap furl",
+        nullable=True,
+        unique=True,
+    ),
+    column("bootstrap_until", Moment, purpose="the furl's end", nullable=True),
+    column("public_key", LargeBinary, purpose="who claimed", nullable=True),
+    column(
+        "furl_hash",
+        String(64),
+        purpose="recognises its own furl",
+        nullable=True,
+        unique=True,
+    ),
+    column(
+        "furl_sealed",
+        LargeBinary,
+        purpose="its own furl, sealed: a repeated claim gets it",
+        nullable=True,
+    ),
     only_one("uq_hosts_live", "signup_id", where="state != 'gone'"),
     Index("ix_hosts_instance_id", "instance_id"),
+    CheckConstraint(
+        "(bootstrap_hash IS NULL) = (bootstrap_until IS NULL)", "bootstrap_has_an_end"
+    ),
+    CheckConstraint("(furl_hash IS NULL) = (furl_sealed IS NULL)", "furl_is_sealed"),
 )
 
 
@@ -92,6 +138,16 @@ class HostRow:
     launch_time: datetime | None
     reported_at: datetime | None
     report: str | None
+    bootstrap_hash: str | None = field(repr=False)
+    bootstrap_until: datetime | None
+    public_key: bytes | None
+    furl_hash: str | None = field(repr=False)
+    furl_sealed: bytes | None = field(repr=False)
+
+    def is_claimable(self, now: datetime) -> bool:
+        """Whether its bootstrap furl is good for anything."""
+        until = self.bootstrap_until
+        return self.state in CLAIMABLE and until is not None and now < until
 
 
 #: The kind of event that tells of a restored backup; it names the number from which
@@ -202,6 +258,63 @@ def move(
         actual = get(tx, signup_id, generation).state
         raise StateChanged(f"host {generation} of {signup_id}", actual)
     return get(tx, signup_id, generation)
+
+
+def issue_bootstrap(
+    tx: WriteTx,
+    signup_id: SignupId,
+    generation: Generation,
+    swissnum: Secret,
+    until: datetime,
+) -> None:
+    """Make the launch's furl known; the same again changes nothing.
+
+    Raises :class:`AlreadySealed` where this launch has another swissnum.
+    """
+    known, hashed = get(tx, signup_id, generation), hash_of(swissnum)
+    if known.bootstrap_hash is None:
+        values = {"bootstrap_hash": hashed, "bootstrap_until": until}
+        tx.run(_at(signup_id, generation).values(**values))
+    elif known.bootstrap_hash != hashed:
+        raise AlreadySealed(f"launch {generation} of {signup_id} has another furl")
+
+
+def by_bootstrap(tx: ReadTx, swissnum: Secret) -> HostRow | None:
+    """Whose bootstrap furl it is, dead or alive; None for a stranger's."""
+    row = tx.first(select(HOSTS).where(HOSTS.c.bootstrap_hash == hash_of(swissnum)))
+    return None if row is None else HostRow(*row)
+
+
+def claim(
+    tx: WriteTx, signup_id: SignupId, generation: Generation, public_key: bytes
+) -> ClaimOutcome:
+    """Bind the bootstrap furl to the first key that claims over it, or compare."""
+    known = find(tx, signup_id, generation)
+    if known is None or not known.is_claimable(tx.now):
+        return "dead"
+    if known.public_key is None:
+        tx.run(_at(signup_id, generation).values(public_key=public_key))
+        return "bound"
+    return "repeated" if known.public_key == public_key else "another-key"
+
+
+def issue_furl(
+    tx: WriteTx,
+    signup_id: SignupId,
+    generation: Generation,
+    swissnum: Secret,
+    sealed: bytes,
+) -> HostRow:
+    """Give a host its own furl; where it has one, that one stays.  The row then."""
+    unknown = _at(signup_id, generation).where(HOSTS.c.furl_hash.is_(None))
+    tx.run(unknown.values(furl_hash=hash_of(swissnum), furl_sealed=sealed))
+    return get(tx, signup_id, generation)
+
+
+def by_furl(tx: ReadTx, swissnum: Secret) -> HostRow | None:
+    """Whose own furl it is; None for a stranger's, or of a host that is retired."""
+    row = tx.first(select(HOSTS).where(HOSTS.c.furl_hash == hash_of(swissnum)))
+    return None if row is None or row.state in RETIRED else HostRow(*row)
 
 
 def set_address(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lae_flapp.journal import (
-    bootstraps,
     capacity,
     causes,
     cells,
@@ -12,7 +11,6 @@ from lae_flapp.journal import (
     epoch,
     events,
     gifts,
-    host_furls,
     hosts,
     identities,
     inbox,
@@ -41,8 +39,6 @@ TABLES = (
     receipts.RECEIPTS,
     identities.IDENTITIES,
     hosts.HOSTS,
-    bootstraps.BOOTSTRAPS,
-    host_furls.HOST_FURLS,
     ports.PORTS,
     capacity.HOLDINGS,
     effects.EFFECTS,

@@ -12,7 +12,7 @@ from sqlalchemy import Select, String, cast, func, select, update
 
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.errors import BadCursor
-from lae_flapp.journal.host_furls import HOST_FURLS
+from lae_flapp.journal.hosts import HOSTS
 from lae_flapp.journal.inbox import INBOX
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 
@@ -77,11 +77,10 @@ def replace(tx: WriteTx, value: SealedValue, sealed: bytes) -> None:
             here = update(INBOX).where(INBOX.c.event_id == names[0])
             tx.run(here.values(payload=sealed))
         case "host":
-            here = update(HOST_FURLS).where(
-                HOST_FURLS.c.signup_id == names[0],
-                HOST_FURLS.c.generation == int(names[1]),
+            here = update(HOSTS).where(
+                HOSTS.c.signup_id == names[0], HOSTS.c.generation == int(names[1])
             )
-            tx.run(here.values(sealed=sealed))
+            tx.run(here.values(furl_sealed=sealed))
 
 
 def every(tx: ReadTx, limit: int = 500) -> Iterator[SealedValue]:
@@ -108,6 +107,7 @@ def _query(source: Source) -> tuple[Select[Any], Any]:
             query = select(place, INBOX.c.payload, INBOX.c.event_id)
             return query.where(INBOX.c.payload.is_not(None)), place
         case "host":
-            t = HOST_FURLS.c
+            t = HOSTS.c
             place = t.signup_id + " " + cast(t.generation, String)
-            return select(place, t.sealed, t.signup_id, t.generation), place
+            query = select(place, t.furl_sealed, t.signup_id, t.generation)
+            return query.where(t.furl_sealed.is_not(None)), place

@@ -22,7 +22,6 @@ from lae_flapp.desk.hosts import HostDesk, HostFacet
 from lae_flapp.desk.operators.facet import OperatorFacet
 from lae_flapp.desk.tubs import furl_of, new_name, serve_operators, serving_tub
 from lae_flapp.journal import (
-    bootstraps,
     cells,
     contacts,
     effects,
@@ -102,7 +101,7 @@ def fill(tx: WriteTx) -> None:
     events.tell(tx, id_of(1), "delayed", "daemon", problem)
     hosts.begin(tx, id_of(0))
     hosts.launched(tx, id_of(0), Generation(1), "i-0123456789abcdef0", tx.now)
-    bootstraps.issue(tx, id_of(0), Generation(1), Secret("b" * 53), tx.now)
+    hosts.issue_bootstrap(tx, id_of(0), Generation(1), Secret("b" * 53), tx.now)
     key = effects.EffectKey(id_of(1), "host", "make-host", Generation(1))
     effect = effects.begin(tx, effects.upcoming(tx, key), b"{}")
     effects.fail(tx, effect.number, "InsufficientInstanceCapacity: no room")

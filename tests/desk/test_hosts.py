@@ -23,11 +23,9 @@ from lae_flapp.desk.hosts import CLAIM_BOUND, BootstrapFacet, HostDesk, HostFace
 from lae_flapp.desk.usage_view import usage_of
 from lae_flapp.desk.view import see, see_as_owner
 from lae_flapp.journal import (
-    bootstraps,
     cells,
     contacts,
     events,
-    host_furls,
     hosts,
     identities,
     outbox,
@@ -159,7 +157,7 @@ class Hosts:
         def begun(tx: WriteTx) -> None:
             assert hosts.begin(tx, SU).generation == generation
             expires = tx.now + timedelta(minutes=30)
-            bootstraps.issue(
+            hosts.issue_bootstrap(
                 tx, SU, Generation(generation), bootstrap_of(generation), expires
             )
 
@@ -247,8 +245,7 @@ def test_first_claim(ours, key) -> None:
     assert ours.host().state == "claimed"
     assert ours.kinds() == ["registered", "claimed"]
     assert ours.nudged == [SU]
-    kept = ours.read(host_furls.find, SU, ONE)
-    assert told.host_furl.reveal().encode() not in kept.sealed
+    assert told.host_furl.reveal().encode() not in ours.host().furl_sealed
 
 
 def test_a_lost_answer(ours, key) -> None:
@@ -329,7 +326,7 @@ def test_another_instance(ours, key, claim, why) -> None:
     assert ours.host().state == "quarantined"
     assert why in ours.read(signups.get, SU).problem
     assert len(ours.troubled_mails()) == 1
-    assert ours.read(host_furls.find, SU, ONE) is None
+    assert ours.host().furl_sealed is None
 
 
 def test_rounded_launch_time(ours, key) -> None:
@@ -369,10 +366,10 @@ def test_too_late(ours, key) -> None:
 
 
 def test_retired(ours, key) -> None:
-    """A furl that was killed with its host is good for nothing."""
-    ours.write(bootstraps.kill, SU, ONE)
+    """The furl of a host on its way out is good for nothing."""
+    ours.write(hosts.move, SU, ONE, {"launched"}, "retiring")
     assert ours.claim(claim_of(key)).code == "unknown-signup"
-    assert ours.host().state == "launched"
+    assert ours.host().state == "retiring"
 
 
 def test_too_early(ours, key) -> None:
@@ -397,7 +394,7 @@ def test_a_replaced_host(ours, key) -> None:
     assert evolve(
         second.identity, generation=1, announcement_seqnum=2**32
     ) == first  # fmt: skip
-    assert ours.read(host_furls.find, SU, TWO) is not None
+    assert ours.read(hosts.get, SU, TWO).furl_sealed is not None
 
 
 def test_unknown_furls_look_alike(ours, key) -> None:
@@ -405,7 +402,7 @@ def test_unknown_furls_look_alike(ours, key) -> None:
     claim = claim_of(key)
     stranger = BootstrapFacet(ours.desk, Secret("b" + "z" * 52))
     unknown = ours.claim_over(stranger, claim)
-    ours.write(bootstraps.kill, SU, ONE)
+    ours.write(hosts.move, SU, ONE, {"launched"}, "retiring")
     assert unknown == ours.claim(claim)
 
 
@@ -511,7 +508,6 @@ def test_way_to_ready(ours, key) -> None:
         assert ours.report(furl, phase).state == "serving"
     assert ours.kinds() == ["registered", "claimed", "self-test-passed"]
     assert ours.host().state == "ready"
-    assert ours.read(bootstraps.find, SU, ONE).dead_at is not None
     assert ours.claim(claim_of(key)).code == "unknown-signup"
     seen = ours.read(usage_of, SU, 31)
     assert (seen.stored, seen.noncurrent, seen.advisories, seen.slowed) == (
@@ -557,11 +553,11 @@ def test_a_failing_host(ours, key) -> None:
 def test_revoked(ours, key) -> None:
     """The furl of a retired host reports nothing any more."""
     furl = ours.claim(claim_of(key)).host_furl
-    ours.write(host_furls.revoke, SU, ONE)
+    ours.write(hosts.move, SU, ONE, {"claimed"}, "retiring")
     told = ours.report(furl, "ready")
     assert told.code == "unknown-signup"
     assert ours.host().report is None
-    assert ours.host().state == "claimed"
+    assert ours.host().state == "retiring"
 
 
 def test_a_stranger_reports(ours) -> None:

@@ -8,7 +8,7 @@ from twisted.internet.defer import Deferred
 
 from lae_flapp.grid import turns
 from lae_flapp.grid.limits import Limits
-from lae_flapp.journal import bootstraps, effects, events, hosts, signups, switches
+from lae_flapp.journal import effects, events, hosts, signups, switches
 from lae_flapp.journal.errors import StateChanged
 from tests.grid.world import (
     GROUND,
@@ -161,7 +161,7 @@ def test_self_test_that_never_passes_replaces_the_host(world):
     row = world.read(hosts.live, signup_id)
 
     def claim(tx):
-        bootstraps.claim(tx, signup_id, row.generation, b"k" * 32, row.instance_id)
+        hosts.claim(tx, signup_id, row.generation, b"k" * 32)
         turns.claimed(tx, signup_id, row.generation)
 
     world.hosts_work = False
@@ -335,12 +335,8 @@ def test_bootstrap_dies_at_ready(world):
     signup_id = world.paid()
     world.advance(10)
     row = world.read(hosts.live, signup_id)
-    furl = world.read(bootstraps.find, signup_id, row.generation)
-    assert furl.dead_at is not None
-    claim = world.write(
-        bootstraps.claim, signup_id, row.generation, b"k" * 32, row.instance_id
-    )
-    assert claim == "dead"
+    assert world.clock.seconds() < row.bootstrap_until.timestamp()
+    assert world.write(hosts.claim, signup_id, row.generation, b"k" * 32) == "dead"
 
 
 def test_user_data_is_sealed_in_the_journal(world):

@@ -24,7 +24,6 @@ from lae_flapp.grid.limits import Limits
 from lae_flapp.grid.requests import Ground
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import (
-    bootstraps,
     cells,
     contacts,
     effects,
@@ -317,10 +316,10 @@ class World:
             return
 
         def turn(tx):
-            if bootstraps.by_swissnum(tx, swissnum) is None:
+            if hosts.by_bootstrap(tx, swissnum) is None:
                 return
             if row.state == "launched":
-                claim = bootstraps.claim(tx, *key, b"k" * 32, host.instance_id)
+                claim = hosts.claim(tx, *key, b"k" * 32)
                 if claim in {"bound", "repeated"}:
                     turns.claimed(tx, *key)
             else:

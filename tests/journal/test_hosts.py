@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from lae_flapp.journal import bootstraps, host_furls, hosts, identities
+from lae_flapp.journal import hosts, identities
 from lae_flapp.journal.errors import (
     AlreadySealed,
     ForbiddenMove,
@@ -78,78 +78,92 @@ def test_what_a_host_says_is_kept(desk) -> None:
     assert (row.address, row.report, row.reported_at) == ("192.0.2.1", "{}", now(desk))
 
 
-def issue(desk, swissnum="s" * 32, minutes=30):
+def wanted(desk, swissnum="s" * 32, minutes=30):
     a = desk.register("a").signup_id
-    until = now(desk) + timedelta(minutes=minutes)
-    desk.write(bootstraps.issue, a, ONE, Secret(swissnum), until)
+    desk.write(hosts.begin, a)
+    issue(desk, a, swissnum, minutes)
     return a
 
 
+def issue(desk, a, swissnum="s" * 32, minutes=30):
+    until = now(desk) + timedelta(minutes=minutes)
+    desk.write(hosts.issue_bootstrap, a, ONE, Secret(swissnum), until)
+
+
 def test_the_first_claim_binds(desk) -> None:
-    """The first key and instance own the furl; they may ask again, others may not."""
-    a = issue(desk)
+    """The first key owns the furl; it may ask again, others may not."""
+    a = wanted(desk)
 
-    def claim(key, instance):
-        return desk.write(bootstraps.claim, a, ONE, key, instance)
+    def claim(key):
+        return desk.write(hosts.claim, a, ONE, key)
 
-    assert claim(b"k", "i-1") == "bound"
-    assert claim(b"k", "i-1") == "repeated"
-    assert claim(b"other", "i-1") == "another-key"
-    assert claim(b"k", "i-2") == "another-key"
-    assert claim(b"k", "i-1") == "repeated"
-    assert desk.read(bootstraps.find, a, ONE).public_key == b"k"
+    assert claim(b"k") == "bound"
+    assert claim(b"k") == "repeated"
+    assert claim(b"other") == "another-key"
+    assert claim(b"k") == "repeated"
+    assert desk.read(hosts.get, a, ONE).public_key == b"k"
 
 
 def test_a_bootstrap_furl_dies_in_time(desk) -> None:
     """From its end on nobody claims, not even who claimed before."""
-    a = issue(desk, minutes=30)
-    assert desk.write(bootstraps.claim, a, ONE, b"k", "i-1") == "bound"
+    a = wanted(desk, minutes=30)
+    assert desk.write(hosts.claim, a, ONE, b"k") == "bound"
     desk.clock.advance(30 * 60 - 1)
-    assert desk.write(bootstraps.claim, a, ONE, b"k", "i-1") == "repeated"
+    assert desk.write(hosts.claim, a, ONE, b"k") == "repeated"
     desk.clock.advance(1)
-    assert desk.write(bootstraps.claim, a, ONE, b"k", "i-1") == "dead"
+    assert desk.write(hosts.claim, a, ONE, b"k") == "dead"
 
 
-def test_a_bootstrap_furl_dies_when_the_host_is_ready(desk) -> None:
-    """A killed furl claims nothing, and remembers when it first was killed."""
-    a = issue(desk)
-    desk.write(bootstraps.kill, a, ONE)
-    died = desk.read(bootstraps.find, a, ONE).dead_at
-    desk.clock.advance(5)
-    desk.write(bootstraps.kill, a, ONE)
-    assert desk.read(bootstraps.find, a, ONE).dead_at == died
-    assert desk.write(bootstraps.claim, a, ONE, b"k", "i-1") == "dead"
-    assert desk.write(bootstraps.claim, a, TWO, b"k", "i-1") == "dead"
+@pytest.mark.parametrize("state", sorted(MOVES))
+def test_furls_die_with_what_they_are_for(desk, state) -> None:
+    """A bootstrap furl claims until the host is ready, quarantined or retired; a host's
+    own furl reaches its row until it is retired.
+    """
+    a = wanted(desk)
+    desk.write(hosts.issue_furl, a, ONE, Secret("one"), b"sealed")
+    desk.write(lambda tx: tx.run(hosts.HOSTS.update().values(state=state)))
+    claims = state in {"wanted", "launched", "claimed"}
+    assert desk.write(hosts.claim, a, ONE, b"k") == ("bound" if claims else "dead")
+    reached = desk.read(hosts.by_furl, Secret("one"))
+    assert (reached is None) == (state in {"retiring", "gone"})
+    assert desk.read(hosts.by_bootstrap, Secret("s" * 32)).state == state
+
+
+def test_a_host_without_a_bootstrap_furl_is_not_claimed(desk) -> None:
+    """Nobody claims a host that has no such furl, or that does not exist."""
+    a = desk.register("a").signup_id
+    desk.write(hosts.begin, a)
+    assert desk.write(hosts.claim, a, ONE, b"k") == "dead"
+    assert desk.write(hosts.claim, a, TWO, b"k") == "dead"
 
 
 def test_a_launch_has_one_bootstrap_furl(desk) -> None:
     """Issuing the same furl again is nothing new; another one is refused."""
-    a = issue(desk)
-    issue(desk)
+    a = wanted(desk)
+    issue(desk, a)
     with pytest.raises(AlreadySealed):
-        issue(desk, swissnum="other")
-    found = desk.read(bootstraps.by_swissnum, Secret("s" * 32))
+        issue(desk, a, swissnum="other")
+    found = desk.read(hosts.by_bootstrap, Secret("s" * 32))
     assert (found.signup_id, found.generation) == (a, ONE)
-    assert desk.read(bootstraps.by_swissnum, Secret("t" * 32)) is None
+    assert desk.read(hosts.by_bootstrap, Secret("t" * 32)) is None
 
 
 def test_a_host_furl_is_the_first_one(desk) -> None:
-    """A host that claims again gets the furl it had, until it is revoked."""
-    a = desk.register("a").signup_id
-    first = desk.write(host_furls.issue, a, ONE, Secret("one"), b"sealed one")
-    again = desk.write(host_furls.issue, a, ONE, Secret("two"), b"sealed two")
+    """A host that claims again gets the furl it had."""
+    a = wanted(desk)
+    first = desk.write(hosts.issue_furl, a, ONE, Secret("one"), b"sealed one")
+    again = desk.write(hosts.issue_furl, a, ONE, Secret("two"), b"sealed two")
     assert again == first
-    assert desk.read(host_furls.by_swissnum, Secret("one")) == first
-    assert desk.read(host_furls.by_swissnum, Secret("two")) is None
-    desk.write(host_furls.revoke, a, ONE)
-    assert desk.read(host_furls.by_swissnum, Secret("one")) is None
-    assert desk.read(host_furls.find, a, ONE).revoked_at == now(desk)
+    assert desk.read(hosts.by_furl, Secret("one")) == first
+    assert desk.read(hosts.by_furl, Secret("two")) is None
+    for secret in ("sealed one", first.furl_hash, first.bootstrap_hash):
+        assert secret not in repr(first)
 
 
 def test_no_swissnum_is_in_the_file(desk) -> None:
     """The journal's files hold hashes of swissnums alone."""
-    a = issue(desk, swissnum="bootstrap-swissnum")
-    desk.write(host_furls.issue, a, ONE, Secret("host-swissnum"), b"sealed")
+    a = wanted(desk, swissnum="bootstrap-swissnum")
+    desk.write(hosts.issue_furl, a, ONE, Secret("host-swissnum"), b"sealed")
     desk.close()
     text = b"".join(one.read_bytes() for one in desk.folder.iterdir())
     assert b"-swissnum" not in text

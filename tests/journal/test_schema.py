@@ -17,13 +17,11 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Column, Table
 
 from lae_flapp.journal import (
-    bootstraps,
     causes,
     cells,
     contacts,
     events,
     gifts,
-    host_furls,
     hosts,
     identities,
     inbox,
@@ -63,12 +61,10 @@ def test_every_table_is_listed() -> None:
 @pytest.mark.parametrize(
     ("table", "row"),
     [
-        (bootstraps.BOOTSTRAPS, bootstraps.Bootstrap),
         (causes.CAUSES, causes.Cause),
         (cells.CELLS, cells.Cell),
         (events.EVENTS, events.Event),
         (gifts.GIFTS, gifts.Gift),
-        (host_furls.HOST_FURLS, host_furls.HostFurl),
         (hosts.HOSTS, hosts.HostRow),
         (identities.IDENTITIES, identities.Identity),
         (inbox.INBOX, inbox.InboxEvent),

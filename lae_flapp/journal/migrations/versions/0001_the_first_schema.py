@@ -185,26 +185,6 @@ def upgrade() -> None:
         )
 
     op.create_table(
-        "bootstraps",
-        sa.Column("signup_id", sa.String(length=22), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("swissnum_hash", sa.String(length=64), nullable=False),
-        sa.Column("issued_at", sa.String(length=32), nullable=False),
-        sa.Column("expires_at", sa.String(length=32), nullable=False),
-        sa.Column("public_key", sa.LargeBinary(), nullable=True),
-        sa.Column("instance_id", sa.String(length=64), nullable=True),
-        sa.Column("claimed_at", sa.String(length=32), nullable=True),
-        sa.Column("dead_at", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["signup_id"],
-            ["signups.signup_id"],
-            name=op.f("fk_bootstraps_signup_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("signup_id", "generation", name=op.f("pk_bootstraps")),
-        sa.UniqueConstraint("swissnum_hash", name=op.f("uq_bootstraps_swissnum_hash")),
-    )
-    op.create_table(
         "contacts",
         sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("signup_id", sa.String(length=22), nullable=False),
@@ -312,23 +292,6 @@ def upgrade() -> None:
         batch_op.create_index("ix_holdings_cell_quota", ["cell", "quota"], unique=False)
 
     op.create_table(
-        "host_furls",
-        sa.Column("signup_id", sa.String(length=22), nullable=False),
-        sa.Column("generation", sa.Integer(), nullable=False),
-        sa.Column("swissnum_hash", sa.String(length=64), nullable=False),
-        sa.Column("sealed", sa.LargeBinary(), nullable=False),
-        sa.Column("issued_at", sa.String(length=32), nullable=False),
-        sa.Column("revoked_at", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["signup_id"],
-            ["signups.signup_id"],
-            name=op.f("fk_host_furls_signup_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("signup_id", "generation", name=op.f("pk_host_furls")),
-        sa.UniqueConstraint("swissnum_hash", name=op.f("uq_host_furls_swissnum_hash")),
-    )
-    op.create_table(
         "hosts",
         sa.Column("signup_id", sa.String(length=22), nullable=False),
         sa.Column("generation", sa.Integer(), nullable=False),
@@ -340,6 +303,19 @@ def upgrade() -> None:
         sa.Column("launch_time", sa.String(length=32), nullable=True),
         sa.Column("reported_at", sa.String(length=32), nullable=True),
         sa.Column("report", sa.Text(), nullable=True),
+        sa.Column("bootstrap_hash", sa.String(length=64), nullable=True),
+        sa.Column("bootstrap_until", sa.String(length=32), nullable=True),
+        sa.Column("public_key", sa.LargeBinary(), nullable=True),
+        sa.Column("furl_hash", sa.String(length=64), nullable=True),
+        sa.Column("furl_sealed", sa.LargeBinary(), nullable=True),
+        sa.CheckConstraint(
+            "(bootstrap_hash IS NULL) = (bootstrap_until IS NULL)",
+            name=op.f("ck_hosts_bootstrap_has_an_end"),
+        ),
+        sa.CheckConstraint(
+            "(furl_hash IS NULL) = (furl_sealed IS NULL)",
+            name=op.f("ck_hosts_furl_is_sealed"),
+        ),
         sa.ForeignKeyConstraint(
             ["signup_id"],
             ["signups.signup_id"],
@@ -347,6 +323,8 @@ def upgrade() -> None:
             ondelete="CASCADE",
         ),
         sa.PrimaryKeyConstraint("signup_id", "generation", name=op.f("pk_hosts")),
+        sa.UniqueConstraint("bootstrap_hash", name=op.f("uq_hosts_bootstrap_hash")),
+        sa.UniqueConstraint("furl_hash", name=op.f("uq_hosts_furl_hash")),
     )
     with op.batch_alter_table("hosts", schema=None) as batch_op:
         batch_op.create_index("ix_hosts_instance_id", ["instance_id"], unique=False)
