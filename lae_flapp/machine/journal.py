@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from lae_flapp.journal import checking, restoring, sqlite
+from lae_flapp.journal import checking, restoring
+from lae_flapp.journal.copies import Copies, name_of_copy
 from lae_flapp.journal.errors import JournalError
 from lae_flapp.laptop import tables
 from lae_flapp.laptop.line import Line, run
@@ -26,14 +27,14 @@ from lae_flapp.laptop.options import (
 from lae_flapp.laptop.settings import Where
 from lae_flapp.machine.progress import progress
 from lae_flapp.settings import DaemonSettings
-from lae_flapp.wiring.place import home_of, journal_path
+from lae_flapp.wiring.place import copies_of, home_of, journal_path
 from lae_protocol.operator_messages import BackUp, BackupAnswer
 from lae_protocol.plan_words import size_in_words
 from lae_protocol.process.settings import SettingsError, load
 
 _FILE = click.Path(path_type=Path)
-#: Seconds between two questions how far the daemon is.
-LOOK = 0.2
+#: Between two questions how far the daemon is.
+ASK_EVERY = 0.2  # s
 
 
 @click.group()
@@ -60,11 +61,6 @@ def on_the_machine(command: Callable[..., Any]) -> Callable[..., Any]:
     return click.option(
         "--daemon", type=_FILE, help="The daemon's settings [/etc/s4/daemon.yaml]."
     )(working)
-
-
-def backup_name(now: datetime) -> str:
-    """What a copy is called."""
-    return f"journal-{now:%Y%m%dT%H%M%SZ}.sqlite"
 
 
 @journal.command()
@@ -108,28 +104,40 @@ def check(settings: DaemonSettings, as_json: bool, file: Path | None) -> None:
 @gives_json
 @changes
 @click.option("--daemon", type=_FILE, help="Copy on this machine, by these settings.")
+@click.option(
+    "--keep",
+    type=click.IntRange(1),
+    help="Copy on this machine, and leave so many copies in backups/.",
+)
 @click.argument("target", type=_FILE, required=False)
 def backup(
+    *,
     where: Where,
     as_json: bool,
     dry_run: bool,
     daemon: Path | None,
+    keep: int | None,
     target: Path | None,
 ) -> None:
     """Copy the journal, of one moment, while the daemon works or while it does not.
 
-    The daemon is asked to copy it into its own folder, backups/.  With --daemon, or a
-    TARGET, it is copied here, whether a daemon runs or not.
+    The daemon is asked to copy it into its own folder, backups/.  With --daemon, --keep
+    or a TARGET it is copied here, whether a daemon runs or not; the nightly timer and
+    each release do so.
     """
-    if daemon is not None or target is not None:
-        _back_up_here(daemon=daemon, target=target, as_json=as_json, dry_run=dry_run)
+    if keep is not None and target is not None:
+        raise click.UsageError("--keep is of the copies in backups/, not of a TARGET")
+    if daemon is not None or target is not None or keep is not None:
+        _back_up_here(
+            daemon=daemon, target=target, keep=keep, as_json=as_json, dry_run=dry_run
+        )
         return
     if dry_run:
         click.echo(
             "Would ask the daemon to copy its journal into its folder, backups/."
         )
         return
-    name = backup_name(datetime.now(UTC))
+    name = name_of_copy(datetime.now(UTC))
 
     async def work(line: Line) -> Any:
         with progress("copying") as told:
@@ -138,7 +146,7 @@ def backup(
                 told(state.pages, state.of_pages or 1)
                 if state.done:
                     return state
-                await line.pause(LOOK)
+                await line.pause(ASK_EVERY)
 
     state = run(where, work)
     _told(
@@ -148,23 +156,35 @@ def backup(
 
 @on_the_machine
 def _back_up_here(
-    *, settings: DaemonSettings, target: Path | None, as_json: bool, dry_run: bool
+    *,
+    settings: DaemonSettings,
+    target: Path | None,
+    keep: int | None,
+    as_json: bool,
+    dry_run: bool,
 ) -> None:
-    path = journal_path(settings.state)
-    made = target or settings.state / "backups" / backup_name(datetime.now(UTC))
-    if made.is_dir():
-        made /= backup_name(datetime.now(UTC))
+    copies, name = copies_of(settings.state), name_of_copy(datetime.now(UTC))
+    if target is not None:
+        folder, name = (
+            (target, name) if target.is_dir() else (target.parent, target.name)
+        )
+        copies = Copies(copies.journal, folder)
+    made = copies.folder / name
     if made.exists():
         raise click.ClickException(f"{made} is there already: name another file.")
-    if not path.is_file():
-        raise click.ClickException(f"there is no journal {path}")
-    if dry_run:
-        click.echo(f"Would copy {path} to {made}.")
+    if not copies.journal.is_file():
+        # Before the daemon's first start a release and the timer copy nothing.
+        click.echo(f"There is no journal {copies.journal} yet.", err=True)
+        if as_json:
+            tables.print_json(file=None, size=0)
         return
-    if target is None:
-        made.parent.mkdir(mode=0o700, exist_ok=True)
+    if dry_run:
+        click.echo(f"Would copy {copies.journal} to {made}.")
+        return
     with progress("copying") as told:
-        sqlite.copy(path, made, told)
+        copies.make(name, told)
+    if keep is not None:
+        copies.delete_all_but(keep)
     _told(made, made.stat().st_size, as_json=as_json, place="here")
 
 

@@ -19,15 +19,15 @@ from sqlalchemy import Engine
 from lae_flapp.journal import opening, sqlite
 from lae_flapp.journal.errors import JournalError
 from lae_flapp.settings import DaemonSettings
+from lae_flapp.wiring.place import journal_path
 from lae_protocol.process.settings import SettingsError, load
 
 VERSION = 1
-_COPY = "journal-*.sqlite"
 
 
 @click.group()
 def schema() -> None:
-    """Look at the journal's schema, copy the journal, expand it."""
+    """Look at the journal's schema, and expand it."""
 
 
 def _config_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -44,7 +44,7 @@ def _journal(config: Path) -> Path:
         settings = load(config.resolve(), DaemonSettings)
     except SettingsError as e:
         raise click.ClickException(str(e)) from None
-    return settings.state / "journal" / "journal.sqlite"
+    return journal_path(settings.state)
 
 
 @contextmanager
@@ -82,30 +82,6 @@ def show(config: Path) -> None:
             "runs_from": standing.runs_from,
         }
     click.echo(json.dumps({"version": VERSION, **told}))
-
-
-@schema.command("back-up")
-@_config_option
-@click.option(
-    "--keep", default=14, show_default=True, type=click.IntRange(1), help="Copies."
-)
-def back_up(config: Path, keep: int) -> None:
-    """Copy the journal as it is now, whatever the daemon does; print where."""
-    path = _journal(config)
-    if not path.exists():
-        click.echo(f"{path}: there is none yet")
-        return
-    folder = path.parent.parent / "copies"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    when = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
-    copy = folder / f"journal-{when}.sqlite"
-    try:
-        sqlite.copy(path, copy)
-    except (OSError, JournalError) as e:
-        raise click.ClickException(f"{copy}: {e}") from None
-    for old in sorted(folder.glob(_COPY))[:-keep]:
-        old.unlink()
-    click.echo(str(copy))
 
 
 @schema.command()

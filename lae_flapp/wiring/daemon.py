@@ -31,7 +31,7 @@ from lae_flapp.signs.vitals import Vitals
 from lae_flapp.wiring.inside import Inside, Wiring
 from lae_flapp.wiring.opening import Opening, WrongAccount
 from lae_flapp.wiring.outside import Outside, Secrets, open_outside
-from lae_flapp.wiring.place import home_of, journal_path
+from lae_flapp.wiring.place import copies_of, home_of, journal_path
 from lae_flapp.wiring.signs import Signs, SignsWiring
 from lae_protocol.messages import Plan
 from lae_protocol.process import readiness
@@ -106,9 +106,7 @@ class Daemon(Service):
         await self._go_on_from(journal)
 
         opening = self._opening(outside)
-        backups = Backups(
-            reactor, journal_path(settings.state), settings.state / "backups"
-        )
+        backups = Backups(copies_of(settings.state))
         self._ends.append(("backup", backups.stop))
         rng, registry = self._rng, self._registry
         watching = SignsWiring(

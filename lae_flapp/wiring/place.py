@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lae_flapp.journal.copies import Copies
 from lae_flapp.journal.meta import Home
 from lae_flapp.settings import DaemonSettings
 
@@ -11,6 +12,11 @@ from lae_flapp.settings import DaemonSettings
 def journal_path(state: Path) -> Path:
     """The journal's file in the daemon's folder."""
     return state / "journal" / "journal.sqlite"
+
+
+def copies_of(state: Path) -> Copies:
+    """The journal's copies in the daemon's folder."""
+    return Copies(journal_path(state), state / "backups")
 
 
 def home_of(settings: DaemonSettings) -> Home:

@@ -102,7 +102,7 @@ class RealHost:
             case Check(release):
                 self._check(release, intent)
             case BackUp(release):
-                self._as_daemon(release, "schema", "back-up", *_CONFIG)
+                self._as_daemon(release, *_BACK_UP)
             case Migrate(release):
                 self._as_daemon(release, "schema", "upgrade", *_CONFIG, seconds=_LONG)
             case Switch(release):
@@ -265,6 +265,8 @@ class RealHost:
 
 
 _CONFIG = ("--config", layout.DAEMON_SETTINGS)
+# As the nightly timer's service does it.
+_BACK_UP = ("journal", "backup", "--daemon", layout.DAEMON_SETTINGS, "--keep", "14")
 
 
 def _as(user: str) -> tuple[str, ...]:

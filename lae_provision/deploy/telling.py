@@ -148,5 +148,5 @@ Still to be done, if it is not:
                 hosts' roles, subnet and security groups; quotas
   Operators     {state}/operator.furl is the first operator's: have it
                 as ~/.config/s4/operator.furl (mode 0600) where lae is used
-  Copies        {state}/copies gets one each night: take them elsewhere
+  Copies        {state}/backups gets one each night: take them elsewhere
 """

@@ -150,7 +150,7 @@ def test_a_release_loses_no_page_and_no_signup(installed) -> None:
     assert after["current"] != before["current"]
     assert set(after["installed"]) == {before["current"], after["current"]}
     assert revision_of(world) == new
-    copies = world.machine.run("ls", "/var/lib/s4/copies").stdout.split()
+    copies = world.machine.run("ls", "/var/lib/s4/backups").stdout.split()
     assert copies
     for customer in customers.paid:
         check_served(world.stack, customer)

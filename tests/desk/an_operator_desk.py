@@ -12,6 +12,7 @@ from lae_flapp.desk.operators.cancelling import Cancelling
 from lae_flapp.desk.operators.desk import OperatorDesk, Process, Wakes
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.cells import Cell
+from lae_flapp.journal.copies import Copies
 from lae_flapp.journal.journal import Journal
 from lae_flapp.money.checkout.desk import Selling
 from lae_protocol.furl import Furl
@@ -88,5 +89,5 @@ def make_desk(
         selling=Selling((PLAN,), CELL, {"instances": room}, "https://s4.example"),
         cancel=Cancelling(journal, expire, shop.new_message_id, woken.append).cancel,
         new_furl=new_furl,
-        back_up=Backups(clock, folder / "journal.sqlite", folder / "b").begin_or_tell,
+        back_up=Backups(Copies(folder / "journal.sqlite", folder / "b")).begin_or_tell,
     )

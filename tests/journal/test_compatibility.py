@@ -228,29 +228,11 @@ def test_upgrade_works_beside_a_running_daemon(path: Path, config: Path, later) 
     closed(daemon)
 
 
-def test_copies_are_whole_private_and_few(path: Path, config: Path) -> None:
-    """`back-up` copies what is committed, for the owner alone, and keeps the newest."""
-    assert "there is none yet" in run("back-up", "--config", config)
-    daemon = opened(path)
-    for number in range(4):
-        answer(daemon.write(events.note, None, f"k{number}", "test"))
-        copy = Path(run("back-up", "--config", config, "--keep", 2).strip())
-        assert copy.stat().st_mode & 0o777 == 0o600
-    closed(daemon)
-    copies = sorted((path.parent.parent / "copies").iterdir())
-    assert len(copies) == 2
-    assert copies[-1] == copy
-    with closing(sqlite3.connect(copy)) as raw:
-        rows = raw.execute("SELECT kind FROM events ORDER BY number").fetchall()
-    assert rows == [("k0",), ("k1",), ("k2",), ("k3",)]
-
-
 def test_a_journal_that_is_none_is_one_line(path: Path, config: Path) -> None:
     """A damaged file ends each command with one line, and nothing is written."""
     path.parent.mkdir(parents=True, mode=0o700)
     path.write_bytes(b"no journal " * 1000)
-    for command in ("show", "upgrade", "back-up"):
+    for command in ("show", "upgrade"):
         said = run(command, "--config", config, code=1)
         assert said.count("\n") == 1
         assert "not a database" in said
-    assert list((path.parent.parent / "copies").iterdir()) == []

@@ -81,6 +81,40 @@ def test_backup_to_a_place(place, tmp_path) -> None:
     assert told["file"].startswith(str(tmp_path / "folder" / "journal-"))
 
 
+def test_backup_keeps_the_newest(place) -> None:
+    """With --keep the older copies go, what has another name stays, and each copy is
+    private and has what was committed until then.
+    """
+    told = place.lae("journal", "backup", "--keep", 2)
+    assert (told.exit_code, "no journal" in told.output) == (0, True)
+    assert place.json("journal", "backup", "--keep", 2) == {"file": None, "size": 0}
+    place.fill(0)
+    backups = place.folder / "state" / "backups"
+    backups.mkdir(mode=0o700)
+    (backups / "mine.sqlite").touch()
+    made = []
+    for number in range(4):
+        journal = place.open()
+        answer(journal.write(register, number))
+        place.close(journal)
+        made.append(Path(place.json("journal", "backup", "--keep", 2)["file"]))
+    assert sorted(backups.iterdir()) == [*made[-2:], backups / "mine.sqlite"]
+    for copy, signups in zip(made[-2:], (3, 4), strict=True):
+        assert stat.S_IMODE(copy.stat().st_mode) == 0o600
+        assert place.json("journal", "check", copy)["signups"] == signups
+    both = place.lae("journal", "backup", "--keep", 2, place.folder / "copy")
+    assert both.exit_code == 2
+
+
+def test_backup_of_a_damaged_journal(place) -> None:
+    """It is told in one line, and nothing is left."""
+    place.fill()
+    place.journal.write_bytes(b"no journal " * 1000)
+    told = place.lae("journal", "backup", "--keep", 2)
+    assert (told.exit_code, "not a database" in told.output) == (1, True)
+    assert list((place.folder / "state" / "backups").iterdir()) == []
+
+
 @pytest.mark.parametrize("end", [KeyboardInterrupt, OSError(28, "No space")])
 def test_interrupted_backup(place, end) -> None:
     """A copy that is broken off leaves nothing of itself."""

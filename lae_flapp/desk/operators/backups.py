@@ -11,7 +11,7 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lae_flapp.journal import sqlite
+from lae_flapp.journal.copies import Copies
 from lae_flapp.journal.errors import JournalBusy, JournalError
 from lae_protocol.operator_messages import BackupState
 
@@ -37,8 +37,8 @@ class Backups:
 
     _log = Logger()
 
-    def __init__(self, reactor: Any, journal: Path, folder: Path) -> None:
-        self._reactor, self._journal, self._folder = reactor, journal, folder
+    def __init__(self, copies: Copies) -> None:
+        self._copies = copies
         self._running: _Running | None = None
 
     def begin_or_tell(self, name: str) -> BackupState:
@@ -51,11 +51,11 @@ class Backups:
             return self._told(running)
         if running is not None and running.ended is not None:
             raise JournalBusy("another copy is being made")
-        path = self._folder / name
+        path = self._copies.folder / name
         if path.exists():
             return _done_at(path, 0)
         self._running = running = _Running(name)
-        running.ended = deferToThread(self._copy, running, path)
+        running.ended = deferToThread(self._copy, running)
         running.ended.addCallbacks(self._done, self._failed, (running,), {}, (running,))
         return self._told(running)
 
@@ -69,14 +69,13 @@ class Backups:
         running.ended.addBoth(stopped.callback)
         return stopped
 
-    def _copy(self, running: _Running, path: Path) -> None:
+    def _copy(self, running: _Running) -> None:
         def progress(pages: int, of_pages: int) -> None:
             running.pages, running.of_pages = pages, of_pages
             if running.stopped:
                 raise _Stopped("the daemon ends")
 
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-        sqlite.copy(self._journal, path, progress)
+        self._copies.make(running.name, progress)
 
     def _done(self, _: object, running: _Running) -> None:
         running.ended = None
@@ -89,7 +88,7 @@ class Backups:
         )
 
     def _told(self, running: _Running) -> BackupState:
-        path = self._folder / running.name
+        path = self._copies.folder / running.name
         if running.failed is not None:
             self._running = None
             raise JournalError(running.failed)
