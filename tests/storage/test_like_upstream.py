@@ -36,7 +36,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from lae_storage.s3.interface import Contended
 from lae_storage.server import (
     beginning,
-    kept,
+    cache,
     parts,
     slot,
     slots,
@@ -111,7 +111,7 @@ class SideBySide(RuleBasedStateMachine):
     def _kill(self) -> None:
         """What ends with a process, and writes nothing more."""
         self.ours.fence.stop()
-        self.ours._kept.close()
+        self.ours._disk.close()
         for work in self.ours._housekeeping._running:
             work.cancel()
 
@@ -394,7 +394,7 @@ class SideBySide(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
-            self.ours._kept.close()
+            self.ours._disk.close()
             self.folder.cleanup()
 
 
@@ -409,9 +409,9 @@ def with_tiny_pieces(case: SynchronousTestCase) -> None:
     case.patch(beginning, "WHOLE", 12)
     case.patch(beginning, "SIZE", 4)
     case.patch(beginning, "LEAST_END", 5)
-    case.patch(kept, "PIECE", 7)
+    case.patch(cache, "READ_PIECE", 7)
     # There is no reactor that would hear of a thread.
-    case.patch(kept, "deferToThread", maybeDeferred)
+    case.patch(cache, "deferToThread", maybeDeferred)
 
 
 class LikeUpstream(SynchronousTestCase):
