@@ -11,8 +11,8 @@ from lae_storage.offline.inventory import Inventory, lines, take_inventory
 from lae_storage.s3.interface import IObjectStore, Listed, NotThere
 from lae_storage.server import beginning, keys, lease, slot_object
 from lae_storage.server.lease import read_first_lease
+from lae_storage.server.multipart import part_size
 from lae_storage.server.orphans import AGE
-from lae_storage.server.parts import part_size
 from lae_storage.server.slot import Slot
 from lae_storage.server.slot_object import DamagedSlot
 

@@ -167,8 +167,8 @@ class Importing:
         try:
             for at in range(0, found.length, PIECE):
                 spool.write(at, found.read(at, PIECE))
-                upload.advance()
-                await upload.keep_up()
+                upload.send_received()
+                await upload.wait_for_s3()
             await upload.finish()
         finally:
             spool.close()

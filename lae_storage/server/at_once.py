@@ -9,9 +9,9 @@ from allmydata.storage.server import StorageServer
 
 from lae_storage.server import keys, telling
 from lae_storage.server.allowance import Allowance
-from lae_storage.server.bucket_writer import BucketWriter
 from lae_storage.server.crawlers import BucketCount, LeaseCheck
 from lae_storage.server.fence import Fence
+from lae_storage.server.immutable import BucketWriter
 from lae_storage.server.index import Index
 from lae_storage.server.leases import AllLeases
 from lae_storage.server.limits import Limits

@@ -10,8 +10,7 @@ from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
-from lae_storage.server.bucket_reader import BucketReader
-from lae_storage.server.bucket_writer import BucketWriter
+from lae_storage.server.immutable import BucketReader, BucketWriter
 
 #: The largest answer to one read; a client reads segments, never more at once.
 LONGEST_READ = 64 * 1024 * 1024
@@ -37,8 +36,8 @@ class FoolscapWriter(Referenceable):
 
     def remote_write(self, offset: int, data: bytes) -> Deferred[None]:
         """Take some bytes; the answer waits while S3 is far behind."""
-        self._writer.take(offset, data)
-        return Deferred.fromCoroutine(self._writer.go_on())
+        self._writer.accept(offset, data)
+        return Deferred.fromCoroutine(self._writer.wait_to_answer())
 
     def remote_close(self) -> Deferred[None]:
         """Store the share; in S3 when this answers."""

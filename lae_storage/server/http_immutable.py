@@ -9,7 +9,6 @@ from allmydata.storage.http_server import _SCHEMAS, _HTTPError
 from twisted.web import http
 
 from lae_storage.server import http_answers as answers
-from lae_storage.server.bucket_writer import BucketWriter, UploadOver
 from lae_storage.server.http_answers import AnyRequest, Refusal
 from lae_storage.server.http_body import send
 from lae_storage.server.http_both import advise, is_share, lease_secrets
@@ -24,6 +23,7 @@ from lae_storage.server.http_routes import (
     Served,
     asked_of,
 )
+from lae_storage.server.immutable import BucketWriter, UploadOver
 
 #: The longest body of an allocation.
 ALLOCATION = 8192

@@ -11,7 +11,7 @@ from typing import Any
 
 from attrs import define, field
 
-from lae_storage.server.bucket_writer import BucketWriter
+from lae_storage.server.immutable import BucketWriter
 
 #: Bytes taken at once; TLS brings them by 16 KiB.
 GRAIN = 128 * 1024
@@ -48,7 +48,7 @@ class Incoming:
         if self._held and self._error is None:
             data = bytes(self._held)
             try:
-                self.writer.take(self._at, data)
+                self.writer.accept(self._at, data)
             except Exception as e:  # noqa: BLE001  (raised at the end)
                 self._error = e
             self._at += len(data)
@@ -65,7 +65,7 @@ class Incoming:
         if self._received < self.stop - self.start:
             raise TooShort
         complete = self.writer.spool.complete()
-        await self.writer.go_on()
+        await self.writer.wait_to_answer()
         return complete
 
 

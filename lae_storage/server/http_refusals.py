@@ -17,8 +17,8 @@ from twisted.web import http
 
 from lae_storage.s3.interface import StoreError
 from lae_storage.server.allowance import Suspended
-from lae_storage.server.bucket_writer import UploadOver
 from lae_storage.server.http_answers import Refusal
+from lae_storage.server.immutable import UploadOver
 from lae_storage.server.upload import SomebodyElses
 
 _log = Logger()

@@ -1,7 +1,7 @@
 """The bytes of an upload on their way: any order, repeats, holes of zeros.
 
 A small share stays in memory.  A larger one goes to a file without a name in the
-cache directory: it vanishes with the process, as an unfinished upload must.  Each
+cache folder: the file vanishes with the process, as an unfinished upload must.  Each
 write and read is of at most one network message and goes to the page cache.
 """
 
@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attrs import define, field
 from collections_extended import RangeMap
 
+from lae_storage.s3.interface import Withdrawn
+
 #: Shares up to this size are spooled in memory: that of a file of one megabyte.
-IN_MEMORY = 1024 * 1024 + 64 * 1024
-#: Bytes compared at once where a write repeats another.
-PIECE = 64 * 1024
+IN_MEMORY = 1024 * 1024 + 64 * 1024  # bytes
+#: Compared at once where a write repeats another.
+COMPARE_PIECE = 64 * 1024  # bytes
+#: The sender is told of so many new bytes at once.
+SEND_GRAIN = 128 * 1024  # bytes
 
 
 class Conflict(Exception):
     """A write differs from what was written at the same place before."""
 
 
-class Beyond(Exception):
+class PastEnd(Exception):
     """A write goes past the share's end."""
 
 
@@ -53,17 +57,17 @@ class Spool:
     # -- writing ---------------------------------------------------------------
 
     def write(self, offset: int, data: bytes) -> None:
-        """Write; raises :class:`Conflict` or :class:`Beyond`, and changes nothing."""
+        """Write; raises :class:`Conflict` or :class:`PastEnd`, and changes nothing."""
         end = offset + len(data)
         if offset < 0:
-            raise Beyond
+            raise PastEnd
         # The usual case is the next bytes of a share written in order.
         in_order = offset == self._front == self._highest
         if not in_order:
             for start, stop in self._written(offset, end):
                 self._compare(start, stop, offset, data)
         if end > self.length:
-            raise Beyond
+            raise PastEnd
         self._store(offset, data)
         if in_order:
             self._front = self._highest = end
@@ -87,8 +91,8 @@ class Spool:
             self._beyond.delete(begin, end)
 
     def _compare(self, start: int, stop: int, offset: int, data: bytes) -> None:
-        for at in range(start, stop, PIECE):
-            end = min(at + PIECE, stop)
+        for at in range(start, stop, COMPARE_PIECE):
+            end = min(at + COMPARE_PIECE, stop)
             if self.read(at, end - at) != data[at - offset : end - offset]:
                 raise Conflict
 
@@ -101,8 +105,8 @@ class Spool:
                 done = os.pwrite(self._file, view, at)
                 view, at = view[done:], at + done
 
-    def fill(self) -> None:
-        """Count the holes as written: zeros."""
+    def fill_holes(self) -> None:
+        """Count the holes as written, with zeros."""
         self._front = self.length
 
     # -- what is there ---------------------------------------------------------
@@ -132,19 +136,74 @@ class Spool:
             return bytes(self._memory[start : start + length])
         return os.pread(self._file, length, start)
 
-    def whole(self) -> bytes | None:
-        """All bytes, where they are in memory."""
+    def in_memory(self) -> bytes | None:
+        """All bytes; None where they are in a file."""
         return None if self._memory is None else bytes(self._memory)
 
-    def file(self) -> int:
-        """The file of the bytes, where they are not in memory: a number of its own,
-        for the caller to close.
-        """
+    def dup_file(self) -> int:
+        """A file descriptor of the bytes' file, for the caller to close."""
         return os.dup(self._file)
 
     def close(self) -> None:
-        """Give memory or disk back; closing twice is nothing."""
+        """Give memory or disk back; a second time this does nothing."""
         if self._file >= 0:
             os.close(self._file)
             self._file = -1
         self._memory = bytearray() if self._memory is not None else None
+
+
+def _nobody() -> None:
+    return
+
+
+@define(eq=False)
+class SpoolBody:
+    """*length* bytes of a spool from *start*, sent perhaps while they are received.
+
+    While *held* the last byte is kept back: what no client closed is never an object.
+    """
+
+    spool: Spool
+    start: int
+    length: int
+    held: bool = False
+    _withdrawn: bool = False
+    _told: int = 0
+    _listener: Callable[[], None] = _nobody
+
+    def size(self) -> int:
+        """How many bytes the body has."""
+        return self.length
+
+    def here(self) -> int:
+        """How many of its bytes can be sent now."""
+        if self._withdrawn:
+            raise Withdrawn("Withdrawn")
+        return max(0, min(self.spool.front - self.start, self.length - self.held))
+
+    def whole(self) -> bool:
+        """Whether all of its bytes were received."""
+        return self.spool.front >= self.start + self.length
+
+    def tell(self, listener: Callable[[], None]) -> None:
+        """Call *listener* whenever more bytes are here."""
+        self._listener = listener
+
+    def withdraw(self) -> None:
+        """Send no more: as not all bytes are sent, S3 writes nothing."""
+        self._withdrawn = True
+        self._listener()
+
+    def tell_growth(self) -> None:
+        """Tell the listener where the spool has enough new bytes."""
+        if self._withdrawn:
+            return
+        here = self.here()
+        if here - self._told >= SEND_GRAIN or (here > self._told and self.whole()):
+            self._told = here
+            self._listener()
+
+    def read(self, start: int, length: int) -> bytes:
+        """Some of the bytes that are here."""
+        length = max(0, min(length, self.length - start))
+        return self.spool.read(self.start + start, length)

@@ -26,17 +26,15 @@ from lae_storage.server.allowance import Allowance
 from lae_storage.server.answering import answering
 from lae_storage.server.at_once import AsksNobody
 from lae_storage.server.bucket import OpenBucket
-from lae_storage.server.bucket_reader import BucketReader
-from lae_storage.server.bucket_writer import BucketWriter
 from lae_storage.server.cache import DiskCache
 from lae_storage.server.expiry import Expiry
 from lae_storage.server.housekeeping import Housekeeping
+from lae_storage.server.immutable import BucketReader, BucketWriter, Uploads
 from lae_storage.server.keys import ShareName
 from lae_storage.server.lease import new_lease
 from lae_storage.server.leases import AllLeases, ByShare, ImmutableLeases
 from lae_storage.server.limits import Limits, clear_cache
 from lae_storage.server.reading import Reader
-from lae_storage.server.receiving import Receiving
 from lae_storage.server.slot import Operation, Vectors, read_by, written_by
 from lae_storage.server.slots import Slots
 from lae_storage.server.vanished import forget_if_gone
@@ -75,7 +73,7 @@ class S3StorageServer(AsksNobody):
         self._disk = DiskCache(self._limits.kept)
         memory = self._limits.read_memory
         self._reader = Reader(bucket.store, bucket.reactor, memory, self._disk)
-        self._receiving = Receiving(
+        self._receiving = Uploads(
             bucket,
             folder,
             leases,

@@ -26,11 +26,11 @@ from lae_storage.server.beginning import (
 )
 from lae_storage.server.lease import new_lease
 from lae_storage.server.spool import Spool
-from lae_storage.server.upload import ONE_PUT
+from lae_storage.server.upload import SINGLE_PUT
 
 SI = b"b" * 16
 KEY = keys.immutable_key(SI, 0)
-LARGE = ONE_PUT + 12345
+LARGE = SINGLE_PUT + 12345
 #: Of all names and values of an object's metadata, in bytes (S3's user guide).
 S3_ROOM = 2048
 
@@ -54,7 +54,7 @@ def gets(serving: Any) -> int:
     return len([key for key in serving.requests("get") if key == KEY])
 
 
-@pytest.mark.parametrize("size", [WHOLE + 1, ONE_PUT, LARGE])
+@pytest.mark.parametrize("size", [WHOLE + 1, SINGLE_PUT, LARGE])
 def test_beginning_and_end_are_one_request(serving: Any, size: int) -> None:
     """Whichever a client asks for first; a little of the rest is another."""
     data = stored(serving, size)

@@ -37,7 +37,7 @@ from lae_storage.s3.interface import Contended
 from lae_storage.server import (
     beginning,
     cache,
-    parts,
+    multipart,
     slot,
     slots,
     spool,
@@ -402,8 +402,8 @@ def with_tiny_pieces(case: SynchronousTestCase) -> None:
     """Have small operations cross the edges of blocks, parts and inline slots."""
     case.patch(slot, "BLOCK", 8)
     case.patch(slots, "INLINE", 40)
-    case.patch(upload, "ONE_PUT", 20)
-    case.patch(parts, "PART", 8)
+    case.patch(upload, "SINGLE_PUT", 20)
+    case.patch(multipart, "PART_SIZE", 8)
     case.patch(memory, "SMALLEST_PART", 1)
     case.patch(spool, "IN_MEMORY", 10)
     case.patch(beginning, "WHOLE", 12)

@@ -18,10 +18,10 @@ from lae_storage.offline.checking import check, repair
 from lae_storage.offline.moving import Importing, export
 from lae_storage.offline.upstream_files import find
 from lae_storage.server import beginning, keys
+from lae_storage.server.multipart import PART_SIZE
 from lae_storage.server.orphans import AGE
-from lae_storage.server.parts import PART
 from lae_storage.server.slot import BLOCK
-from lae_storage.server.upload import ONE_PUT
+from lae_storage.server.upload import SINGLE_PUT
 
 SI, SLOT, LARGE_SLOT, LARGE = b"i" * 16, b"m" * 16, b"l" * 16, b"L" * 16
 NODEID = b"n" * 20
@@ -32,7 +32,7 @@ SECRETS = (b"w" * 32, b"r" * 32, b"c" * 32)
 def filled(serving: Any) -> Any:
     """A bucket with shares of each kind, leases added to some, and a hole."""
     serving.upload(SI, b"small share")
-    serving.upload(LARGE, os.urandom(ONE_PUT + PART + 5))
+    serving.upload(LARGE, os.urandom(SINGLE_PUT + PART_SIZE + 5))
     serving.now(serving.server.add_lease(SI, b"s" * 32, b"t" * 32))
     serving.change(SLOT, b"small slot")
     serving.now(serving.server.add_lease(SLOT, b"s" * 32, b"t" * 32))

@@ -30,8 +30,7 @@ from lae_storage.s3.interface import (
     Withdrawn,
 )
 from lae_storage.s3.over_http import BucketPlace, HttpStore
-from lae_storage.server.spool import Spool
-from lae_storage.server.stretch import Stretch
+from lae_storage.server.spool import Spool, SpoolBody
 
 KEYS = Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))
 Script = Callable[[Any], Any]
@@ -101,11 +100,11 @@ def ranged(data: bytes, most: int | None = None) -> Script:
     return step
 
 
-def growing(folder: Path, length: int, here: int) -> Stretch:
+def growing(folder: Path, length: int, here: int) -> SpoolBody:
     """A body of *length* bytes, of which the first are here."""
     spool = Spool(length, folder)
     spool.write(0, b"x" * here)
-    return Stretch(spool, 0, length, held=True)
+    return SpoolBody(spool, 0, length, held=True)
 
 
 OK = status(200, b"hello", etag='"e"')
@@ -390,7 +389,7 @@ def test_a_short_body_that_grows_is_not_hashed(tmp_path: Path) -> None:
     asking.agent.flush()
     body.spool.write(100, b"y" * 900)
     body.held = False
-    body.grown()
+    body.tell_growth()
     assert asking.now(putting) == '"e"'
     assert asking.server.seen[0][2] == b"x" * 100 + b"y" * 900
     told = asking.server.headers.getRawHeaders("x-amz-content-sha256")

@@ -12,8 +12,7 @@ from zope.interface import implementer
 
 from lae_storage.s3.interface import Bytes, Withdrawn
 from lae_storage.s3.sending import PIECE, Sending
-from lae_storage.server.spool import Spool
-from lae_storage.server.stretch import Stretch
+from lae_storage.server.spool import Spool, SpoolBody
 
 
 @implementer(IConsumer)
@@ -47,7 +46,7 @@ def test_a_body_withdrawn_while_there_is_no_room(tmp_path: Path) -> None:
     """Its request ends at once, not when the network moves again."""
     spool = Spool(4 * PIECE, tmp_path)
     spool.write(0, bytes(3 * PIECE))
-    stretch = Stretch(spool, 0, spool.length, held=True)
+    stretch = SpoolBody(spool, 0, spool.length, held=True)
     full, sent = paused(Sending(stretch))
     assert len(full.written) == 1
     stretch.withdraw()
@@ -59,8 +58,8 @@ def test_a_body_withdrawn_while_there_is_no_room(tmp_path: Path) -> None:
 def test_an_answered_requests_body_is_read_no_more(tmp_path: Path) -> None:
     """S3 may answer before it has all: the body may be gone when there is room."""
     spool = Spool(4 * PIECE, tmp_path)
-    spool.fill()
-    sending = Sending(Stretch(spool, 0, spool.length))
+    spool.fill_holes()
+    sending = Sending(SpoolBody(spool, 0, spool.length))
     full, _ = paused(sending)
     sending.over()
     spool.close()

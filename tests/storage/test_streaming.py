@@ -15,14 +15,13 @@ from twisted.internet.defer import Deferred
 from lae_storage.s3.interface import GROWS_WITHIN, Unavailable
 from lae_storage.server import keys
 from lae_storage.server.beginning import LEAST_END, end_of
-from lae_storage.server.bucket_writer import UploadOver
 from lae_storage.server.http_incoming import GRAIN, Incoming, TooShort
+from lae_storage.server.immutable import UploadOver
 from lae_storage.server.limits import Limits
-from lae_storage.server.one_put import EARLY
-from lae_storage.server.parts import PART
+from lae_storage.server.multipart import PART_SIZE
 from lae_storage.server.reading import LARGEST
 from lae_storage.server.span import Span
-from lae_storage.server.upload import ONE_PUT, SomebodyElses
+from lae_storage.server.upload import OPEN_EARLY, SINGLE_PUT, SomebodyElses
 from tests.twins.store import Request
 
 SI = b"s" * 16
@@ -49,7 +48,7 @@ def read(serving: Any) -> bytes:
     return data
 
 
-@pytest.mark.parametrize("size", [EARLY + 1, MEGABYTE, ONE_PUT])
+@pytest.mark.parametrize("size", [OPEN_EARLY + 1, MEGABYTE, SINGLE_PUT])
 def test_a_share_is_on_its_way_from_its_first_bytes(serving: Any, size: int) -> None:
     """One request is open while the share is received; it appears when it is closed."""
     data = os.urandom(size)
@@ -93,16 +92,16 @@ def test_a_slow_client_loses_nothing(serving: Any) -> None:
 
 def test_a_slow_clients_parts_go_when_they_are_whole(serving: Any) -> None:
     """From the first that was too slow on, no part is opened before it is here."""
-    data = os.urandom(ONE_PUT + PART)
+    data = os.urandom(SINGLE_PUT + PART_SIZE)
     writer = begin(serving, len(data))
     serving.now(writer.write(0, data[:MEGABYTE]))
     assert operations(serving) == ["begin", "part"]
     serving.retries.advance(GROWS_WITHIN + 1)
-    serving.now(writer.write(MEGABYTE, data[MEGABYTE : PART - 1]))
+    serving.now(writer.write(MEGABYTE, data[MEGABYTE : PART_SIZE - 1]))
     assert operations(serving) == []
-    serving.now(writer.write(PART - 1, data[PART - 1 : PART + MEGABYTE]))
+    serving.now(writer.write(PART_SIZE - 1, data[PART_SIZE - 1 : PART_SIZE + MEGABYTE]))
     assert operations(serving) == ["part"]
-    serving.now(writer.write(PART + MEGABYTE, data[PART + MEGABYTE :]))
+    serving.now(writer.write(PART_SIZE + MEGABYTE, data[PART_SIZE + MEGABYTE :]))
     serving.now(writer.close())
     assert operations(serving) == ["part", "part", "complete"]
     assert read(serving) == data
@@ -149,8 +148,8 @@ def test_parts_that_are_whole_are_sent_to_their_end(serving: Any) -> None:
     """
     held: Deferred[None] = Deferred()
     serving.store.fault = lambda r: held if r.operation == "part" else None
-    writer = begin(serving, ONE_PUT + PART)
-    assert Deferred.fromCoroutine(writer.write(0, bytes(PART + MEGABYTE))).called
+    writer = begin(serving, SINGLE_PUT + PART_SIZE)
+    assert Deferred.fromCoroutine(writer.write(0, bytes(PART_SIZE + MEGABYTE))).called
     writer.abort()
     assert writer.spool.read(0, 1) == b"\0"
     held.callback(None)
@@ -162,11 +161,11 @@ def test_parts_that_are_whole_are_sent_to_their_end(serving: Any) -> None:
 def test_a_last_part_that_is_taken_back_late_is_sent_all_the_same(serving: Any) -> None:
     """Though it was the only one under way: a share is never stored without its end."""
     held: Deferred[None] = Deferred()
-    data = os.urandom(ONE_PUT + PART)
+    data = os.urandom(SINGLE_PUT + PART_SIZE)
     writer = begin(serving, len(data))
-    serving.now(writer.write(0, data[: 2 * PART]))
+    serving.now(writer.write(0, data[: 2 * PART_SIZE]))
     serving.store.fault = lambda r: held if r.operation == "part" else None
-    serving.now(writer.write(2 * PART, data[2 * PART : -MEGABYTE]))
+    serving.now(writer.write(2 * PART_SIZE, data[2 * PART_SIZE : -MEGABYTE]))
     serving.retries.advance(GROWS_WITHIN + 1)
     serving.now(writer.write(len(data) - MEGABYTE, data[-MEGABYTE:]))
     closing = Deferred.fromCoroutine(writer.close())
@@ -290,7 +289,7 @@ def test_a_span_that_fails_answers_what_is_here(serving: Any) -> None:
 
 def test_a_run_is_fetched_ahead_a_moment_later(serving: Any) -> None:
     """Two spans at once, on borders of their size; and on as they are read."""
-    serving.upload(SI, bytes(ONE_PUT + PART))
+    serving.upload(SI, bytes(SINGLE_PUT + PART_SIZE))
     serving.start()
     held: list[Deferred[None]] = []
 
@@ -311,7 +310,9 @@ def test_a_run_is_fetched_ahead_a_moment_later(serving: Any) -> None:
     serving.retries.advance(1)
     assert len(held) == 3
     spans = serving.server._reader._reads[KEY].spans
-    ahead = [s.start for s in spans if 1 << 20 < s.start < end_of(ONE_PUT + PART)]
+    ahead = [
+        s.start for s in spans if 1 << 20 < s.start < end_of(SINGLE_PUT + PART_SIZE)
+    ]
     assert ahead == [LARGEST, 2 * LARGEST, 3 * LARGEST]
 
 
@@ -359,7 +360,7 @@ def test_what_is_on_its_way_counts_as_memory(serving: Any) -> None:
 
 def test_what_is_about_to_be_read_is_one_request(serving: Any) -> None:
     """A long answer is fetched whole, though it is read and sent by pieces."""
-    serving.upload(SI, bytes(ONE_PUT + PART))
+    serving.upload(SI, bytes(SINGLE_PUT + PART_SIZE))
     serving.start()
     serving.store.requests.clear()
     reader = serving.server.get_buckets(SI)[0]
@@ -373,7 +374,7 @@ def test_one_long_answer_is_no_run(serving: Any) -> None:
     """A megabyte from the middle of a large share fetches itself; the next one is
     fetched on from.
     """
-    serving.upload(SI, bytes(ONE_PUT + PART))
+    serving.upload(SI, bytes(SINGLE_PUT + PART_SIZE))
     serving.start()
     reader = serving.server.get_buckets(SI)[0]
 

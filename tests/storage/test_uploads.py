@@ -12,16 +12,16 @@ from twisted.internet.defer import Deferred
 from lae_storage.s3.interface import Contended, Denied, NotThere, Unavailable
 from lae_storage.server import keys
 from lae_storage.server.bucket import NotOurLayout
-from lae_storage.server.bucket_writer import IDLE, UploadOver
+from lae_storage.server.immutable import IDLE_TIMEOUT, UploadOver
 from lae_storage.server.lease import DURATION, hash_secret
 from lae_storage.server.limits import Limits
-from lae_storage.server.parts import PART
-from lae_storage.server.upload import ONE_PUT, SomebodyElses
+from lae_storage.server.multipart import PART_SIZE
+from lae_storage.server.upload import SINGLE_PUT, SomebodyElses
 from tests.twins.store import Request
 
 SI = b"i" * 16
 KEY = keys.immutable_key(SI, 0)
-LARGE = ONE_PUT + PART + 12345
+LARGE = SINGLE_PUT + PART_SIZE + 12345
 
 
 def _read(serving: Any, offset: int = 0, length: int = 10**9) -> bytes:
@@ -33,11 +33,11 @@ def test_parts_are_sent_while_the_share_is_received(serving: Any) -> None:
     """Before the last byte is here the first parts are in S3, yet nothing is seen."""
     data = os.urandom(LARGE)
     writer = serving.writer(SI, LARGE)
-    for at in range(0, 2 * PART, PART):
-        serving.now(writer.write(at, data[at : at + PART]))
+    for at in range(0, 2 * PART_SIZE, PART_SIZE):
+        serving.now(writer.write(at, data[at : at + PART_SIZE]))
     assert serving.requests("begin", "part") == [KEY] * 3
     assert serving.server.get_buckets(SI) == {}
-    serving.now(writer.write(2 * PART, data[2 * PART :]))
+    serving.now(writer.write(2 * PART_SIZE, data[2 * PART_SIZE :]))
     serving.now(writer.close())
     assert _read(serving) == data
     assert not serving.store.uploads
@@ -63,10 +63,10 @@ def test_a_small_share_is_one_request(serving: Any) -> None:
 def test_an_upload_that_ends_early_leaves_nothing(serving: Any, end: str) -> None:
     """Aborted, disconnected or timed out, its parts are thrown away."""
     writer = serving.writer(SI, LARGE)
-    serving.now(writer.write(0, bytes(2 * PART)))
+    serving.now(writer.write(0, bytes(2 * PART_SIZE)))
     assert serving.store.uploads
     if end == "idle":
-        serving.clock.advance(IDLE + 1)
+        serving.clock.advance(IDLE_TIMEOUT + 1)
     elif end == "restart":
         serving.now(serving.server.stopService())
     else:
@@ -82,7 +82,7 @@ def test_an_upload_that_ends_early_leaves_nothing(serving: Any, end: str) -> Non
 
 def test_a_dead_hosts_upload_is_swept(serving: Any) -> None:
     """The next node aborts what its predecessor left; where it may not, it starts."""
-    serving.now(serving.writer(SI, LARGE).write(0, bytes(PART)))
+    serving.now(serving.writer(SI, LARGE).write(0, bytes(PART_SIZE)))
     assert serving.store.uploads
 
     def fault(request: Request) -> None:
@@ -102,7 +102,7 @@ def test_abort_while_a_part_is_under_way(serving: Any) -> None:
     held: Deferred[None] = Deferred()
     serving.store.fault = lambda r: held if r.operation == "part" else None
     writer = serving.writer(SI, LARGE)
-    writing = Deferred.fromCoroutine(writer.write(0, bytes(PART)))
+    writing = Deferred.fromCoroutine(writer.write(0, bytes(PART_SIZE)))
     writer.abort()
     assert serving.store.uploads
     held.callback(None)
@@ -114,9 +114,9 @@ def test_a_client_far_ahead_waits(serving: Any) -> None:
     """While parts are on their way to S3, the answer to a write waits."""
     held: Deferred[None] = Deferred()
     serving.store.fault = lambda r: held if r.operation == "part" else None
-    writer = serving.writer(SI, 10 * PART)
-    assert Deferred.fromCoroutine(writer.write(0, bytes(2 * PART))).called
-    waiting = Deferred.fromCoroutine(writer.write(2 * PART, bytes(PART)))
+    writer = serving.writer(SI, 10 * PART_SIZE)
+    assert Deferred.fromCoroutine(writer.write(0, bytes(2 * PART_SIZE))).called
+    waiting = Deferred.fromCoroutine(writer.write(2 * PART_SIZE, bytes(PART_SIZE)))
     assert not waiting.called
     held.callback(None)
     assert waiting.called
@@ -132,7 +132,7 @@ def test_a_failed_part_fails_the_upload(serving: Any) -> None:
     serving.store.fault = fault
     writer = serving.writer(SI, LARGE)
     with pytest.raises(Unavailable):
-        serving.now(writer.write(0, bytes(PART)))
+        serving.now(writer.write(0, bytes(PART_SIZE)))
     with pytest.raises(Unavailable):
         serving.now(writer.close())
     serving.store.fault = None
@@ -167,9 +167,9 @@ def test_another_node_stored_it_first(serving: Any, size: int) -> None:
     data = os.urandom(size)
     writer, wrong = serving.writer(SI, size), serving.another().writer(SI, size)
     serving.another().upload(SI, data)
-    for at in range(0, size, PART):
-        serving.now(writer.write(at, data[at : at + PART]))
-        serving.now(wrong.write(at, bytes(len(data[at : at + PART]))))
+    for at in range(0, size, PART_SIZE):
+        serving.now(writer.write(at, data[at : at + PART_SIZE]))
+        serving.now(wrong.write(at, bytes(len(data[at : at + PART_SIZE]))))
     serving.now(writer.close())
     assert _read(serving) == data
     with pytest.raises(SomebodyElses):

@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 from attrs import Factory, define
 
-from lae_storage.server.upload import ONE_PUT
+from lae_storage.server.upload import SINGLE_PUT
 from tests.bench import report
 from tests.bench.storage import many, requests, restarts, small
 from tests.bench.storage.section import FAR_LEAST, LEAST, Results, described
@@ -64,7 +64,7 @@ class Bench:
         2. the same with an S3 that is farther away; 3. many clients at once; 4. what
         it costs at S3; 5. nodes that end and come again.
         """
-        for megabytes in (m for m in LEAST if m * 1e6 < ONE_PUT):
+        for megabytes in (m for m in LEAST if m * 1e6 < SINGLE_PUT):
             size = int(megabytes * 1e6) + HASHES
             self.results.last_byte[megabytes] = small.last_byte(
                 self.stage.endpoint, self.stage.bucket(), size, self.amounts.small

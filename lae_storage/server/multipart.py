@@ -1,4 +1,4 @@
-"""A large share in parts, each of which is open while its bytes arrive."""
+"""A large share in parts, each of which is sent while its bytes arrive."""
 
 from __future__ import annotations
 
@@ -21,45 +21,46 @@ from lae_storage.s3.interface import (
 )
 from lae_storage.server.beginning import marked
 from lae_storage.server.bucket import OpenBucket
-from lae_storage.server.spool import Spool
-from lae_storage.server.stretch import Stretch
+from lae_storage.server.spool import Spool, SpoolBody
 
 _log = Logger()
-PART = 8 * 1024 * 1024
+PART_SIZE = 8 * 1024 * 1024  # bytes
 #: S3's limit is 10,000 parts.
 MOST_PARTS = 9000
-#: Parts of one upload under way at once, and how far a client may run ahead.
-AT_ONCE, AHEAD = 2, 3
-#: Times that a whole upload is begun anew, when S3 asks for that.
-RACES = 3
+#: Parts of one upload that are being sent at once.
+PARTS_AT_ONCE = 2
+#: Parts that a client may have written and S3 not yet acknowledged.
+PARTS_AHEAD = 3
+#: Times that a whole upload is begun, where S3 asks for a new one.
+MOST_ATTEMPTS = 3
 
 
 def part_size(length: int) -> int:
-    """The bytes of every part, but the last, of a share that is sent in parts."""
-    return max(PART, -(-length // MOST_PARTS))
+    """The bytes of every part but the last of a share that is sent in parts."""
+    return max(PART_SIZE, -(-length // MOST_PARTS))
 
 
 @define(eq=False)
 class Part:
-    """A part under way; *patience* is for the client, where it is not all here."""
+    """A part that is being sent; *timeout* withdraws it where the client is slow."""
 
-    stretch: Stretch
-    patience: IDelayedCall | None = None
+    body: SpoolBody
+    timeout: IDelayedCall | None = None
 
-    def take_back(self) -> None:
-        """Send it no further, if it is not all here."""
-        if not self.stretch.whole():
-            self.stretch.withdraw()
+    def withdraw(self) -> None:
+        """Send the part no further, if its bytes are not all here."""
+        if not self.body.whole():
+            self.body.withdraw()
 
-    def over(self) -> None:
-        """It is there, or failed."""
-        if self.patience is not None and self.patience.active():
-            self.patience.cancel()
+    def end(self) -> None:
+        """Stop the timeout: the part is stored, or failed."""
+        if self.timeout is not None and self.timeout.active():
+            self.timeout.cancel()
 
 
 @define(eq=False)
-class Parts:
-    """A multipart upload of the spool."""
+class Multipart:
+    """A multipart upload of a spool."""
 
     bucket: OpenBucket
     key: str
@@ -68,14 +69,14 @@ class Parts:
     part_size: int = field(init=False)
     _token: str = field(init=False)
     _upload_id: str | None = None
-    _beginning: DeferredLock = field(factory=DeferredLock)
+    _begin_lock: DeferredLock = field(factory=DeferredLock)
     _etags: dict[int, str] = field(factory=dict)
     _open: dict[int, Part] = field(factory=dict)
     _failure: Exception | None = None
     _waiting: list[Deferred[None]] = field(factory=list)
     #: Whether parts are opened before they are whole.
-    _early: bool = True
-    _over: bool = False
+    _open_early: bool = True
+    _ended: bool = False
 
     def __attrs_post_init__(self) -> None:
         self._token = self.bucket.token()
@@ -83,92 +84,92 @@ class Parts:
 
     # -- while it is received --------------------------------------------------
 
-    def advance(self) -> None:
-        """Send what is here."""
+    def send_received(self) -> None:
+        """Send what was received since."""
         for part in list(self._open.values()):
-            part.stretch.grown()
-        self._pump()
+            part.body.tell_growth()
+        self._open_parts()
 
-    async def keep_up(self) -> None:
-        """Wait while the client is far ahead.
+    async def wait_for_s3(self) -> None:
+        """Wait while the client is far ahead of S3.
 
         Raises what made a part fail: the upload is lost then.
         """
-        while self._failure is None and self._behind() and not self._over:
-            await self._next_part()
+        while self._failure is None and self._behind() and not self._ended:
+            await self._wait_for_part()
         if self._failure is not None:
             raise self._failure
 
     def _behind(self) -> bool:
         acknowledged = len(self._etags) * self.part_size
-        return self.spool.front - acknowledged >= AHEAD * self.part_size
+        return self.spool.front - acknowledged >= PARTS_AHEAD * self.part_size
 
-    def _next_part(self) -> Deferred[None]:
+    def _wait_for_part(self) -> Deferred[None]:
         waiter: Deferred[None] = Deferred()
         self._waiting.append(waiter)
         return waiter
 
-    def _pump(self) -> None:
-        while self._failure is None and not self._over:
-            number = self._next()
+    def _open_parts(self) -> None:
+        while self._failure is None and not self._ended:
+            number = self._next_to_open()
             if number is None:
                 return
             self._start(number)
 
-    def _next(self) -> int | None:
-        """The next part to open, if there is one and it may be."""
-        if len(self._open) >= AT_ONCE:
+    def _next_to_open(self) -> int | None:
+        """The next part that can be sent, if there is one."""
+        if len(self._open) >= PARTS_AT_ONCE:
             return None
         number = len(self._etags) + 1
         while number in self._etags or number in self._open:
             number += 1
-        stretch = self._stretch(number)
-        ready = stretch.length > 0 and (
-            stretch.whole() or (self._early and stretch.here() > 0)
+        body = self._body(number)
+        ready = body.length > 0 and (
+            body.whole() or (self._open_early and body.here() > 0)
         )
         return number if ready else None
 
-    def _stretch(self, number: int) -> Stretch:
+    def _body(self, number: int) -> SpoolBody:
         start = (number - 1) * self.part_size
-        return Stretch(
+        return SpoolBody(
             self.spool, start, min(self.part_size, self.spool.length - start)
         )
 
     def _start(self, number: int) -> None:
-        part = self._open[number] = Part(self._stretch(number))
-        if not part.stretch.whole():
-            part.patience = self.bucket.reactor.callLater(
+        part = self._open[number] = Part(self._body(number))
+        if not part.body.whole():
+            part.timeout = self.bucket.reactor.callLater(
                 GROWS_WITHIN, self._too_slow, part
             )
         Deferred.fromCoroutine(self._send(number, part))
 
     def _too_slow(self, part: Part) -> None:
-        """S3 would not wait for this client: from now on parts go when whole."""
-        self._early = self._early and part.stretch.whole()
-        part.take_back()
+        """S3 would not wait for this client: from now on parts are sent when whole."""
+        self._open_early = self._open_early and part.body.whole()
+        part.withdraw()
 
     async def _send(self, number: int, part: Part) -> None:
         try:
-            upload_id = await self._id()
-            if not self._over:
+            upload_id = await self._get_upload_id()
+            if not self._ended:
                 self._etags[number] = await self.bucket.store.put_part(
-                    self.key, upload_id, number, part.stretch
+                    self.key, upload_id, number, part.body
                 )
         except Withdrawn:
-            _log.debug("a slow client's part goes when it is whole")
-        except Exception as e:  # noqa: BLE001  (told to whoever writes or closes next)
+            _log.debug("a slow client's part is sent when it is whole")
+        except Exception as e:  # noqa: BLE001  (raised in the next write or close)
             self._failure = e
         finally:
-            part.over()
+            part.end()
             del self._open[number]
-            # First: who waits must see what is yet to be sent, as after a withdrawal.
-            self._pump()
+            # First: waiters must see what is yet to be sent, as after a withdrawal.
+            self._open_parts()
             waiting, self._waiting = self._waiting, []
             for waiter in waiting:
                 waiter.callback(None)
 
-    async def _id(self) -> str:
-        await self._beginning.acquire()
+    async def _get_upload_id(self) -> str:
+        await self._begin_lock.acquire()
         try:
             if self._upload_id is None:
                 metadata = {**marked(self.metadata, self.spool), WRITER: self._token}
@@ -177,13 +178,13 @@ class Parts:
                 )
             return self._upload_id
         finally:
-            self._beginning.release()
+            self._begin_lock.release()
 
     # -- at its end ------------------------------------------------------------
 
     async def finish(self) -> None:
-        """Send the rest and make it an object; raises StoreErrors."""
-        for _ in range(RACES):
+        """Send the rest and make the object; raises StoreErrors."""
+        for _ in range(MOST_ATTEMPTS):
             await self._send_rest()
             if await self._completed():
                 return
@@ -191,17 +192,17 @@ class Parts:
         raise Contended("ConditionalRequestConflict", self.key)
 
     async def _send_rest(self) -> None:
-        # What a client of old leaves out reads as zeros: everything is ready now.
-        self.spool.fill()
-        self.advance()
+        # What an old client leaves out reads as zeros: everything is here now.
+        self.spool.fill_holes()
+        self.send_received()
         while self._open and self._failure is None:
-            await self._next_part()
+            await self._wait_for_part()
         if self._failure is not None:
             raise self._failure
 
     async def _completed(self) -> bool:
-        """Whether the object is there; False when S3 wants the upload anew."""
-        upload_id = await self._id()
+        """Whether the object is stored; False where S3 wants a new upload."""
+        upload_id = await self._get_upload_id()
         etags = tuple(self._etags[n + 1] for n in range(len(self._etags)))
         try:
             await self.bucket.store.complete_upload(
@@ -220,15 +221,15 @@ class Parts:
 
     async def _begin_anew(self) -> None:
         await self.abandon()
-        self._upload_id, self._etags, self._over = None, {}, False
+        self._upload_id, self._etags, self._ended = None, {}, False
 
     async def abandon(self) -> None:
-        """Throw away what was sent; what cannot be is swept by the bucket's rule."""
-        self._over = True
+        """Throw away what was sent; the bucket's rule deletes what is left."""
+        self._ended = True
         for part in list(self._open.values()):
-            part.take_back()
+            part.withdraw()
         while self._open:
-            await self._next_part()
+            await self._wait_for_part()
         if self._upload_id is None:
             return
         try:
