@@ -12,7 +12,6 @@ from lae_flapp.grid.record import Record
 from lae_flapp.grid.requests import resource_name
 from lae_flapp.grid.sights import StepName
 from lae_flapp.journal import (
-    capacity,
     causes,
     effects,
     events,
@@ -26,7 +25,6 @@ from lae_flapp.journal import (
 )
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.hosts import HostRow
-from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol import wire
 from lae_protocol.host_messages import Report
@@ -196,24 +194,14 @@ def close(tx: WriteTx, record: Record, message_id: str) -> None:
 
 def _close_serving(tx: WriteTx, record: Record, frm: SignupState) -> None:
     """Nothing serves any more; the bucket, its place and the ports stay."""
-    signup = record.signup
     _settle_lost_outcomes(tx, record, (StepName.HOST, StepName.ADDRESS, StepName.ROLE))
-    keep_bucket(tx, signup)
-    signups.move(tx, signup.signup_id, {frm}, "ended", kind="ended", who=WHO)
-
-
-def keep_bucket(tx: WriteTx, signup: Signup) -> None:
-    """Of all capacity only the bucket's is still used."""
-    need: dict[capacity.Quota, int] = {"buckets": 1}
-    capacity.hold(
-        tx, signup.signup_id, signup.cell.name, limits={}, until=None, need=need
-    )
+    signup_id = record.signup.signup_id
+    signups.move(tx, signup_id, {frm}, "ended", kind="ended", who=WHO)
 
 
 def _release_all(tx: WriteTx, record: Record) -> None:
     signup_id = record.signup.signup_id
     _settle_lost_outcomes(tx, record, tuple(StepName))
-    capacity.release(tx, signup_id)
     ports.free(tx, signup_id)
 
 

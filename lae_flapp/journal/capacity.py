@@ -1,122 +1,116 @@
-"""Capacity of a cell: held with a Checkout session, kept when it is paid.
+"""Capacity of a cell, counted from the states of its signups.
 
-What a signup holds is its share of every quota; the limits are the configuration's.
-A holding that lapsed counts no more, from that second on.
+A Checkout session that is open holds a place until the signup's ``held_until``; what
+is paid keeps the place by its state.  The limits are the configuration's.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal, assert_never, get_args
 
-from sqlalchemy import (
-    ColumnElement,
-    ForeignKey,
-    Index,
-    Integer,
-    Select,
-    String,
-    Table,
-    delete,
-    func,
-    insert,
-    or_,
-    select,
-)
+from sqlalchemy import ColumnElement, func, select, update
 
-from lae_flapp.journal.columns import (
-    METADATA,
-    Kept,
-    Moment,
-    Word,
-    column,
-    signup_column,
-)
-from lae_flapp.journal.errors import NoRoom
+from lae_flapp.journal.errors import NoRoom, Unknown
+from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import SignupId
+from lae_protocol.messages import SignupState
 
 Quota = Literal["instances", "roles", "profiles", "buckets", "addresses", "records"]
 
-#: What one signup needs of each.
-ONE_SIGNUP: Mapping[Quota, int] = {
-    "instances": 1,
-    "roles": 1,
-    "profiles": 1,
-    "buckets": 1,
-    "addresses": 1,
-    "records": 1,
-}
+#: What one signup may take of a cell: one of each quota that is named.
+Share = frozenset[Quota]
+WHOLE: Share = frozenset(get_args(Quota))
+#: What is left of a former customer.
+BUCKET: Share = frozenset({"buckets"})
+NOTHING: Share = frozenset()
 
-HOLDINGS = Table(
-    "holdings",
-    METADATA,
-    signup_column(primary_key=True),
-    column("quota", Word(Quota), purpose="of what", primary_key=True),
-    column("cell", String(40), ForeignKey("cells.name"), purpose="whose quota"),
-    column("amount", Integer, purpose="how much", kept=Kept.HOLDING),
-    column(
-        "until",
-        Moment,
-        purpose="lapses then; null is kept",
-        kept=Kept.HOLDING,
-        nullable=True,
-    ),
-    Index("ix_holdings_cell_quota", "cell", "quota"),
-)
+
+def share_of(state: SignupState, *, held: bool) -> Share:
+    """What a signup in this state takes of its cell; *held* while its hold lasts."""
+    match state:
+        case "registered" | "paying" | "expired":
+            return WHOLE if held else NOTHING
+        case "paid" | "active" | "past-due" | "suspended" | "stopped":
+            return WHOLE
+        case "ending" | "refunding":
+            return WHOLE
+        case "ended":
+            return WHOLE if held else BUCKET
+        case "deleting":
+            return BUCKET
+        case "cancelled" | "refunded" | "deleted":
+            return NOTHING
+        case _:
+            assert_never(state)
+
+
+def _alike() -> dict[tuple[Share, Share], list[SignupState]]:
+    """Group the states by what they take without a hold, and with one."""
+    groups: dict[tuple[Share, Share], list[SignupState]] = {}
+    for state in get_args(SignupState):
+        pair = share_of(state, held=False), share_of(state, held=True)
+        groups.setdefault(pair, []).append(state)
+    return groups
 
 
 def hold(
-    tx: WriteTx,
-    signup_id: SignupId,
-    cell: str,
-    *,
-    limits: Mapping[Quota, int],
-    until: datetime | None,
-    need: Mapping[Quota, int] = ONE_SIGNUP,
+    tx: WriteTx, signup_id: SignupId, *, limits: Mapping[Quota, int], until: datetime
 ) -> None:
-    """Hold *need* of the cell until then, or for good (None: it is paid).
+    """Hold one signup's place until then; a hold before is replaced, not added to.
 
-    What the signup held before is replaced, and never counted twice.  A quota that
-    *limits* does not name is unlimited.  Raises :class:`NoRoom`, changing nothing.
+    Raises :class:`NoRoom`, changing nothing.
     """
-    others = used(tx, cell, but=signup_id)
-    for quota, amount in need.items():
-        if quota in limits and others.get(quota, 0) + amount > limits[quota]:
+    raise_if_full(tx, signup_id, limits)
+    here = update(SIGNUPS).where(SIGNUPS.c.signup_id == signup_id)
+    tx.run(here.values(held_until=until))
+
+
+def raise_if_full(tx: ReadTx, signup_id: SignupId, limits: Mapping[Quota, int]) -> None:
+    """Raise :class:`NoRoom` where the signup's cell has no place for it beside others.
+
+    A quota that *limits* does not name is unlimited.
+    """
+    cell = tx.scalar(select(SIGNUPS.c.cell).where(SIGNUPS.c.signup_id == signup_id))
+    others = Counter(used(tx, cell))
+    others.subtract(held(tx, signup_id))
+    for quota in get_args(Quota):
+        if quota in limits and others[quota] >= limits[quota]:
             raise NoRoom(quota)
-    release(tx, signup_id)
-    for quota, amount in need.items():
-        row = {"quota": quota, "amount": amount, "until": until}
-        tx.run(insert(HOLDINGS).values(signup_id=signup_id, cell=cell, **row))
 
 
 def release(tx: WriteTx, signup_id: SignupId) -> None:
-    """Give everything back."""
-    tx.run(delete(HOLDINGS).where(HOLDINGS.c.signup_id == signup_id))
+    """End the hold; what the signup's state keeps stays."""
+    here = update(SIGNUPS).where(SIGNUPS.c.signup_id == signup_id)
+    tx.run(here.values(held_until=None))
 
 
-def release_lapsed(tx: WriteTx) -> int:
-    """Remove holdings that count no more; how many."""
-    return tx.run(delete(HOLDINGS).where(HOLDINGS.c.until <= tx.now))
-
-
-def used(tx: ReadTx, cell: str, but: SignupId | None = None) -> dict[Quota, int]:
-    """How much of each quota is held or kept, leaving out one signup."""
-    query = _sums(tx, HOLDINGS.c.cell == cell)
-    if but is not None:
-        query = query.where(HOLDINGS.c.signup_id != but)
-    return {row.quota: int(row.total) for row in tx.all(query)}
+def used(tx: ReadTx, cell: str) -> dict[Quota, int]:
+    """How much of each quota of a cell is taken now."""
+    total: Counter[Quota] = Counter()
+    for (kept, whole), states in _alike().items():
+        here = (SIGNUPS.c.cell == cell, SIGNUPS.c.state.in_(states))
+        if kept:
+            total.update(dict.fromkeys(kept, _count(tx, *here)))
+        if whole - kept:
+            lasts = SIGNUPS.c.held_until > tx.now
+            total.update(dict.fromkeys(whole - kept, _count(tx, *here, lasts)))
+    return dict(+total)
 
 
 def held(tx: ReadTx, signup_id: SignupId) -> dict[Quota, int]:
-    """What one signup holds or keeps now."""
-    query = _sums(tx, HOLDINGS.c.signup_id == signup_id)
-    return {row.quota: int(row.total) for row in tx.all(query)}
+    """What one signup takes of its cell now; raises :class:`Unknown`."""
+    query = select(SIGNUPS.c.state, SIGNUPS.c.held_until)
+    row = tx.first(query.where(SIGNUPS.c.signup_id == signup_id))
+    if row is None:
+        raise Unknown(f"no signup {signup_id}")
+    lasts = row.held_until is not None and row.held_until > tx.now
+    return dict.fromkeys(share_of(row.state, held=lasts), 1)
 
 
-def _sums(tx: ReadTx, which: ColumnElement[bool]) -> Select[Any]:
-    counts = or_(HOLDINGS.c.until.is_(None), HOLDINGS.c.until > tx.now)
-    total = func.sum(HOLDINGS.c.amount).label("total")
-    query = select(HOLDINGS.c.quota, total).where(which, counts)
-    return query.group_by(HOLDINGS.c.quota)
+def _count(tx: ReadTx, *which: ColumnElement[bool]) -> int:
+    query = select(func.count()).select_from(SIGNUPS).where(*which)
+    return int(tx.scalar(query))

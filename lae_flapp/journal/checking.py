@@ -50,11 +50,6 @@ RULES = (
         " WHERE s.state = 'refunded' AND h.state != 'gone'",
     ),
     Rule(
-        "who was refunded holds no capacity",
-        "SELECT DISTINCT h.signup_id FROM holdings h JOIN signups s"
-        " ON s.signup_id = h.signup_id WHERE s.state = 'refunded'",
-    ),
-    Rule(
         "every signup has an address",
         "SELECT signup_id FROM signups s WHERE NOT EXISTS"
         " (SELECT 1 FROM contacts WHERE signup_id = s.signup_id AND until IS NULL)",

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from attrs import define
-from sqlalchemy import ColumnElement, Table, func, or_, select
+from sqlalchemy import ColumnElement, Table, func, select
 
-from lae_flapp.journal import epoch
-from lae_flapp.journal.capacity import HOLDINGS
+from lae_flapp.journal import capacity, cells, epoch
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.events import EVENTS
 from lae_flapp.journal.hosts import HOSTS
@@ -149,9 +148,8 @@ def _troubled(tx: ReadTx) -> frozenset[str]:
 
 
 def _used(tx: ReadTx) -> dict[tuple[str, str], int]:
-    counts = or_(HOLDINGS.c.until.is_(None), HOLDINGS.c.until > tx.now)
-    query = select(
-        HOLDINGS.c.cell, HOLDINGS.c.quota, func.sum(HOLDINGS.c.amount).label("total")
-    ).where(counts)
-    grouped = query.group_by(HOLDINGS.c.cell, HOLDINGS.c.quota)
-    return {(row.cell, row.quota): int(row.total) for row in tx.all(grouped)}
+    return {
+        (cell.name, quota): amount
+        for cell in cells.every(tx)
+        for quota, amount in capacity.used(tx, cell.name).items()
+    }

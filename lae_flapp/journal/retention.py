@@ -7,7 +7,7 @@ from typing import Literal, assert_never, get_args
 
 from sqlalchemy import and_, delete, or_, select, update
 
-from lae_flapp.journal import capacity, events, switches
+from lae_flapp.journal import events, switches
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.hosts import HOSTS
 from lae_flapp.journal.inbox import INBOX
@@ -98,7 +98,6 @@ def sweep(tx: WriteTx) -> None:
     """All of it; once a day is often enough.  Nobody's row goes while an operator has
     paused deletions.
     """
-    capacity.release_lapsed(tx)
     forget_settled(tx)
     if switches.paused(tx, "deletions") is None:
         purge(tx)

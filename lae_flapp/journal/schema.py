@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from lae_flapp.journal import (
-    capacity,
     causes,
     cells,
     contacts,
@@ -40,7 +39,6 @@ TABLES = (
     identities.IDENTITIES,
     hosts.HOSTS,
     ports.PORTS,
-    capacity.HOLDINGS,
     effects.EFFECTS,
     events.EVENTS,
     inbox.INBOX,

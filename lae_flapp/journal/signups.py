@@ -87,6 +87,7 @@ SIGNUPS = Table(
     column("terms_version", String(40), purpose="agreed"),
     column("agreed_at", Moment, purpose="when it was agreed"),
     column("language", String(16), purpose="of pages and mails"),
+    column("held_until", Moment, purpose="end of its place's hold", nullable=True),
     column("problem", Text, purpose="why it waits, for operators", nullable=True),
     column("problem_at", Moment, purpose="since when it waits", nullable=True),
     column("grace", Integer, purpose="agreed; seconds"),
@@ -94,6 +95,8 @@ SIGNUPS = Table(
     column("stopped", Integer, purpose="agreed; seconds"),
     column("data_kept", Integer, purpose="agreed; seconds"),
     Index("ix_signups_state_number", "state", "number"),
+    # Capacity is counted in it alone.
+    Index("ix_signups_cell_state_held_until", "cell", "state", "held_until"),
     sqlite_autoincrement=True,
 )
 

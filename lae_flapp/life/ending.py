@@ -11,7 +11,6 @@ from typing import Literal, assert_never
 
 from lae_flapp.grid import turns
 from lae_flapp.journal import (
-    capacity,
     events,
     lifecycles,
     outbox,
@@ -55,7 +54,6 @@ def cancel(
                 tx, signup_id, {signup.state}, "cancelled", kind="cancelled",
                 who=who, why=why,
             )  # fmt: skip
-            capacity.release(tx, signup_id)
             return "dropped"
         case "paying":
             raise StateChanged(f"signup {signup_id}", signup.state)

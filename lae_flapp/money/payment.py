@@ -75,8 +75,8 @@ def _settle(tx: WriteTx, signup_id: SignupId, session: CheckoutSession) -> Taken
     if settlement == "kept":
         frm = {signup.state}
         signups.move(tx, signup_id, frm, "paid", kind="paid", who="daemon")
-        # It is paid: what was held for it stays, and nothing can refuse it now.
-        capacity.hold(tx, signup_id, signup.cell.name, limits={}, until=None)
+        # Its place is kept by its state from here on.
+        capacity.release(tx, signup_id)
         lifecycles.begin(tx, signup_id, session.subscription)
     return "kept"
 

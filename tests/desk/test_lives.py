@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lae_flapp.grid import turns
 from lae_flapp.journal import capacity, inbox, lifecycles, outbox, signups
 from lae_flapp.life import ending
 from lae_flapp.money.inbox.working_off import charge_of, subscription_of
@@ -166,8 +165,6 @@ def test_a_link_of_an_earlier_payment(desk, served) -> None:
 def test_coming_back_needs_room(desk, served) -> None:
     """A full cell takes nobody back; the data keeps its place."""
     ended(desk, served)
-    signup = desk.read(signups.get, served.signup_id)
-    desk.write(turns.keep_bucket, signup)
     desk.stop()
     desk.quota = 0
     desk.start()

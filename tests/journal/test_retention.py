@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import get_args
 
 import pytest
 
 from lae_flapp.journal import (
-    capacity,
     contacts,
     effects,
     events,
@@ -48,7 +47,6 @@ def full(desk, name="a"):
     made = desk.write(effects.begin, ticket, b"private rendered request")
     desk.write(effects.finish, made.number, f"cs_{name}")
     desk.write(outbox.put, a, "reminder", f"<{name}@x>")
-    desk.write(capacity.hold, a, "one", limits={}, until=now(desk))
     desk.write(ports.allot, a, "one", range(1, 99), ["storage"])
     desk.write(hosts.begin, a)
     desk.write(hosts.move, a, 1, {"wanted"}, "gone")
@@ -157,11 +155,9 @@ def test_raw_events_and_requests_go_a_month_after_they_were_settled(desk) -> Non
 
 
 def test_a_sweep_does_all_of_it(desk) -> None:
-    """One sweep purges, forgets, and removes lapsed holdings."""
+    """One sweep purges and forgets; while deletions are paused, nobody's row goes."""
     a = full(desk)
     desk.put_in("b", "paid")
-    half_an_hour = now(desk) + timedelta(minutes=30)
-    desk.write(capacity.hold, desk.id("b"), "one", limits={}, until=half_an_hour)
     desk.write(inbox.take, "evt", "kind", b"raw", "rq")
     desk.write(inbox.done, "evt")
     desk.clock.advance(30 * DAY)
@@ -172,4 +168,3 @@ def test_a_sweep_does_all_of_it(desk) -> None:
     desk.write(retention.sweep)
     assert desk.read(signups.find, a) is None
     assert desk.read(inbox.find, "evt").payload is None
-    assert desk.rows("holdings") == 0

@@ -248,24 +248,22 @@ SU = signup_id_of_form(b"form 1")
 MOMENT = "2026-11-28T00:00:00.000000+00:00"
 BREAKING = [
     (f"UPDATE signups SET state = 'paid' WHERE signup_id = '{SU}'", [0]),
-    (f"UPDATE signups SET state = 'active' WHERE signup_id = '{SU}'", [0, 1, 5]),
+    (f"UPDATE signups SET state = 'active' WHERE signup_id = '{SU}'", [0, 1, 4]),
     (
         f"""UPDATE signups SET state = 'refunded' WHERE signup_id = '{SU}';
             INSERT INTO hosts (signup_id, generation, state, wanted_at, changed_at)
-            VALUES ('{SU}', 1, 'ready', '{MOMENT}', '{MOMENT}');
-            INSERT INTO holdings (signup_id, quota, cell, amount)
-            VALUES ('{SU}', 'roles', 'one', 1)""",
-        [2, 3],
+            VALUES ('{SU}', 1, 'ready', '{MOMENT}', '{MOMENT}')""",
+        [2],
     ),
-    (f"DELETE FROM contacts WHERE signup_id = '{SU}'", [4]),
+    (f"DELETE FROM contacts WHERE signup_id = '{SU}'", [3]),
     (
         f"""INSERT INTO effects (signup_id, generation, step, purpose, attempt, token,
             request, sealed, state, begun_at, changed_at, tries) VALUES ('{SU}', 0, 's',
             'p', 1, 't', CAST('{{"f":"pb://x"}}' AS BLOB), 0, 'begun', '{MOMENT}',
             '{MOMENT}', 0)""",
-        [6],
+        [5],
     ),
-    ("DROP TRIGGER events_are_not_deleted", [7]),
+    ("DROP TRIGGER events_are_not_deleted", [6]),
 ]
 #: What no statement gets into a journal at all.
 REFUSED = [

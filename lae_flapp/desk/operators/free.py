@@ -51,13 +51,7 @@ def give(
     )
     contacts.put(tx, asked.signup_id, to.as_typed, to.for_smtp)
     try:
-        capacity.hold(
-            tx,
-            asked.signup_id,
-            selling.cell.name,
-            limits=selling.quotas,
-            until=None,
-        )
+        capacity.raise_if_full(tx, asked.signup_id, selling.quotas)
     except NoRoom as e:
         raise Refusal(Refused("full", f"There is {e}.")) from None
     gifts.put(tx, asked.signup_id, who, asked.until)

@@ -207,7 +207,6 @@ class CheckoutDesk:
         capacity.hold(
             tx,
             signup.signup_id,
-            signup.cell.name,
             limits=self._selling.quotas,
             until=tx.now + HELD,
         )

@@ -15,7 +15,6 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lae_flapp.effects.payments import CheckoutSession
-from lae_flapp.grid import turns
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import capacity, effects, sessions, signups
 from lae_flapp.journal.effects import Effect
@@ -159,14 +158,13 @@ class Settlement:
             return "expired"
         if not sessions.expired(tx, session.session_id):
             return "expired"
-        others = [s for s in sessions.of(tx, signup_id) if s.state == "open"]
-        if not others and signups.get(tx, signup_id).state == "paying":
+        if any(s.state == "open" for s in sessions.of(tx, signup_id)):
+            return "expired"
+        capacity.release(tx, signup_id)
+        if signups.get(tx, signup_id).state == "paying":
             signups.move(
                 tx, signup_id, {"paying"}, "expired", kind="checkout-expired", who=who
             )
-            capacity.release(tx, signup_id)
-        if not others and signups.get(tx, signup_id).state == "ended":
-            turns.keep_bucket(tx, signups.get(tx, signup_id))
         return "expired"
 
 

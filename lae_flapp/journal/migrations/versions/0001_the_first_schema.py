@@ -167,6 +167,7 @@ def upgrade() -> None:
         sa.Column("terms_version", sa.String(length=40), nullable=False),
         sa.Column("agreed_at", sa.String(length=32), nullable=False),
         sa.Column("language", sa.String(length=16), nullable=False),
+        sa.Column("held_until", sa.String(length=32), nullable=True),
         sa.Column("problem", sa.Text(), nullable=True),
         sa.Column("problem_at", sa.String(length=32), nullable=True),
         sa.Column("grace", sa.Integer(), nullable=False),
@@ -180,6 +181,11 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
     )
     with op.batch_alter_table("signups", schema=None) as batch_op:
+        batch_op.create_index(
+            "ix_signups_cell_state_held_until",
+            ["cell", "state", "held_until"],
+            unique=False,
+        )
         batch_op.create_index(
             "ix_signups_state_number", ["state", "number"], unique=False
         )
@@ -270,27 +276,6 @@ def upgrade() -> None:
         ),
         sa.PrimaryKeyConstraint("signup_id", name=op.f("pk_gifts")),
     )
-    op.create_table(
-        "holdings",
-        sa.Column("signup_id", sa.String(length=22), nullable=False),
-        sa.Column("quota", sa.String(length=24), nullable=False),
-        sa.Column("cell", sa.String(length=40), nullable=False),
-        sa.Column("amount", sa.Integer(), nullable=False),
-        sa.Column("until", sa.String(length=32), nullable=True),
-        sa.ForeignKeyConstraint(
-            ["cell"], ["cells.name"], name=op.f("fk_holdings_cell")
-        ),
-        sa.ForeignKeyConstraint(
-            ["signup_id"],
-            ["signups.signup_id"],
-            name=op.f("fk_holdings_signup_id"),
-            ondelete="CASCADE",
-        ),
-        sa.PrimaryKeyConstraint("signup_id", "quota", name=op.f("pk_holdings")),
-    )
-    with op.batch_alter_table("holdings", schema=None) as batch_op:
-        batch_op.create_index("ix_holdings_cell_quota", ["cell", "quota"], unique=False)
-
     op.create_table(
         "hosts",
         sa.Column("signup_id", sa.String(length=22), nullable=False),
