@@ -6,10 +6,11 @@ from datetime import datetime
 
 from attrs import define
 
+from lae_flapp.effects.carrying_out import Rendered
 from lae_flapp.grid import requests
 from lae_flapp.grid.record import Record, written_of
 from lae_flapp.grid.sights import Glance, Made, StepName, There
-from lae_flapp.grid.step import NotYet, Rendered, glance_at
+from lae_flapp.grid.step import NotYet, glance_at
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import hosts
 from lae_flapp.journal.effects import Ticket

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from attrs import define
 
+from lae_flapp.effects.carrying_out import Rendered
 from lae_flapp.grid import requests
 from lae_flapp.grid.record import Record
 from lae_flapp.grid.sights import Glance
-from lae_flapp.grid.step import Rendered, glance_at
+from lae_flapp.grid.step import glance_at
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.effects import Ticket
 from lae_flapp.journal.events import PublicKind

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Awaitable
 from typing import assert_never
 
 from attrs import define
@@ -18,7 +17,7 @@ from twisted.python.failure import Failure
 
 from lae_flapp.grid import record, turns
 from lae_flapp.grid.bell import Bell
-from lae_flapp.grid.effect import Outside, unmake
+from lae_flapp.grid.effect import make, unmake
 from lae_flapp.grid.plan import (
     Action,
     Await,
@@ -97,7 +96,6 @@ class Worker:
         self.stopped = False
         self._shop = shop
         self._steps = outside(shop)
-        self._effects = {n: Outside(shop, n, s) for n, s in self._steps.items()}
         self._removable = removable(shop)
         self._bell = Bell(shop.clock)
         self._patience = Patience(shop.limits.visibility)
@@ -208,9 +206,7 @@ class Worker:
             case Make(step):
                 await self._make(step, known)
             case Repeat(step):
-                last = known.last(step, "make")
-                assert last is not None
-                await self._sending(step, self._effects[step].repeat(known, last))
+                await self._send(step, known)
             case Unmake(step):
                 await self._unmake(step, known)
             case LookAgain(step):
@@ -249,14 +245,13 @@ class Worker:
         limit = self._shop.limits.hosts + self._more_hosts
         if step is StepName.HOST and known.launched() >= limit:
             raise Refused("too-many-hosts", f"{limit} hosts were launched in vain")
-        making = self._effects[step].make(known, self._glances[step])
-        await self._sending(step, making)
+        await self._send(step, known)
 
-    async def _sending(self, step: StepName, sending: Awaitable[None]) -> None:
+    async def _send(self, step: StepName, known: Record) -> None:
         """Whatever comes of it, it may have been sent until now, and we look again."""
-        self._glances.pop(step, None)
+        glance = self._glances.pop(step)
         try:
-            await sending
+            await make(self._shop, step, self._steps[step], known, glance)
         finally:
             self._sent[step] = self._shop.clock.seconds()
 

@@ -11,6 +11,7 @@ from attrs import Factory, define, field
 from twisted.internet.defer import Deferred, DeferredSemaphore
 from twisted.internet.interfaces import IReactorTime
 
+from lae_flapp.effects.carrying_out import Effects
 from lae_flapp.grid.doors import NewBootstrap, RenderUserData
 from lae_flapp.grid.limits import Limits
 from lae_flapp.grid.requests import Ground
@@ -56,6 +57,11 @@ class Workshop:
         init=False, default=Factory(lambda self: self.clock.seconds(), takes_self=True)
     )
     _gates: dict[str, DeferredSemaphore] = field(factory=dict, init=False)
+
+    @property
+    def effects(self) -> Effects:
+        """How to carry out an effect."""
+        return Effects(self.journal, self.sealer)
 
     def outside(self, what: str, ask: Callable[[], Deferred[T]]) -> Deferred[T]:
         """Ask a door: not too many at a time, and never without an end.

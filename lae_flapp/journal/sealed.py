@@ -71,7 +71,7 @@ def replace(tx: WriteTx, value: SealedValue, sealed: bytes) -> None:
     names = value.names
     match value.source:
         case "effect":
-            here = update(EFFECTS).where(EFFECTS.c.token == names[1])
+            here = update(EFFECTS).where(EFFECTS.c.token == names[0])
             tx.run(here.values(request=sealed))
         case "event":
             here = update(INBOX).where(INBOX.c.event_id == names[0])
@@ -99,7 +99,7 @@ def _query(source: Source) -> tuple[Select[Any], Any]:
         case "effect":
             number = cast(EFFECTS.c.number, String)
             place = func.substr("0" * _WIDE + number, -_WIDE)
-            query = select(place, EFFECTS.c.request, EFFECTS.c.step, EFFECTS.c.token)
+            query = select(place, EFFECTS.c.request, EFFECTS.c.token)
             held = EFFECTS.c.request.is_not(None)
             return query.where(EFFECTS.c.sealed, held), place
         case "event":

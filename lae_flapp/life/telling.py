@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
+from lae_flapp.effects.carrying_out import Points, Rendered
 from lae_flapp.effects.payments import SetEnd, Subscription
 from lae_flapp.grid import turns
 from lae_flapp.grid.record import Record
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import effects, events, lifecycles, signups
-from lae_flapp.journal.effects import Effect, EffectKey
+from lae_flapp.journal.effects import Effect, EffectKey, Ticket
+from lae_flapp.journal.lifecycles import Wish
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.life import billing
 from lae_flapp.life.ending import NewMessageId
 from lae_protocol import wire
 from lae_protocol.ids import SignupId
-from lae_protocol.process.crash import crash_point, declare
-from lae_provision.errors import Refused
 
 STEP = "billing"
 WHO = "daemon"
 
-BEFORE = declare("signup.billing.before-call", "the effect is journaled, not asked for")
-AFTER = declare("signup.billing.after-call", "Stripe knows, the journal does not")
-OUTCOME = declare("signup.billing.after-outcome", "Stripe knows, and the journal too")
+TELLING = Points.declared("signup.billing", "call")
 
 
 async def tell(shop: Workshop, record: Record) -> None:
     """Tell it; raises what :class:`~lae_flapp.effects.payments.IPayments` raises."""
-    begun = await shop.journal.write(_begin, record)
-    if begun is None:
-        return
-    effect, request = begun
-    crash_point(BEFORE)
-    try:
-        seen: Subscription = await shop.outside(
-            "payments.set_end", lambda: shop.payments.set_end(request)
-        )
-    except Refused as e:
-        await shop.journal.write(effects.fail, effect.number, e.code)
-        raise
-    crash_point(AFTER)
-    await shop.journal.write(_told, effect, request, seen, shop.new_message_id)
-    crash_point(OUTCOME)
-
-
-def _begin(tx: WriteTx, record: Record) -> tuple[Effect, SetEnd] | None:
-    """The effect to send, perhaps again; until it is settled nobody can be sure what
-    Stripe knows.
-    """
     signup_id = record.signup.signup_id
+    asked = await shop.journal.write(_decide, signup_id)
+    if asked is None:
+        return
+    wish, subscription = asked
+
+    async def render(ticket: Ticket) -> Rendered:
+        request = SetEnd(signup_id, wish, ticket.attempt, subscription)
+        return Rendered(wire.encode(request))
+
+    async def send(request: bytes) -> Subscription:
+        asked = wire.decode(SetEnd, request)
+        return await shop.outside(
+            "payments.set_end", lambda: shop.payments.set_end(asked)
+        )
+
+    def settle(tx: WriteTx, effect: Effect, seen: Subscription) -> str:
+        request = wire.decode(SetEnd, effect.request or b"")
+        _learn_told(tx, request, seen, shop.new_message_id)
+        return seen.status
+
+    key = _key(signup_id, wish)
+    await shop.effects.carry_out(key, render, send, settle, TELLING)
+
+
+def _key(signup_id: SignupId, wish: Wish) -> EffectKey:
+    return EffectKey(signup_id, STEP, f"billing-{wish}")
+
+
+def _decide(tx: WriteTx, signup_id: SignupId) -> tuple[Wish, str] | None:
+    """What Stripe must be told, and of which subscription; until that is settled nobody
+    can be sure what Stripe knows.
+    """
     life = lifecycles.get(tx, signup_id)
     if life.wish == life.told:
         return None
@@ -56,21 +65,15 @@ def _begin(tx: WriteTx, record: Record) -> tuple[Effect, SetEnd] | None:
         # Nothing was ever subscribed to, so nothing can be charged.
         lifecycles.change(tx, signup_id, told=life.wish)
         return None
-    key = EffectKey(signup_id, STEP, f"billing-{life.wish}")
-    for other in effects.of(tx, signup_id):
-        if other.key.step == STEP and other.state == "begun" and other.key != key:
-            effects.fail(tx, other.number, "decided otherwise meanwhile")
     lifecycles.change(tx, signup_id, told="unsure")
-    upcoming = effects.upcoming(tx, key)
-    if isinstance(upcoming, Effect):
-        request = wire.decode(SetEnd, upcoming.request or b"")
-        if request.subscription == life.subscription:
-            return upcoming, request
-        effects.fail(tx, upcoming.number, "of an earlier subscription")
-        upcoming = effects.upcoming(tx, key)
-        assert not isinstance(upcoming, Effect)
-    request = SetEnd(signup_id, life.wish, upcoming.attempt, life.subscription)
-    return effects.begin(tx, upcoming, wire.encode(request)), request
+    for begun in effects.of(tx, signup_id):
+        if begun.key.step == STEP and begun.state == "begun":
+            request = wire.decode(SetEnd, begun.request or b"")
+            if begun.key != _key(signup_id, life.wish):
+                effects.fail(tx, begun.number, "decided otherwise meanwhile")
+            elif request.subscription != life.subscription:
+                effects.fail(tx, begun.number, "of an earlier subscription")
+    return life.wish, life.subscription
 
 
 def _tell_if_paid_for_nothing(
@@ -97,14 +100,9 @@ def ended_unpaid(tx: ReadTx, signup_id: SignupId) -> bool:
     return turning[-1:] == ["past-due"]
 
 
-def _told(
-    tx: WriteTx,
-    effect: Effect,
-    request: SetEnd,
-    seen: Subscription,
-    new_id: NewMessageId,
+def _learn_told(
+    tx: WriteTx, request: SetEnd, seen: Subscription, new_id: NewMessageId
 ) -> None:
-    effects.finish(tx, effect.number, seen.status)
     signup = signups.get(tx, request.signup_id)
     life = lifecycles.get(tx, signup.signup_id)
     if life.subscription != request.subscription:

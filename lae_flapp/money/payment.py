@@ -8,35 +8,38 @@ inbox, the browser's return, and the look through Stripe at start.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
+from lae_flapp.effects.carrying_out import Points, Rendered
 from lae_flapp.effects.payments import CheckoutSession, GiveBack, GivenBack
-from lae_flapp.grid import crashes
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import (
     capacity,
-    effects,
     events,
     lifecycles,
     outbox,
     sessions,
     signups,
 )
-from lae_flapp.journal.effects import Effect, EffectKey
+from lae_flapp.journal.effects import Effect, EffectKey, Ticket
 from lae_flapp.journal.sessions import Payment, Session
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
 from lae_protocol.ids import SignupId
-from lae_protocol.process.crash import crash_point
-from lae_provision.errors import Refused
-
-assert crashes.OUTSIDE, "the crash points are declared"
+from lae_protocol.process.crash import crash_point, declare
 
 #: Of another deployment (ignore it); of ours, and the journal does not know the
 #: signup (a restored journal: alert); complete or not, it is not paid; its payment is
 #: the kept one; its payment goes back.
 Taken = Literal["foreign", "unknown", "unpaid", "kept", "surplus"]
 Purpose = Literal["second-session", "unserved"]
+
+REFUNDING: dict[Purpose, Points] = {
+    purpose: Points.declared(f"signup.{purpose}", "refund")
+    for purpose in get_args(Purpose)
+}
+BEFORE = declare("signup.paid.before", "not yet: the kept payment is journaled")
+AFTER = declare("signup.paid.after", "the kept payment is journaled")
 
 
 async def take(shop: Workshop, session: CheckoutSession) -> Taken:
@@ -49,9 +52,9 @@ async def take(shop: Workshop, session: CheckoutSession) -> Taken:
         return "foreign"
     if not session.paid:
         return "unpaid"
-    crash_point("signup.paid.before")
+    crash_point(BEFORE)
     taken = await shop.journal.write(_settle, session.signup_id, session)
-    crash_point("signup.paid.after")
+    crash_point(AFTER)
     return taken
 
 
@@ -86,43 +89,33 @@ async def give_back(shop: Workshop, session: Session, purpose: Purpose) -> None:
 
     Raises what :class:`~lae_flapp.effects.payments.IPayments` raises.
     """
-    effect = await shop.journal.write(_begin, session, purpose)
-    request = wire.decode(GiveBack, effect.request or b"")
-    crash_point(f"signup.{purpose}.before-refund")
-    try:
-        given: GivenBack = await shop.outside(
-            "payments.cancel_and_refund",
-            lambda: shop.payments.cancel_and_refund(request),
+
+    async def render(ticket: Ticket) -> Rendered:
+        request = GiveBack(
+            signup_id=session.signup_id,
+            purpose=purpose,
+            attempt=ticket.attempt,
+            session_id=session.session_id,
+            subscription=session.payment.subscription if session.payment else None,
         )
-    except Refused as e:
-        await shop.journal.write(effects.fail, effect.number, e.code)
-        raise
-    crash_point(f"signup.{purpose}.after-refund")
-    message_id = shop.new_message_id()
-    await shop.journal.write(_given, effect, request, given, message_id)
-    crash_point(f"signup.{purpose}.after-outcome")
+        return Rendered(wire.encode(request))
 
+    async def send(request: bytes) -> GivenBack:
+        asked = wire.decode(GiveBack, request)
+        return await shop.outside(
+            "payments.cancel_and_refund",
+            lambda: shop.payments.cancel_and_refund(asked),
+        )
 
-def _begin(tx: WriteTx, session: Session, purpose: Purpose) -> Effect:
-    """Find the unfinished effect, or write down the next."""
+    def settle(tx: WriteTx, effect: Effect, given: GivenBack) -> str:
+        return _given(tx, effect, given, shop.new_message_id())
+
     key = EffectKey(session.signup_id, "payment", purpose)
-    upcoming = effects.upcoming(tx, key)
-    if isinstance(upcoming, Effect):
-        return upcoming
-    request = GiveBack(
-        signup_id=session.signup_id,
-        purpose=purpose,
-        attempt=upcoming.attempt,
-        session_id=session.session_id,
-        subscription=session.payment.subscription if session.payment else None,
-    )
-    return effects.begin(tx, upcoming, wire.encode(request))
+    await shop.effects.carry_out(key, render, send, settle, REFUNDING[purpose])
 
 
-def _given(
-    tx: WriteTx, effect: Effect, request: GiveBack, given: GivenBack, message_id: str
-) -> None:
-    effects.finish(tx, effect.number, wire.encode(given).decode())
+def _given(tx: WriteTx, effect: Effect, given: GivenBack, message_id: str) -> str:
+    request = wire.decode(GiveBack, effect.request or b"")
     sessions.refunded(tx, request.session_id)
     signup_id = effect.key.signup_id
     if request.purpose == "unserved":
@@ -130,3 +123,4 @@ def _given(
     elif given.amount:
         outbox.put(tx, signup_id, "paid-twice", message_id, f"refund {effect.number}")
     events.note(tx, signup_id, "money-back", "daemon", request.session_id)
+    return wire.encode(given).decode()

@@ -32,7 +32,9 @@ def _points(name: str, parts: Sequence[str]) -> list[str]:
     return [f"signup.{name}.{part}" for part in parts]
 
 
-REGISTERING = ["checkout.before-opening", "checkout.after-opening"]
+REGISTERING = [
+    *("checkout.before-opening", "checkout.after-opening", "checkout.after-outcome")
+]
 PAYING = ["inbox.taken", "signup.paid.before", "signup.paid.after"]
 BUILDING = {
     "identity": _points("identity", _MAKING),

@@ -6,10 +6,10 @@ import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
-from lae_flapp.journal import capacity, events, sessions, signups
+from lae_flapp.journal import capacity, effects, events, sessions, signups
 from tests.grid.world import always, check_money, check_refunded, check_served, now
 from tests.grid.world import weather as foul
-from tests.twins.weather import Fault
+from tests.twins.weather import Fault, fair
 
 
 def test_two_tabs_that_both_pay(world):
@@ -158,6 +158,30 @@ def test_refused_refund_is_told_and_asked_again(world):
     world.crew.retry(signup_id)
     world.advance(10)
     check_money(world, subscriptions=1)
+
+
+def test_a_refund_that_fails_for_hours_shows_its_tries(world):
+    """Operators see how often a refund was asked for in vain, and what was said last."""
+    signup_id = world.paid()
+    world.advance(10)
+    second = world.checkout(signup_id, attempt=2)
+    world.pay(second)
+    world.weather = always("payments.cancel_and_refund", Fault.THROTTLED)
+    world.news(second)
+    world.advance(2 * 3600, step=10)
+    (refund,) = refunds(world, signup_id)
+    assert (refund.state, refund.outcome) == ("begun", "Throttling")
+    assert 100 < refund.tries < 1000
+    world.weather = fair
+    world.advance(90)
+    (settled,) = refunds(world, signup_id)
+    assert (settled.state, settled.tries) == ("done", refund.tries)
+    assert settled.token == refund.token
+
+
+def refunds(world, signup_id):
+    rows, _ = world.read(effects.page, signup_id=signup_id, step="payment")
+    return rows
 
 
 def test_capacity_is_kept_while_paid_and_free_when_refunded(world):

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lae_flapp.desk.operators import resealing
-from lae_flapp.grid.step import effect_context
+from lae_flapp.effects import carrying_out
 from lae_flapp.journal import effects, inbox, sealed
 from lae_flapp.journal.effects import EffectKey
 from lae_flapp.money.inbox.intake import seal_context
@@ -199,10 +199,15 @@ def test_sealed_anew(machine) -> None:
         for number in range(7):
             ticket = effects.upcoming(tx, EffectKey(su, "host", f"make-{number}x"))
             plain = f"request {number}".encode()
-            request = sealer.seal(plain, effect_context(ticket.token))
+            request = sealer.seal(plain, carrying_out.context_of(ticket.token))
             effects.begin(tx, ticket, request, sealed=True)
         ticket = effects.upcoming(tx, EffectKey(su, "checkout", "open"))
-        effects.begin(tx, ticket, sealer.seal(b"page", ticket.token), sealed=True)
+        effects.begin(
+            tx,
+            ticket,
+            sealer.seal(b"page", carrying_out.context_of(ticket.token)),
+            sealed=True,
+        )
         for number in range(5):
             name = f"evt_{number}"
             payload = sealer.seal(b"event", seal_context(name))

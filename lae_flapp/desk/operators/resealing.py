@@ -7,11 +7,10 @@ older one is taken out of the settings, and what is sealed anew is passed over.
 from __future__ import annotations
 
 from lae_flapp.desk.hosts import furl_context
-from lae_flapp.grid.step import effect_context
+from lae_flapp.effects import carrying_out
 from lae_flapp.journal import events, sealed
 from lae_flapp.journal.sealed import SealedValue
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.money.checkout.settlement import CHECKOUT
 from lae_flapp.money.inbox.intake import seal_context
 from lae_protocol.messages import Refused
 from lae_protocol.operator_messages import Resealed
@@ -47,8 +46,7 @@ def context_of(value: SealedValue) -> str:
     """What the value's seal is bound to."""
     match value.source:
         case "effect":
-            step, token = value.names
-            return token if step == CHECKOUT else effect_context(token)
+            return carrying_out.context_of(value.names[0])
         case "event":
             return seal_context(value.names[0])
         case "host":

@@ -10,11 +10,12 @@ from __future__ import annotations
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from lae_flapp.effects.carrying_out import Rendered
 from lae_flapp.effects.payments import NameCustomer
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import effects, signups
-from lae_flapp.journal.effects import Effect, EffectKey
-from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.journal.effects import EffectKey, Ticket
+from lae_flapp.journal.transaction import ReadTx
 from lae_protocol import wire
 from lae_protocol.ids import SignupId
 from lae_protocol.process.deadline import DeadlinePassed
@@ -34,41 +35,46 @@ class CustomerName:
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
 
-    async def write(self, signup_id: SignupId) -> None:
-        """Write it a little later, unless that was done; a daemon that dies until then
-        finds it begun.  Raises nothing that a door raises.
+    async def write(self, signup_id: SignupId, later: float = LATER) -> None:
+        """Write it *later* (seconds), unless that was done; a daemon that dies until
+        then finds it begun.  Raises nothing that a door raises.
         """
-        effect = await self._shop.journal.write(self._begun, signup_id)
-        if effect is not None:
-            await deferLater(self._shop.clock, LATER)
-            await self.repeat(effect)
-
-    async def repeat(self, effect: Effect) -> None:
-        """Send the journaled request (again)."""
         shop = self._shop
-        request = wire.decode(NameCustomer, effect.request or b"")
-        try:
+        customer = await shop.journal.read(_unnamed, signup_id)
+        if customer is None:
+            return
+
+        async def render(ticket: Ticket) -> Rendered:
+            request = NameCustomer(signup_id, ticket.attempt, shop.deployment, customer)
+            return Rendered(wire.encode(request))
+
+        async def send(request: bytes) -> str:
+            asked = wire.decode(NameCustomer, request)
+            if later:
+                await deferLater(shop.clock, later)
             await shop.outside(
-                "payments.name_customer", lambda: shop.payments.name_customer(request)
+                "payments.name_customer", lambda: shop.payments.name_customer(asked)
+            )
+            return customer
+
+        try:
+            await shop.effects.carry_out(
+                _key(signup_id), render, send, lambda _tx, _effect, name: name
             )
         except (TryLater, DeadlinePassed) as e:
-            await shop.journal.write(effects.tried, effect.number, str(e))
+            self._log.info("a customer has no name yet: {problem}", problem=str(e))
         except Refused as e:
             self._log.error("a customer has no name: {problem}", problem=str(e))
-            await shop.journal.write(effects.fail, effect.number, e.code)
-        else:
-            await shop.journal.write(effects.finish, effect.number, request.customer)
 
-    @staticmethod
-    def _begun(tx: WriteTx, signup_id: SignupId) -> Effect | None:
-        signup = signups.get(tx, signup_id)
-        key = EffectKey(signup_id, STEP, "name-customer")
-        if effects.last(tx, key) is not None or signup.payment is None:
-            return None
-        upcoming = effects.upcoming(tx, key)
-        if signup.payment.customer is None or isinstance(upcoming, Effect):
-            return None
-        request = NameCustomer(
-            signup_id, upcoming.attempt, signup.cell.deployment, signup.payment.customer
-        )
-        return effects.begin(tx, upcoming, wire.encode(request))
+
+def _key(signup_id: SignupId) -> EffectKey:
+    return EffectKey(signup_id, STEP, "name-customer")
+
+
+def _unnamed(tx: ReadTx, signup_id: SignupId) -> str | None:
+    """The customer to write to, unless that was done, or refused."""
+    last = effects.last(tx, _key(signup_id))
+    payment = signups.get(tx, signup_id).payment
+    if payment is None or (last is not None and last.state != "begun"):
+        return None
+    return payment.customer

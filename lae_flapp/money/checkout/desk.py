@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from attrs import define
 from twisted.logger import Logger
 
+from lae_flapp.effects.carrying_out import Effects, Points, Rendered
 from lae_flapp.effects.payments import CheckoutRequest, CheckoutSession, IPayments
 from lae_flapp.journal import (
     capacity,
@@ -26,7 +27,7 @@ from lae_flapp.journal import (
     switches,
 )
 from lae_flapp.journal.cells import Cell
-from lae_flapp.journal.effects import Effect, EffectKey
+from lae_flapp.journal.effects import Effect, EffectKey, Ticket
 from lae_flapp.journal.errors import NoRoom, NotOwner
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.sessions import Session
@@ -39,7 +40,6 @@ from lae_protocol import wire
 from lae_protocol.ids import SignupId, new_grid_label
 from lae_protocol.messages import Plan, Refused, Register, SignupState
 from lae_protocol.process.answer import Refusal
-from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.secret import Secret
 from lae_provision.doors import Sealer
 from lae_provision.errors import ProvisionError, TryLater
@@ -56,12 +56,7 @@ PAYABLE: frozenset[SignupState] = UNPAID | {"ended"}
 #: A renewal was not paid: Stripe has a page for that invoice.
 OVERDUE: frozenset[SignupState] = frozenset({"past-due", "suspended", "stopped"})
 
-BEFORE_OPENING = declare(
-    "checkout.before-opening", "the signup and the request are journaled, not sent"
-)
-AFTER_OPENING = declare(
-    "checkout.after-opening", "Stripe has a session, the journal does not know its id"
-)
+OPENING = Points.declared("checkout", "opening")
 
 
 @define(frozen=True)
@@ -106,7 +101,8 @@ class CheckoutDesk:
         settlement: Settlement,
         selling: Selling,
     ) -> None:
-        self._journal, self._payments, self._sealer = journal, payments, sealer
+        self._journal, self._payments = journal, payments
+        self._effects = Effects(journal, sealer)
         self._settlement, self._selling = settlement, selling
         self._turns = Turns()
 
@@ -244,26 +240,33 @@ class CheckoutDesk:
         now (its end is too near), the next attempt follows.
         """
         key = EffectKey(signup.signup_id, CHECKOUT, "open")
-        effect = await self._journal.write(self._begun, signup, key)
-        crash_point(BEFORE_OPENING)
-        request = self._request(effect)
+        read = self._journal.read
+
+        async def render(ticket: Ticket) -> Rendered:
+            request = await read(self._render, signup, ticket.attempt)
+            return Rendered(wire.encode(request), secret=True)
+
+        async def send(request: bytes) -> CheckoutSession:
+            return await self._payments.open_checkout(
+                wire.decode(CheckoutRequest, request)
+            )
+
         try:
-            session = await self._payments.open_checkout(request)
+            session = await self._effects.carry_out(
+                key, render, send, self._opened, OPENING
+            )
         except DoorRefused as e:
-            await self._journal.write(effects.fail, effect.number, str(e))
             self._log.error("no Checkout session: {problem}", problem=str(e))
-            if effect.tries:
+            failed = await read(effects.last, key)
+            if failed is not None and failed.tries:
                 await self._expire_unheard(signup.signup_id)
                 return await self._open(signup)
             raise _no(
                 "try-later", "The payment service refused; we look at it."
             ) from None
         except TryLater as e:
-            await self._journal.write(effects.tried, effect.number, str(e))
             self._log.warn("no Checkout session yet: {problem}", problem=str(e))
             raise _no("try-later", "The payment service does not answer.") from None
-        crash_point(AFTER_OPENING)
-        await self._journal.write(self._opened, effect, session)
         return session.url or f"{self._selling.site_url}/signup/{signup.signup_id}"
 
     async def _expire_unheard(self, signup_id: SignupId) -> None:
@@ -277,19 +280,7 @@ class CheckoutDesk:
             self._log.warn("cannot look for sessions: {problem}", problem=str(e))
             raise _no("try-later", "The payment service does not answer.") from None
 
-    def _begun(self, tx: WriteTx, signup: Signup, key: EffectKey) -> Effect:
-        upcoming = effects.upcoming(tx, key)
-        if isinstance(upcoming, Effect):
-            # Sent before, or about to be when we died: that counts as a try.
-            effects.tried(tx, upcoming.number, "sent again")
-            return effects.get(tx, upcoming.number)
-        request = self._render(tx, signup, upcoming.attempt, tx.now)
-        sealed = self._sealer.seal(wire.encode(request), upcoming.token)
-        return effects.begin(tx, upcoming, sealed, sealed=True)
-
-    def _render(
-        self, tx: WriteTx, signup: Signup, attempt: int, now: datetime
-    ) -> CheckoutRequest:
+    def _render(self, tx: ReadTx, signup: Signup, attempt: int) -> CheckoutRequest:
         plan = signup.agreement.plan
         page = f"{self._selling.site_url}/signup/{signup.signup_id}"
         return CheckoutRequest(
@@ -304,25 +295,18 @@ class CheckoutDesk:
             language=signup.agreement.language,
             success_url=f"{page}?returned=1",
             cancel_url=f"{page}?stopped=1",
-            expires_at=(self._true(now) + SESSION_LIVES).replace(microsecond=0),
+            expires_at=(self._true(tx.now) + SESSION_LIVES).replace(microsecond=0),
         )
 
     def _true(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self._selling.ahead())
 
-    def _request(self, effect: Effect) -> CheckoutRequest:
-        assert effect.request is not None, "an unfinished effect keeps its request"
-        plain = self._sealer.unseal(effect.request, effect.token)
-        request: CheckoutRequest = wire.decode(CheckoutRequest, plain)
-        return request
-
     @staticmethod
-    def _opened(tx: WriteTx, effect: Effect, session: CheckoutSession) -> None:
-        effects.finish(tx, effect.number, session.session_id)
+    def _opened(tx: WriteTx, effect: Effect, session: CheckoutSession) -> str:
         signup_id = effect.key.signup_id
         if session.url is None:
             # Paid or expired while our answer was under way; the inbox settles it.
-            return
+            return session.session_id
         sessions.opened(
             tx, signup_id, session.session_id, session.url, session.expires_at
         )
@@ -331,3 +315,4 @@ class CheckoutDesk:
             signups.move(
                 tx, signup_id, {state}, "paying", kind="checkout-opened", who="daemon"
             )
+        return session.session_id

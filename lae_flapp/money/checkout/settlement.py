@@ -112,7 +112,7 @@ class Settlement:
             if effect.key.step == CHECKOUT:
                 await self._in_its_turn(self._settle_unheard(effect))
             if effect.key.step == NAMING:
-                await self._name.repeat(effect)
+                await self._name.write(effect.key.signup_id, later=0.0)
 
     def _in_the_background(self, work: Coroutine[Any, Any, None]) -> None:
         """The customer does not wait for it; the journal says what is left to do."""
