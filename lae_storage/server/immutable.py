@@ -17,7 +17,7 @@ from lae_storage.server.concurrency import Promise
 from lae_storage.server.keys import ShareName
 from lae_storage.server.lease import Lease
 from lae_storage.server.leases import ImmutableLeases
-from lae_storage.server.reading import Reader
+from lae_storage.server.reader import Reader
 from lae_storage.server.spool import Conflict, PastEnd, Spool
 from lae_storage.server.upload import Upload
 
@@ -30,7 +30,7 @@ class ReadsShares(Protocol):
     ) -> Deferred[bytes]:
         """A range of a share."""
 
-    def want_immutable(
+    def prefetch_immutable(
         self, name: ShareName, length: int, offset: int, size: int
     ) -> None:
         """Begin to fetch a range."""
@@ -60,9 +60,9 @@ class BucketReader:
             raise ValueError("a range before the beginning")
         return self.server.read_immutable(self.name, self.length, offset, length)
 
-    def want(self, offset: int, length: int) -> None:
+    def prefetch(self, offset: int, length: int) -> None:
         """Begin to fetch a range that is about to be read piece by piece."""
-        self.server.want_immutable(self.name, self.length, offset, length)
+        self.server.prefetch_immutable(self.name, self.length, offset, length)
 
     def get_length(self) -> int:
         """The share's length."""
@@ -247,4 +247,4 @@ class Uploads:
         if whole is None:
             self.reader.disk.add(key, spool.dup_file(), spool.length)
         else:
-            self.reader.keep(key, whole)
+            self.reader.add(key, whole)

@@ -34,7 +34,7 @@ from lae_storage.server.keys import ShareName
 from lae_storage.server.lease import new_lease
 from lae_storage.server.leases import AllLeases, ByShare, ImmutableLeases
 from lae_storage.server.limits import Limits, clear_cache
-from lae_storage.server.reading import Reader
+from lae_storage.server.reader import Reader
 from lae_storage.server.slot import Operation, Vectors, read_by, written_by
 from lae_storage.server.slots import Slots
 from lae_storage.server.vanished import forget_if_gone
@@ -158,12 +158,12 @@ class S3StorageServer(AsksNobody):
         self._done("get", began)
         return readers
 
-    def want_immutable(
+    def prefetch_immutable(
         self, name: ShareName, length: int, offset: int, size: int
     ) -> None:
-        """Begin to fetch what is about to be read piece by piece."""
+        """Begin to fetch a range that is about to be read piece by piece."""
         key = keys.immutable_key(name.storage_index, name.share_number)
-        self._reader.want(key, length, offset, size)
+        self._reader.prefetch(key, length, offset, size)
 
     @answering
     async def read_immutable(

@@ -15,9 +15,8 @@ from twisted.internet.testing import StringTransport
 from twisted.web.resource import Resource
 
 from lae_storage.s3.interface import Unavailable
-from lae_storage.server import http_request
-from lae_storage.server.http_front import HttpFront
-from lae_storage.server.http_request import GuardedSite
+from lae_storage.server import http_front
+from lae_storage.server.http_front import GuardedSite, HttpFront
 from lae_storage.server.keys import si_text
 from tests.twins.store import Request
 
@@ -101,7 +100,7 @@ def test_a_stranger_causes_nothing(serving: Any, edge: Edge) -> None:
     assert serving.store.requests == []
     # Also where the resource is served without the site that guards it.
     bare = Edge(serving, edge.site.folder)
-    bare.site.judge = lambda *_: None  # type: ignore[method-assign]
+    bare.site.find_refusal = lambda *_: None  # type: ignore[method-assign]
     assert bare.send(f"GET {PATH}/0 HTTP/1.1\nHost: h\n").startswith(b"HTTP/1.1 401")
     assert serving.store.requests == []
 
@@ -112,7 +111,7 @@ def test_a_strangers_body_is_dropped(edge: Edge, monkeypatch: Any) -> None:
     """
     kept: list[int] = []
     monkeypatch.setattr(
-        http_request.Sink, "write", lambda self, data: kept.append(len(data)) or 0
+        http_front.Sink, "write", lambda self, data: kept.append(len(data)) or 0
     )
     head = f"POST {PATH} HTTP/1.1\nHost: h\n"
     assert edge.send(f"{head}Content-Length: 5000\n", bytes(4999)) == b""
@@ -127,7 +126,7 @@ def test_a_strangers_body_is_dropped(edge: Edge, monkeypatch: Any) -> None:
 
 def test_a_body_too_long_is_refused(edge: Edge, monkeypatch: Any) -> None:
     """A length beyond the limit is refused at the headers; one untold, when reached."""
-    monkeypatch.setattr(http_request, "LONGEST_BODY", 1000)
+    monkeypatch.setattr(http_front, "LONGEST_BODY", 1000)
     assert edge.ask("POST", PATH, bytes(2000), LEASE + UPLOAD)[0] == 413
     chunked = "Transfer-Encoding: chunked\n"
     head = f"POST {PATH} HTTP/1.1\nHost: h\nAuthorization: {KNOWN}\n{chunked}"

@@ -32,8 +32,7 @@ from twisted.web.server import Site
 
 from lae_storage.server import keys
 from lae_storage.server.foolscap_front import FoolscapFront
-from lae_storage.server.http_front import HttpFront
-from lae_storage.server.http_request import GuardedSite
+from lae_storage.server.http_front import GuardedSite, HttpFront
 from lae_storage.server.keys import si_text
 from tests.storage.test_like_upstream import (
     IMMUTABLE,

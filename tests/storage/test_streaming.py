@@ -15,12 +15,12 @@ from twisted.internet.defer import Deferred
 from lae_storage.s3.interface import GROWS_WITHIN, Unavailable
 from lae_storage.server import keys
 from lae_storage.server.beginning import LEAST_END, end_of
-from lae_storage.server.http_incoming import GRAIN, Incoming, TooShort
+from lae_storage.server.http_messages import ACCEPT_GRAIN, PatchBody, TooShort
 from lae_storage.server.immutable import UploadOver
 from lae_storage.server.limits import Limits
 from lae_storage.server.multipart import PART_SIZE
-from lae_storage.server.reading import LARGEST
-from lae_storage.server.span import Span
+from lae_storage.server.reader import LARGEST_SPAN
+from lae_storage.server.spans import Span
 from lae_storage.server.upload import OPEN_EARLY, SINGLE_PUT, SomebodyElses
 from tests.twins.store import Request
 
@@ -194,21 +194,21 @@ def test_a_request_that_is_taken_back_late_is_sent_again(serving: Any) -> None:
 # -- the body of a PATCH -----------------------------------------------------------
 
 
-def feed(incoming: Incoming, data: bytes, by: int) -> None:
+def feed(incoming: PatchBody, data: bytes, by: int) -> None:
     for at in range(0, len(data), by):
-        incoming.take(data[at : at + by])
+        incoming.append(data[at : at + by])
 
 
-@pytest.mark.parametrize("by", [1000, 16_384, GRAIN, MEGABYTE])
+@pytest.mark.parametrize("by", [1000, 16_384, ACCEPT_GRAIN, MEGABYTE])
 def test_a_body_is_taken_while_it_arrives(serving: Any, by: int) -> None:
     """Before it has ended its first bytes are in the upload."""
     data = os.urandom(MEGABYTE)
     writer = begin(serving, MEGABYTE)
-    incoming = Incoming(writer, 0, MEGABYTE)
+    incoming = PatchBody(writer, 0, MEGABYTE)
     feed(incoming, data[:500_000], by)
-    assert writer.spool.front >= 500_000 - GRAIN
+    assert writer.spool.front >= 500_000 - ACCEPT_GRAIN
     feed(incoming, data[500_000:], by)
-    assert serving.now(incoming.end()) is True
+    assert serving.now(incoming.finish()) is True
     serving.now(writer.close())
     assert read(serving) == data
 
@@ -217,10 +217,10 @@ def test_a_body_that_differs_is_refused_at_its_end(serving: Any) -> None:
     """What was written before stays as it was."""
     writer = begin(serving, MEGABYTE)
     serving.now(writer.write(0, b"x" * MEGABYTE))
-    incoming = Incoming(writer, 0, MEGABYTE)
+    incoming = PatchBody(writer, 0, MEGABYTE)
     feed(incoming, b"x" * 500_000 + b"y" * 500_000, 16_384)
     with pytest.raises(ConflictingWriteError):
-        serving.now(incoming.end())
+        serving.now(incoming.finish())
     serving.now(writer.close())
     assert read(serving) == b"x" * MEGABYTE
 
@@ -228,25 +228,25 @@ def test_a_body_that_differs_is_refused_at_its_end(serving: Any) -> None:
 def test_a_body_that_is_too_short_is_refused(serving: Any) -> None:
     """And one that is too long is cut at its range."""
     writer = begin(serving, 100)
-    short = Incoming(writer, 0, 50)
-    short.take(b"x" * 49)
+    short = PatchBody(writer, 0, 50)
+    short.append(b"x" * 49)
     with pytest.raises(TooShort):
-        serving.now(short.end())
-    longer = Incoming(writer, 49, 60)
-    longer.take(b"x" * 50)
-    assert serving.now(longer.end()) is False
+        serving.now(short.finish())
+    longer = PatchBody(writer, 49, 60)
+    longer.append(b"x" * 50)
+    assert serving.now(longer.finish()) is False
     assert writer.spool.front == 60
 
 
 def test_a_body_for_an_upload_that_is_over(serving: Any) -> None:
     """It is told so at the body's end."""
     writer = begin(serving, 100)
-    incoming = Incoming(writer, 0, 100)
-    incoming.take(b"x" * 50)
+    incoming = PatchBody(writer, 0, 100)
+    incoming.append(b"x" * 50)
     writer.abort()
-    incoming.take(b"x" * 50)
+    incoming.append(b"x" * 50)
     with pytest.raises(UploadOver):
-        serving.now(incoming.end())
+        serving.now(incoming.finish())
 
 
 # -- bytes that arrive -------------------------------------------------------------
@@ -268,10 +268,10 @@ def test_a_span_answers_as_soon_as_the_bytes_are_here(
     reads = [(a, b, Deferred.fromCoroutine(span.read(a, b))) for a, b in ranges]
     here = 7
     for piece in pieces:
-        span.take(piece)
+        span.append(piece)
         here += len(piece)
         assert [r.called for *_, r in reads] == [b <= here for _, b, _ in reads]
-    assert span.whole()
+    assert span.is_whole()
     for a, b, answer in reads:
         assert b"".join(answer.result) == data[a - 7 : b - 7]
 
@@ -279,7 +279,7 @@ def test_a_span_answers_as_soon_as_the_bytes_are_here(
 def test_a_span_that_fails_answers_what_is_here(serving: Any) -> None:
     """Only who waits for the rest hears of it."""
     span = Span(0, 10)
-    span.take(b"abc")
+    span.append(b"abc")
     waiting: Deferred[Any] = Deferred.fromCoroutine(span.read(2, 5))
     span.fail(Unavailable("SlowDown"))
     with pytest.raises(Unavailable):
@@ -313,7 +313,7 @@ def test_a_run_is_fetched_ahead_a_moment_later(serving: Any) -> None:
     ahead = [
         s.start for s in spans if 1 << 20 < s.start < end_of(SINGLE_PUT + PART_SIZE)
     ]
-    assert ahead == [LARGEST, 2 * LARGEST, 3 * LARGEST]
+    assert ahead == [LARGEST_SPAN, 2 * LARGEST_SPAN, 3 * LARGEST_SPAN]
 
 
 def test_hashes_in_between_break_no_run(serving: Any) -> None:
@@ -364,7 +364,7 @@ def test_what_is_about_to_be_read_is_one_request(serving: Any) -> None:
     serving.start()
     serving.store.requests.clear()
     reader = serving.server.get_buckets(SI)[0]
-    reader.want(0, 1 << 20)
+    reader.prefetch(0, 1 << 20)
     step: Callable[[int], bytes] = lambda at: serving.now(reader.read(at, 1 << 16))  # noqa: E731
     assert b"".join(step(at) for at in range(0, 1 << 20, 1 << 16)) == bytes(1 << 20)
     assert [r.operation for r in serving.store.requests].count("get") <= 2
@@ -380,7 +380,7 @@ def test_one_long_answer_is_no_run(serving: Any) -> None:
 
     def answer(start: int) -> int:
         serving.store.requests.clear()
-        reader.want(start, 1 << 20)
+        reader.prefetch(start, 1 << 20)
         for at in range(start, start + (1 << 20), 1 << 18):
             serving.now(reader.read(at, 1 << 18))
         serving.retries.advance(1)

@@ -1,4 +1,4 @@
-"""Reading immutable shares by ranges, ahead of the client where it reads in order.
+"""Reading immutable shares by ranges, ahead of a client that reads in order.
 
 A client reads a large file a segment at a time, waiting for each, with an excursion
 to the hash trees now and then.  So each share remembers where its recent reads ended;
@@ -19,54 +19,57 @@ from twisted.python.failure import Failure
 from lae_storage.s3.interface import Head, IObjectStore
 from lae_storage.server import beginning
 from lae_storage.server.cache import DiskCache
-from lae_storage.server.reads import Reads
-from lae_storage.server.span import Span
+from lae_storage.server.spans import ShareReads, Span
 
-#: A read from anywhere fetches at least so much; a run's spans grow to the largest.
-SMALLEST, LARGEST = 64 * 1024, 4 * 1024 * 1024
-#: So many bytes read in order make a run.
-RUN = 512 * 1024
-#: Shares up to this size are fetched on with the first bytes that make a run, larger
-#: ones when the next are asked for: their first megabyte may be all that is wanted.
-EAGER = 16 * 1024 * 1024
-#: Seconds from a read to fetching ahead: by then it is answered, and while the client
+#: A read from anywhere fetches at least so much.
+SMALLEST_SPAN = 64 * 1024  # bytes
+#: A span of a run.
+LARGEST_SPAN = 4 * 1024 * 1024  # bytes
+#: So much read in order makes a run.
+RUN_LENGTH = 512 * 1024  # bytes
+#: A share up to this size is fetched on with the first bytes that make a run, a larger
+#: one when the next are asked for: its first megabyte may be all that is wanted.
+EAGER_SIZE = 16 * 1024 * 1024  # bytes
+#: From a read to fetching ahead: by then the read is answered, and while the client
 #: deciphers we are idle.
-MOMENT = 0.0015
+AHEAD_DELAY = 0.0015  # s
 #: Spans fetched ahead of a run.
-AHEAD = 2
-#: How many of them are under way at once where S3 answers within NEAR seconds, since
-#: more would keep the first from coming; where it does not, all are.
-AT_ONCE, NEAR = 2, 0.008
-#: How much the last answer counts in what is known of S3's distance.
-LAST = 0.3
+SPANS_AHEAD = 2
+#: S3 is near where the first byte of an answer comes sooner.
+NEAR = 0.008  # s
+#: Large spans that a near S3 is asked for at once: more would delay the first one.
+NEAR_AT_ONCE = 2
+#: The latest answer's weight in the mean time to the first byte.
+LATEST_WEIGHT = 0.3
 
 
 @define(eq=False)
 class Reader:
-    """Reads all shares of a bucket with at most *limit* bytes in memory; what is *disk*
-    on the disk is read there.
+    """Reads all shares of a bucket, with at most *limit* bytes of them in memory.
+
+    What the *disk* cache has is read there.
     """
 
     store: IObjectStore
     clock: IReactorTime
     limit: int
     disk: DiskCache
-    _reads: OrderedDict[Hashable, Reads] = field(factory=OrderedDict)
+    _reads: OrderedDict[Hashable, ShareReads] = field(factory=OrderedDict)
     _held: int = 0
-    #: Seconds to the first byte of an answer, lately.
+    #: Mean seconds to the first byte of an answer.
     _distance: float = 0.0
 
-    def want(self, key: str, length: int, offset: int, size: int) -> None:
-        """Begin to fetch what is about to be read piece by piece."""
+    def prefetch(self, key: str, length: int, offset: int, size: int) -> None:
+        """Begin to fetch a range that is about to be read piece by piece."""
         stop = min(offset + size, length)
         if offset < stop and not self.disk.has(key):
-            reads = self._of(key)
+            reads = self._reads_of(key)
             run = reads.run_up_to(offset)
-            self._cover(key, reads, range(offset, stop), length, run >= RUN)
-            reads.wanted = stop
-            if run >= RUN or _eager(length, run + stop - offset):
+            self._cover(key, reads, range(offset, stop), length, run >= RUN_LENGTH)
+            reads.wanted_until = stop
+            if run >= RUN_LENGTH or _is_eager(length, run + stop - offset):
                 reads.ends.append((stop, run + stop - offset))
-                self._soon(key, reads, length)
+                self._read_ahead_soon(key, reads, length)
 
     async def read(self, key: str, length: int, offset: int, size: int) -> bytes:
         """*size* bytes from *offset* of the share of *length*, cut at its end."""
@@ -76,100 +79,104 @@ class Reader:
         cached = await self.disk.read(key, offset, stop - offset)
         if cached is not None:
             return cached
-        reads = self._of(key)
+        reads = self._reads_of(key)
         run = reads.run_up_to(offset)
-        wanted = self._cover(key, reads, range(offset, stop), length, run >= RUN)
+        wanted = self._cover(key, reads, range(offset, stop), length, run >= RUN_LENGTH)
         reads.ends.append((stop, run + stop - offset))
         # The pieces of one long answer are no run: more was not asked for.
-        more = run >= RUN and stop > reads.wanted
-        if more or _eager(length, run + stop - offset):
-            self._soon(key, reads, length)
+        more = run >= RUN_LENGTH and stop > reads.wanted_until
+        if more or _is_eager(length, run + stop - offset):
+            self._read_ahead_soon(key, reads, length)
         pieces: list[bytes | memoryview] = []
         for span in wanted:
             pieces += await span.read(max(offset, span.start), min(stop, span.stop))
-        if run >= RUN:
+        if run >= RUN_LENGTH:
             # A run does not come back.
             over = length if stop == length else offset
             for span in [s for s in reads.spans if s.stop <= over]:
                 self._remove(reads, span)
         return b"".join(pieces)
 
-    def keep(self, key: str, data: bytes) -> None:
-        """A share that was just written is often read at once."""
+    def add(self, key: str, data: bytes) -> None:
+        """Keep a share that was just written: it is often read at once."""
         if 0 < len(data) <= self.limit // 8:
-            reads = self._of(key)
+            reads = self._reads_of(key)
             self._add(reads, Span.of(0, data))
             self._make_room(key)
 
     def forget(self, key: str) -> None:
-        """A share that is gone; another may come under its name."""
+        """Forget a share that is gone; another of its name may come."""
         self.disk.drop(key)
-        reads = self._reads.pop(key, Reads())
+        reads = self._reads.pop(key, ShareReads())
         for span in list(reads.spans):
             self._remove(reads, span)
 
     # -- fetching --------------------------------------------------------------
 
-    def _of(self, key: str) -> Reads:
+    def _reads_of(self, key: str) -> ShareReads:
         reads = self._reads.get(key)
         if reads is None:
-            reads = self._reads[key] = Reads()
+            reads = self._reads[key] = ShareReads()
         self._reads.move_to_end(key)
         return reads
 
     def _cover(
         self,
         key: str,
-        reads: Reads,
+        reads: ShareReads,
         wanted: range,
         length: int,
         in_run: bool,  # noqa: FBT001
     ) -> list[Span]:
-        """Spans that cover the range, in order; what is missing is fetched."""
+        """Spans that cover the range, in order; missing ones are fetched."""
         spans = []
         at = wanted.start
         while at < wanted.stop:
-            span = reads.at(at)
+            span = reads.find_span(at)
             if span is None and not in_run:
-                span = self._open(key, reads, at, length)
+                span = self._fetch_unknown(key, reads, at, length)
             if span is None:
-                end = _border(at) if in_run else max(wanted.stop, at + SMALLEST)
-                end = min(end, length, self._next(reads, at))
+                end = _span_end(at) if in_run else max(wanted.stop, at + SMALLEST_SPAN)
+                end = min(end, length, self._next_span_start(reads, at))
                 span = self._fetch(key, reads, at, end)
             spans.append(span)
             at = span.stop
         self._make_room(key)
         return spans
 
-    def _next(self, reads: Reads, at: int) -> int:
+    def _next_span_start(self, reads: ShareReads, at: int) -> int:
         """Where the next span after *at* begins, so that nothing is fetched twice."""
         starts = [s.start for s in reads.spans if s.start > at and s.error is None]
         return min(starts, default=1 << 62)
 
-    def _soon(self, key: str, reads: Reads, length: int) -> None:
-        if not reads.ahead:
-            reads.ahead = True
-            self.clock.callLater(MOMENT, self._read_ahead, key, reads, length)
+    def _read_ahead_soon(self, key: str, reads: ShareReads, length: int) -> None:
+        if not reads.is_ahead_due:
+            reads.is_ahead_due = True
+            self.clock.callLater(AHEAD_DELAY, self._read_ahead, key, reads, length)
 
-    def _read_ahead(self, key: str, reads: Reads, length: int) -> None:
-        reads.ahead, reads.ahead_of = False, length
+    def _read_ahead(self, key: str, reads: ShareReads, length: int) -> None:
+        reads.is_ahead_due, reads.length = False, length
         if self._reads.get(key) is not reads:
             return
-        at_once = AT_ONCE if self._distance < NEAR else AHEAD
-        at = max((end for end, run in reads.ends if run >= RUN), default=length)
-        until = min(at + AHEAD * LARGEST, length)
-        while at < until and self._held + LARGEST <= self.limit:
-            span = reads.at(at)
-            if span is None and reads.arriving() >= at_once:
+        at_once = NEAR_AT_ONCE if self._distance < NEAR else SPANS_AHEAD
+        at = max((end for end, run in reads.ends if run >= RUN_LENGTH), default=length)
+        until = min(at + SPANS_AHEAD * LARGEST_SPAN, length)
+        while at < until and self._held + LARGEST_SPAN <= self.limit:
+            span = reads.find_span(at)
+            if span is None and reads.count_arriving() >= at_once:
                 return
             if span is None:
-                end = min(_border(at), length, self._next(reads, at))
+                end = min(_span_end(at), length, self._next_span_start(reads, at))
                 span = self._fetch(key, reads, at, end)
             at = span.stop
 
-    def _open(self, key: str, reads: Reads, at: int, length: int) -> Span | None:
-        """What is fetched of a share that nothing is known of, if that has the byte
-        *at*: all of a small one, the beginning and the end of a large one.
+    def _fetch_unknown(
+        self, key: str, reads: ShareReads, at: int, length: int
+    ) -> Span | None:
+        """The span with the byte *at* of a share of which nothing was read yet.
+
+        All of a small share is fetched, the beginning and the end of a large one; None
+        where the byte is between these, or something was read.
         """
         if length <= beginning.WHOLE:
             return None if reads.spans else self._fetch(key, reads, 0, length)
@@ -186,37 +193,38 @@ class Reader:
             if end.error is not None:
                 self._give_up(reads, first, end.error)
             elif data is None:
-                self._pour(key, reads, first)
+                self._fill(key, reads, first)
             else:
-                first.take(data)
+                first.append(data)
 
-        self._pour(key, reads, end).addCallback(ended)
+        self._fill(key, reads, end).addCallback(ended)
         return end if at >= end_at else first
 
-    def _fetch(self, key: str, reads: Reads, start: int, stop: int) -> Span:
+    def _fetch(self, key: str, reads: ShareReads, start: int, stop: int) -> Span:
         span = Span(start, stop)
         self._add(reads, span)
-        self._pour(key, reads, span)
+        self._fill(key, reads, span)
         return span
 
-    def _pour(self, key: str, reads: Reads, span: Span) -> Deferred[Head | None]:
-        """Fill the span; the object's head.  What keeps its bytes from coming is raised
-        where they are awaited.
+    def _fill(self, key: str, reads: ShareReads, span: Span) -> Deferred[Head | None]:
+        """Fill the span; the object's head.
+
+        An error is raised where the span's bytes are awaited.
         """
         asked = self.clock.seconds()
 
         def arrived(data: bytes) -> None:
-            if span.fresh():
+            if span.is_empty():
                 took = self.clock.seconds() - asked
-                weight = LAST if self._distance else 1.0
+                weight = LATEST_WEIGHT if self._distance else 1.0
                 self._distance += weight * (took - self._distance)
-            span.take(data)
+            span.append(data)
 
         def ended(head: Head | None) -> Head | None:
-            if not span.whole():
+            if not span.is_whole():
                 self._give_up(reads, span, ShortShare(key))
-            elif reads.ahead_of is not None:
-                self._read_ahead(key, reads, reads.ahead_of)
+            elif reads.length is not None:
+                self._read_ahead(key, reads, reads.length)
             return head
 
         def failed(failure: Failure) -> None:
@@ -226,17 +234,17 @@ class Reader:
         pouring = self.store.pour(key, span.start, span.size, arrived)
         return pouring.addCallback(ended).addErrback(failed)
 
-    def _give_up(self, reads: Reads, span: Span, error: Exception) -> None:
+    def _give_up(self, reads: ShareReads, span: Span, error: Exception) -> None:
         self._remove(reads, span)
         span.fail(error)
 
     # -- what is kept ----------------------------------------------------------
 
-    def _add(self, reads: Reads, span: Span) -> None:
+    def _add(self, reads: ShareReads, span: Span) -> None:
         reads.spans.append(span)
         self._held += span.stop - span.start
 
-    def _remove(self, reads: Reads, span: Span) -> None:
+    def _remove(self, reads: ShareReads, span: Span) -> None:
         if span in reads.spans:
             reads.spans.remove(span)
             self._held -= span.stop - span.start
@@ -247,7 +255,7 @@ class Reader:
         for oldest, reads in self._reads.items():
             if self._held <= self.limit:
                 break
-            for span in [s for s in reads.spans if s.whole()]:
+            for span in [s for s in reads.spans if s.is_whole()]:
                 self._remove(reads, span)
             if oldest != key and not reads.spans:
                 forgotten.append(oldest)
@@ -255,14 +263,14 @@ class Reader:
             del self._reads[oldest]
 
 
-def _eager(length: int, run: int) -> bool:
-    """Whether so long a run tells that all of the share is to be read."""
-    return length <= EAGER and run >= RUN
+def _is_eager(length: int, run: int) -> bool:
+    """Whether so long a run says that the whole share will be read."""
+    return length <= EAGER_SIZE and run >= RUN_LENGTH
 
 
-def _border(at: int) -> int:
+def _span_end(at: int) -> int:
     """Where a large span from *at* ends: S3 keeps objects in blocks of such sizes."""
-    return (at // LARGEST + 1) * LARGEST
+    return (at // LARGEST_SPAN + 1) * LARGEST_SPAN
 
 
 class ShortShare(Exception):
