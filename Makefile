@@ -9,14 +9,17 @@ TEST_ARGS ?=
 WORKERS ?= 2
 BENCH_ARGS ?=
 KILL_ARGS ?=
+MUTANTS := build/mutants
+MUTANTS_ARGS ?=
 
-.PHONY: help demo test test-upstream test-kill check lint wheel clean install install-tests
+.PHONY: help demo test test-upstream test-kill mutants check lint wheel clean install install-tests
 
 help:
 	@echo "make demo            the whole of S4 on this machine; ONCE=1 also signs up, stores a file, and stops"
 	@echo "make test            everything that is tested"
 	@echo "make test-upstream   Tahoe-LAFS' own tests against our storage server, alone"
 	@echo "make test-kill       the storage node killed 200 times under load; KILL_ARGS=--help"
+	@echo "make mutants         would the tests notice a mistake in what decides? MUTANTS_ARGS=--help"
 	@echo "make check           lint, types, import contracts and the fast tests"
 	@echo "make bench-signup    the figures of docs/benchmarks.rst"
 	@echo "make bench-storage   ... of the storage node beside upstream's on the disk"
@@ -64,6 +67,16 @@ test-upstream: install-tests
 # Some 15 minutes; `make test` has a few of these kills.
 test-kill: install-tests
 	$(BIN)/python -m tests.storage.killing $(KILL_ARGS)
+
+# A venv of its own: tests/mutants/mutations.py says why.  What was found is kept in
+# build/, and the next run goes on from there.
+$(MUTANTS)/.installed: constraints.txt
+	$(PYTHON) -m venv --clear $(MUTANTS)
+	PIP_CONSTRAINT=constraints.txt $(MUTANTS)/bin/pip install -q attrs click mutmut
+	@touch $@
+
+mutants: install-tests $(MUTANTS)/.installed
+	$(MUTANTS)/bin/python -m tests.mutants $(MUTANTS_ARGS)
 
 check: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not end_to_end and not browser" $(TEST_ARGS)

@@ -73,6 +73,8 @@ EXTRAS = {
         "types-PyYAML",
         "types-docutils",
     ],
+    # In a venv of its own (Makefile).
+    "mutants": ["mutmut"],
 }
 
 setup(
