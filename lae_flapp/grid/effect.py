@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from lae_flapp.effects.carrying_out import Rendered
-from lae_flapp.grid.crashes import MAKING, RENDERED, UNMAKING
+from typing import cast
+
+from lae_flapp.effects.carrying_out import Points, Rendered
 from lae_flapp.grid.record import Record
-from lae_flapp.grid.sights import Glance, StepName
+from lae_flapp.grid.sights import Glance
 from lae_flapp.grid.step import Removable, Step
+from lae_flapp.grid.steps import MADE, REMOVABLE, STEPS, StepName
 from lae_flapp.grid.turns import WHO
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import events
 from lae_flapp.journal.effects import Effect, Ticket
+from lae_flapp.journal.events import PublicKind
 from lae_flapp.journal.transaction import WriteTx
-from lae_protocol.process.crash import crash_point
+from lae_protocol.process.crash import crash_point, declare
+
+RENDERED = {
+    step: declare(
+        f"signup.{step.value}.before-effect",
+        "the request is rendered, nothing is durable",
+    )
+    for step in MADE
+}
+MAKING = {step: Points.declared(f"signup.{step.value}", "make") for step in MADE}
+UNMAKING = {
+    step: Points.declared(f"signup.{step.value}", "unmake", "after-unmade")
+    for step in REMOVABLE
+}
 
 
 async def make(
@@ -30,7 +46,8 @@ async def make(
 
     def settle(tx: WriteTx, effect: Effect, outcome: str) -> str:  # noqa: ARG001  (carry_out)
         step.settled(tx, record, outcome)
-        events.tell(tx, record.signup.signup_id, step.announces, WHO)
+        kind = cast("PublicKind", STEPS[name].tells)
+        events.tell(tx, record.signup.signup_id, kind, WHO)
         return outcome
 
     await shop.effects.carry_out(

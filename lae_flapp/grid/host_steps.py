@@ -9,12 +9,12 @@ from attrs import define
 from lae_flapp.effects.carrying_out import Rendered
 from lae_flapp.grid import requests
 from lae_flapp.grid.record import Record, written_of
-from lae_flapp.grid.sights import Glance, Made, StepName, There
+from lae_flapp.grid.sights import Glance, Made, There
 from lae_flapp.grid.step import NotYet, glance_at
+from lae_flapp.grid.steps import StepName
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import hosts
 from lae_flapp.journal.effects import Ticket
-from lae_flapp.journal.events import PublicKind
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
 from lae_protocol.secret import Secret
@@ -45,7 +45,6 @@ class HostStep:
     """4. The customer's host: one launch, one token, one furl for each generation."""
 
     shop: Workshop
-    announces: PublicKind = "instance-launched"
 
     async def find(self, record: Record) -> Glance:
         """By its tags; a stopped or quarantined one is seen, and is to be replaced."""
@@ -111,7 +110,6 @@ class AddressStep:
     """5. The name in the furl leads to the host."""
 
     shop: Workshop
-    announces: PublicKind = "address-ready"
 
     async def find(self, record: Record) -> Glance:
         """Look where the name leads, and where it should."""

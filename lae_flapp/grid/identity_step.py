@@ -12,7 +12,6 @@ from lae_flapp.grid.step import glance_at
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import identities
 from lae_flapp.journal.effects import Ticket
-from lae_flapp.journal.events import PublicKind
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
 from lae_protocol.ids import Generation
@@ -28,7 +27,6 @@ class IdentityStep:
     """1. The grid's keys, sealed off this machine before anybody sees the furl."""
 
     shop: Workshop
-    announces: PublicKind = "identity-sealed"
 
     async def find(self, record: Record) -> Glance:
         """Look into the vault; what lies there is the identity, whoever put it."""

@@ -3,7 +3,7 @@
 :func:`plan` answers all that is left to do as far as can be known now: printing it is
 the dry run.  The worker does the first action, looks, and asks again.
 
-Both directions walk one list, :class:`~lae_flapp.grid.sights.StepName`: forwards
+Both directions walk one list, :class:`~lae_flapp.grid.steps.StepName`: forwards
 (serving), backwards (withdrawing, ending, erasing, or replacing one host).  What is
 done with a step stands in one table per direction, :func:`forward` and
 :func:`backward`, over every kind of sight.
@@ -35,9 +35,17 @@ from lae_flapp.grid.sights import (
     Sight,
     Sights,
     Spent,
-    StepName,
     Unlooked,
     Unsettled,
+)
+from lae_flapp.grid.steps import (
+    HOSTING,
+    REMOVABLE,
+    REPLACED,
+    SERVING,
+    STEPS,
+    Lasts,
+    StepName,
 )
 
 
@@ -135,20 +143,6 @@ Action = (
     | Close
 )
 
-#: What stands in the cloud and can be removed; a sealed identity is kept.
-REMOVABLE = (StepName.ADDRESS, StepName.HOST, StepName.ROLE, StepName.BUCKET)
-#: What goes when a subscription ends; the data stays.
-SERVING = (StepName.ADDRESS, StepName.HOST, StepName.ROLE)
-#: What goes when the data's time is over.
-DATA = (StepName.BUCKET,)
-#: What goes while a customer does not pay: no name leads to an address that is
-#: somebody else's by then.
-HOSTING = (StepName.ADDRESS, StepName.HOST)
-#: What a host that is replaced takes with it.
-REPLACED = (StepName.HOST,)
-#: What is of the customer's grid, not of one host.
-_NAMED = frozenset(StepName) - {StepName.HOST, StepName.CLAIMED, StepName.SELF_TEST}
-
 
 @define(frozen=True)
 class Patience:
@@ -191,7 +185,7 @@ def _towards(  # noqa: PLR0911  (one line per goal: the table)
         case End():
             return _away(SERVING, sights, patience)
         case Erase():
-            return _away(DATA, sights, patience)
+            return _away(REMOVABLE, sights, patience)
         case _:
             assert_never(goal)
 
@@ -243,8 +237,9 @@ def forward(  # noqa: PLR0911  (one line per kind of sight: the table)
 ) -> Action | None:
     """Serve: what *step* needs; None where it is as it should be."""
     sight: Sight = sights.of(step)
-    # Under a name of its own, making it again is the same thing.
-    anew = Make(step) if step in _NAMED else Retire(generation)
+    # Under the grid's own name, making it again is the same thing.
+    named = STEPS[step].lasts > Lasts.HOST
+    anew = Make(step) if named else Retire(generation)
     match sight:
         case Present():
             return None
@@ -258,7 +253,7 @@ def forward(  # noqa: PLR0911  (one line per kind of sight: the table)
             return anew
         case Awaited(deadline):
             return Await(step, deadline) if sights.now < deadline else anew
-        case Spent() if step in _NAMED:
+        case Spent() if named:
             return anew
         case Spent(since, looked) | Invisible(since, looked):
             return anew if patience.passed(since, looked) else LookAgain(step)

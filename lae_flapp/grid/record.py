@@ -33,10 +33,10 @@ from lae_flapp.grid.sights import (
     Present,
     Sight,
     Sights,
-    StepName,
     Written,
     sight_of,
 )
+from lae_flapp.grid.steps import HOSTING, StepName
 from lae_flapp.journal import (
     effects,
     events,
@@ -56,8 +56,6 @@ from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx
 from lae_protocol.ids import Generation, SignupId
 
-#: Steps whose effects belong to one host, not to the customer's grid.
-OF_A_HOST = frozenset({StepName.HOST, StepName.ADDRESS})
 LAUNCH = "make-host"
 
 
@@ -78,7 +76,8 @@ class Record:
 
     def key(self, step: StepName, verb: str) -> EffectKey:
         """Name the effects of *verb* (make, unmake) on a step."""
-        generation = self.generation if step in OF_A_HOST else NO_HOST
+        # What goes with the hosting is one host's, and not the customer's grid's.
+        generation = self.generation if step in HOSTING else NO_HOST
         purpose = f"{verb}-{step.value}"
         return EffectKey(self.signup.signup_id, step.value, purpose, generation)
 

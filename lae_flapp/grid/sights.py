@@ -12,18 +12,7 @@ from typing import Any, assert_never
 
 from attrs import define
 
-
-class StepName(Enum):
-    """The steps, in their order."""
-
-    IDENTITY = "identity"
-    BUCKET = "bucket"
-    ROLE = "role"
-    HOST = "host"
-    ADDRESS = "address"
-    CLAIMED = "claimed"
-    SELF_TEST = "self-test"
-    MAIL = "mail"
+from lae_flapp.grid.steps import StepName
 
 
 @define(frozen=True)

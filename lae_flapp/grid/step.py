@@ -1,4 +1,4 @@
-"""What a step is; the steps themselves are listed in :mod:`.steps`."""
+"""What a step is; the steps themselves are listed in :mod:`.makers`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from lae_flapp.grid.record import Record
 from lae_flapp.grid.sights import Glance, There
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.effects import Ticket
-from lae_flapp.journal.events import PublicKind
 from lae_flapp.journal.transaction import WriteTx
 
 
@@ -19,10 +18,6 @@ class NotYet(Exception):
 
 class Step(Protocol):
     """One step with an effect outside; see the module."""
-
-    @property
-    def announces(self) -> PublicKind:
-        """The event that customers see when it is settled."""
 
     async def find(self, record: Record) -> Glance:
         """Look."""

@@ -20,33 +20,87 @@ No.   step           durable before it goes on   if the daemon dies in it
                      transaction
 ====  =============  ==========================  =====================================
 
-Each of 1 to 5 can *find* what it would make, *render* the request (which the worker
-journals), *send* it (again and again: a repeat is byte-identical), say what the
-journal keeps when it is *settled*, and *unmake* it.  6 and 7 are other people's turns,
-and 8 is :func:`lae_flapp.grid.turns.ready`.  Backwards the same list is walked from
-5 to 2; a sealed identity stays.
+Each of 1 to 5 is made outside (:mod:`.makers`).  6 and 7 are other people's turns, and
+8 is :func:`lae_flapp.grid.turns.ready`.  Backwards the same list is walked, as far as
+what is over reaches; a sealed identity stays.
+
+All that is said of a step stands in :data:`STEPS`: what is removed when, which effects
+are one host's, the crash points, the events that customers see and operators measure.
 """
 
 from __future__ import annotations
 
-from lae_flapp.grid.host_steps import AddressStep, HostStep
-from lae_flapp.grid.identity_step import IdentityStep
-from lae_flapp.grid.sights import StepName
-from lae_flapp.grid.step import Removable, Step
-from lae_flapp.grid.storage_steps import BucketStep, RoleStep
-from lae_flapp.grid.workshop import Workshop
+from collections.abc import Mapping
+from enum import Enum, IntEnum
+
+from attrs import define
 
 
-def removable(shop: Workshop) -> dict[StepName, Removable]:
-    """All steps that a withdrawal walks backwards."""
-    return {
-        StepName.BUCKET: BucketStep(shop),
-        StepName.ROLE: RoleStep(shop),
-        StepName.HOST: HostStep(shop),
-        StepName.ADDRESS: AddressStep(shop),
-    }
+class StepName(Enum):
+    """The steps, in their order."""
+
+    IDENTITY = "identity"
+    BUCKET = "bucket"
+    ROLE = "role"
+    HOST = "host"
+    ADDRESS = "address"
+    CLAIMED = "claimed"
+    SELF_TEST = "self-test"
+    MAIL = "mail"
 
 
-def outside(shop: Workshop) -> dict[StepName, Step]:
-    """All steps with an effect outside."""
-    return {StepName.IDENTITY: IdentityStep(shop), **removable(shop)}
+class Lasts(IntEnum):
+    """How long what a step did lasts.  Who goes back so far undoes the shorter, too."""
+
+    HOST = 1  # until the host is replaced
+    HOSTING = 2  # until nobody has paid for longer than agreed
+    SUBSCRIPTION = 3  # until the subscription is over
+    DATA = 4  # until the time of the data is over
+    EVER = 5
+
+
+@define(frozen=True)
+class StepFacts:
+    """What is true of one step; *tells* is the event that it is done.
+
+    *outside* says whether it is made by a request to somebody else, with a row in the
+    journal's effects, and is removed in the same way.
+    """
+
+    lasts: Lasts
+    tells: str
+    outside: bool = True
+
+
+STEPS: Mapping[StepName, StepFacts] = {
+    StepName.IDENTITY: StepFacts(Lasts.EVER, "identity-sealed"),
+    StepName.BUCKET: StepFacts(Lasts.DATA, "bucket-ready"),
+    StepName.ROLE: StepFacts(Lasts.SUBSCRIPTION, "role-ready"),
+    StepName.HOST: StepFacts(Lasts.HOST, "instance-launched"),
+    StepName.ADDRESS: StepFacts(Lasts.HOSTING, "address-ready"),
+    StepName.CLAIMED: StepFacts(Lasts.HOST, "claimed", outside=False),
+    StepName.SELF_TEST: StepFacts(Lasts.HOST, "self-test-passed", outside=False),
+    StepName.MAIL: StepFacts(Lasts.EVER, "ready", outside=False),
+}
+
+
+def going_with(over: Lasts) -> tuple[StepName, ...]:
+    """What is removed outside when this is over, in the order in which it goes."""
+    return tuple(
+        step
+        for step in reversed(StepName)
+        if STEPS[step].outside and STEPS[step].lasts <= over
+    )
+
+
+#: What is made outside, in its order.
+MADE = tuple(step for step in StepName if STEPS[step].outside)
+#: What a host that is replaced takes with it.
+REPLACED = going_with(Lasts.HOST)
+#: What goes while a customer does not pay: no name leads to an address that is
+#: somebody else's by then.
+HOSTING = going_with(Lasts.HOSTING)
+#: What goes when a subscription ends; the data stays.
+SERVING = going_with(Lasts.SUBSCRIPTION)
+#: All that can be removed; a sealed identity is kept.
+REMOVABLE = going_with(Lasts.DATA)

@@ -11,7 +11,6 @@ from lae_flapp.grid.sights import Glance
 from lae_flapp.grid.step import glance_at
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.effects import Ticket
-from lae_flapp.journal.events import PublicKind
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
 from lae_provision.doors import BucketRequest, RoleRequest
@@ -22,7 +21,6 @@ class BucketStep:
     """2. The customer's bucket."""
 
     shop: Workshop
-    announces: PublicKind = "bucket-ready"
 
     async def find(self, record: Record) -> Glance:
         """By its name."""
@@ -55,7 +53,6 @@ class RoleStep:
     """3. What the customer's host may do: its own bucket."""
 
     shop: Workshop
-    announces: PublicKind = "role-ready"
 
     async def find(self, record: Record) -> Glance:
         """By its name."""

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from lae_flapp.grid.record import Record
 from lae_flapp.grid.requests import resource_name
-from lae_flapp.grid.sights import StepName
+from lae_flapp.grid.steps import HOSTING, SERVING, StepName
 from lae_flapp.journal import (
     causes,
     effects,
@@ -139,7 +139,7 @@ def next_host(tx: WriteTx, record: Record) -> None:
     """Journal that the old host is gone for certain."""
     signup_id, generation = record.signup.signup_id, record.generation
     hosts.move(tx, signup_id, generation, {"retiring"}, "gone")
-    _settle_lost_outcomes(tx, record, (StepName.HOST, StepName.ADDRESS))
+    _settle_lost_outcomes(tx, record, HOSTING)
     events.note(tx, signup_id, "host-gone", WHO, f"generation {generation}")
 
 
@@ -194,7 +194,7 @@ def close(tx: WriteTx, record: Record, message_id: str) -> None:
 
 def _close_serving(tx: WriteTx, record: Record, frm: SignupState) -> None:
     """Nothing serves any more; the bucket, its place and the ports stay."""
-    _settle_lost_outcomes(tx, record, (StepName.HOST, StepName.ADDRESS, StepName.ROLE))
+    _settle_lost_outcomes(tx, record, SERVING)
     signup_id = record.signup.signup_id
     signups.move(tx, signup_id, {frm}, "ended", kind="ended", who=WHO)
 

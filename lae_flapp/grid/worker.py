@@ -18,6 +18,7 @@ from twisted.python.failure import Failure
 from lae_flapp.grid import record, turns
 from lae_flapp.grid.bell import Bell
 from lae_flapp.grid.effect import make, unmake
+from lae_flapp.grid.makers import made, removable
 from lae_flapp.grid.plan import (
     Action,
     Await,
@@ -36,9 +37,9 @@ from lae_flapp.grid.plan import (
     plan,
 )
 from lae_flapp.grid.record import Record
-from lae_flapp.grid.sights import Glance, StepName
+from lae_flapp.grid.sights import Glance
 from lae_flapp.grid.step import NotYet
-from lae_flapp.grid.steps import outside, removable
+from lae_flapp.grid.steps import HOSTING, StepName
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.errors import (
     EffectOpen,
@@ -52,7 +53,7 @@ from lae_flapp.journal.errors import (
 from lae_flapp.life import telling
 from lae_flapp.money import payment
 from lae_protocol.ids import SignupId
-from lae_protocol.process.crash import crash_point
+from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
 from lae_provision.errors import (
@@ -79,6 +80,17 @@ _PASSING = (
 _JOURNAL = (JournalClosed, StaleEpoch, JournalBusy, JournalFull, JournalDamaged)
 
 
+for _name, _sentence in (
+    ("ready", "the state, the event and the mail's row are journaled"),
+    ("retire", "the host is to be replaced"),
+    ("next-host", "the old host is gone, the next one's turn has come"),
+    ("give-up", "the signup is on its way back"),
+    ("close", "nothing is left, and it is over"),
+):
+    declare(f"signup.{_name}.before", f"not yet: {_sentence}")
+    declare(f"signup.{_name}.after", _sentence)
+
+
 @define
 class Failing:
     """A run of failures: since when, and how many."""
@@ -95,7 +107,7 @@ class Worker:
         #: Set before the run is cancelled, so that a door's own cancelling is not it.
         self.stopped = False
         self._shop = shop
-        self._steps = outside(shop)
+        self._steps = made(shop)
         self._removable = removable(shop)
         self._bell = Bell(shop.clock)
         self._patience = Patience(shop.limits.visibility)
@@ -285,7 +297,7 @@ class Worker:
         return max(paid.paid_at.timestamp() + limits.serve_within, tried)
 
     def _forget_host(self) -> None:
-        for step in record.OF_A_HOST:
+        for step in HOSTING:
             self._glances.pop(step, None)
 
     async def _went_well(self, action: Action, known: Record) -> None:

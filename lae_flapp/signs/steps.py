@@ -9,20 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 
+from lae_flapp.grid import steps
 from lae_flapp.journal.events import Event
 
 #: The events that end a step, in their order.
-STEPS = (
-    "identity-sealed",
-    "bucket-ready",
-    "role-ready",
-    "instance-launched",
-    "address-ready",
-    "claimed",
-    "self-test-passed",
-    "ready",
-    "mail-accepted",
-)
+STEPS = (*(facts.tells for facts in steps.STEPS.values()), "mail-accepted")
 _FIRST = frozenset({"paid", *STEPS})
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lae_flapp.grid import crashes
+import lae_flapp.service  # noqa: F401  (declares all points)
 from lae_protocol.process.crash import declared, on_crash_point
 from tests.crash.scenarios import STORIES, story_of
 from tests.grid.world import Crashed, World
 
-assert crashes.OUTSIDE
 POINTS = sorted(
     name for name in declared() if name.startswith(("signup.", "lifecycle."))
 )

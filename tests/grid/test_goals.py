@@ -25,7 +25,6 @@ def record(state, host, *, kept_until=None, session=None):
         signup=SimpleNamespace(state=state, payment=SimpleNamespace(session="cs_1")),
         generation=2,
         host=None if host is None else SimpleNamespace(state=host),
-        bootstrap=None,
         identity=None,
         effects=(),
         sessions=() if session is None else (session,),

@@ -11,11 +11,6 @@ from hypothesis import strategies as st
 
 from lae_flapp.grid.goals import End, Erase, Replace, Rest, Serve, Stop, Withdraw
 from lae_flapp.grid.plan import (
-    DATA,
-    HOSTING,
-    REMOVABLE,
-    REPLACED,
-    SERVING,
     Await,
     Close,
     GiveBack,
@@ -41,10 +36,10 @@ from lae_flapp.grid.sights import (
     Present,
     Sights,
     Spent,
-    StepName,
     Unlooked,
     Unsettled,
 )
+from lae_flapp.grid.steps import HOSTING, REMOVABLE, REPLACED, SERVING, StepName
 
 PATIENCE = Patience(visibility=60)
 #: What can be seen, and so removed.
@@ -132,7 +127,7 @@ def test_only_what_is_seen_is_unmade(goal, sights):
             (Withdraw(money_back=True), REMOVABLE),
             (Withdraw(money_back=True, data=True), SERVING),
             (End(), SERVING),
-            (Erase(), DATA),
+            (Erase(), REMOVABLE),
         ]
     ),
 )

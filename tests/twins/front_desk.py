@@ -15,6 +15,7 @@ from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
 
+from lae_flapp.grid.steps import STEPS, StepName
 from lae_protocol.address import AddressRefused, parse_address
 from lae_protocol.ids import OwnerSecret, SignupId
 from lae_protocol.messages import (
@@ -48,14 +49,8 @@ from lae_protocol.secret import Secret
 from lae_site.front_desk import DeskAway
 
 #: The way of a paid signup, for tests that walk it.
-BUILT = (
-    "bucket-ready",
-    "role-ready",
-    "instance-launched",
-    "address-ready",
-    "claimed",
-    "self-test-passed",
-    "ready",
+BUILT = tuple(
+    facts.tells for step, facts in STEPS.items() if step is not StepName.IDENTITY
 )
 _STATES: dict[str, SignupState] = {
     "checkout-opened": "paying",
