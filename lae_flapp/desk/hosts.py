@@ -79,7 +79,6 @@ class HostDesk:
     s3_endpoint: str | None
     host_furl: Callable[[str], str]
     nudge: Callable[[SignupId], object]
-    new_message_id: Callable[[], str]
     cloud_keys: tuple[RSAPublicKey, ...] = ()
 
 
@@ -202,9 +201,8 @@ class BootstrapFacet(Referenceable):
         signup_id, generation = host.signup_id, host.generation
         events.note(tx, signup_id, "claim-refused", "host", why)
         hosts.move(tx, signup_id, generation, {host.state}, "quarantined")
-        message_id = self._desk.new_message_id()
         cause = f"quarantine-{generation}"
-        turns.trouble(tx, signup_id, cause, f"host {generation}: {why}", message_id)
+        turns.trouble(tx, signup_id, cause, f"host {generation}: {why}")
         return _Quarantined(signup_id, why)
 
     def _answer(self, bound: _Bound, identity: NodeIdentity) -> Claimed:

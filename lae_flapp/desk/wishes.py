@@ -57,14 +57,13 @@ class Wishes:
         plans: tuple[Plan, ...],
         environment: str,
         ready_for_business: Callable[[], str | None],
-        new_message_id: Callable[[], str],
         mail_waits: Callable[[], object],
         nudge: Callable[[SignupId], object],
         links: Links,
     ) -> None:
         self._journal, self._plans, self._environment = journal, plans, environment
         self._ready_for_business = ready_for_business
-        self._new_message_id, self._mail_waits = new_message_id, mail_waits
+        self._mail_waits = mail_waits
         self._nudge, self._links = nudge, links
 
     async def doors(self) -> Doors:
@@ -124,7 +123,7 @@ class Wishes:
 
     def _resent(self, tx: WriteTx, signup_id: SignupId, request_id: str) -> None:
         self._may_mail(tx, signup_id)
-        outbox.put(tx, signup_id, "active", self._new_message_id(), request_id)
+        outbox.put(tx, signup_id, "active", request_id)
         events.tell(tx, signup_id, "mail-resent", "owner")
 
     def _corrected(
@@ -135,7 +134,7 @@ class Wishes:
         # A mail that waits goes to the address of the time when it is sent.
         mails = [m for m in outbox.of(tx, signup_id) if m.kind == "active"]
         if mails and all(m.state != "waiting" for m in mails):
-            outbox.put(tx, signup_id, "active", self._new_message_id(), request_id)
+            outbox.put(tx, signup_id, "active", request_id)
 
     @staticmethod
     def _may_mail(tx: ReadTx, signup_id: SignupId) -> None:
@@ -153,9 +152,7 @@ class Wishes:
 
     def _cancelled(self, tx: WriteTx, signup_id: SignupId) -> None:
         try:
-            ending.cancel(
-                tx, signup_id, "owner", "the owner's wish", self._new_message_id
-            )
+            ending.cancel(tx, signup_id, "owner", "the owner's wish")
         except StateChanged:
             raise Refusal(
                 Refused(

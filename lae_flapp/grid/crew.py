@@ -118,7 +118,6 @@ class Crew:
             signup_id,
             f"worker:{kind}",
             problem,
-            self.shop.new_message_id(),
         )
         # What cannot be journaled now is in the log; the next death tells it again.
         told.addErrback(lambda f: _log.failure("an operator cannot be told", f))

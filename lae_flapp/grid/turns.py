@@ -71,7 +71,7 @@ def self_test_passed(
     return row
 
 
-def ready(tx: WriteTx, record: Record, message_id: str) -> None:
+def ready(tx: WriteTx, record: Record) -> None:
     """Serve from here on: state, event, mail and the furl's death are one commit.
 
     Raises :class:`~lae_flapp.journal.errors.StateChanged` where the signup is on its
@@ -86,7 +86,7 @@ def ready(tx: WriteTx, record: Record, message_id: str) -> None:
     # Who comes back is told again, with the same furl.
     again = record.lifecycle.kept_until is not None
     occasion = f"again-{generation}" if again else ""
-    outbox.put(tx, signup_id, "active", message_id, occasion)
+    outbox.put(tx, signup_id, "active", occasion)
 
 
 def retire(tx: WriteTx, record: Record) -> None:
@@ -162,7 +162,7 @@ def retire_live_host(tx: WriteTx, signup_id: SignupId) -> None:
         hosts.move(tx, signup_id, host.generation, {host.state}, "retiring")
 
 
-def close(tx: WriteTx, record: Record, message_id: str) -> None:
+def close(tx: WriteTx, record: Record) -> None:
     """Journal that nothing is left of what had to go.
 
     Raises :class:`~lae_flapp.journal.errors.StateChanged` where nothing was to go.
@@ -187,7 +187,7 @@ def close(tx: WriteTx, record: Record, message_id: str) -> None:
             _receipt(tx, record)
             identities.erase(tx, signup_id)
             signups.move(tx, signup_id, {state}, "deleted", kind="deleted", who=WHO)
-            outbox.put(tx, signup_id, "deleted", message_id)
+            outbox.put(tx, signup_id, "deleted")
         case _:
             raise StateChanged(f"signup {signup_id}", state)
 
@@ -247,9 +247,7 @@ def delay(tx: WriteTx, signup_id: SignupId, problem: str) -> None:
     signups.set_problem(tx, signup_id, problem)
 
 
-def trouble(
-    tx: WriteTx, signup_id: SignupId, cause: str, problem: str, message_id: str
-) -> None:
+def trouble(tx: WriteTx, signup_id: SignupId, cause: str, problem: str) -> None:
     """Tell an operator, once for each cause; *problem* is a sentence.
 
     That it is over is told when the signup goes on (:mod:`lae_flapp.signs.watch`); a
@@ -257,15 +255,13 @@ def trouble(
     """
     signups.set_problem(tx, signup_id, problem)
     subject = f"{signup_id} {cause}"
-    # The mails about its end are other ones than this.
-    over_id = message_id.replace("<", "<over-", 1)
-    if not causes.begin(tx, SIGNUP, subject, problem, lambda: over_id, told=True):
+    if not causes.begin(tx, SIGNUP, subject, problem, told=True):
         return
     occasion = cause[:_OCCASION]
     if _told(tx, signup_id, occasion):
-        occasion = message_id.strip("<>")[:_OCCASION]
+        occasion = f"again-{events.last_number(tx, signup_id)}"
     events.tell(tx, signup_id, "troubled", WHO, problem)
-    outbox.put(tx, signup_id, "troubled", message_id, occasion)
+    outbox.put(tx, signup_id, "troubled", occasion)
 
 
 def go_on(tx: WriteTx, signup_id: SignupId) -> None:

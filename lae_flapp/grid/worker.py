@@ -247,8 +247,7 @@ class Worker:
                 await telling.tell(shop, known)
             case Close():
                 crash_point("signup.close.before")
-                message_id = shop.new_message_id()
-                await shop.journal.write(turns.close, known, message_id)
+                await shop.journal.write(turns.close, known)
                 crash_point("signup.close.after")
             case _:
                 assert_never(action)
@@ -275,8 +274,7 @@ class Worker:
 
     async def _ready(self, known: Record) -> None:
         crash_point("signup.ready.before")
-        message_id = self._shop.new_message_id()
-        await self._shop.journal.write(turns.ready, known, message_id)
+        await self._shop.journal.write(turns.ready, known)
         crash_point("signup.ready.after")
 
     async def _give_up(self) -> None:
@@ -340,10 +338,7 @@ class Worker:
         await self._bell.wait(min(self._shop.limits.refused_again, left))
 
     async def _tell(self, cause: str, problem: str) -> None:
-        message_id = self._shop.new_message_id()
-        await self._shop.journal.write(
-            turns.trouble, self.signup_id, cause, problem, message_id
-        )
+        await self._shop.journal.write(turns.trouble, self.signup_id, cause, problem)
 
     async def _journal_failed(self, error: Exception) -> None:
         """Nothing can be written now, so nothing is told."""

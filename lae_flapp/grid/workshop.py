@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Mapping
 from random import Random
 from typing import Any, TypeVar
@@ -29,7 +28,7 @@ class Workshop:
     The doors are providers of :mod:`lae_provision.doors` and of
     :class:`~lae_flapp.effects.payments.IPayments`.  *grounds* has a
     :class:`~lae_flapp.grid.requests.Ground` for each cell, by its name;
-    *mail_domain* is the right half of Message-IDs; *livemode* is Stripe's.
+    *livemode* is Stripe's.
     """
 
     journal: Journal
@@ -47,7 +46,6 @@ class Workshop:
     grounds: Mapping[str, Ground]
     deployment: str
     livemode: bool
-    mail_domain: str
     limits: Limits = field(factory=Limits)
     random: Random = field(factory=Random)
     #: Whether what a restored journal may not know was looked for: no host before.
@@ -82,7 +80,3 @@ class Workshop:
             gate = self._gates[door] = DeferredSemaphore(self.limits.together)
         asked: Deferred[T] = gate.run(bounded)
         return asked
-
-    def new_message_id(self) -> str:
-        """Make a mail's Message-ID, before the mail."""
-        return f"<{secrets.token_hex(16)}@{self.mail_domain}>"

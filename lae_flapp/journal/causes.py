@@ -2,12 +2,12 @@
 
 A cause is its kind and what it is about.  While it lasts, and for a little while after,
 it is one row however often it is seen, so that what comes and goes is one mail and not
-fifty.  Both mails' Message-IDs are fixed here: a mail sent again is the same mail.
+fifty.  Both mails' Message-IDs are made with the row: a mail sent again is the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from typing import Any
@@ -28,6 +28,7 @@ from sqlalchemy import (
 
 from lae_flapp.journal import events
 from lae_flapp.journal.columns import METADATA, Kept, Moment, column, only_one
+from lae_flapp.journal.outbox import new_message_id
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 
 #: What is over is told when it has stayed so for this long.
@@ -65,12 +66,12 @@ CAUSES = Table(
         nullable=True,
     ),
     column(
-        "message_id", String(255), purpose="the same at each try", kept=Kept.JOURNAL
+        "message_id", String(40), purpose="left half, for all tries", kept=Kept.JOURNAL
     ),
     column(
         "over_message_id",
-        String(255),
-        purpose="the same at each try",
+        String(40),
+        purpose="left half, for all tries",
         kept=Kept.JOURNAL,
     ),
     column("attempts", Integer, purpose="how often a mail failed", kept=Kept.JOURNAL),
@@ -103,7 +104,6 @@ def begin(
     kind: str,
     subject: str,
     what: str,
-    new_message_id: Callable[[], str],
     *,
     told: bool = False,
 ) -> bool:
@@ -146,13 +146,12 @@ def settle(
     tx: WriteTx,
     kinds: AbstractSet[str],
     standing: Mapping[tuple[str, str], str],
-    new_message_id: Callable[[], str],
 ) -> None:
     """Of these *kinds* all that stands, and nothing else, is there: kind and subject
     with a sentence each.
     """
     for (kind, subject), what in standing.items():
-        begin(tx, kind, subject, what, new_message_id)
+        begin(tx, kind, subject, what)
     for cause in lasting(tx):
         if cause.kind in kinds and (cause.kind, cause.subject) not in standing:
             end(tx, cause.kind, cause.subject)

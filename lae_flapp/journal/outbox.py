@@ -1,9 +1,10 @@
 """The outbox: mails to be sent, by kind.  They are rendered when they are sent; the
-Message-ID is fixed here, so that a repeat is the same mail.
+left half of the Message-ID is made with the row, so that a repeat is the same mail.
 """
 
 from __future__ import annotations
 
+import secrets
 from datetime import datetime
 from typing import Any, Literal
 
@@ -59,7 +60,9 @@ OUTBOX = Table(
     # rollback, a mail of the newer release's must hold up no other.
     column("kind", String(40), purpose="which mail it is"),
     column("occasion", String(40), purpose="one mail of a kind per occasion"),
-    column("message_id", String(255), purpose="the same at each try", unique=True),
+    column(
+        "message_id", String(40), purpose="left half of it, for all tries", unique=True
+    ),
     column("queued_at", Moment, purpose="when it was decided"),
     column("state", Word(MailState), purpose="was it sent"),
     column("attempts", Integer, purpose="how often it failed"),
@@ -99,13 +102,12 @@ class Mail:
     settled_at: datetime | None
 
 
-def put(
-    tx: WriteTx,
-    signup_id: SignupId,
-    kind: MailKind,
-    message_id: str,
-    occasion: str = "",
-) -> Mail:
+def new_message_id() -> str:
+    """Make the left half of a Message-ID; the right half is the sender's domain."""
+    return secrets.token_hex(16)
+
+
+def put(tx: WriteTx, signup_id: SignupId, kind: MailKind, occasion: str = "") -> Mail:
     """Queue one mail of this kind and occasion; the one that is there stays."""
     here = (
         OUTBOX.c.signup_id == signup_id,
@@ -120,7 +122,7 @@ def put(
             signup_id=signup_id,
             kind=kind,
             occasion=occasion,
-            message_id=message_id,
+            message_id=new_message_id(),
             queued_at=tx.now,
             state="waiting",
             attempts=0,

@@ -11,7 +11,6 @@ from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.life import ending
-from lae_flapp.life.ending import NewMessageId
 from lae_protocol.messages import SignupState
 
 #: Nothing new; a payment failed; it is paid again; it is over; it is over before
@@ -50,9 +49,7 @@ def judge(state: SignupState, status: Status) -> Verdict:
             return "same"
 
 
-def learn(
-    tx: WriteTx, seen: Subscription, signup: Signup, who: str, new_id: NewMessageId
-) -> Verdict:
+def learn(tx: WriteTx, seen: Subscription, signup: Signup, who: str) -> Verdict:
     """Journal what Stripe shows; the caller has fetched it, and nudges the crew.
 
     What Stripe's dashboard or portal changed is adopted as the customer's wish, unless
@@ -67,17 +64,17 @@ def learn(
         tx, signup.signup_id, paid_until=seen.paid_until, ends_at=seen.ends_at
     )
     if life.wish == life.told and status in {"live", "unpaid"}:
-        _adopt(tx, seen, life, who, new_id)
+        _adopt(tx, seen, life, who)
     verdict = judge(signup.state, status)
     match verdict:
         case "same":
             pass
         case "failed":
-            ending.fail_payment(tx, signup, who, new_id)
+            ending.fail_payment(tx, signup, who)
         case "recovered":
-            ending.recover(tx, signup, who, new_id)
+            ending.recover(tx, signup, who)
         case "over":
-            ending.end(tx, signup, who, "the subscription is over at Stripe", new_id)
+            ending.end(tx, signup, who, "the subscription is over at Stripe")
         case "never-served":
             why = "the subscription was over before it was served"
             turns.give_up(tx, signup.signup_id, who, why)
@@ -86,14 +83,12 @@ def learn(
     return verdict
 
 
-def _adopt(
-    tx: WriteTx, seen: Subscription, life: Lifecycle, who: str, new_id: NewMessageId
-) -> None:
+def _adopt(tx: WriteTx, seen: Subscription, life: Lifecycle, who: str) -> None:
     wish: lifecycles.Wish = "leave" if seen.ends_at is not None else "stay"
     if life.wish in {wish, "end"}:
         return
     lifecycles.change(tx, life.signup_id, wish=wish, told=wish)
-    announce(tx, signups.get(tx, life.signup_id), wish, who, new_id)
+    announce(tx, signups.get(tx, life.signup_id), wish, who)
 
 
 def announce(
@@ -101,17 +96,16 @@ def announce(
     signup: Signup,
     wish: lifecycles.Wish,
     who: str,
-    new_id: NewMessageId,
 ) -> None:
     """Tell the customer that Stripe knows: it ends, or it goes on."""
     signup_id = signup.signup_id
     match wish:
         case "leave":
             number = events.tell(tx, signup_id, "leaving", who)
-            outbox.put(tx, signup_id, "leaving", new_id(), f"{number}")
+            outbox.put(tx, signup_id, "leaving", f"{number}")
         case "stay":
             number = events.tell(tx, signup_id, "staying", who)
-            outbox.put(tx, signup_id, "staying", new_id(), f"{number}")
+            outbox.put(tx, signup_id, "staying", f"{number}")
         case "end":
             events.note(tx, signup_id, "billing-over", who)
         case _:

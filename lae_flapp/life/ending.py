@@ -5,7 +5,6 @@ Whoever calls one of these nudges the crew for the signup afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal, assert_never
 
@@ -23,9 +22,6 @@ from lae_flapp.journal.transaction import WriteTx
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import SignupState
 
-#: Makes a mail's Message-ID.
-NewMessageId = Callable[[], str]
-
 #: It was never paid and is over; its money goes back; it ends with its period; it ends
 #: now; it was over before.
 Cancelled = Literal["dropped", "refunding", "leaving", "ending", "over"]
@@ -36,7 +32,6 @@ def cancel(
     signup_id: SignupId,
     who: str,
     why: str,
-    new_message_id: NewMessageId,
     *,
     at_once: bool = False,
 ) -> Cancelled:
@@ -66,7 +61,7 @@ def cancel(
                 events.note(tx, signup_id, "cancel-wished", who, why)
             return "leaving"
         case "active" | "past-due" | "suspended" | "stopped":
-            end(tx, signup, who, why, new_message_id)
+            end(tx, signup, who, why)
             return "ending"
         case "refunding":
             return "refunding"
@@ -96,9 +91,7 @@ def stay(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> Signup:
     return signup
 
 
-def end(
-    tx: WriteTx, signup: Signup, who: str, why: str, new_message_id: NewMessageId
-) -> None:
+def end(tx: WriteTx, signup: Signup, who: str, why: str) -> None:
     """It is over: the host's furls die now, all but the data goes, the mail says until
     when that is kept.
 
@@ -113,40 +106,36 @@ def end(
     lifecycles.change(
         tx, signup_id, wish="end", ended_at=tx.now, kept_until=kept, ends_at=None
     )
-    outbox.put(tx, signup_id, "ended", new_message_id(), occasion_of(tx, signup))
+    outbox.put(tx, signup_id, "ended", occasion_of(tx, signup))
 
 
-def fail_payment(
-    tx: WriteTx, signup: Signup, who: str, new_message_id: NewMessageId
-) -> None:
+def fail_payment(tx: WriteTx, signup: Signup, who: str) -> None:
     """A payment failed: all goes on while the grace lasts."""
     signup_id = signup.signup_id
     number = _moved(tx, signup, "past-due", "past-due", who, "a payment failed")
-    outbox.put(tx, signup_id, "past-due", new_message_id(), f"{number}")
+    outbox.put(tx, signup_id, "past-due", f"{number}")
 
 
-def suspend(tx: WriteTx, signup: Signup, new_message_id: NewMessageId) -> None:
+def suspend(tx: WriteTx, signup: Signup) -> None:
     """The grace is over: nothing can be written any more."""
     why = "not paid within the grace"
     number = _moved(tx, signup, "suspended", "suspended", turns.WHO, why)
-    outbox.put(tx, signup.signup_id, "suspended", new_message_id(), f"{number}")
+    outbox.put(tx, signup.signup_id, "suspended", f"{number}")
 
 
-def stop(tx: WriteTx, signup: Signup, new_message_id: NewMessageId) -> None:
+def stop(tx: WriteTx, signup: Signup) -> None:
     """Still not paid: the host's furls die now, and the routine ends the host."""
     signup_id = signup.signup_id
     why = "not paid for longer"
     number = _moved(tx, signup, "stopped", "stopped", turns.WHO, why)
-    outbox.put(tx, signup_id, "stopped", new_message_id(), f"{number}")
+    outbox.put(tx, signup_id, "stopped", f"{number}")
     turns.retire_live_host(tx, signup_id)
 
 
-def recover(
-    tx: WriteTx, signup: Signup, who: str, new_message_id: NewMessageId
-) -> None:
+def recover(tx: WriteTx, signup: Signup, who: str) -> None:
     """It is paid again: the host serves, or one is built again under the same furl."""
     number = _moved(tx, signup, "active", "recovered", who, "paid again")
-    outbox.put(tx, signup.signup_id, "recovered", new_message_id(), f"{number}")
+    outbox.put(tx, signup.signup_id, "recovered", f"{number}")
 
 
 def delete(tx: WriteTx, signup: Signup, who: str, why: str) -> None:

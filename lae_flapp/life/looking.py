@@ -96,7 +96,7 @@ class Subscriptions:
             return "unpaid" if unpaid else "history"
         if known.signup_id != signup.signup_id:
             return "history"
-        billing.learn(tx, seen, signup, who, self._shop.new_message_id)
+        billing.learn(tx, seen, signup, who)
         return "learnt"
 
     async def _missing(self, known: Lifecycle | None, subscription: str) -> Outcome:
@@ -113,7 +113,6 @@ class Subscriptions:
             known.signup_id,
             "subscription-missing",
             f"Stripe has no subscription {subscription}",
-            self._shop.new_message_id(),
         )
         return "missing"
 
@@ -159,7 +158,6 @@ class Subscriptions:
             signup.signup_id,
             f"{kind.rpartition('.')[0].replace('charge', 'money')}:{charge}",
             f"Stripe says {kind} of {charge}: look at it in Stripe's dashboard",
-            self._shop.new_message_id(),
         )
         return "learnt"
 

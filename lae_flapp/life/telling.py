@@ -13,7 +13,6 @@ from lae_flapp.journal.lifecycles import Wish
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.life import billing
-from lae_flapp.life.ending import NewMessageId
 from lae_protocol import wire
 from lae_protocol.ids import SignupId
 
@@ -43,7 +42,7 @@ async def tell(shop: Workshop, record: Record) -> None:
 
     def settle(tx: WriteTx, effect: Effect, seen: Subscription) -> str:
         request = wire.decode(SetEnd, effect.request or b"")
-        _learn_told(tx, request, seen, shop.new_message_id)
+        _learn_told(tx, request, seen)
         return seen.status
 
     key = _key(signup_id, wish)
@@ -76,9 +75,7 @@ def _decide(tx: WriteTx, signup_id: SignupId) -> tuple[Wish, str] | None:
     return life.wish, life.subscription
 
 
-def _tell_if_paid_for_nothing(
-    tx: WriteTx, signup: Signup, new_id: NewMessageId
-) -> None:
+def _tell_if_paid_for_nothing(tx: WriteTx, signup: Signup) -> None:
     """It ended because it was not paid, and was paid in that very moment: a person
     gives the money back, or brings the customer back.
     """
@@ -89,7 +86,6 @@ def _tell_if_paid_for_nothing(
             "paid-as-it-ended",
             "its open invoice was paid in the moment in which it ended: refund it in"
             " Stripe's dashboard, and write to the customer",
-            new_id(),
         )
 
 
@@ -100,9 +96,7 @@ def ended_unpaid(tx: ReadTx, signup_id: SignupId) -> bool:
     return turning[-1:] == ["past-due"]
 
 
-def _learn_told(
-    tx: WriteTx, request: SetEnd, seen: Subscription, new_id: NewMessageId
-) -> None:
+def _learn_told(tx: WriteTx, request: SetEnd, seen: Subscription) -> None:
     signup = signups.get(tx, request.signup_id)
     life = lifecycles.get(tx, signup.signup_id)
     if life.subscription != request.subscription:
@@ -112,7 +106,7 @@ def _learn_told(
         # Decided otherwise meanwhile, so Stripe is told again.
         return
     if request.wish == "end" and seen.paid_at is not None:
-        _tell_if_paid_for_nothing(tx, signup, new_id)
-    verdict = billing.learn(tx, seen, signup, WHO, new_id)
+        _tell_if_paid_for_nothing(tx, signup)
+    verdict = billing.learn(tx, seen, signup, WHO)
     if verdict == "same":
-        billing.announce(tx, signup, request.wish, WHO, new_id)
+        billing.announce(tx, signup, request.wish, WHO)

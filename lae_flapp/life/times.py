@@ -70,14 +70,13 @@ class Times:
         signup = signups.get(tx, signup_id)
         if due(_timed(tx, signup), tx.now) != turn:
             return False
-        new_id = self._shop.new_message_id
         match turn:
             case "suspend":
-                ending.suspend(tx, signup, new_id)
+                ending.suspend(tx, signup)
             case "stop":
-                ending.stop(tx, signup, new_id)
+                ending.stop(tx, signup)
             case "end-unpaid":
-                ending.end(tx, signup, WHO, "never paid again", new_id)
+                ending.end(tx, signup, WHO, "never paid again")
             case "remind":
                 self._remind(tx, signup)
             case "delete":
@@ -91,8 +90,7 @@ class Times:
         assert until is not None, "only what is kept is due for this"
         until = deletion_after_reminder(signup.agreement.plan, until, tx.now)
         lifecycles.change(tx, signup.signup_id, kept_until=until)
-        message_id = self._shop.new_message_id()
-        outbox.put(tx, signup.signup_id, "reminder", message_id, _occasion(until))
+        outbox.put(tx, signup.signup_id, "reminder", _occasion(until))
 
 
 def _timed(tx: ReadTx, signup: Signup) -> Timed:

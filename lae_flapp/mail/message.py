@@ -69,9 +69,9 @@ class Envelope:
 def build_message(
     content: Content, sender: Sender, to: Address, message_id: str, now: datetime
 ) -> Envelope:
-    """Build the message to one recipient; *message_id* is fixed in the mail's row."""
+    """Build the message to one recipient; *message_id* is the left half."""
     message = EmailMessage(policy=SMTP)
-    message["Message-ID"] = message_id
+    message["Message-ID"] = f"<{message_id}@{sender.address.domain_a_label}>"
     message["Date"] = now
     message["From"] = header_address(sender.address, sender.name)
     message["To"] = header_address(to)

@@ -28,7 +28,7 @@ class Notice:
 def render_notice(
     notice: Notice, sender: Sender, to: Address, message_id: str, now: datetime
 ) -> Envelope:
-    """The notice as one message; *message_id* is fixed in the cause's row."""
+    """The notice as one message; *message_id* is the cause's."""
     given = {
         "notice": notice,
         "environment": sender.environment,

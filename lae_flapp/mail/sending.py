@@ -6,7 +6,6 @@ The Message-ID stands in the row, so that a second copy (we died between the ser
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import timedelta
 from random import Random
 
@@ -62,11 +61,9 @@ class Sending:
         sender: Sender,
         operators: tuple[Address, ...],
         rng: Random,
-        new_message_id: Callable[[], str],
     ) -> None:
         self._journal, self._server, self._sources = journal, server, sources
         self._sender, self._operators, self._rng = sender, operators, rng
-        self._new_message_id = new_message_id
         #: Mails that a server has, and that could not be journaled as accepted: with
         #: a full disk they would be sent again and again.
         self._unwritten: dict[int, Contact] = {}
@@ -171,8 +168,7 @@ class Sending:
         now = contacts.current(tx, signup_id).number
         if now != contact.number:
             # The address was corrected while the mail was under way to the old one.
-            message_id = self._new_message_id()
-            outbox.put(tx, signup_id, "active", message_id, f"corrected-{now}")
+            outbox.put(tx, signup_id, "active", f"corrected-{now}")
 
     def _refused(
         self, tx: WriteTx, mail: Mail, contact: Contact, refused: MailRefused
@@ -187,4 +183,4 @@ class Sending:
         occasion = f"{BOUNCED}-{contact.number}"
         if refused.about_recipient:
             contacts.mark(tx, contact.number, "bouncing")
-        outbox.put(tx, signup_id, "troubled", self._new_message_id(), occasion)
+        outbox.put(tx, signup_id, "troubled", occasion)

@@ -107,20 +107,17 @@ async def give_back(shop: Workshop, session: Session, purpose: Purpose) -> None:
             lambda: shop.payments.cancel_and_refund(asked),
         )
 
-    def settle(tx: WriteTx, effect: Effect, given: GivenBack) -> str:
-        return _given(tx, effect, given, shop.new_message_id())
-
     key = EffectKey(session.signup_id, "payment", purpose)
-    await shop.effects.carry_out(key, render, send, settle, REFUNDING[purpose])
+    await shop.effects.carry_out(key, render, send, _given, REFUNDING[purpose])
 
 
-def _given(tx: WriteTx, effect: Effect, given: GivenBack, message_id: str) -> str:
+def _given(tx: WriteTx, effect: Effect, given: GivenBack) -> str:
     request = wire.decode(GiveBack, effect.request or b"")
     sessions.refunded(tx, request.session_id)
     signup_id = effect.key.signup_id
     if request.purpose == "unserved":
-        outbox.put(tx, signup_id, "refunded", message_id)
+        outbox.put(tx, signup_id, "refunded")
     elif given.amount:
-        outbox.put(tx, signup_id, "paid-twice", message_id, f"refund {effect.number}")
+        outbox.put(tx, signup_id, "paid-twice", f"refund {effect.number}")
     events.note(tx, signup_id, "money-back", "daemon", request.session_id)
     return wire.encode(given).decode()

@@ -104,9 +104,8 @@ class Adoption:
         except CannotAdopt as e:
             await self.shop.journal.write(_told_once, session, str(e))
             return False
-        message_id = self.shop.new_message_id()
         try:
-            await self.shop.journal.write(self._take_in, found, session, message_id)
+            await self.shop.journal.write(self._take_in, found, session)
         except NoPortLeft as e:
             await self.shop.journal.write(_told_once, session, str(e))
             return False
@@ -145,9 +144,7 @@ class Adoption:
         host = newest(listed, signup_id)
         return Found(signup_id, address, agreed, order.language, identity, host)
 
-    def _take_in(
-        self, tx: WriteTx, found: Found, session: CheckoutSession, message_id: str
-    ) -> None:
+    def _take_in(self, tx: WriteTx, found: Found, session: CheckoutSession) -> None:
         signup_id = found.signup_id
         if signups.find(tx, signup_id) is not None:
             return
@@ -181,7 +178,6 @@ class Adoption:
             "adopted",
             "It was paid and the restored journal did not know it; it is served again."
             " The customer's own page cannot show the furl: it was mailed.",
-            message_id,
         )
 
 

@@ -42,7 +42,6 @@ class Watch:
     quotas: Mapping[tuple[str, str], int]
     bounds: Bounds
     reserve: int
-    new_message_id: Callable[[], str]
     probe: Callable[[], Awaitable[None]]
     ahead: Callable[[], float]
     #: Causes that last, by kind, as of the last look.
@@ -121,7 +120,7 @@ class Watch:
     def _settle(
         self, tx: WriteTx, found: Mapping[tuple[str, str], str], figures: Figures
     ) -> tuple[Cause, ...]:
-        causes.settle(tx, WATCHED, found, self.new_message_id)
+        causes.settle(tx, WATCHED, found)
         for cause in causes.lasting(tx):
             if cause.kind == SIGNUP and _went_on(cause, figures):
                 causes.end(tx, cause.kind, cause.subject)

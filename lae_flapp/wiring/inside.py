@@ -75,7 +75,6 @@ class Inside:
     lost_hosts: LostHosts
     looking_back: LookingBack
     reading_back: ReadingBack
-    new_message_id: Callable[[], str]
     cancelling: Cancelling
     subscriptions: Subscriptions
     times: Times
@@ -131,17 +130,15 @@ class Wiring:
             checkout=checkout,
             settlement=settlement,
             intake=intake,
-            wishes=self._wishes(shop, mails.wake, crew.nudge),
+            wishes=self._wishes(mails.wake, crew.nudge),
             furls=furls,
             pulse=self.vitals.pulse,
         )
         self._serve_site(private_tub, front_desk)
         wakes = Wakes(crew.retry, crew.start, mails.wake, events.wake)
-        cancelling = Cancelling(
-            self.journal, checkout.expire_sessions, shop.new_message_id, crew.nudge
-        )
+        cancelling = Cancelling(self.journal, checkout.expire_sessions, crew.nudge)
         operator_name = self._serve_operators(private_tub, shop, wakes, cancelling)
-        serve_hosts(hosts_tub, self._host_desk(shop, crew, furls, hosts_tub))
+        serve_hosts(hosts_tub, self._host_desk(crew, furls, hosts_tub))
         return Inside(
             crew=crew,
             mails=mails,
@@ -150,7 +147,6 @@ class Wiring:
             lost_hosts=lost_hosts,
             looking_back=looking_back,
             reading_back=reading_back,
-            new_message_id=shop.new_message_id,
             cancelling=cancelling,
             subscriptions=subscriptions,
             times=Times(shop, subscriptions, crew.nudge),
@@ -190,7 +186,6 @@ class Wiring:
             grounds={cell.name: ground_of(cell) for cell in settings.cells},
             deployment=settings.deployment,
             livemode=settings.stripe.mode == "live",
-            mail_domain=outside.sender.address.domain_a_label,
             limits=Limits(
                 together=settings.workers,
                 claim=patience.claim,
@@ -221,7 +216,6 @@ class Wiring:
 
     def _wishes(
         self,
-        shop: Workshop,
         mail_waits: Callable[[], object],
         nudge: Callable[[SignupId], object],
     ) -> Wishes:
@@ -230,7 +224,6 @@ class Wiring:
             plans=self.plans,
             environment=self.settings.environment,
             ready_for_business=self.vitals.closed_because,
-            new_message_id=shop.new_message_id,
             mail_waits=mail_waits,
             nudge=nudge,
             links=self._links(),
@@ -270,7 +263,6 @@ class Wiring:
             sender=self.outside.sender,
             operators=tuple(map(parse_address, self.settings.mail.operators)),
             rng=self.rng,
-            new_message_id=shop.new_message_id,
         )
         return Queue(
             "outbox",
@@ -283,9 +275,7 @@ class Wiring:
             at_once=MAILS_AT_ONCE,
         )
 
-    def _host_desk(
-        self, shop: Workshop, crew: Crew, furls: CustomerFurls, tub: Any
-    ) -> HostDesk:
+    def _host_desk(self, crew: Crew, furls: CustomerFurls, tub: Any) -> HostDesk:
         location = self.settings.hosts_tub.location
         return HostDesk(
             journal=self.journal,
@@ -294,7 +284,6 @@ class Wiring:
             s3_endpoint=self.settings.cells[0].s3_endpoint,
             host_furl=lambda name: furl_of(tub, location, name),
             nudge=crew.nudge,
-            new_message_id=shop.new_message_id,
             cloud_keys=cloud_keys(self.settings.cells[0]),
         )
 

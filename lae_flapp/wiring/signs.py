@@ -100,7 +100,6 @@ class SignsWiring:
                 disk=4 * reserve,
             ),
             reserve=reserve,
-            new_message_id=inside.new_message_id,
             probe=self.opening.probe,
             ahead=self.ahead,
         )

@@ -141,9 +141,7 @@ class Left(Life):
     def decide(self, world: World) -> None:
         match world.state(self.signup_id):
             case "active" if world.read(lifecycles.get, self.signup_id).wish == "stay":
-                world.write(
-                    ending.cancel, self.signup_id, "owner", "wished", world.message_id
-                )
+                world.write(ending.cancel, self.signup_id, "owner", "wished")
                 world.crew.nudge(self.signup_id)
             case "active" if world.read(lifecycles.get, self.signup_id).told == "leave":
                 self.became(world, status="canceled")

@@ -58,7 +58,6 @@ def make_desk(
         grounds={},
         deployment="s4test",
         livemode=False,
-        mail_domain="s4.example",
     )
 
     async def everybody() -> None:
@@ -87,7 +86,7 @@ def make_desk(
             closed_because=closed_because,
         ),
         selling=Selling((PLAN,), CELL, {"instances": room}, "https://s4.example"),
-        cancel=Cancelling(journal, expire, shop.new_message_id, woken.append).cancel,
+        cancel=Cancelling(journal, expire, woken.append).cancel,
         new_furl=new_furl,
         back_up=Backups(Copies(folder / "journal.sqlite", folder / "b")).begin_or_tell,
     )

@@ -59,7 +59,6 @@ class Desk:
     ahead: float = 0.0
     journal: Journal = None
     queue: Queue = None
-    messages: int = 0
     to_adopt: list[str] = Factory(list)
 
     links = Links(MemorySealer(), "https://s4.example")
@@ -83,7 +82,6 @@ class Desk:
             grounds={},
             deployment="s4test",
             livemode=False,
-            mail_domain="s4.example",
         )
         self.settlement = Settlement(shop, self.nudged.append, self._adopt)
         selling = Selling(
@@ -120,7 +118,6 @@ class Desk:
             plans=(PLAN,),
             environment="local",
             ready_for_business=lambda: self.closed,
-            new_message_id=self._message_id,
             mail_waits=lambda: None,
             nudge=self.nudged.append,
             links=self.links,
@@ -156,10 +153,6 @@ class Desk:
         """Nobody adopts here; what was to be adopted is kept."""
         self.to_adopt.append(session.session_id)
         return False
-
-    def _message_id(self) -> str:
-        self.messages += 1
-        return f"<{self.messages}@s4.example>"
 
     def ask(self, method: str, message: Any, union: Any, version: int = VERSION) -> Any:
         """Ask the front desk as the site does, by bytes."""

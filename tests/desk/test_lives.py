@@ -81,9 +81,7 @@ def link(desk, owner, purpose):
 
 def ended(desk, owner):
     """It ends and all but the data is gone, as the routine would journal it."""
-    desk.write(
-        ending.cancel, owner.signup_id, "owner", "x", desk._message_id, at_once=True
-    )
+    desk.write(ending.cancel, owner.signup_id, "owner", "x", at_once=True)
     desk.write(
         signups.move, owner.signup_id, {"ending"}, "ended", kind="ended", who="test"
     )

@@ -226,9 +226,7 @@ def test_a_gift_ends(edge) -> None:
         signups.move(tx, id_of(51), {"paid"}, "active", kind="ready", who="test")
 
     edge.write(served)
-    cancelling = Cancelling(
-        edge.journal, None, edge.desk.shop.new_message_id, edge.retried.append
-    )
+    cancelling = Cancelling(edge.journal, None, edge.retried.append)
     answer(Deferred.fromCoroutine(cancelling.end_gifts()))
     assert edge.read(signups.get, id_of(50)).state == "paid"
     edge.clock.advance(31 * 86_400)
@@ -363,7 +361,7 @@ def test_inbox(edge) -> None:
 
 def test_outbox(edge) -> None:
     """A refused mail is sent again to the address of now; an accepted one is not."""
-    mail = edge.write(outbox.put, ACTIVE, "active", "<1@s4.example>")
+    mail = edge.write(outbox.put, ACTIVE, "active")
     contact = edge.read(contacts.current, ACTIVE)
     edge.write(outbox.refused, mail.number, contact.number, "550 no such user")
     (line,) = edge.ask("list_outbox", ListOutbox(ACTIVE), OutboxAnswer).rows
@@ -387,7 +385,7 @@ def test_switches(edge) -> None:
     (pause,) = told.paused
     expected = ("mails", "operator ann", "a bad template")
     assert (pause.name, pause.who, pause.why) == expected
-    mail = edge.write(outbox.put, ACTIVE, "active", "<1@s4.example>")
+    mail = edge.write(outbox.put, ACTIVE, "active")
     later = datetime.fromtimestamp(edge.clock.seconds(), UTC) + timedelta(hours=1)
     edge.write(outbox.put_off, mail.number, "paused", later)
     assert edge.ask("resume", Resume("mails"), SwitchesAnswer).paused == ()

@@ -323,7 +323,7 @@ def test_health(edge) -> None:
     """Health tells what waits, since when, and whether signups are taken."""
     edge.clock.advance(90)
     edge.write(inbox.take, "evt_1", "k", b"{}", "rq")
-    edge.write(outbox.put, STUCK, "active", "<1@s4.example>")
+    edge.write(outbox.put, STUCK, "active")
     health = edge.ask("health", AskHealth(), HealthAnswer)
     assert (health.inbox_waiting, health.outbox_waiting) == (1, 1)
     assert health.oldest_unserved_seconds == 90

@@ -110,7 +110,6 @@ class Mails:
     faults: list[Fault] = Factory(list)
     cloud: Cloud = Factory(Cloud)
     operators: tuple[str, ...] = OPERATORS
-    ids: int = 0
     journal: Journal = None
     queue: Queue[Mail] = None
 
@@ -127,7 +126,6 @@ class Mails:
             sender=SENDER,
             operators=tuple(map(parse_address, self.operators)),
             rng=Random(1),
-            new_message_id=self.message_id,
         )
         self.queue = Queue(
             "outbox",
@@ -144,7 +142,6 @@ class Mails:
             plans=(PLAN,),
             environment="test",
             ready_for_business=lambda: None,
-            new_message_id=self.message_id,
             mail_waits=self.queue.wake,
             nudge=lambda _: None,
             links=LINKS,
@@ -164,10 +161,6 @@ class Mails:
 
     def _weather(self, call: str) -> Fault:
         return self.faults.pop(0) if self.faults else Fault.NONE
-
-    def message_id(self) -> str:
-        self.ids += 1
-        return f"<{self.ids}@s4.example>"
 
     def write(self, work: Any, *args: Any, **kwargs: Any) -> Any:
         return answer(self.journal.write(work, *args, **kwargs))
@@ -205,10 +198,10 @@ class Mails:
         return signup_id
 
     def put(self, signup_id: SignupId, kind: str = "active", occasion: str = "") -> str:
-        message_id = self.message_id()
-        self.write(outbox.put, signup_id, kind, message_id, occasion)
+        """Queue it; its Message-ID."""
+        mail = self.write(outbox.put, signup_id, kind, occasion)
         self.queue.wake()
-        return message_id
+        return f"<{mail.message_id}@s4.example>"
 
     def states(self, signup_id: SignupId) -> list[tuple[str, str]]:
         return [(m.kind, m.state) for m in self.read(outbox.of, signup_id)]
@@ -497,7 +490,7 @@ def test_a_mail_on_a_full_disk(mails, monkeypatch) -> None:
     def full(work, *args, **kwargs):
         return fail(JournalFull("database or disk is full"))
 
-    mails.write(outbox.put, su, "active", "<1@x>", "")
+    mails.write(outbox.put, su, "active")
     monkeypatch.setattr(mails.journal, "write", full)
     mails.queue.wake()
     mails.pass_time(600)

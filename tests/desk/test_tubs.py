@@ -64,7 +64,6 @@ class TubTests(TestCase):
             s3_endpoint=None,
             host_furl=str,
             nudge=lambda _: None,
-            new_message_id=lambda: "<1@s4.example>",
         )
         self.client = make_tub()
         for one in (self.tub, self.client):

@@ -189,7 +189,6 @@ class World:
             grounds={"c1": self.ground},
             deployment="s4test",
             livemode=False,
-            mail_domain="s4.example",
             limits=self.limits,
             random=Random(self.starts),
         )
@@ -221,10 +220,6 @@ class World:
 
     def mails(self, signup_id):
         return [m.kind for m in self.read(outbox.of, signup_id)]
-
-    def message_id(self):
-        """Make a mail's Message-ID."""
-        return self.crew.shop.new_message_id()
 
     def live_hosts(self, signup_id=None):
         every = [i.request.key.signup_id for i in self.cloud.live()]

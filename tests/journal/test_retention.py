@@ -46,7 +46,7 @@ def full(desk, name="a"):
     ticket = desk.read(effects.upcoming, key)
     made = desk.write(effects.begin, ticket, b"private rendered request")
     desk.write(effects.finish, made.number, f"cs_{name}")
-    desk.write(outbox.put, a, "reminder", f"<{name}@x>")
+    desk.write(outbox.put, a, "reminder")
     desk.write(ports.allot, a, "one", range(1, 99), ["storage"])
     desk.write(hosts.begin, a)
     desk.write(hosts.move, a, 1, {"wanted"}, "gone")
@@ -86,7 +86,7 @@ def test_who_is_over_goes_thirty_days_later(desk, state) -> None:
     a = desk.register().signup_id
     desk.clock.advance(400 * DAY)
     desk.move_to("a", state)
-    mail = desk.write(outbox.put, a, state, "<last@x>")
+    mail = desk.write(outbox.put, a, state)
     desk.clock.advance(30 * DAY - 1)
     assert desk.write(retention.purge) == ()
     desk.clock.advance(1)

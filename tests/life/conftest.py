@@ -53,7 +53,7 @@ class LivingWorld(World):
 
     def cancel(self, signup_id, *, at_once=False):
         answer = self.write(
-            ending.cancel, signup_id, "owner", "wished", self.crew.shop.new_message_id,
+            ending.cancel, signup_id, "owner", "wished",
             at_once=at_once,
         )  # fmt: skip
         self.crew.nudge(signup_id)

@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred
 
 from lae_flapp.desk.operators.cancelling import Cancelling
 from lae_flapp.journal import lifecycles
-from lae_flapp.life.asked_for import deleting, reactivating
+from lae_flapp.life import asked_for
 from lae_protocol.process.answer import Refusal
 from tests.grid.world import check_served, now
 from tests.life.conftest import check_kept
@@ -32,8 +32,7 @@ def ask(world, what, signup_id):
 
 
 def cancel(world, signup_id, at_once=False):
-    shop = world.crew.shop
-    cancelling = Cancelling(world.journal, None, shop.new_message_id, world.crew.nudge)
+    cancelling = Cancelling(world.journal, None, world.crew.nudge)
     now(Deferred.fromCoroutine(cancelling.cancel(signup_id, *WHY, at_once)))
     world.advance(10)
 
@@ -41,26 +40,24 @@ def cancel(world, signup_id, at_once=False):
 def test_cancelled_and_taken_back(world) -> None:
     """An operator cancels for a customer, and takes it back; each only once."""
     signup_id = world.served()
-    new_id = world.crew.shop.new_message_id
     cancel(world, signup_id)
     assert world.state(signup_id) == "active"
     declined("ends with the paid period", cancel, world, signup_id)
-    assert ask(world, reactivating(new_id), signup_id) == "stays"
+    assert ask(world, asked_for.reactivate, signup_id) == "stays"
     check_served(world, signup_id)
-    declined("it is not cancelled", ask, world, reactivating(new_id), signup_id)
+    declined("it is not cancelled", ask, world, asked_for.reactivate, signup_id)
 
 
 def test_ended_invited_back_and_deleted(world) -> None:
     """An ended one is invited back by mail, or deleted now when its owner asks."""
     signup_id = world.served()
-    new_id = world.crew.shop.new_message_id
-    declined("cancel it first", ask, world, deleting(), signup_id)
+    declined("cancel it first", ask, world, asked_for.delete, signup_id)
     cancel(world, signup_id, at_once=True)
     check_kept(world, signup_id)
     declined("it is ended already", cancel, world, signup_id)
-    assert ask(world, reactivating(new_id), signup_id) == "invited"
+    assert ask(world, asked_for.reactivate, signup_id) == "invited"
     assert world.mails(signup_id).count("ended") == 2
-    assert ask(world, deleting(), signup_id) == "deleting"
+    assert ask(world, asked_for.delete, signup_id) == "deleting"
     assert world.state(signup_id) == "deleted"
     assert world.receipt(signup_id).why == "they wrote to us"
 

@@ -91,7 +91,7 @@ def rendered(kind: MailKind, *, is_gift: bool = False) -> EmailMessage:
     facts = facts_of(kind, is_gift=is_gift)
     letter = answer(Deferred.fromCoroutine(MAILS[kind].write(facts)))
     content = render(kind, letter, SENDER)
-    envelope = build_message(content, SENDER, TO, "<1@s4.example>", NOW)
+    envelope = build_message(content, SENDER, TO, "1", NOW)
     return email.message_from_bytes(envelope.message, policy=policy.SMTP)
 
 

@@ -39,7 +39,7 @@ def rendered(
     letter: Letter, kind: MailKind = "active", to: str = "o'neil+x&co@exämple.org"
 ):
     content = render(kind, letter, SENDER)
-    envelope = build_message(content, SENDER, parse_address(to), "<1@s4.example>", NOW)
+    envelope = build_message(content, SENDER, parse_address(to), "1", NOW)
     return envelope, email.message_from_bytes(envelope.message, policy=policy.SMTP)
 
 

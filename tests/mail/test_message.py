@@ -44,7 +44,7 @@ def lines_of(message: bytes) -> list[bytes]:
 @pytest.mark.parametrize("what", ["x" * 2040, "ü" * 2040, "one\ntwo", "x" * 998])
 def test_notice_of_a_long_line(what: str) -> None:
     """A cause's text of any length and script arrives whole, on lines that may be sent."""
-    envelope = render_notice(notice(what), SENDER, TO, "<1@s4.example>", NOW)
+    envelope = render_notice(notice(what), SENDER, TO, "1", NOW)
     assert max(map(len, lines_of(envelope.message))) <= LONGEST_LINE
     assert envelope.message.isascii()
     read = email.message_from_bytes(envelope.message, policy=policy.SMTP)
@@ -56,7 +56,7 @@ def test_notice_of_a_long_line(what: str) -> None:
 def test_any_text(text: str, html: str | None) -> None:
     """No line is longer than 998 bytes, no byte above 127, and all of it arrives."""
     content = Content(subject="About it", text=text, html=html, about="su1")
-    envelope = build_message(content, SENDER, TO, "<1@s4.example>", NOW)
+    envelope = build_message(content, SENDER, TO, "1", NOW)
     assert max(map(len, lines_of(envelope.message))) <= LONGEST_LINE
     assert envelope.message.isascii()
     read = email.message_from_bytes(envelope.message, policy=policy.SMTP)
@@ -68,7 +68,7 @@ def test_a_furl_stays_on_its_line() -> None:
     """ASCII with no line of more than 998 bytes is sent as it is; 999 are encoded."""
     for length, encoding in ((998, "7bit"), (999, "quoted-printable")):
         content = Content(subject="About it", text="f" * length + "\n", about="su1")
-        envelope = build_message(content, SENDER, TO, "<1@s4.example>", NOW)
+        envelope = build_message(content, SENDER, TO, "1", NOW)
         read = email.message_from_bytes(envelope.message, policy=policy.SMTP)
         assert read["Content-Transfer-Encoding"] == encoding
 
@@ -82,7 +82,7 @@ def test_an_attachment_comes_back() -> None:
         about="su1",
         attachment=Attachment("S4-g1.json", '{"a": 1}\n'),
     )
-    envelope = build_message(content, SENDER, TO, "<1@s4.example>", NOW)
+    envelope = build_message(content, SENDER, TO, "1", NOW)
     read = email.message_from_bytes(envelope.message, policy=policy.SMTP)
     (attached,) = read.iter_attachments()
     assert attached.get_filename() == "S4-g1.json"

@@ -23,7 +23,6 @@ class Cancelling:
 
     journal: Journal
     expire_sessions: Callable[[SignupId], Awaitable[object]]
-    new_message_id: Callable[[], str]
     nudge: Callable[[SignupId], object]
 
     async def cancel(
@@ -49,8 +48,7 @@ class Cancelling:
         def ended(tx: WriteTx) -> None:
             before = signups.get(tx, signup_id).state
             wish = lifecycles.get(tx, signup_id).wish
-            new_id = self.new_message_id
-            done = ending.cancel(tx, signup_id, who, why, new_id, at_once=at_once)
+            done = ending.cancel(tx, signup_id, who, why, at_once=at_once)
             if done == "over" or before == "refunding":
                 raise _nothing(f"it is {before} already")
             if done == "leaving" and wish == "leave":

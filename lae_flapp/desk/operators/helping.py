@@ -9,7 +9,8 @@ from lae_flapp.desk.operators.asked import Asked
 from lae_flapp.desk.view import see
 from lae_flapp.journal import contacts, events, outbox, signups
 from lae_flapp.journal.transaction import ReadTx, WriteTx
-from lae_flapp.life.asked_for import AskedFor, deleting, reactivating
+from lae_flapp.life import asked_for
+from lae_flapp.life.asked_for import AskedFor
 from lae_protocol.address import Address, AddressRefused, parse_address
 from lae_protocol.ids import MalformedId, SignupId, parse_signup_id
 from lae_protocol.looking_messages import Named
@@ -86,13 +87,13 @@ class Helping(Asked):
     async def remote_reactivate_signup(self, asked: Reactivate, request_id: str) -> Any:
         """Take a cancellation back, or mail the owner of an ended one the way back."""
         del request_id
-        return await self._turn(asked, reactivating(self._desk.shop.new_message_id))
+        return await self._turn(asked, asked_for.reactivate)
 
     @answers(VERSION, DeleteData, DoneAnswer)
     async def remote_delete_data(self, asked: DeleteData, request_id: str) -> Any:
         """Delete now what is kept of an ended one."""
         del request_id
-        return await self._turn(asked, deleting())
+        return await self._turn(asked, asked_for.delete)
 
     @answers(VERSION, AskPlans, PlansAnswer)
     async def remote_plans(self, asked: AskPlans, request_id: str) -> Any:
@@ -164,8 +165,7 @@ class Helping(Asked):
         if any(m.state == "waiting" for m in _letters(tx, signup_id)):
             # It goes to the address of the time when it is sent: now.
             return
-        message_id = self._desk.shop.new_message_id()
-        outbox.put(tx, signup_id, "active", message_id, request_id)
+        outbox.put(tx, signup_id, "active", request_id)
         events.tell(tx, signup_id, "mail-resent", who)
 
 
