@@ -24,10 +24,11 @@ class ListInbox:
 
 @define(frozen=True)
 class InboxLine:
-    """One event of Stripe's; its content is sealed and never shown."""
+    """One event of Stripe's; *object_id* is what it was about, where it named that."""
 
     event_id: str
     kind: str
+    object_id: str | None
     state: str
     received_at: datetime
     attempts: int

@@ -14,11 +14,12 @@ from attrs import define, field
 
 from lae_protocol.ids import OwnerSecret, SignupId
 from lae_protocol.secret import Secret
+from lae_protocol.stripe_hints import StripeHint
 
 DAY = 86_400
 
 #: The version of all messages of this module; a peer of another one is refused.
-VERSION = 2
+VERSION = 3
 
 RefusalCode = Literal[
     "version",  # the peer speaks another version of this protocol
@@ -217,9 +218,9 @@ class Registered:
 
 @define(frozen=True)
 class StripeEvent:
-    """The raw body of a webhook whose signature the site has checked."""
+    """The hint of an event whose signature the site has checked."""
 
-    payload: bytes
+    hint: StripeHint
     request_id: str
 
 

@@ -41,7 +41,7 @@ class RIFrontDesk(RemoteInterface):
     pulse = _takes(1 * KB)
     register = _takes(8 * KB)
     # A body of 512 KB, which base64 in the message makes a third longer.
-    take_stripe_event = _takes(700 * KB)
+    take_stripe_event = _takes(2 * KB)
     returned_from_checkout = _takes(1 * KB)
     pay_again = _takes(1 * KB)
     watch = _takes(1 * KB)

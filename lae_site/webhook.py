@@ -9,6 +9,7 @@ from twisted.logger import Logger
 
 from lae_protocol.ids import new_request_id
 from lae_protocol.messages import StripeEvent, Taken
+from lae_protocol.stripe_hints import hint_in
 from lae_site import answer
 from lae_site.front_desk import DeskAway
 from lae_site.parts import Parts
@@ -17,8 +18,8 @@ from lae_site.stripe_signature import SignatureRefused, check_signature
 
 @define(frozen=True)
 class Webhook:
-    """200 means that the daemon has committed the event.  Anything else makes Stripe
-    send it again, for three days.
+    """200 means that the daemon has committed the event's hint.  Anything else makes
+    Stripe send it again, for three days.  What else the event says stays here.
     """
 
     parts: Parts
@@ -26,21 +27,25 @@ class Webhook:
 
     async def take(self, request: Any) -> bytes:
         """POST /webhook/stripe."""
-        payload = request.content.read()
+        body = request.content.read()
         try:
             check_signature(
                 self.parts.webhook_secrets,
                 request.getHeader("stripe-signature"),
-                payload,
+                body,
                 self.parts.wall(),
             )
         except SignatureRefused as e:
             self._log.warn("webhook refused: {why}", why=str(e))
             return answer.text(request, str(e), 400)
         request_id = new_request_id()
+        hint = hint_in(body)
+        if hint is None:
+            self._log.warn("webhook {request_id} is no event", request_id=request_id)
+            return answer.text(request, "not an event", 400)
         try:
             taken = await self.parts.desk.take_stripe_event(
-                StripeEvent(payload, request_id)
+                StripeEvent(hint, request_id)
             )
         except DeskAway as e:
             self._log.warn(

@@ -114,8 +114,8 @@ class FrontDesk(Referenceable):
     async def remote_take_stripe_event(
         self, event: StripeEvent, request_id: str
     ) -> Any:
-        """Commit a raw event to the inbox, then answer."""
-        return Taken(await self._intake.take(event.payload, request_id))
+        """Commit the event's hint to the inbox, then answer."""
+        return Taken(await self._intake.take(event.hint, request_id))
 
     @answers(VERSION, Owner, ViewAnswer)
     async def remote_returned_from_checkout(self, owner: Owner, request_id: str) -> Any:

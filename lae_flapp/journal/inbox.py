@@ -1,23 +1,20 @@
-"""The inbox: Stripe's events, committed raw before Stripe is answered 200."""
+"""The inbox: hints of Stripe's events, committed before Stripe is answered 200."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Literal
 
-from attrs import define, field
+from attrs import define
 from sqlalchemy import (
-    CheckConstraint,
     Index,
     Integer,
-    LargeBinary,
     String,
     Table,
     Text,
     and_,
     func,
     insert,
-    null,
     or_,
     select,
     update,
@@ -27,6 +24,7 @@ from lae_flapp.journal.columns import METADATA, Kept, Moment, Word, column
 from lae_flapp.journal.errors import BadCursor, StateChanged, Unknown
 from lae_flapp.journal.pages import LONGEST
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_protocol.stripe_hints import StripeHint
 
 InboxState = Literal["waiting", "done", "ignored"]
 
@@ -42,10 +40,10 @@ INBOX = Table(
     ),
     column("kind", String(100), purpose="Stripe's type", kept=Kept.JOURNAL),
     column(
-        "payload",
-        LargeBinary,
-        purpose="raw, sealed (it quotes an address); facts are fetched from Stripe",
-        kept=Kept.SETTLED,
+        "object_id",
+        String(255),
+        purpose="Stripe's; what to fetch, since an event's content is not believed",
+        kept=Kept.JOURNAL,
         nullable=True,
     ),
     column("request_id", String(40), purpose="of the call", kept=Kept.JOURNAL),
@@ -57,17 +55,16 @@ INBOX = Table(
     column("settled_at", Moment, purpose="when done", kept=Kept.JOURNAL, nullable=True),
     Index("ix_inbox_state_next_try_at", "state", "next_try_at"),
     # What nobody worked off is there.
-    CheckConstraint("state != 'waiting' OR payload IS NOT NULL", "waiting_has_payload"),
 )
 
 
 @define(frozen=True)
 class InboxEvent:
-    """A row; *payload* is None when it was forgotten after its time."""
+    """A row; *object_id* is None where the event names no object."""
 
     event_id: str
     kind: str
-    payload: bytes | None = field(repr=False)
+    object_id: str | None
     request_id: str
     received_at: datetime
     state: InboxState
@@ -77,17 +74,15 @@ class InboxEvent:
     settled_at: datetime | None
 
 
-def take(
-    tx: WriteTx, event_id: str, kind: str, payload: bytes, request_id: str
-) -> bool:
-    """Commit an event; False if it was there (the first delivery's bytes stay)."""
-    if find(tx, event_id) is not None:
+def take(tx: WriteTx, hint: StripeHint, request_id: str) -> bool:
+    """Commit the hint of an event; False if the event was there: its row stays."""
+    if find(tx, hint.event_id) is not None:
         return False
     tx.run(
         insert(INBOX).values(
-            event_id=event_id,
-            kind=kind,
-            payload=payload,
+            event_id=hint.event_id,
+            kind=hint.kind,
+            object_id=hint.object_id,
             request_id=request_id,
             received_at=tx.now,
             state="waiting",
@@ -125,14 +120,9 @@ def page(
     cursor: str | None = None,
     limit: int = 100,
 ) -> tuple[tuple[InboxEvent, ...], str | None]:
-    """Newest first, without what they say; and the next page's cursor.
-
-    Raises :class:`BadCursor`.
-    """
+    """Newest first; and the next page's cursor.  Raises :class:`BadCursor`."""
     length = max(1, min(limit, LONGEST))
-    query = select(
-        *(null().label("payload") if c.name == "payload" else c for c in INBOX.c)
-    )
+    query = select(INBOX)
     if state is not None:
         query = query.where(INBOX.c.state == state)
     if cursor is not None:
@@ -157,7 +147,7 @@ def hurry(tx: WriteTx, event_id: str) -> None:
     known = find(tx, event_id)
     if known is None:
         raise Unknown(f"no event {event_id}")
-    if known.state == "done" or known.payload is None:
+    if known.state == "done":
         raise StateChanged(f"event {event_id}", known.state)
     tx.run(update(INBOX).where(*here).values(**values))
 

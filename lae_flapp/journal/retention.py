@@ -10,7 +10,6 @@ from sqlalchemy import and_, delete, or_, select, update
 from lae_flapp.journal import events, switches
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.hosts import HOSTS
-from lae_flapp.journal.inbox import INBOX
 from lae_flapp.journal.outbox import OUTBOX
 from lae_flapp.journal.sessions import SESSIONS
 from lae_flapp.journal.signups import SIGNUPS
@@ -84,14 +83,13 @@ def _states_of(ground: Ground) -> tuple[SignupState, ...]:
 
 
 def forget_settled(tx: WriteTx) -> int:
-    """Drop raw events and rendered requests 30 days after they were settled; how
-    many.  What they came to stays.
+    """Drop rendered requests 30 days after they were settled; how many.  What they
+    came to stays.
     """
     old = tx.now - MONTH
-    raw = update(INBOX).where(INBOX.c.settled_at <= old, INBOX.c.payload.is_not(None))
     settled = (EFFECTS.c.state != "begun", EFFECTS.c.changed_at <= old)
     rendered = update(EFFECTS).where(*settled, EFFECTS.c.request.is_not(None))
-    return tx.run(raw.values(payload=None)) + tx.run(rendered.values(request=None))
+    return tx.run(rendered.values(request=None))
 
 
 def sweep(tx: WriteTx) -> None:

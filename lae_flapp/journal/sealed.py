@@ -1,5 +1,5 @@
 """Everything in the journal that is sealed under the daemon's own key, in one order:
-requests of effects, events of Stripe, furls of hosts.
+requests of effects, furls of hosts.
 """
 
 from __future__ import annotations
@@ -13,11 +13,10 @@ from sqlalchemy import Select, String, cast, func, select, update
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.errors import BadCursor
 from lae_flapp.journal.hosts import HOSTS
-from lae_flapp.journal.inbox import INBOX
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 
-Source = Literal["effect", "event", "host"]
-_ORDER: tuple[Source, ...] = ("effect", "event", "host")
+Source = Literal["effect", "host"]
+_ORDER: tuple[Source, ...] = ("effect", "host")
 #: Numbers in the order of their text.
 _WIDE = 19
 
@@ -25,7 +24,7 @@ _WIDE = 19
 @define(frozen=True)
 class SealedValue:
     """One value.  *place* orders all of a source; *names* are what its seal is bound
-    to: step and token of an effect, an event's id, a host's signup and generation.
+    to: step and token of an effect, a host's signup and generation.
     """
 
     source: Source
@@ -73,9 +72,6 @@ def replace(tx: WriteTx, value: SealedValue, sealed: bytes) -> None:
         case "effect":
             here = update(EFFECTS).where(EFFECTS.c.token == names[0])
             tx.run(here.values(request=sealed))
-        case "event":
-            here = update(INBOX).where(INBOX.c.event_id == names[0])
-            tx.run(here.values(payload=sealed))
         case "host":
             here = update(HOSTS).where(
                 HOSTS.c.signup_id == names[0], HOSTS.c.generation == int(names[1])
@@ -102,10 +98,6 @@ def _query(source: Source) -> tuple[Select[Any], Any]:
             query = select(place, EFFECTS.c.request, EFFECTS.c.token)
             held = EFFECTS.c.request.is_not(None)
             return query.where(EFFECTS.c.sealed, held), place
-        case "event":
-            place = INBOX.c.event_id
-            query = select(place, INBOX.c.payload, INBOX.c.event_id)
-            return query.where(INBOX.c.payload.is_not(None)), place
         case "host":
             t = HOSTS.c
             place = t.signup_id + " " + cast(t.generation, String)

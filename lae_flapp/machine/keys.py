@@ -358,6 +358,5 @@ def _count_sealed(db: sqlite3.Connection, kind: str, secret: str) -> int:
 #: Version, then the key's name, of all that is sealed (lae_flapp.journal.sealed).
 _SEALED_HEADS = """
     SELECT substr(request, 2, 8) FROM effects WHERE sealed AND request IS NOT NULL
-    UNION ALL SELECT substr(payload, 2, 8) FROM inbox WHERE payload IS NOT NULL
     UNION ALL SELECT substr(furl_sealed, 2, 8) FROM hosts WHERE furl_sealed IS NOT NULL
 """

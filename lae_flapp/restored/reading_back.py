@@ -17,7 +17,7 @@ from lae_flapp.journal import epoch, events
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import ReadTx
 from lae_flapp.money.inbox.intake import Intake
-from lae_flapp.money.stripe.happenings import Happening
+from lae_protocol.stripe_hints import StripeHint
 
 #: Clocks differ, and a transaction may have been on its way.
 MARGIN = timedelta(hours=1)
@@ -27,18 +27,18 @@ REQUEST = "reading-back"
 
 
 class ReadingBack:
-    """Reads; *happenings_since* asks Stripe."""
+    """Reads; *hints_since* asks Stripe."""
 
     _log = Logger()
 
     def __init__(
         self,
         journal: Journal,
-        happenings_since: Callable[[datetime], Awaitable[tuple[Happening, ...]]],
+        hints_since: Callable[[datetime], Awaitable[tuple[StripeHint, ...]]],
         intake: Intake,
     ) -> None:
         self._journal, self._intake = journal, intake
-        self._happenings_since = happenings_since
+        self._hints_since = hints_since
         self._since: datetime | None = None
 
     async def begin(self) -> None:
@@ -49,10 +49,10 @@ class ReadingBack:
         """Read once; raises what the payments' door raises."""
         assert self._since is not None, "begin() comes first"
         now = await self._journal.read(_now)
-        happened = await self._happenings_since(self._since)
+        hints = await self._hints_since(self._since)
         new = 0
-        for happening in happened:
-            known = await self._intake.take(happening.raw, REQUEST)
+        for hint in hints:
+            known = await self._intake.take(hint, REQUEST)
             new += not known
         self._since = now - MARGIN
         if new:

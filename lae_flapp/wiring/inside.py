@@ -117,7 +117,7 @@ class Wiring:
         subscriptions = Subscriptions(shop, crew.nudge)
         events = self._events(settlement, subscriptions)
         checkout = self._checkout(settlement)
-        intake = Intake(self.journal, self.outside.sealer, events.wake)
+        intake = Intake(self.journal, events.wake)
         reading_back = self._reading_back(intake)
         claim = Lives(shop, _life()).claim
         looking_back = LookingBack(
@@ -162,7 +162,7 @@ class Wiring:
 
     def _reading_back(self, intake: Intake) -> ReadingBack:
         payments = self.outside.payments.payments
-        return ReadingBack(self.journal, payments.happenings_since, intake)
+        return ReadingBack(self.journal, payments.hints_since, intake)
 
     def _workshop(self, hosts_tub: Any, looked_back: Callable[[], bool]) -> Workshop:
         settings, outside = self.settings, self.outside
@@ -242,9 +242,7 @@ class Wiring:
             due=inbox.due,
             next_due_at=inbox.next_due_at,
             number_of=lambda event: event.event_id,
-            work=InboxWork(
-                self.journal, self.outside.sealer, settlement, subscriptions, self.rng
-            ),
+            work=InboxWork(self.journal, settlement, subscriptions, self.rng),
             at_once=EVENTS_AT_ONCE,
         )
 

@@ -97,7 +97,6 @@ class Desk:
         self.subscriptions = Subscriptions(shop, self.nudged.append)
         work = InboxWork(
             self.journal,
-            MemorySealer(),
             self.settlement,
             self.subscriptions,
             Random(1),
@@ -128,7 +127,7 @@ class Desk:
             self.journal,
             checkout=self.checkout,
             settlement=self.settlement,
-            intake=Intake(self.journal, MemorySealer(), self.queue.wake),
+            intake=Intake(self.journal, self.queue.wake),
             wishes=self.wishes,
             furls=furls,
             pulse=self.pulse,

@@ -10,21 +10,23 @@ from hypothesis import strategies as st
 
 from lae_flapp.journal import contacts, inbox, outbox
 from lae_flapp.journal.errors import StateChanged, Unknown
+from lae_protocol.stripe_hints import StripeHint
 
 
 def now(desk) -> datetime:
     return datetime.fromtimestamp(desk.clock.seconds(), UTC)
 
 
-def take(desk, event_id, payload=b"{}"):
-    return desk.write(inbox.take, event_id, "checkout.session.completed", payload, "rq")
+def take(desk, event_id, object_id="cs_1"):
+    hint = StripeHint(event_id, "checkout.session.completed", object_id)
+    return desk.write(inbox.take, hint, "rq")
 
 
 def test_an_event_is_taken_once(desk) -> None:
-    """A second delivery is known, and the first one's bytes stay."""
-    assert take(desk, "evt_1", b"first") is True
-    assert take(desk, "evt_1", b"second") is False
-    assert [one.payload for one in desk.read(inbox.due)] == [b"first"]
+    """A second delivery is known, and the first one's row stays."""
+    assert take(desk, "evt_1", "cs_first") is True
+    assert take(desk, "evt_1", "cs_second") is False
+    assert [one.object_id for one in desk.read(inbox.due)] == ["cs_first"]
 
 
 def test_a_failed_event_comes_back_when_it_is_due(desk) -> None:

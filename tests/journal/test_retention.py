@@ -12,7 +12,6 @@ from lae_flapp.journal import (
     effects,
     events,
     hosts,
-    inbox,
     outbox,
     ports,
     retention,
@@ -128,14 +127,11 @@ def test_what_is_behind_a_registration_keeps_it(desk) -> None:
     assert desk.write(retention.purge) == (desk.id("nothing"),)
 
 
-def test_raw_events_and_requests_go_a_month_after_they_were_settled(desk) -> None:
-    """Payloads and requests are dropped when they are old and settled; that they
-    were, and what came of them, stays; what is open stays whole.
+def test_requests_go_a_month_after_they_were_settled(desk) -> None:
+    """Requests are dropped when they are old and settled; that they were, and what came
+    of them, stays; what is open stays whole.
     """
     a = desk.put_in("a", "active")
-    for event_id in ("evt_done", "evt_waiting"):
-        desk.write(inbox.take, event_id, "kind", b"raw", "rq")
-    desk.write(inbox.done, "evt_done")
     numbers = []
     for purpose in ("launch", "record"):
         ticket = desk.read(effects.upcoming, EffectKey(a, "host", purpose))
@@ -144,22 +140,17 @@ def test_raw_events_and_requests_go_a_month_after_they_were_settled(desk) -> Non
     desk.clock.advance(30 * DAY - 1)
     assert desk.write(retention.forget_settled) == 0
     desk.clock.advance(1)
-    assert desk.write(retention.forget_settled) == 2
+    assert desk.write(retention.forget_settled) == 1
     assert desk.write(retention.forget_settled) == 0
-    assert desk.read(inbox.find, "evt_done").payload is None
-    assert desk.read(inbox.find, "evt_waiting").payload == b"raw"
     finished, begun = desk.read(effects.of, a)
     assert (finished.request, finished.outcome) == (None, "i-1")
     assert begun.request == b"request"
-    assert desk.write(inbox.take, "evt_done", "kind", b"again", "rq") is False
 
 
 def test_a_sweep_does_all_of_it(desk) -> None:
     """One sweep purges and forgets; while deletions are paused, nobody's row goes."""
     a = full(desk)
     desk.put_in("b", "paid")
-    desk.write(inbox.take, "evt", "kind", b"raw", "rq")
-    desk.write(inbox.done, "evt")
     desk.clock.advance(30 * DAY)
     desk.write(switches.pause, "deletions", "ann", "an incident")
     desk.write(retention.sweep)
@@ -167,4 +158,3 @@ def test_a_sweep_does_all_of_it(desk) -> None:
     desk.write(switches.resume, "deletions", "ann")
     desk.write(retention.sweep)
     assert desk.read(signups.find, a) is None
-    assert desk.read(inbox.find, "evt").payload is None

@@ -17,16 +17,18 @@ from lae_flapp.money.stripe.check import (
     look,
     problems,
 )
-from lae_flapp.money.stripe.happenings import MATTERS
 from lae_flapp.money.stripe.prices import FoundPrice
 from lae_flapp.money.stripe.version import API_VERSION
 from lae_localcloud.stripe.command import EVENTS
 from lae_protocol.secret import Secret
+from lae_protocol.stripe_hints import SUBJECTS
 from tests.money.bench import PLAN, SECRET_KEY, StripeBench
 
 URL = "https://s4.example/webhook/stripe"
 PRICE = FoundPrice("price_1", "small", 900, "eur", "month", 1, livemode=False)
-ENDPOINT = FoundEndpoint(URL, enabled=True, api_version=API_VERSION, events=MATTERS)
+ENDPOINT = FoundEndpoint(
+    URL, enabled=True, api_version=API_VERSION, events=frozenset(SUBJECTS)
+)
 GOOD = FoundAccount("acct_1", {"small": PRICE}, (ENDPOINT,))
 WANTED = Wanted("test", (PLAN,), URL, "acct_1")
 
@@ -71,7 +73,7 @@ class JudgingTests(SynchronousTestCase):
 class EventTests(SynchronousTestCase):
     def test_same_events(self) -> None:
         """The local Stripe tells its endpoints what the daemon wants to hear of."""
-        self.assertEqual(set(EVENTS), MATTERS)
+        self.assertEqual(set(EVENTS), set(SUBJECTS))
 
 
 class LookingTests(TestCase):
@@ -86,7 +88,7 @@ class LookingTests(TestCase):
         """The daemon's restricted key sees all that is judged."""
         url = "http://127.0.0.1:9/webhook/stripe"
         client = connect(SECRET_KEY, self.bench.local.url)
-        events: Any = sorted(MATTERS)
+        events: Any = sorted(SUBJECTS)
         await deferToThread(
             lambda: client.v1.webhook_endpoints.create(
                 {"url": url, "enabled_events": events, "api_version": API_VERSION}

@@ -182,16 +182,16 @@ class FaultTests(TestCase):
         there = await self.bench.calls.ask("x", lambda _: threading.get_ident())
         self.assertNotEqual(here, there)
 
-    async def test_happenings(self) -> None:
+    async def test_hints(self) -> None:
         """What no webhook brought is found by asking, oldest first."""
         opened = await self.payments.open_checkout(request())
         await self.bench.pay(opened.session_id)
         since = datetime.now(UTC) - timedelta(minutes=1)
-        found = await self.payments.happenings_since(since)
+        found = await self.payments.hints_since(since)
         kinds = [h.kind for h in found]
         self.assertEqual(kinds, ["invoice.paid", "checkout.session.completed"])
-        self.assertEqual(found[-1].session_id, opened.session_id)
-        later = await self.payments.happenings_since(since + timedelta(hours=1))
+        self.assertEqual(found[-1].object_id, opened.session_id)
+        later = await self.payments.hints_since(since + timedelta(hours=1))
         self.assertEqual(later, ())
 
 

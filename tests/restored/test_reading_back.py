@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from random import Random
 
@@ -11,32 +10,17 @@ from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import inbox
 from lae_flapp.money.inbox.intake import Intake
-from lae_flapp.money.stripe.happenings import Happening
 from lae_flapp.restored.looking_back import LookingBack
 from lae_flapp.restored.reading_back import MARGIN, ReadingBack
+from lae_protocol.stripe_hints import StripeHint
 from lae_provision.errors import TryLater
 from tests.grid.world import now
-from tests.twins.identities import MemorySealer
 
 AT = datetime(2026, 11, 18, tzinfo=UTC)
 
 
-def happening(number):
-    event = {
-        "object": "event",
-        "id": f"evt_{number}",
-        "type": "checkout.session.completed",
-        "data": {"object": {"id": "cs_1"}},
-    }
-    return Happening(
-        event["id"],
-        event["type"],
-        AT,
-        False,
-        "cs_1",
-        "cs_1",
-        json.dumps(event).encode(),
-    )
+def hint(number):
+    return StripeHint(f"evt_{number}", "checkout.session.completed", "cs_1")
 
 
 class Stripe:
@@ -57,18 +41,18 @@ def did(coroutine):
 def test_read_back(world):
     """Each event is taken once; where Stripe is away, the same time is asked for again."""
     stripe, woken = Stripe(), []
-    intake = Intake(world.journal, MemorySealer(), lambda: woken.append(1))
+    intake = Intake(world.journal, lambda: woken.append(1))
     reading = ReadingBack(world.journal, stripe.since, intake)
     did(reading.begin())
     stripe.away = True
     world.clock.advance(10_000)
     with pytest.raises(TryLater):
         did(reading.look())
-    stripe.away, stripe.happened = False, [happening(1), happening(2)]
+    stripe.away, stripe.happened = False, [hint(1), hint(2)]
     did(reading.look())
     assert stripe.asked[0] == stripe.asked[1]
     assert world.read(inbox.waiting) == 2
-    stripe.happened.append(happening(3))
+    stripe.happened.append(hint(3))
     did(reading.look())
     assert world.read(inbox.waiting) == 3
     assert len(woken) == 3

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from lae_protocol.messages import Refused
 from lae_protocol.secret import Secret
+from lae_protocol.stripe_hints import StripeHint
 from lae_site.routes import web_server
 from lae_site.stripe_signature import (
     SignatureRefused,
@@ -17,7 +18,12 @@ from lae_site.stripe_signature import (
     expected_signature,
 )
 
-BODY = '{"id": "evt_1", "type": "checkout.session.completed", "ä": 1}'.encode()
+BODY = (
+    '{"object": "event", "id": "evt_1", "type": "checkout.session.completed",'
+    ' "data": {"object": {"object": "checkout.session", "id": "cs_1",'
+    ' "customer_details": {"email": "änn@example.org"}}}}'
+).encode()
+HINT = StripeHint("evt_1", "checkout.session.completed", "cs_1")
 
 
 def signed(world, secret: str = "whsec_test", body: bytes = BODY, age: int = 0):
@@ -30,11 +36,11 @@ def signed(world, secret: str = "whsec_test", body: bytes = BODY, age: int = 0):
 
 
 @pytest.mark.parametrize("secret", ["whsec_test", "whsec_previous"])
-def test_a_signed_event_is_handed_over_byte_for_byte(world, secret) -> None:
+def test_of_a_signed_event_the_hint_is_handed_over(world, secret) -> None:
     """An event signed with the current or the previous secret is taken, then 200."""
     assert signed(world, secret).status == 200
     (event,) = world.desk.events_taken
-    assert event.payload == BODY
+    assert event.hint == HINT
 
 
 def test_a_webhook_is_as_old_as_the_true_time_says(worlds) -> None:
@@ -100,10 +106,17 @@ def test_with_the_daemon_away_stripe_sends_it_again(world, monkeypatch) -> None:
 
 def test_a_body_too_large_is_refused(world) -> None:
     """Half a megabyte is taken, more is not, and much more is hung up on."""
-    largest = b"x" * 512 * 1024
+    largest = BODY + b" " * (512 * 1024 - len(BODY))
     assert signed(world, body=largest).status == 200
     assert signed(world, body=largest + b"x").status == 413
     assert len(world.desk.events_taken) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b'{"object": "account"}', b"\xff"])
+def test_what_is_no_event_is_refused(world, body) -> None:
+    """What is signed and no event is answered 400, and goes nowhere."""
+    assert signed(world, body=body).status == 400
+    assert not world.desk.events_taken
 
 
 def test_get_is_no_webhook(world) -> None:

@@ -120,6 +120,7 @@ def _event(row: InboxEvent) -> InboxLine:
     return InboxLine(
         row.event_id,
         row.kind,
+        row.object_id,
         row.state,
         row.received_at,
         row.attempts,

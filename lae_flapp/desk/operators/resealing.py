@@ -11,7 +11,6 @@ from lae_flapp.effects import carrying_out
 from lae_flapp.journal import events, sealed
 from lae_flapp.journal.sealed import SealedValue
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.money.inbox.intake import seal_context
 from lae_protocol.messages import Refused
 from lae_protocol.operator_messages import Resealed
 from lae_protocol.process.answer import Refusal
@@ -47,7 +46,5 @@ def context_of(value: SealedValue) -> str:
     match value.source:
         case "effect":
             return carrying_out.context_of(value.names[0])
-        case "event":
-            return seal_context(value.names[0])
         case "host":
             return furl_context(value.names[0], int(value.names[1]))

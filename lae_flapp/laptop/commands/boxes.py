@@ -110,7 +110,7 @@ def _ask_event(where: Where, method: str, event_id: str) -> InboxLine:
 @gives_json
 @click.argument("event")
 def show_event(where: Where, as_json: bool, event: str) -> None:
-    """Show one event of Stripe's (evt_...); what it says is sealed."""
+    """Show one event of Stripe's (evt_...), and what it was about."""
     told = _ask_event(where, "show_inbox", event)
     if as_json:
         tables.print_json(event=told)
@@ -118,6 +118,7 @@ def show_event(where: Where, as_json: bool, event: str) -> None:
     tables.print_facts(
         ("event", told.event_id),
         ("kind", told.kind),
+        ("object", told.object_id or "none"),
         ("state", told.state),
         ("received", tables.moment(told.received_at)),
         *_tries(told),

@@ -5,7 +5,6 @@ What the event itself says is never believed: it may be old, repeated or out of 
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
 from random import Random
 from typing import assert_never
@@ -20,33 +19,11 @@ from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.life.looking import Outcome as Looked
 from lae_flapp.life.looking import Subscriptions
 from lae_flapp.money.checkout.settlement import Outcome, Settlement
-from lae_flapp.money.inbox.intake import seal_context
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
-from lae_provision.doors import Sealer
+from lae_protocol.stripe_hints import SUBJECTS
 from lae_provision.errors import ProvisionError, TryLater
 
-#: The events of a Checkout session; each says only: look at it.
-SESSION_EVENTS = frozenset(
-    {
-        "checkout.session.completed",
-        "checkout.session.async_payment_succeeded",
-        "checkout.session.async_payment_failed",
-        "checkout.session.expired",
-    }
-)
-#: The events of a subscription and its invoices; each says only: look at it.
-SUBSCRIPTION_EVENTS = frozenset(
-    {
-        "customer.subscription.created",
-        "customer.subscription.updated",
-        "customer.subscription.deleted",
-        "invoice.paid",
-        "invoice.payment_failed",
-    }
-)
-#: Money was given back, or a bank is asked to take it back: a person looks.
-CHARGE_EVENTS = frozenset({"charge.refunded", "charge.dispute.created"})
 #: Seconds between tries: the first, and the longest.
 FIRST, LONGEST = 1.0, 300.0
 #: Who tells, in the events.
@@ -54,44 +31,6 @@ WHO = "webhook"
 #: What is of a signup that we do not know waits: it may be about to be adopted, by
 #: another of its events; then for a person.  Seconds after each try, the last for ever.
 UNKNOWN_AGAIN = (10, 60, 600, 3600)
-
-
-def session_of(kind: str, payload: bytes) -> str | None:
-    """The Checkout session that an event is about; None for other events.  Pure."""
-    if kind not in SESSION_EVENTS:
-        return None
-    try:
-        session_id = json.loads(payload)["data"]["object"]["id"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return session_id if isinstance(session_id, str) else None
-
-
-def subscription_of(kind: str, payload: bytes) -> str | None:
-    """The subscription that an event is about; None for other events.  Pure."""
-    if kind not in SUBSCRIPTION_EVENTS:
-        return None
-    try:
-        thing = json.loads(payload)["data"]["object"]
-        if thing.get("object") == "subscription":
-            name = thing["id"]
-        else:
-            name = thing["parent"]["subscription_details"]["subscription"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return name if isinstance(name, str) else None
-
-
-def charge_of(kind: str, payload: bytes) -> str | None:
-    """The charge that an event is about; None for other events.  Pure."""
-    if kind not in CHARGE_EVENTS:
-        return None
-    try:
-        thing = json.loads(payload)["data"]["object"]
-        name = thing["charge" if thing.get("object") == "dispute" else "id"]
-    except (ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return name if isinstance(name, str) else None
 
 
 class InboxWork:
@@ -102,21 +41,17 @@ class InboxWork:
     def __init__(
         self,
         journal: Journal,
-        sealer: Sealer,
         settlement: Settlement,
         subscriptions: Subscriptions,
         rng: Random,
     ) -> None:
-        self._journal, self._sealer = journal, sealer
+        self._journal, self._rng = journal, rng
         self._settlement, self._subscriptions = settlement, subscriptions
-        self._rng = rng
 
     async def __call__(self, event: InboxEvent) -> None:
         """Settle what it is about; put it off where that is not possible now."""
-        assert event.payload is not None, "a waiting event keeps its bytes"
         try:
-            payload = self._sealer.unseal(event.payload, seal_context(event.event_id))
-            outcome = await self._follow(event.kind, payload)
+            outcome = await self._follow(event.kind, event.object_id)
         except (ProvisionError, DeadlinePassed) as e:
             if not isinstance(e, (TryLater, DeadlinePassed)):
                 self._log.error("{event}: {why}", event=event.event_id, why=str(e))
@@ -146,17 +81,20 @@ class InboxWork:
             case _:
                 assert_never(outcome)
 
-    async def _follow(self, kind: str, payload: bytes) -> Outcome | Looked | None:
-        session_id = session_of(kind, payload)
-        if session_id is not None:
-            return await self._settlement.settle(session_id, WHO)
-        subscription = subscription_of(kind, payload)
-        if subscription is not None:
-            return await self._look(subscription)
-        charge = charge_of(kind, payload)
-        if charge is not None:
-            return await self._subscriptions.take_back(charge, kind)
-        return None
+    async def _follow(
+        self, kind: str, object_id: str | None
+    ) -> Outcome | Looked | None:
+        if object_id is None:
+            return None
+        match SUBJECTS.get(kind):
+            case "session":
+                return await self._settlement.settle(object_id, WHO)
+            case "subscription":
+                return await self._look(object_id)
+            case "charge":
+                return await self._subscriptions.take_back(object_id, kind)
+            case None:
+                return None
 
     async def _look(self, subscription: str) -> Looked:
         """What ends may overtake what began: then the payment is settled first."""

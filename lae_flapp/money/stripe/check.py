@@ -11,12 +11,12 @@ from typing import Any, Literal
 import stripe
 from attrs import define
 
-from lae_flapp.money.stripe.happenings import MATTERS
 from lae_flapp.money.stripe.prices import FoundPrice, look_up
 from lae_flapp.money.stripe.reading import plain
 from lae_flapp.money.stripe.version import API_VERSION
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
+from lae_protocol.stripe_hints import SUBJECTS
 
 Mode = Literal["test", "live"]
 
@@ -129,7 +129,7 @@ def _of_webhook(url: str, endpoints: tuple[FoundEndpoint, ...]) -> list[str]:
                 f"webhook: the endpoint speaks version {spoken}, this release "
                 f"{API_VERSION}; make it anew with that version"
             )
-        missing = sorted(MATTERS - endpoint.events)
+        missing = sorted(SUBJECTS.keys() - endpoint.events)
         if "*" not in endpoint.events and missing:
             said.append(f"webhook: the endpoint is not told of {', '.join(missing)}")
     return said

@@ -25,7 +25,6 @@ from lae_flapp.effects.payments import (
 from lae_flapp.money.stripe import giving_back
 from lae_flapp.money.stripe.calls import StripeCalls
 from lae_flapp.money.stripe.errors import FailsAgain
-from lae_flapp.money.stripe.happenings import MATTERS, Happening, happening_from
 from lae_flapp.money.stripe.opening import checkout_parameters
 from lae_flapp.money.stripe.prices import FoundPrice, agreed_price, look_up
 from lae_flapp.money.stripe.reading import (
@@ -37,6 +36,7 @@ from lae_flapp.money.stripe.reading import (
 )
 from lae_flapp.money.stripe.subscriptions import customer_of_charge, retrieve, set_end
 from lae_protocol.ids import SignupId
+from lae_protocol.stripe_hints import SUBJECTS, StripeHint, hint_of
 from lae_provision.errors import Refused
 
 #: How long a price is believed before it is looked up again.
@@ -96,7 +96,7 @@ class StripePayments:
         """See there."""
         return Deferred.fromCoroutine(self._name(request))
 
-    def happenings_since(self, since: datetime) -> Deferred[tuple[Happening, ...]]:
+    def hints_since(self, since: datetime) -> Deferred[tuple[StripeHint, ...]]:
         """The events since then that may change a signup, oldest first.
 
         For what no webhook brought; Stripe keeps them for 30 days.
@@ -276,19 +276,20 @@ class StripePayments:
                 "set end", lambda c: set_end(c, request, f"{key}:again")
             )
 
-    async def _since(self, since: datetime) -> tuple[Happening, ...]:
+    async def _since(self, since: datetime) -> tuple[StripeHint, ...]:
         def look(client: stripe.StripeClient) -> list[dict[str, Any]]:
             return [plain(event) for event in _events(client, since)]
 
         found = await self.calls.ask("events", look)
-        return tuple(reversed([happening_from(event) for event in found]))
+        hints = [hint for event in found if (hint := hint_of(event)) is not None]
+        return tuple(reversed(hints))
 
 
 def _events(client: stripe.StripeClient, since: datetime) -> Any:
     return client.v1.events.list(
         {
             "created": {"gte": int(since.timestamp())},
-            "types": sorted(MATTERS),
+            "types": sorted(SUBJECTS),
             "limit": _PAGE,
         }
     ).auto_paging_iter()

@@ -87,7 +87,7 @@ def upgrade() -> None:
         "inbox",
         sa.Column("event_id", sa.String(length=255), nullable=False),
         sa.Column("kind", sa.String(length=100), nullable=False),
-        sa.Column("payload", sa.LargeBinary(), nullable=True),
+        sa.Column("object_id", sa.String(length=255), nullable=True),
         sa.Column("request_id", sa.String(length=40), nullable=False),
         sa.Column("received_at", sa.String(length=32), nullable=False),
         sa.Column("state", sa.String(length=24), nullable=False),
@@ -95,10 +95,6 @@ def upgrade() -> None:
         sa.Column("next_try_at", sa.String(length=32), nullable=False),
         sa.Column("outcome", sa.Text(), nullable=True),
         sa.Column("settled_at", sa.String(length=32), nullable=True),
-        sa.CheckConstraint(
-            "state != 'waiting' OR payload IS NOT NULL",
-            name=op.f("ck_inbox_waiting_has_payload"),
-        ),
         sa.PrimaryKeyConstraint("event_id", name=op.f("pk_inbox")),
     )
     with op.batch_alter_table("inbox", schema=None) as batch_op:
