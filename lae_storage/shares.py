@@ -20,9 +20,8 @@ from lae_protocol.messages import Requests
 from lae_protocol.process.crowd import CrowdLimits
 from lae_storage.agent.reporting import Usage
 from lae_storage.s3.over_http import BucketPlace, HttpStore
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
-from lae_storage.server.limits import limits_in
+from lae_storage.server.limits import Allowance, limits_in
 from lae_storage.server.meter import Meter
 from lae_storage.server.plug import Backing, S3Client, client_class
 
@@ -47,7 +46,7 @@ class S3Shares:
             count,
             index.advisories,
             meter.noncurrent,
-            tuple(_counts_of(meter, day) for day in meter.told()),
+            tuple(_counts_of(meter, day) for day in meter.days_to_report()),
             self.backing.bucket.pace.slowed,
         )
 
@@ -55,7 +54,7 @@ class S3Shares:
         """Take quota and traffic, and be read-only unless all is well."""
         pace = self.backing.bucket.pace
         pace.traffic = desired.traffic
-        pace.look()
+        pace.update()
         self.backing.allowance.quota = desired.quota
         self.backing.allowance.suspended = desired.state != "serving"
 

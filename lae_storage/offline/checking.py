@@ -10,9 +10,9 @@ from attrs import define, field
 from lae_storage.offline.inventory import Inventory, lines, take_inventory
 from lae_storage.s3.interface import IObjectStore, Listed, NotThere
 from lae_storage.server import beginning, keys, lease, slot_object
+from lae_storage.server.garbage import ORPHAN_AGE
 from lae_storage.server.lease import read_first_lease
 from lae_storage.server.multipart import part_size
-from lae_storage.server.orphans import AGE
 from lae_storage.server.slot import Slot
 from lae_storage.server.slot_object import DamagedSlot
 
@@ -183,12 +183,12 @@ class Repaired:
 
 async def repair(store: IObjectStore, now: float) -> Repaired:
     """Delete chunks that no slot names and uploads that nobody finishes, when they are
-    older than a day; safe while a node runs, see :mod:`lae_storage.server.orphans`.
+    older than a day; safe while a node runs, see :mod:`lae_storage.server.garbage`.
     """
     done = Repaired()
     old: dict[bytes, set[str]] = {}
     async for line in lines(store, keys.CHUNKS):
-        if line.modified < now - AGE:
+        if line.modified < now - ORPHAN_AGE:
             try:
                 storage_index, name = keys.read_chunk(line.key)
             except keys.ForeignKey:
@@ -203,7 +203,7 @@ async def repair(store: IObjectStore, now: float) -> Repaired:
             await store.delete(keys.chunk_key(storage_index, name))
             done.orphans += 1
     for upload in await store.list_uploads(keys.IMMUTABLE):
-        if upload.begun < now - AGE:
+        if upload.begun < now - ORPHAN_AGE:
             await store.abort_upload(upload.key, upload.upload_id)
             done.uploads += 1
     return done

@@ -24,20 +24,20 @@ from lae_storage.s3.interface import (
 )
 from lae_storage.server import keys
 from lae_storage.server.concurrency import run_parallel
-from lae_storage.server.fence import Fence
+from lae_storage.server.fence import Fence, take_epoch
 from lae_storage.server.index import Index, read_index
+from lae_storage.server.keys import ShareName
+from lae_storage.server.limits import Pace
 from lae_storage.server.meter import Meter
-from lae_storage.server.pace import Pace
 from lae_storage.server.slot_object import Author
 
 _log = Logger()
-#: Times that another node may take the epoch at the same moment.
-RACES = 5
-SWEPT_AT_ONCE = 8
+#: Unfinished uploads that are aborted at once.
+ABORTED_AT_ONCE = 8
 
 
 class NotOurLayout(Exception):
-    """The bucket is of a later version of this layout, or of something else."""
+    """The bucket has a later version of this layout, or something else."""
 
 
 def _token() -> str:
@@ -57,6 +57,21 @@ class OpenBucket:
     reactor: IReactorTime
     token: Callable[[], str] = _token
 
+    async def forget_if_gone(self, name: ShareName) -> None:
+        """Take an immutable share out of the index, if its object is gone.
+
+        The index says what exists, and is asked in the bucket's place.  A read that
+        finds no object shows that the index was wrong: then the share must be missing
+        to clients, as where a file is deleted on a disk, or they could never repair it.
+        The share may have been stored again since that read.  What is stored before
+        this asks is seen; while it asks, nothing may be added to the index.
+        """
+        key = keys.immutable_key(name.storage_index, name.share_number)
+        before = self.index.additions
+        if await self.store.head(key) is None and self.index.additions == before:
+            _log.error("a share is gone from the bucket: {key}", key=key)
+            self.index.remove_immutable(name.storage_index, name.share_number)
+
     def author(self) -> Author:
         """The next write's author; raises what :meth:`Fence.check` does."""
         self.fence.check()
@@ -71,12 +86,12 @@ async def open_bucket(
 ) -> OpenBucket:
     """Make a bucket ready to serve from.
 
-    1. Its layout's version is ours (an empty bucket is marked);
-    2. the writer's epoch is taken, by a conditional write: from here on a node that
-       had it before is superseded;
-    3. the index is read, in pages: after the epoch, so that it has all that the
-       superseded node had acknowledged by then;
-    4. uploads that earlier nodes left are thrown away.
+    1. Check that the layout's version is ours; an empty bucket is marked.
+    2. Take the next epoch, by a conditional write: from here on a node that had the
+       bucket before is superseded.
+    3. Read the index, in pages: after the epoch, so that the index has all that the
+       superseded node had acknowledged by then.
+    4. Abort the uploads that earlier nodes left.
     """
     meter = Meter(reactor)
     store = CountedStore(store, lambda kind: meter.now().requests.update([kind]))
@@ -87,9 +102,9 @@ async def open_bucket(
         rng or Random(),  # noqa: S311  (jitter is no secret)
     )
     await _check_format(store, writer)
-    fence = await _take_epoch(store, writer, token, reactor)
+    fence = await take_epoch(store, writer, token, reactor)
     index = await read_index(store)
-    await _sweep_uploads(store)
+    await _abort_uploads(store)
     _log.info(
         "bucket open: epoch {epoch}, {shares} immutable shares, {stored} bytes",
         epoch=fence.epoch,
@@ -100,12 +115,12 @@ async def open_bucket(
     return OpenBucket(store, writer, index, fence, meter, pace, reactor, token)
 
 
-async def _sweep_uploads(store: IObjectStore) -> None:
-    """No upload outlives its node; where this fails, the bucket's own rule does it."""
+async def _abort_uploads(store: IObjectStore) -> None:
+    """Abort unfinished uploads; where this fails, the bucket's own rule does it."""
     try:
         left = await store.list_uploads(keys.IMMUTABLE)
         jobs = [partial(_abort, store, upload) for upload in left]
-        await run_parallel(jobs, SWEPT_AT_ONCE)
+        await run_parallel(jobs, ABORTED_AT_ONCE)
     except StoreError as e:
         _log.warn("unfinished uploads are left: {why}", why=str(e))
 
@@ -131,29 +146,3 @@ async def _mark(writer: ConditionalWriter) -> None:
         await writer.put(keys.FORMAT_KEY, document, None)
     except ConditionFailed:
         _log.info("another node marked the bucket at the same moment")
-
-
-async def _take_epoch(
-    store: IObjectStore,
-    writer: ConditionalWriter,
-    token: Callable[[], str],
-    reactor: IReactorTime,
-) -> Fence:
-    for _ in range(RACES):
-        before, etag = 0, None
-        try:
-            got = await store.get(keys.EPOCH_KEY)
-        except NotThere:
-            pass
-        else:
-            before, etag = json.loads(got.data)["epoch"], got.head.etag
-        began = reactor.seconds()
-        taken = {"epoch": before + 1, "token": token(), "at": began}
-        try:
-            await writer.put(keys.EPOCH_KEY, Bytes(json.dumps(taken).encode()), etag)
-        except ConditionFailed:
-            continue
-        # Nobody else's shares can be in a bucket that nobody had.
-        now, first = reactor.seconds(), before == 0
-        return Fence(store, reactor, before + 1, now, began, first)
-    raise NotOurLayout("other nodes keep taking the epoch of this bucket")

@@ -12,6 +12,7 @@ everything that was acknowledged.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 from attrs import define
 from twisted.internet.defer import CancelledError, Deferred
@@ -21,7 +22,15 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
-from lae_storage.s3.interface import IObjectStore, StoreError
+from lae_storage.s3.conditional import ConditionalWriter
+from lae_storage.s3.interface import (
+    Bytes,
+    ConditionFailed,
+    Contended,
+    IObjectStore,
+    NotThere,
+    StoreError,
+)
 from lae_storage.server import keys
 
 _log = Logger()
@@ -34,6 +43,8 @@ TERM = 25.0  # s
 #: After its start, until a node sees all that another node acknowledged: the other's
 #: term, and the difference that two clocks may gather meanwhile.
 SETTLED_AFTER = TERM + 3.0  # s
+#: Times that another node may take the epoch at the same moment.
+MOST_RACES = 5
 
 
 class Superseded(StoreError):
@@ -128,6 +139,36 @@ class Fence:
             return False
         self.confirmed = began
         return True
+
+
+async def take_epoch(
+    store: IObjectStore,
+    writer: ConditionalWriter,
+    token: Callable[[], str],
+    reactor: IReactorTime,
+) -> Fence:
+    """Make this node the one that serves the bucket.
+
+    Raises :class:`Contended` where other nodes keep taking the epoch.
+    """
+    for _ in range(MOST_RACES):
+        before, etag = 0, None
+        try:
+            got = await store.get(keys.EPOCH_KEY)
+        except NotThere:
+            pass
+        else:
+            before, etag = json.loads(got.data)["epoch"], got.head.etag
+        began = reactor.seconds()
+        taken = {"epoch": before + 1, "token": token(), "at": began}
+        try:
+            await writer.put(keys.EPOCH_KEY, Bytes(json.dumps(taken).encode()), etag)
+        except ConditionFailed:
+            continue
+        # Nobody else's shares can be in a bucket that nobody had.
+        now, first = reactor.seconds(), before == 0
+        return Fence(store, reactor, before + 1, now, began, first)
+    raise Contended("EpochTaken", "other nodes keep taking this bucket")
 
 
 def _log_end(failure: Failure) -> None:

@@ -32,7 +32,6 @@ from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from lae_storage.s3.interface import StoreError
-from lae_storage.server.allowance import Suspended
 from lae_storage.server.http_messages import (
     LONGEST_BODY,
     AnyRequest,
@@ -42,6 +41,7 @@ from lae_storage.server.http_messages import (
 )
 from lae_storage.server.http_routes import Served, find_answer, receive
 from lae_storage.server.immutable import UploadOver
+from lae_storage.server.limits import Suspended
 from lae_storage.server.storage_server import S3StorageServer
 from lae_storage.server.upload import SomebodyElses
 

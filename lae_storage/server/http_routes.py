@@ -29,8 +29,8 @@ from lae_storage.server.http_messages import (
     read_secrets,
 )
 from lae_storage.server.immutable import BucketWriter, UploadOver
+from lae_storage.server.status import V1
 from lae_storage.server.storage_server import S3StorageServer
-from lae_storage.server.telling import V1
 
 #: Changes to mutable files that are worked on at once; they take about three times as
 #: much memory.

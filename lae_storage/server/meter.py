@@ -3,6 +3,11 @@
 Each node writes objects of its own, ``meter/<day>/<epoch>``, so that no two write the
 same; a day's count is the sum of its objects.  A node that is killed loses what it
 counted since it wrote last.
+
+A bucket keeps what was replaced or deleted for 30 days, and that is paid for.  A node
+cannot know from its own work how much that is: what it deletes goes weeks later, by the
+bucket's own rule.  So once a day all versions are listed, beside serving clients: a
+request for each thousand of them, and a pause after each.
 """
 
 from __future__ import annotations
@@ -15,20 +20,26 @@ from typing import Any
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import deferLater
 
 from lae_storage.s3.conditional import ConditionalWriter
 from lae_storage.s3.interface import Bytes, IObjectStore, NotThere, StoreError
 from lae_storage.server import keys
 
+#: The format of the objects.
 FORMAT = 1
 DAY = timedelta(days=1)
+#: Between two pages of versions; a page takes some milliseconds of work.
+LISTING_PAUSE = 0.2  # s
 
 
 @define
 class Counts:
-    """Bytes from and to clients, operations of the bucket by kind, and the bytes in
-    the bucket when this was written last: *stored* of what is there, *noncurrent* of
-    what was and is not forgotten yet (None where nobody looked).
+    """Counts of one day, or of a part of it.
+
+    *received* and *sent* are bytes from and to clients, *requests* operations of the
+    bucket by kind.  *stored* and *noncurrent* are the bytes in the bucket when this was
+    written last: of current versions, and of others (None where nobody measured).
     """
 
     received: int = 0
@@ -38,7 +49,7 @@ class Counts:
     noncurrent: int | None = None
 
     def encode(self, token: str) -> bytes:
-        """An object's content; *token* makes its ETag unlike any before."""
+        """The bytes of an object; *token* makes its ETag unlike any before."""
         document = {
             "format": FORMAT,
             "token": token,
@@ -52,7 +63,7 @@ class Counts:
 
     @classmethod
     def decode(cls, data: bytes) -> Counts:
-        """From an object's content; raises ValueError."""
+        """The counts of an object's bytes; raises ValueError."""
         try:
             document: dict[str, Any] = json.loads(data)
             if document["format"] != FORMAT:
@@ -62,7 +73,7 @@ class Counts:
                 document["sent"],
                 Counter(document["requests"]),
                 document["stored"],
-                # Nodes of the first releases did not look.
+                # Nodes of the first releases did not measure.
                 document.get("noncurrent"),
             )
         except (KeyError, TypeError) as e:
@@ -70,7 +81,7 @@ class Counts:
 
 
 def total(counts: Iterable[Counts]) -> Counts:
-    """The sum; *stored* is the last one's, *noncurrent* of the last who looked."""
+    """The sum; *stored* is of the last, *noncurrent* of the last that has it."""
     summed = Counts()
     for one in counts:
         summed.received += one.received
@@ -84,9 +95,9 @@ def total(counts: Iterable[Counts]) -> Counts:
 
 @define(eq=False)
 class Meter:
-    """Counts for this process; *before* is what others had counted of each day.
+    """Counts of this process; *_before* are those of other processes, by day.
 
-    *noncurrent* is what was last found, by whomever; *opened* says whether what others
+    *noncurrent* is what any node measured last; *opened* says whether what others
     counted is known.
     """
 
@@ -98,7 +109,7 @@ class Meter:
     _before: dict[date, Counts] = field(factory=dict)
 
     def now(self) -> Counts:
-        """This day's counts, to be added to."""
+        """The counts of today and of this process, to be added to."""
         day = self.day()
         if day not in self._days:
             self._days[day] = Counts()
@@ -109,22 +120,21 @@ class Meter:
         return sum(c.sent + c.received for c in self._days.values())
 
     def day(self) -> date:
-        """The day in UTC."""
+        """Today, in UTC."""
         return datetime.fromtimestamp(self.reactor.seconds(), UTC).date()
 
     def of(self, day: date) -> Counts:
-        """The whole day until now, also what nodes before this one counted."""
+        """The whole day until now, with what earlier nodes counted."""
         return total(c[day] for c in (self._before, self._days) if day in c)
 
     def today(self) -> Counts:
-        """This day until now."""
+        """Today until now."""
         return self.of(self.day())
 
-    def told(self) -> tuple[date, ...]:
-        """The days to tell of: this one, and the one before if anything was counted.
+    def days_to_report(self) -> tuple[date, ...]:
+        """The days to report: today, and yesterday if anything was counted then.
 
-        Until it is known what others counted there is none: a part of a day would pass
-        for the whole.
+        None until it is known what others counted: a part would pass for the whole.
         """
         today = self.day()
         if not self.opened:
@@ -133,14 +143,15 @@ class Meter:
         return (today, today - DAY) if counted else (today,)
 
     def sent_this_month(self) -> int:
-        """Bytes to clients in this calendar month, in UTC, until now."""
+        """Bytes to clients in this calendar month (UTC), until now."""
         first = self.day().replace(day=1)
         known = (self._before, self._days)
         return sum(c.sent for days in known for d, c in days.items() if d >= first)
 
     async def open(self, store: IObjectStore) -> None:
-        """Read what was counted before us, this month and yesterday; raises what S3
-        refuses.
+        """Read what was counted before us, this month and yesterday.
+
+        Raises what S3 refuses.
         """
         self._before = await counted_since(store, self._first())
         if self.noncurrent is None:
@@ -151,8 +162,8 @@ class Meter:
     def _first(self) -> date:
         return min(self.day().replace(day=1), self.day() - DAY)
 
-    async def keep(self, writer: ConditionalWriter, epoch: int, stored: int) -> None:
-        """Write what was counted; raises what S3 refuses, and then nothing is lost."""
+    async def write(self, writer: ConditionalWriter, epoch: int, stored: int) -> None:
+        """Write what was counted; raises what S3 refuses, and then no count is lost."""
         now = self.now()
         now.stored, now.noncurrent = stored, self.noncurrent
         for day in sorted(self._days):
@@ -171,7 +182,7 @@ class Meter:
                 self._close(day)
 
     def _close(self, day: date) -> None:
-        """The day is over and written: from now on it is one of those before."""
+        """Move a day that is over and written to those before."""
         self._before[day] = self.of(day)
         del self._days[day], self._etags[day]
         for old in [d for d in self._before if d < self._first()]:
@@ -184,21 +195,19 @@ async def _etag(store: IObjectStore, key: str) -> str | None:
 
 
 async def counted_on(store: IObjectStore, day: date) -> Counts:
-    """What all nodes wrote about a day; objects that are none of ours are left out."""
+    """What all nodes counted on a day; objects of other kinds are left out."""
     found = [key async for key in _keys_under(store, keys.meter_prefix(day))]
     return (await _read(store, found)).get(day, Counts())
 
 
 async def counted_since(store: IObjectStore, day: date) -> dict[date, Counts]:
-    """What all nodes wrote about each day from this one on."""
+    """What all nodes counted on each day from this one on."""
     after = f"{keys.METER}{day.isoformat()}"
     return await _read(store, [k async for k in _keys_under(store, keys.METER, after)])
 
 
 async def _read(store: IObjectStore, found: list[str]) -> dict[date, Counts]:
-    """The sums by day of the objects with these keys, a later node's after the one's
-    before it.
-    """
+    """The sums by day of the objects with these keys, in the order of their nodes."""
     by_day: dict[date, list[tuple[int, Counts]]] = {}
     for key in found:
         try:
@@ -224,3 +233,15 @@ async def _keys_under(
         after = page.after
         if after is None:
             return
+
+
+async def measure_noncurrent(store: IObjectStore, reactor: IReactorTime) -> int:
+    """The bytes of all versions that are not current; raises what S3 refuses."""
+    found, after = 0, None
+    while True:
+        page = await store.versions_page(after)
+        found += page.noncurrent
+        after = page.after
+        if after is None:
+            return found
+        await deferLater(reactor, LISTING_PAUSE)

@@ -21,11 +21,10 @@ from twisted.protocols.tls import TLSMemoryBIOFactory
 from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.process.gate import Gate, gate_before
 from lae_storage.allocator import keep
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.foolscap_front import FoolscapFront
 from lae_storage.server.http_front import GuardedSite, HttpFront
-from lae_storage.server.limits import Limits
+from lae_storage.server.limits import Allowance, Limits
 from lae_storage.server.long_strings import send_long_strings_plainly
 from lae_storage.server.storage_server import S3StorageServer
 

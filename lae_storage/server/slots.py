@@ -307,7 +307,7 @@ class Slots:
         key = keys.chunk_key(storage_index, block.chunk)
         await self.bucket.store.put(key, Bytes(data), {})
 
-    async def collect(self, storage_index: bytes, names: set[str]) -> int:
+    async def delete_orphans(self, storage_index: bytes, names: set[str]) -> int:
         """Delete those of the old chunks *names* that the slot's object, read now, does
         not name; how many.
         """

@@ -28,9 +28,8 @@ from twisted.python.failure import Failure
 from lae_localcloud.ports import free_ports
 from lae_storage.s3.interface import StoreError, Unavailable
 from lae_storage.server import cache
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
-from lae_storage.server.limits import Limits
+from lae_storage.server.limits import Allowance, Limits
 from lae_storage.server.storage_server import S3StorageServer
 from tests.twins.store import MemoryStore, Request
 

@@ -30,9 +30,8 @@ from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.secret import Secret
 from lae_storage.s3.over_http import BucketPlace, HttpStore
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
-from lae_storage.server.limits import Limits
+from lae_storage.server.limits import Allowance, Limits
 from lae_storage.server.plug import Backing, client_class
 
 KEYS = Credentials(
@@ -98,7 +97,7 @@ def main(folder: Path, endpoint: str, bucket: str, port: str, *more: str) -> Non
 
     async def make() -> Any:
         opened = await open_bucket(store, reactor)
-        limits = Limits(kept=0) if "nothing-kept" in more else Limits()
+        limits = Limits(disk_cache=0) if "nothing-kept" in more else Limits()
         allowance = Allowance(10**12)
         backing = Backing(opened, folder / "uploads", allowance, limits, crowd=crowd)
         return await create_client(str(folder), _client_factory=client_class(backing))

@@ -17,7 +17,13 @@ from twisted.trial.unittest import TestCase
 from lae_storage.server import cache as module
 from lae_storage.server import keys
 from lae_storage.server.cache import MOST_FILES, READ_PIECE, DiskCache
-from lae_storage.server.limits import MOST_KEPT, MOST_SPOOL, Limits, fitting, limits_in
+from lae_storage.server.limits import (
+    MOST_DISK_CACHE,
+    MOST_SPOOL,
+    Limits,
+    limits_for,
+    limits_in,
+)
 from lae_storage.server.spool import IN_MEMORY
 
 SI = b"k" * 16
@@ -232,7 +238,7 @@ def test_a_server_that_stops_keeps_nothing(serving: Any) -> None:
 
 def test_nothing_is_kept_where_that_is_the_limit(serving: Any) -> None:
     """A host with a full disk reads from S3."""
-    serving.limits = Limits(kept=0)
+    serving.limits = Limits(disk_cache=0)
     serving.start()
     data = os.urandom(SIZE)
     serving.upload(SI, data)
@@ -247,16 +253,16 @@ def test_nothing_is_kept_where_that_is_the_limit(serving: Any) -> None:
 @given(st.integers(0, 10**14))
 def test_limits_fit_on_the_disk(free: int) -> None:
     """Whatever is free: both together leave an eighth of it to others."""
-    limits = fitting(free)
+    limits = limits_for(free)
     assert 0 <= limits.spool <= MOST_SPOOL
-    assert 0 <= limits.kept <= MOST_KEPT
-    assert limits.spool + limits.kept <= free - free // 8
+    assert 0 <= limits.disk_cache <= MOST_DISK_CACHE
+    assert limits.spool + limits.disk_cache <= free - free // 8
 
 
 def test_a_disk_with_room_has_the_most() -> None:
     """And an empty one nothing."""
-    assert fitting(10**12) == Limits()
-    assert fitting(0) == Limits(spool=0, kept=0)
+    assert limits_for(10**12) == Limits()
+    assert limits_for(0) == Limits(spool=0, disk_cache=0)
 
 
 def test_the_folder_need_not_be_there_yet(tmp_path: Path) -> None:

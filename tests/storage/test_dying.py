@@ -22,7 +22,7 @@ from twisted.internet.defer import Deferred
 from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
-from lae_storage.server import keys, orphans
+from lae_storage.server import garbage, keys
 from tests.storage.test_like_upstream import (
     IMMUTABLE,
     MUTABLE,
@@ -80,7 +80,7 @@ class Dying(SideBySide):
     def restart(self) -> None:
         """As it is, with the other machine's promise: no upload is left."""
         super().restart()
-        self.now(orphans.sweep_orphans(self.ours._bucket, self.ours._slots))
+        self.now(garbage.sweep_orphans(self.ours._bucket, self.ours._slots))
         named = set()
         for si in MUTABLE:
             held = self.now(self.ours._slots.current(si))
@@ -149,7 +149,7 @@ class DyingInTheMiddle(SynchronousTestCase):
         """
         with_tiny_pieces(self)
         # The sweep waits for no day.
-        self.patch(orphans, "AGE", -1)
+        self.patch(garbage, "ORPHAN_AGE", -1)
         run_state_machine_as_test(
             Dying,
             settings=settings(max_examples=40, stateful_step_count=40),

@@ -9,7 +9,8 @@ from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import NotThere, Unavailable
 from lae_storage.server import keys
-from lae_storage.server.expiry import DAY, LATE, OFFICE
+from lae_storage.server.garbage import DAY, REQUEST_LIFETIME
+from lae_storage.server.housekeeping import COLLECT_AFTER
 from lae_storage.server.lease import DURATION
 from lae_storage.server.spool import IN_MEMORY
 from tests.twins.store import Request
@@ -48,7 +49,7 @@ def filled(serving: Any) -> Any:
 def test_nothing_expires_without_a_policy(filled: Any) -> None:
     """The default keeps everything, however old its leases are."""
     node = _node(filled, 100 * OVER, None)
-    _pass(node, OFFICE + LATE + 100)
+    _pass(node, COLLECT_AFTER + REQUEST_LIFETIME + 100)
     assert _shares(node) == (True, True)
 
 
@@ -65,26 +66,26 @@ def test_what_is_kept(filled: Any, how: str) -> None:
         filled.store.objects[KEY].metadata.clear()
     node = _node(filled, OVER - (100 if how == "young" else 0))
     node.server.allowance.suspended = how == "suspended"
-    _pass(node, OFFICE + LATE + 100)
+    _pass(node, COLLECT_AFTER + REQUEST_LIFETIME + 100)
     assert _shares(node) == (True, how != "no lease")
 
 
 def test_what_no_lease_holds_goes(filled: Any) -> None:
     """Both kinds of shares go, their room is free, and they may be stored again."""
     node = _node(filled, OVER)
-    _pass(node, OFFICE - 100)
+    _pass(node, COLLECT_AFTER - 100)
     assert _shares(node) == (True, True)
     _pass(node, 200)
     assert _shares(node) == (False, False)
     assert KEY not in filled.store.objects
     assert node.server.index.stored == 0
     assert not node.server.index
-    _pass(node, LATE)
+    _pass(node, REQUEST_LIFETIME)
     node.upload(SI, b"other data")
     assert node.now(node.server.get_buckets(SI)[0].read(0, 99)) == b"other data"
     successor = _node(filled, OVER)
     assert successor.now(successor.server.all_leases(SI))[0]
-    _pass(successor, OFFICE + LATE)
+    _pass(successor, COLLECT_AFTER + REQUEST_LIFETIME)
     assert successor.server.get_buckets(SI)
 
 
@@ -97,7 +98,7 @@ def test_a_share_being_deleted_is_not_stored(filled: Any) -> None:
         return held if request.operation == "delete" else None
 
     filled.store.fault = fault
-    _pass(node, OFFICE + 100)
+    _pass(node, COLLECT_AFTER + 100)
     secret = b"r" * 32
     successor = _node(filled, OVER)
     for one in (node, successor):
@@ -106,7 +107,7 @@ def test_a_share_being_deleted_is_not_stored(filled: Any) -> None:
         assert not one.server.get_buckets(SI)
     held.callback(None)
     filled.store.fault = None
-    _pass(successor, OFFICE + LATE + 100)
+    _pass(successor, COLLECT_AFTER + REQUEST_LIFETIME + 100)
     successor.upload(SI, b"immutable")
     assert successor.server.get_buckets(SI)
 
@@ -131,11 +132,11 @@ def test_a_refused_deletion_is_taken_up_the_next_day(filled: Any) -> None:
             raise Unavailable("SlowDown")
 
     filled.store.fault = fault
-    _pass(node, OFFICE + 100)
+    _pass(node, COLLECT_AFTER + 100)
     assert not node.server.get_buckets(SI)
     assert KEY in filled.store.objects
     filled.store.fault = None
-    _pass(node, DAY + LATE)
+    _pass(node, DAY + REQUEST_LIFETIME)
     assert KEY not in filled.store.objects
     node.upload(SI, b"immutable")
     assert node.server.get_buckets(SI)
@@ -148,7 +149,7 @@ def test_what_is_collected_is_not_read_from_the_disk(serving: Any) -> None:
     reader = node.server.get_buckets(SI)[0]
     assert node.now(reader.read(0, 1)) == b"x"
     node.clock.advance(OVER)
-    _pass(node, OFFICE + LATE + 100)
+    _pass(node, COLLECT_AFTER + REQUEST_LIFETIME + 100)
     assert KEY not in node.store.objects
     with pytest.raises(NotThere):
         node.now(reader.read(0, 1))

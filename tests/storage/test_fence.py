@@ -18,7 +18,7 @@ from lae_storage.server.fence import (
     Unconfirmed,
 )
 from lae_storage.server.spool import IN_MEMORY
-from lae_storage.server.telling import V1
+from lae_storage.server.status import V1
 from tests.twins.store import Request
 
 SI, OTHER = b"i" * 16, b"o" * 16

@@ -16,9 +16,9 @@ from twisted.trial.unittest import TestCase
 
 from lae_localcloud.ports import free_ports
 from lae_storage.server import plug
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.foolscap_front import FoolscapWriter
+from lae_storage.server.limits import Allowance
 from lae_storage.server.long_strings import (
     LONGEST_WORD,
     PIECE,

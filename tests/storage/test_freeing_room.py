@@ -13,10 +13,11 @@ from twisted.internet.task import Clock
 from twisted.internet.threads import deferToThread
 from twisted.trial.unittest import TestCase
 
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
-from lae_storage.server.expiry import DAY, LATE, OFFICE
+from lae_storage.server.garbage import DAY, REQUEST_LIFETIME
+from lae_storage.server.housekeeping import COLLECT_AFTER
 from lae_storage.server.lease import DURATION
+from lae_storage.server.limits import Allowance
 from lae_storage.server.plug import Backing, client_class
 from tests.twins.store import MemoryStore
 
@@ -85,7 +86,7 @@ class FreeingRoomTests(TestCase):
     def days_pass(self, days: float) -> None:
         """The leases' calendar goes on, and so does housekeeping: it walks each day."""
         self.leases.advance(days * DAY)
-        for _ in range(int((DAY + OFFICE + LATE) // 5)):
+        for _ in range(int((DAY + COLLECT_AFTER + REQUEST_LIFETIME) // 5)):
             self.calendar.advance(5)
 
     def test_delete_check_and_wait(self) -> Deferred[None]:

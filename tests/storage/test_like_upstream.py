@@ -43,11 +43,10 @@ from lae_storage.server import (
     spool,
     upload,
 )
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.index import read_index
 from lae_storage.server.lease import hash_secret
-from lae_storage.server.limits import Limits
+from lae_storage.server.limits import Allowance, Limits
 from lae_storage.server.storage_server import S3StorageServer
 from tests.twins import store as memory
 from tests.twins.store import MemoryStore, Request
@@ -103,7 +102,7 @@ class SideBySide(RuleBasedStateMachine):
             NODEID,
             path / "ours",
             Allowance(10**9),
-            Limits(kept=FEW),
+            Limits(disk_cache=FEW),
             clock=self.clock,
         )
         self.ours.startService()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -82,8 +83,20 @@ def test_statistics_have_upstreams_names(serving: Any, tmp_path: Path) -> None:
         assert told[f"storage_server.{name}"] == left
 
 
-def test_latencies_are_upstreams(serving: Any) -> None:
-    """Each operation's time is counted under the category that upstream counts it."""
+class Statistics:
+    """Upstream's statistics provider."""
+
+    def __init__(self) -> None:
+        self.counts = Counter[str]()
+
+    def count(self, name: str, delta: int) -> None:
+        self.counts[name.removeprefix("storage_server.")] += delta
+
+
+def test_operations_are_upstreams(serving: Any) -> None:
+    """Each operation is counted once, and timed, under upstream's category."""
+    serving.server.stats_provider = Statistics()
+    counts = serving.server.stats_provider.counts
     serving.upload(SI, b"x" * 1000)
     serving.now(serving.server.get_buckets(SI)[0].read(0, 10))
     serving.change(SLOT, b"y")
@@ -93,6 +106,8 @@ def test_latencies_are_upstreams(serving: Any) -> None:
     counted = {
         category for category, samples in serving.server.latencies.items() if samples
     }
+    assert counts.pop("bytes_added") == 1000
+    assert counts == dict.fromkeys(counted, 1)
     assert counted == {
         "allocate",
         "write",

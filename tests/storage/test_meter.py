@@ -11,8 +11,8 @@ from zope.interface.verify import verifyObject
 from lae_storage.s3.counted import CountedStore
 from lae_storage.s3.interface import Bytes, Denied, IObjectStore, Unavailable
 from lae_storage.server import keys
-from lae_storage.server.expiry import DAY
-from lae_storage.server.housekeeping import COUNTED, RETURN
+from lae_storage.server.garbage import DAY
+from lae_storage.server.housekeeping import COUNTS_EVERY, MEASURE_AFTER
 from lae_storage.server.meter import Counts, counted_on
 from tests.twins.store import Request
 
@@ -52,7 +52,7 @@ def test_counts_survive_a_crash_and_an_end(serving: Any) -> None:
     end writes the rest.
     """
     serving.upload(SI, b"x" * 1000)
-    _pass(serving, COUNTED + 10)
+    _pass(serving, COUNTS_EVERY + 10)
     serving.upload(b"a" * 16, b"x" * 500)
     assert _today(serving.another()).received == 1000
     serving.now(serving.server.stopService())
@@ -69,12 +69,12 @@ def test_counts_survive_a_crash_and_an_end(serving: Any) -> None:
 def test_a_day_ends_at_midnight(serving: Any) -> None:
     """A new day begins with nothing, and the old one is written whole."""
     serving.upload(SI, b"x" * 1000)
-    _pass(serving, DAY - COUNTED)
+    _pass(serving, DAY - COUNTS_EVERY)
     serving.upload(b"a" * 16, b"x" * 500)
-    _pass(serving, 2 * COUNTED)
+    _pass(serving, 2 * COUNTS_EVERY)
     assert _today(serving).received == 0
     serving.upload(b"b" * 16, b"x" * 30)
-    _pass(serving, COUNTED)
+    _pass(serving, COUNTS_EVERY)
     assert serving.now(counted_on(serving.store, FIRST)).received == 1500
     assert serving.now(counted_on(serving.store, SECOND)).received == 30
 
@@ -93,11 +93,11 @@ def test_a_failed_writing_loses_nothing(serving: Any, how: str) -> None:
         return None
 
     serving.store.fault = fault
-    _pass(serving, 2 * COUNTED)
+    _pass(serving, 2 * COUNTS_EVERY)
     assert not troubles
     serving.store.fault = None
     serving.upload(b"a" * 16, b"x" * 500)
-    _pass(serving, 2 * COUNTED)
+    _pass(serving, 2 * COUNTS_EVERY)
     assert serving.now(counted_on(serving.store, FIRST)).received == 1500
 
 
@@ -128,16 +128,16 @@ def test_what_noncurrent_versions_take(serving: Any) -> None:
     serving.change(SI, b"b" * 2000)
     serving.store.page = 2
     assert serving.server._bucket.meter.noncurrent is None
-    _pass(serving, RETURN + 60)
+    _pass(serving, MEASURE_AFTER + 60)
     replaced = sum(size for _, size in serving.store.noncurrent)
     assert serving.server._bucket.meter.noncurrent == replaced > 1000
     before = len(serving.store.noncurrent)
-    _pass(serving, COUNTED)
+    _pass(serving, COUNTS_EVERY)
     assert serving.now(counted_on(serving.store, FIRST)).noncurrent == replaced
     assert serving.another().server._bucket.meter.noncurrent == replaced
     serving.change(SI, b"c" * 3000)
     assert len(serving.store.noncurrent) > before
-    _pass(serving, DAY + COUNTED)
+    _pass(serving, DAY + COUNTS_EVERY)
     assert serving.server._bucket.meter.noncurrent > replaced
 
 
@@ -149,9 +149,9 @@ def test_versions_that_may_not_be_listed(serving: Any) -> None:
             raise Denied("AccessDenied")
 
     serving.store.fault = fault
-    _pass(serving, RETURN + COUNTED)
+    _pass(serving, MEASURE_AFTER + COUNTS_EVERY)
     serving.upload(SI, b"x" * 1000)
-    _pass(serving, COUNTED)
+    _pass(serving, COUNTS_EVERY)
     counts = serving.now(counted_on(serving.store, FIRST))
     assert (counts.received, counts.noncurrent) == (1000, None)
 
@@ -181,7 +181,7 @@ def test_a_month_is_added_up(serving: Any) -> None:
     read(fresh, 500)
     assert meter.sent_this_month() == 821
     fresh.retries.advance(28 * DAY)
-    _pass(fresh, COUNTED)
+    _pass(fresh, COUNTS_EVERY)
     assert meter.day() == date(1970, 2, 1)
     assert meter.sent_this_month() == 0
     read(fresh, 7)

@@ -18,8 +18,8 @@ from lae_storage.offline.checking import check, repair
 from lae_storage.offline.moving import Importing, export
 from lae_storage.offline.upstream_files import find
 from lae_storage.server import beginning, keys
+from lae_storage.server.garbage import ORPHAN_AGE
 from lae_storage.server.multipart import PART_SIZE
-from lae_storage.server.orphans import AGE
 from lae_storage.server.slot import BLOCK
 from lae_storage.server.upload import SINGLE_PUT
 
@@ -118,9 +118,9 @@ def test_repair_deletes_what_is_old_and_not_needed(filled: Any) -> None:
     before = set(objects)
     objects[keys.chunk_key(LARGE_SLOT, "left")] = objects[keys.FORMAT_KEY]
     filled.now(filled.store.begin_upload(keys.immutable_key(b"u" * 16, 0), {}))
-    early = filled.now(repair(filled.store, AGE - 60.0))
+    early = filled.now(repair(filled.store, ORPHAN_AGE - 60.0))
     assert (early.orphans, early.uploads) == (0, 0)
-    done = filled.now(repair(filled.store, AGE + 60.0))
+    done = filled.now(repair(filled.store, ORPHAN_AGE + 60.0))
     assert (done.orphans, done.uploads) == (1, 1)
     assert set(objects) == before
     assert not filled.store.uploads

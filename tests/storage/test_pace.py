@@ -12,17 +12,16 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from lae_protocol.host_messages import Desired
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.foolscap_front import FoolscapFront
-from lae_storage.server.housekeeping import COUNTED
-from lae_storage.server.pace import (
+from lae_storage.server.housekeeping import COUNTS_EVERY, TRAFFIC_EVERY
+from lae_storage.server.limits import (
     BURST,
-    DIRECTORY,
-    LONGEST,
-    LOOK,
+    DIRECTORY_SIZE,
+    LONGEST_WAIT,
     RATE,
+    Allowance,
     Lane,
-    used_up,
+    is_used_up,
 )
 from lae_storage.server.plug import Backing
 from lae_storage.shares import S3Shares
@@ -44,9 +43,9 @@ def test_a_lane_keeps_its_rate(asked: list[tuple[int, float]]) -> None:
     passed, last, clamped = 0, 0.0, False
     for size, pause in asked:
         clock.advance(pause)
-        wait = lane.turn(size)
-        assert 0 <= wait <= LONGEST
-        clamped = clamped or wait == LONGEST
+        wait = lane.take(size)
+        assert 0 <= wait <= LONGEST_WAIT
+        clamped = clamped or wait == LONGEST_WAIT
         passed += size
         until = clock.seconds() + wait
         if not clamped:
@@ -63,9 +62,9 @@ def test_no_debt_is_older_than_a_clients_patience(crowd: int) -> None:
     clock = Clock()
     lane = Lane(clock)
     for _ in range(crowd):
-        lane.turn(10 * MB)
-    clock.advance(LONGEST)
-    assert lane.turn(1000) <= 1
+        lane.take(10 * MB)
+    clock.advance(LONGEST_WAIT)
+    assert lane.take(1000) <= 1
 
 
 @pytest.mark.parametrize(
@@ -74,7 +73,7 @@ def test_no_debt_is_older_than_a_clients_patience(crowd: int) -> None:
 )
 def test_used_up(sent: int, traffic: int | None, expected: bool) -> None:
     """The traffic is used up when more was sent than was agreed."""
-    assert used_up(sent, traffic) is expected
+    assert is_used_up(sent, traffic) is expected
 
 
 def _shares(serving: Any, folder: Path) -> S3Shares:
@@ -95,8 +94,8 @@ def slowed(serving: Any, tmp_path: Path) -> Any:
     shares = _shares(serving, tmp_path)
     shares.obey(Desired("serving", 10**9, 8 * MB - 1))
     assert shares.usage().slowed
-    serving.server._bucket.pace.to_clients.turn(BURST)
-    serving.server._bucket.pace.from_clients.turn(BURST)
+    serving.server._bucket.pace.to_clients.take(BURST)
+    serving.server._bucket.pace.from_clients.take(BURST)
     return serving
 
 
@@ -139,7 +138,7 @@ def test_both_protocols_wait(slowed: Any, tmp_path: Path) -> None:
     assert not reading.called
     slowed.retries.advance(2.1)
     assert reading.called
-    slowed.server._bucket.pace.to_clients.turn(MB)
+    slowed.server._bucket.pace.to_clients.take(MB)
     edge = Edge(slowed, tmp_path)
     asking = edge.begin("GET", f"{PATH}/0", b"", [])
     assert asking.value() == b""
@@ -163,19 +162,19 @@ def test_what_keeps_a_grid_alive_waits_for_nothing(slowed: Any) -> None:
             SLOT, secrets, {0: ([], [(0, data)], None)}, []
         )
 
-    assert write(b"d" * DIRECTORY).called
-    assert server.slot_readv(SLOT, [0], [(0, DIRECTORY)]).called
+    assert write(b"d" * DIRECTORY_SIZE).called
+    assert server.slot_readv(SLOT, [0], [(0, DIRECTORY_SIZE)]).called
     assert server.add_lease(SI, b"r" * 32, b"c" * 32).called
     assert list(server.get_buckets(SI)) == [0]
     assert server.get_version()
     assert not any(q.called for q in queued)
-    large = write(b"d" * (DIRECTORY + 1))
+    large = write(b"d" * (DIRECTORY_SIZE + 1))
     assert not large.called
     slowed.retries.advance(1.1)
     assert large.called
-    large_read = server.slot_readv(SLOT, [0], [(0, DIRECTORY + 1)])
+    large_read = server.slot_readv(SLOT, [0], [(0, DIRECTORY_SIZE + 1)])
     assert not large_read.called
-    for _ in range(int(LONGEST)):
+    for _ in range(int(LONGEST_WAIT)):
         slowed.retries.advance(1)
     assert large_read.called
     assert all(q.called for q in queued)
@@ -187,13 +186,13 @@ def test_it_survives_a_restart_and_ends_with_the_month(
     """The next node knows what was sent, and slows down as well; on the first of the
     next month all is as before.
     """
-    slowed.retries.advance(COUNTED)
+    slowed.retries.advance(COUNTS_EVERY)
     later = slowed.another()
     shares = _shares(later, tmp_path)
     shares.obey(Desired("serving", 10**9, 8 * MB - 1))
     assert shares.usage().slowed
     later.retries.advance(31 * 24 * 3600)
-    later.retries.advance(LOOK)
+    later.retries.advance(TRAFFIC_EVERY)
     assert not shares.usage().slowed
 
 

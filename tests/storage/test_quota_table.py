@@ -18,7 +18,7 @@ from twisted.internet.defer import Deferred
 from lae_storage.server.fence import LOOK_EVERY
 from lae_storage.server.foolscap_front import FoolscapFront
 from lae_storage.server.keys import si_text
-from lae_storage.server.telling import V1
+from lae_storage.server.status import V1
 
 from .test_http_edge import LEASE, UPLOAD, Edge, secret
 

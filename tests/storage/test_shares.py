@@ -13,9 +13,8 @@ from allmydata.client import _Client
 
 from lae_protocol.host_messages import Desired, StoragePlace
 from lae_storage import shares as shares_module
-from lae_storage.server.allowance import Allowance
-from lae_storage.server.expiry import DAY
-from lae_storage.server.limits import fitting
+from lae_storage.server.garbage import DAY
+from lae_storage.server.limits import Allowance, limits_for
 from lae_storage.server.plug import Backing
 from lae_storage.shares import S3Shares, open_shares
 
@@ -69,5 +68,5 @@ def test_its_limits_are_those_of_the_hosts_disk(
     nobody: Any = None
     opening = open_shares(serving.retries, nobody, nobody, place, tmp_path)
     made = serving.now(opening)
-    assert made.backing.limits == fitting(free)
+    assert made.backing.limits == limits_for(free)
     assert made.backing.limits.spool < free

@@ -11,10 +11,10 @@ from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import Contended, Unavailable, Unclear
 from lae_storage.server import keys
-from lae_storage.server.allowance import Suspended
 from lae_storage.server.fence import Superseded
+from lae_storage.server.garbage import ORPHAN_AGE
 from lae_storage.server.lease import DURATION, Lease, add_or_renew
-from lae_storage.server.orphans import AGE
+from lae_storage.server.limits import Suspended
 from lae_storage.server.slot import BLOCK, LONGEST_TOMBSTONE
 from lae_storage.server.slot_object import DamagedSlot, decode
 from tests.twins.store import Request
@@ -368,9 +368,9 @@ def test_orphaned_chunks_are_swept_after_a_day(serving: Any) -> None:
     for key in orphans:
         serving.store.objects[key] = serving.store.objects[some]
     serving.store.page = 2
-    _start_later(serving, AGE - 60)
+    _start_later(serving, ORPHAN_AGE - 60)
     assert _chunks(serving) == named | orphans
-    later = _start_later(serving, AGE + 60)
+    later = _start_later(serving, ORPHAN_AGE + 60)
     assert _chunks(serving) == named
     assert later.slot(SI) == b"a" * 5 * BLOCK
     assert later.slot(other) == b"b" * 3 * BLOCK
@@ -383,7 +383,7 @@ def test_the_sweep_reads_what_another_node_wrote(serving: Any) -> None:
     newer = serving.another()
     newer.change(SI, b"b" * 3 * BLOCK)
     with pytest.raises(Superseded):
-        serving.now(serving.server._slots.collect(SI, _chunk_names(serving)))
+        serving.now(serving.server._slots.delete_orphans(SI, _chunk_names(serving)))
     assert newer.another().slot(SI) == b"b" * 3 * BLOCK
 
 
@@ -396,6 +396,6 @@ def test_a_damaged_slot_keeps_its_chunks(serving: Any) -> None:
     serving.change(SI, b"a" * 3 * BLOCK)
     serving.store.objects[KEY].data = b"S4SLOT1\n" + bytes(1000)
     before = _chunks(serving)
-    _start_later(serving, 2 * AGE)
+    _start_later(serving, 2 * ORPHAN_AGE)
     assert _chunks(serving) == before
     assert len(before) == 3

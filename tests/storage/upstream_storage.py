@@ -17,8 +17,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import open_bucket
+from lae_storage.server.limits import Allowance
 from lae_storage.server.storage_server import S3StorageServer
 from tests.twins.store import MemoryStore
 

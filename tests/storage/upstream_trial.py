@@ -33,9 +33,9 @@ from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.secret import Secret
 from lae_storage.s3.interface import IObjectStore
 from lae_storage.s3.over_http import BucketPlace, HttpStore
-from lae_storage.server.allowance import Allowance
 from lae_storage.server.bucket import OpenBucket, open_bucket
 from lae_storage.server.http_front import HttpFront
+from lae_storage.server.limits import Allowance
 from lae_storage.server.plug import Backing, client_class
 from lae_storage.server.storage_server import S3StorageServer
 from tests.twins.store import MemoryStore

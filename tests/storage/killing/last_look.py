@@ -27,10 +27,10 @@ from lae_storage.offline.checking import check
 from lae_storage.offline.inventory import lines
 from lae_storage.s3.interface import IObjectStore
 from lae_storage.s3.over_http import BucketPlace, HttpStore
-from lae_storage.server import keys, orphans
-from lae_storage.server.allowance import Allowance
+from lae_storage.server import garbage, keys
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.lease import hash_secret
+from lae_storage.server.limits import Allowance
 from lae_storage.server.storage_server import S3StorageServer
 
 KEYS = Credentials("AKIAEXAMPLEEXAMPLE00", Secret("an-example-secret"))
@@ -59,8 +59,8 @@ async def look(
     bucket = await open_bucket(store, reactor)
     before = await check(store, data=False)
     server = S3StorageServer(bucket, bytes(20), folder, Allowance(10**12))
-    orphans.AGE = -60
-    swept = await orphans.sweep_orphans(bucket, server._slots)
+    garbage.ORPHAN_AGE = -60
+    swept = await garbage.sweep_orphans(bucket, server._slots)
     after = await check(store, data=True)
     lost = []
     for storage_index, renew in leases:
