@@ -1,25 +1,18 @@
 """What operators see of the inbox and the outbox: Stripe's events, and mails.
 
-See :mod:`lae_protocol.messages` for what holds of all messages, and for the version.
+See :mod:`lae_protocol.messages` for what holds of all messages.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar
 
 from attrs import define
 
 from lae_protocol.ids import SignupId
-from lae_protocol.messages import Refused
-
-
-@define(frozen=True)
-class ListInbox:
-    """A page of Stripe's events, newest first."""
-
-    state: str | None = None
-    cursor: str | None = None
-    limit: int = 100
+from lae_protocol.looking_messages import Page
+from lae_protocol.question import KB, Question
 
 
 @define(frozen=True)
@@ -39,28 +32,28 @@ class InboxLine:
 
 
 @define(frozen=True)
-class InboxPage:
-    """One page; *cursor* is None on the last."""
+class ListInbox(Question[Page[InboxLine]]):
+    """A page of Stripe's events, newest first."""
 
-    rows: tuple[InboxLine, ...]
-    cursor: str | None
+    LARGEST_ANSWER: ClassVar[int] = 1024 * KB
+
+    state: str | None = None
+    cursor: str | None = None
+    limit: int = 100
 
 
 @define(frozen=True)
-class EventNamed:
-    """Which of Stripe's events is meant."""
+class ShowInboxEvent(Question[InboxLine]):
+    """One event of Stripe's."""
 
     event_id: str
 
 
 @define(frozen=True)
-class ListOutbox:
-    """A page of mails, newest first."""
+class RetryInboxEvent(Question[InboxLine]):
+    """Work it off now, also one that was ignored."""
 
-    signup_id: SignupId | None = None
-    state: str | None = None
-    cursor: str | None = None
-    limit: int = 100
+    event_id: str
 
 
 @define(frozen=True)
@@ -84,14 +77,26 @@ class MailLine:
 
 
 @define(frozen=True)
-class MailPage:
-    """One page; *cursor* is None on the last."""
+class ListOutbox(Question[Page[MailLine]]):
+    """A page of mails, newest first."""
 
-    rows: tuple[MailLine, ...]
-    cursor: str | None
+    LARGEST_ANSWER: ClassVar[int] = 1024 * KB
+
+    signup_id: SignupId | None = None
+    state: str | None = None
+    cursor: str | None = None
+    limit: int = 100
 
 
-InboxAnswer = InboxPage | Refused
-InboxEventAnswer = InboxLine | Refused
-OutboxAnswer = MailPage | Refused
-MailAnswer = MailLine | Refused
+@define(frozen=True)
+class ShowMail(Question[MailLine]):
+    """One mail."""
+
+    number: int
+
+
+@define(frozen=True)
+class RetryMail(Question[MailLine]):
+    """Send it now, also one that was refused."""
+
+    number: int

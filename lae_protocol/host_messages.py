@@ -7,15 +7,13 @@ host is replaced, but for the announcement's sequence number.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from attrs import define
 
-from lae_protocol.messages import Refused, Requests
+from lae_protocol.messages import Requests
+from lae_protocol.question import KB, Question
 from lae_protocol.secret import Secret
-
-#: The version of all messages of this module.
-VERSION = 2
 
 
 @define(frozen=True)
@@ -74,24 +72,6 @@ class StoragePlace:
 
 
 @define(frozen=True)
-class Claim:
-    r"""A host asks for its identity.
-
-    *public_key* is an Ed25519 key (32 bytes) that the agent made on its volume;
-    *signature* signs ``b"s4 claim v1\0" + instance_id + b"\0" + launch_time``.
-    *identity_document* is, where the cloud has one, JSON with two texts: ``document``
-    as the metadata service gave it, and ``signature`` (base64, RSA PKCS #1 v1.5 with
-    SHA-256 over the document).
-    """
-
-    public_key: bytes
-    signature: bytes
-    instance_id: str
-    launch_time: str
-    identity_document: str | None
-
-
-@define(frozen=True)
 class Claimed:
     """Yours: the identity, where to store, and the furl to report to."""
 
@@ -101,37 +81,23 @@ class Claimed:
 
 
 @define(frozen=True)
-class DayCounts:
-    """What was counted on a day (UTC) until now: bytes from and to clients, operations
-    of the bucket by kind.  A day that is told again is told whole.
+class Claim(Question[Claimed]):
+    r"""A host asks for its identity.
+
+    *public_key* is an Ed25519 key (32 bytes) that the agent made on its volume;
+    *signature* signs ``b"s4 claim v1\0" + instance_id + b"\0" + launch_time``.
+    *identity_document* is, where the cloud has one, JSON with two texts: ``document``
+    as the metadata service gave it, and ``signature`` (base64, RSA PKCS #1 v1.5 with
+    SHA-256 over the document).
     """
 
-    day: date
-    received: int
-    sent: int
-    requests: tuple[Requests, ...]
+    LARGEST: ClassVar[int] = 32 * KB
 
-
-@define(frozen=True)
-class Report:
-    """A host says how it is.  *phase* grows; ``ready`` means the self-test passed.
-
-    *used_bytes* is what shares take in the bucket, *noncurrent_bytes* what versions
-    take that are not current (None: not known); *days* are today and yesterday;
-    *slowed* says that the month's traffic is used up.  *problem* is a sentence for the
-    operator, without secrets.
-    """
-
-    phase: Literal["starting", "serving", "self-test-passed", "ready", "failing"]
-    at: datetime
-    used_bytes: int
-    share_count: int
-    advisories: int
-    problem: str | None
-    # With defaults, since the journal keeps reports that older hosts made.
-    noncurrent_bytes: int | None = None
-    days: tuple[DayCounts, ...] = ()
-    slowed: bool = False
+    public_key: bytes
+    signature: bytes
+    instance_id: str
+    launch_time: str
+    identity_document: str | None
 
 
 @define(frozen=True)
@@ -147,5 +113,41 @@ class Desired:
     traffic: int | None = None
 
 
-ClaimAnswer = Claimed | Refused
-ReportAnswer = Desired | Refused
+@define(frozen=True)
+class DayCounts:
+    """What was counted on a day (UTC) until now: bytes from and to clients, operations
+    of the bucket by kind.  A day that is told again is told whole.
+    """
+
+    day: date
+    received: int
+    sent: int
+    requests: tuple[Requests, ...]
+
+
+@define(frozen=True)
+class Report(Question[Desired]):
+    """A host says how it is.  *phase* grows; ``ready`` means the self-test passed.
+
+    *used_bytes* is what shares take in the bucket, *noncurrent_bytes* what versions
+    take that are not current (None: not known); *days* are today and yesterday;
+    *slowed* says that the month's traffic is used up.  *problem* is a sentence for the
+    operator, without secrets.
+    """
+
+    LARGEST: ClassVar[int] = 8 * KB
+
+    phase: Literal["starting", "serving", "self-test-passed", "ready", "failing"]
+    at: datetime
+    used_bytes: int
+    share_count: int
+    advisories: int
+    problem: str | None
+    # With defaults, since the journal keeps reports that older hosts made.
+    noncurrent_bytes: int | None = None
+    days: tuple[DayCounts, ...] = ()
+    slowed: bool = False
+
+
+BootstrapQuestion = Claim
+HostQuestion = Report

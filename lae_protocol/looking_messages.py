@@ -1,16 +1,28 @@
 """What operators see of signups and of the daemon: lists, one whole, events, health.
 
-See :mod:`lae_protocol.messages` for what holds of all messages, and for the version.
+See :mod:`lae_protocol.messages` for what holds of all messages.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import ClassVar, Generic, TypeVar
 
 from attrs import define
 
 from lae_protocol.ids import SignupId
-from lae_protocol.messages import Plan, Refused, UsageView
+from lae_protocol.messages import Plan, UsageView
+from lae_protocol.question import KB, Question
+
+R = TypeVar("R")
+
+
+@define(frozen=True)
+class Page(Generic[R]):
+    """Rows of a list; *cursor* is where the next page begins, None on the last."""
+
+    rows: tuple[R, ...]
+    cursor: str | None
 
 
 @define(frozen=True)
@@ -30,12 +42,15 @@ class SignupRow:
 
 
 @define(frozen=True)
-class ListSignups:
+class ListSignups(Question[Page[SignupRow]]):
     """A page of signups, newest first, after *cursor*.
 
     *text* is a part of an address, or the start of an id or label; *since* and *until*
     bound the time of registration; *waiting* leaves those that have a problem.
     """
+
+    LARGEST: ClassVar[int] = 2 * KB
+    LARGEST_ANSWER: ClassVar[int] = 1024 * KB
 
     state: str | None = None
     text: str | None = None
@@ -45,14 +60,6 @@ class ListSignups:
     since: datetime | None = None
     until: datetime | None = None
     waiting: bool = False
-
-
-@define(frozen=True)
-class SignupPage:
-    """One page; *cursor* is None on the last."""
-
-    rows: tuple[SignupRow, ...]
-    cursor: str | None
 
 
 @define(frozen=True)
@@ -91,6 +98,15 @@ class SignupDetail:
 
 
 @define(frozen=True)
+class ShowSignup(Question[SignupDetail]):
+    """Everything about one signup."""
+
+    LARGEST_ANSWER: ClassVar[int] = 1024 * KB
+
+    signup_id: SignupId
+
+
+@define(frozen=True)
 class EventPage:
     """Events after a number; *last_number* is where to go on."""
 
@@ -99,24 +115,14 @@ class EventPage:
 
 
 @define(frozen=True)
-class Named:
-    """Which signup an operator means."""
-
-    signup_id: SignupId
-
-
-@define(frozen=True)
-class EventsSince:
+class EventsSince(Question[EventPage]):
     """The events of one signup (or of all) after *since*; waits up to *patience* s."""
+
+    LARGEST_ANSWER: ClassVar[int] = 1024 * KB
 
     signup_id: SignupId | None
     since: int = 0
     patience: int = 0
-
-
-@define(frozen=True)
-class AskHealth:
-    """The question to which :class:`Health` is the answer."""
 
 
 @define(frozen=True)
@@ -134,7 +140,6 @@ class Health:
     outbox_waiting: int
 
 
-PageAnswer = SignupPage | Refused
-DetailAnswer = SignupDetail | Refused
-EventsAnswer = EventPage | Refused
-HealthAnswer = Health | Refused
+@define(frozen=True)
+class AskHealth(Question[Health]):
+    """Ask how the daemon is."""

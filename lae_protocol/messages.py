@@ -8,22 +8,22 @@ unit, sizes are bytes.
 from __future__ import annotations
 
 from datetime import date, datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from attrs import define, field
 
 from lae_protocol.ids import OwnerSecret, SignupId
+from lae_protocol.question import KB, Question
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import StripeHint
 
 DAY = 86_400
 
-#: The version of all messages of this module; a peer of another one is refused.
-VERSION = 3
-
 RefusalCode = Literal[
-    "version",  # the peer speaks another version of this protocol
+    "not-known-here",  # this facet, or its release, does not know the question
+    "version",  # the peer knows another version of this question
     "malformed",  # the message could not be read
+    "too-large",  # the question, or its answer, has more bytes than it may
     "unknown-signup",  # no such signup, or not yours: the same answer for both
     "bad-address",  # the mail address cannot be used; `message` says why
     "unknown-plan",
@@ -86,17 +86,6 @@ class Plan:
     stopped: int = 14 * DAY
     #: Seconds that the data is kept after the end.
     data_kept: int = 30 * DAY
-
-
-@define(frozen=True)
-class Register:
-    """A form was submitted.  Repeating it with the same ids is the same signup."""
-
-    signup_id: SignupId
-    owner_secret: OwnerSecret
-    email: str
-    plan: Plan
-    language: str
 
 
 @define(frozen=True)
@@ -200,12 +189,10 @@ class MailedLink:
 
 
 @define(frozen=True)
-class Watch:
-    """Tell me what comes after *since*; wait up to *patience* seconds for it (≤ 20)."""
+class Done:
+    """What was asked for is journaled and will happen."""
 
-    owner: Owner
-    since: int
-    patience: int
+    view: SignupView
 
 
 @define(frozen=True)
@@ -217,11 +204,25 @@ class Registered:
 
 
 @define(frozen=True)
-class StripeEvent:
-    """The hint of an event whose signature the site has checked."""
+class Register(Question[Registered]):
+    """A form was submitted.  Repeating it with the same ids is the same signup."""
 
-    hint: StripeHint
-    request_id: str
+    LARGEST: ClassVar[int] = 8 * KB
+
+    signup_id: SignupId
+    owner_secret: OwnerSecret
+    email: str
+    plan: Plan
+    language: str
+
+
+@define(frozen=True)
+class Watch(Question[SignupView]):
+    """Tell me what comes after *since*; wait up to *patience* seconds for it (≤ 20)."""
+
+    owner: Owner
+    since: int
+    patience: int
 
 
 @define(frozen=True)
@@ -232,23 +233,75 @@ class Taken:
 
 
 @define(frozen=True)
-class CorrectAddress:
+class StripeEvent(Question[Taken]):
+    """The hint of an event whose signature the site has checked."""
+
+    LARGEST: ClassVar[int] = 2 * KB
+
+    hint: StripeHint
+
+
+@define(frozen=True)
+class ReturnedFromCheckout(Question[SignupView]):
+    """The browser is back, perhaps before the webhook: fetch the session now."""
+
+    owner: Owner
+
+
+@define(frozen=True)
+class PayAgain(Question[Registered]):
+    """Open another payment page, after the old session is expired."""
+
+    owner: Owner
+
+
+@define(frozen=True)
+class ResendMail(Question[Done]):
+    """Mail the furl once more."""
+
+    owner: Owner
+
+
+@define(frozen=True)
+class Leave(Question[Done]):
+    """End the subscription, or give up an unpaid signup."""
+
+    owner: Owner
+
+
+@define(frozen=True)
+class Stay(Question[Done]):
+    """Take a cancellation back."""
+
+    owner: Owner
+
+
+@define(frozen=True)
+class LeaveByLink(Question[Done]):
+    """End it, by the link of a mail in the place of the owner's secret."""
+
+    LARGEST: ClassVar[int] = 2 * KB
+
+    link: MailedLink
+
+
+@define(frozen=True)
+class ReturnByLink(Question[Registered]):
+    """Continue it, by the link of a mail: taken back, or paid for again."""
+
+    LARGEST: ClassVar[int] = 2 * KB
+
+    link: MailedLink
+
+
+@define(frozen=True)
+class CorrectAddress(Question[Done]):
     """The owner typed another address; allowed while the old one is unconfirmed."""
+
+    LARGEST: ClassVar[int] = 2 * KB
 
     owner: Owner
     email: str
-
-
-@define(frozen=True)
-class Done:
-    """What was asked for is journaled and will happen."""
-
-    view: SignupView
-
-
-@define(frozen=True)
-class AskDoors:
-    """The question to which :class:`Doors` is the answer."""
 
 
 @define(frozen=True)
@@ -265,8 +318,8 @@ class Doors:
 
 
 @define(frozen=True)
-class AskPulse:
-    """The question to which :class:`Pulse` is the answer."""
+class AskDoors(Question[Doors]):
+    """Ask whether signups are open."""
 
 
 @define(frozen=True)
@@ -278,9 +331,24 @@ class Pulse:
     healthy: bool
 
 
-RegisterAnswer = Registered | Refused
-EventAnswer = Taken | Refused
-ViewAnswer = SignupView | Refused
-DoneAnswer = Done | Refused
-DoorsAnswer = Doors | Refused
-PulseAnswer = Pulse | Refused
+@define(frozen=True)
+class AskPulse(Question[Pulse]):
+    """Ask how the daemon is."""
+
+
+#: All that a site may ask: no more than a visitor may.
+FrontDeskQuestion = (
+    AskDoors
+    | AskPulse
+    | Register
+    | StripeEvent
+    | ReturnedFromCheckout
+    | PayAgain
+    | Watch
+    | ResendMail
+    | CorrectAddress
+    | Leave
+    | Stay
+    | LeaveByLink
+    | ReturnByLink
+)

@@ -1,28 +1,53 @@
 """What operators say to the daemon beyond looking at signups, and what it answers.
 
-See :mod:`lae_protocol.messages` for what holds of all messages, and for the version.
+See :mod:`lae_protocol.messages` for what holds of all messages.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import ClassVar, Literal
 
 from attrs import define, field
 
+from lae_protocol.box_messages import (
+    ListInbox,
+    ListOutbox,
+    RetryInboxEvent,
+    RetryMail,
+    ShowInboxEvent,
+    ShowMail,
+)
 from lae_protocol.ids import SignupId
-from lae_protocol.messages import Done, Plan, Refused, SignupState
+from lae_protocol.looking_messages import (
+    AskHealth,
+    EventsSince,
+    ListSignups,
+    Page,
+    ShowSignup,
+)
+from lae_protocol.messages import Done, Plan, SignupState
+from lae_protocol.question import KB, Question
 
 SwitchWord = Literal["signups", "launches", "deletions", "mails"]
 
 
 @define(frozen=True)
-class Resend:
+class RetrySignup(Question[Done]):
+    """Try what is stuck now, not when its turn comes."""
+
+    signup_id: SignupId
+
+
+@define(frozen=True)
+class Resend(Question[Done]):
     """Mail the furl once more, to *email* from now on where it is given.
 
     *seen* is the address that the operator saw: if it is another by now, nothing
     changes.
     """
+
+    LARGEST: ClassVar[int] = 2 * KB
 
     signup_id: SignupId
     seen: str
@@ -30,10 +55,12 @@ class Resend:
 
 
 @define(frozen=True)
-class Cancel:
+class Cancel(Question[Done]):
     """End it.  *seen* is the state that the operator saw; *at_once* is without waiting
     for the end of what is paid.
     """
+
+    LARGEST: ClassVar[int] = 8 * KB
 
     signup_id: SignupId
     seen: SignupState
@@ -42,43 +69,44 @@ class Cancel:
 
 
 @define(frozen=True)
-class Reactivate:
+class Reactivate(Question[Done]):
     """Take a cancellation back, or, of what has ended, mail its owner the way back.
 
     *seen* is as in :class:`Cancel`.
     """
 
+    LARGEST: ClassVar[int] = 8 * KB
+
     signup_id: SignupId
     seen: SignupState
     why: str
 
 
 @define(frozen=True)
-class DeleteData:
+class DeleteData(Question[Done]):
     """Delete now what is kept of an ended one.  *seen* is as in :class:`Cancel`."""
 
+    LARGEST: ClassVar[int] = 8 * KB
+
     signup_id: SignupId
     seen: SignupState
     why: str
 
 
 @define(frozen=True)
-class GiveFree:
+class GiveFree(Question[Done]):
     """A subscription free of charge; *until* is when it ends, None for no end.
 
     *signup_id* is the caller's, so that the same message again is one subscription.
     """
+
+    LARGEST: ClassVar[int] = 8 * KB
 
     signup_id: SignupId
     email: str
     plan_id: str
     why: str
     until: datetime | None = None
-
-
-@define(frozen=True)
-class AskPlans:
-    """The question to which :class:`Plans` is the answer."""
 
 
 @define(frozen=True)
@@ -89,12 +117,8 @@ class Plans:
 
 
 @define(frozen=True)
-class ListHosts:
-    """A page of the journal's hosts; *state* None is every one that is not gone."""
-
-    state: str | None = None
-    cursor: str | None = None
-    limit: int = 100
+class AskPlans(Question[Plans]):
+    """Ask what can be given."""
 
 
 @define(frozen=True)
@@ -114,18 +138,14 @@ class HostLine:
 
 
 @define(frozen=True)
-class HostPage:
-    """One page; *cursor* is None on the last."""
+class ListHosts(Question[Page[HostLine]]):
+    """A page of the journal's hosts; *state* None is every one that is not gone."""
 
-    rows: tuple[HostLine, ...]
-    cursor: str | None
+    LARGEST_ANSWER: ClassVar[int] = 4096 * KB
 
-
-@define(frozen=True)
-class AskConsole:
-    """What the live host of a signup wrote to its console."""
-
-    signup_id: SignupId
+    state: str | None = None
+    cursor: str | None = None
+    limit: int = 100
 
 
 @define(frozen=True)
@@ -143,14 +163,12 @@ class Console:
 
 
 @define(frozen=True)
-class ListEffects:
-    """A page of effects, newest first."""
+class AskConsole(Question[Console]):
+    """What the live host of a signup wrote to its console."""
 
-    signup_id: SignupId | None = None
-    state: str | None = None
-    step: str | None = None
-    cursor: str | None = None
-    limit: int = 100
+    LARGEST_ANSWER: ClassVar[int] = 256 * KB
+
+    signup_id: SignupId
 
 
 @define(frozen=True)
@@ -171,18 +189,16 @@ class EffectLine:
 
 
 @define(frozen=True)
-class EffectPage:
-    """One page; *cursor* is None on the last."""
+class ListEffects(Question[Page[EffectLine]]):
+    """A page of effects, newest first."""
 
-    rows: tuple[EffectLine, ...]
-    cursor: str | None
+    LARGEST_ANSWER: ClassVar[int] = 1024 * KB
 
-
-@define(frozen=True)
-class Numbered:
-    """Which effect or mail is meant."""
-
-    number: int
+    signup_id: SignupId | None = None
+    state: str | None = None
+    step: str | None = None
+    cursor: str | None = None
+    limit: int = 100
 
 
 @define(frozen=True)
@@ -201,23 +217,12 @@ class EffectWhole:
 
 
 @define(frozen=True)
-class AskSwitches:
-    """The question to which :class:`Switches` is the answer."""
+class ShowEffect(Question[EffectWhole]):
+    """One effect, with its request unless that is sealed."""
 
+    LARGEST_ANSWER: ClassVar[int] = 256 * KB
 
-@define(frozen=True)
-class Pause:
-    """Pause one thing; *why* is for people, and the site may say it."""
-
-    name: SwitchWord
-    why: str
-
-
-@define(frozen=True)
-class Resume:
-    """Let one thing go on."""
-
-    name: SwitchWord
+    number: int
 
 
 @define(frozen=True)
@@ -238,15 +243,25 @@ class Switches:
 
 
 @define(frozen=True)
-class OperatorNamed:
-    """Which operator is meant."""
-
-    name: str
+class AskSwitches(Question[Switches]):
+    """Ask what is paused."""
 
 
 @define(frozen=True)
-class AskOperators:
-    """The question to which :class:`Operators` is the answer."""
+class Pause(Question[Switches]):
+    """Pause one thing; *why* is for people, and the site may say it."""
+
+    LARGEST: ClassVar[int] = 8 * KB
+
+    name: SwitchWord
+    why: str
+
+
+@define(frozen=True)
+class Resume(Question[Switches]):
+    """Let one thing go on."""
+
+    name: SwitchWord
 
 
 @define(frozen=True)
@@ -267,6 +282,11 @@ class Operators:
 
 
 @define(frozen=True)
+class AskOperators(Question[Operators]):
+    """Ask who may operate."""
+
+
+@define(frozen=True)
 class Invited:
     """The new operator's furl: told once, and the journal keeps its hash alone."""
 
@@ -275,11 +295,20 @@ class Invited:
 
 
 @define(frozen=True)
-class BackUp:
-    """Copy the journal beside itself, on the daemon's machine.
+class AddOperator(Question[Invited]):
+    """Make a furl for one more person."""
 
-    *name* is the copy's, made by the caller: the same again asks how far it is.
-    """
+    name: str
+
+
+@define(frozen=True)
+class Accepted:
+    """It is journaled."""
+
+
+@define(frozen=True)
+class RevokeOperator(Question[Accepted]):
+    """End one person's furl."""
 
     name: str
 
@@ -296,11 +325,13 @@ class BackupState:
 
 
 @define(frozen=True)
-class Reseal:
-    """Seal anew, under the newest key, at most *limit* rows after *cursor*."""
+class BackUp(Question[BackupState]):
+    """Copy the journal beside itself, on the daemon's machine.
 
-    cursor: str | None = None
-    limit: int = 200
+    *name* is the copy's, made by the caller: the same again asks how far it is.
+    """
+
+    name: str
 
 
 @define(frozen=True)
@@ -314,19 +345,42 @@ class Resealed:
 
 
 @define(frozen=True)
-class Accepted:
-    """It is journaled."""
+class Reseal(Question[Resealed]):
+    """Seal anew, under the newest key, at most *limit* rows after *cursor*."""
+
+    cursor: str | None = None
+    limit: int = 200
 
 
-PlansAnswer = Plans | Refused
-HostsAnswer = HostPage | Refused
-ConsoleAnswer = Console | Refused
-EffectsAnswer = EffectPage | Refused
-EffectAnswer = EffectWhole | Refused
-SwitchesAnswer = Switches | Refused
-OperatorsAnswer = Operators | Refused
-InvitedAnswer = Invited | Refused
-AcceptedAnswer = Accepted | Refused
-BackupAnswer = BackupState | Refused
-ResealAnswer = Resealed | Refused
-GivenAnswer = Done | Refused
+#: All that a named operator may ask.
+OperatorQuestion = (
+    ListSignups
+    | ShowSignup
+    | EventsSince
+    | AskHealth
+    | RetrySignup
+    | Resend
+    | Cancel
+    | Reactivate
+    | DeleteData
+    | AskPlans
+    | GiveFree
+    | ListHosts
+    | AskConsole
+    | ListEffects
+    | ShowEffect
+    | ListInbox
+    | ShowInboxEvent
+    | RetryInboxEvent
+    | ListOutbox
+    | ShowMail
+    | RetryMail
+    | AskSwitches
+    | Pause
+    | Resume
+    | AskOperators
+    | AddOperator
+    | RevokeOperator
+    | BackUp
+    | Reseal
+)

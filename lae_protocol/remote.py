@@ -1,105 +1,64 @@
-"""The remote interfaces: every argument has a size.
+"""What each kind of facet is asked: one remote method, whose arguments have a size.
 
 Without constraints a 50 MB argument is swallowed whole by the receiving process
-(facts of Foolscap 24.9).  Each method takes the version of the messages, the id of
-the request and one message as bytes (:mod:`lae_protocol.wire`), and answers bytes.
+(facts of Foolscap 24.9).  ``ask`` takes the question's name and version, the id of
+the request and the question as bytes (:mod:`lae_protocol.wire`), and answers bytes.
+Foolscap lets no more bytes in than the largest of the facet's questions may have;
+each question's own bound is :mod:`lae_protocol.process.answer`'s.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, get_args
 
+from attrs import define
 from foolscap.api import RemoteInterface
 from foolscap.schema import ByteStringConstraint, IntegerConstraint
 
-KB = 1024
+from lae_protocol.host_messages import BootstrapQuestion, HostQuestion
+from lae_protocol.messages import FrontDeskQuestion
+from lae_protocol.operator_messages import OperatorQuestion
+from lae_protocol.question import Question
+
+_NAME = ByteStringConstraint(maxLength=64)
 
 _VERSION = IntegerConstraint()
 _REQUEST_ID = ByteStringConstraint(maxLength=64)
 
 
-def _takes(largest: int, answer: int = 64 * KB) -> Any:
-    """A method of (version, request id, message of at most *largest* bytes)."""
-    sized = ByteStringConstraint(maxLength=largest)
+@define(frozen=True)
+class Questions:
+    """What may be asked of one kind of facet; *interface* is Foolscap's."""
 
-    def method(
-        version: Any = _VERSION,  # noqa: ARG001  (foolscap reads the signature)
+    by_name: Mapping[str, type[Question[Any]]]
+    interface: Any
+
+
+def questions(remote_name: str, kinds: Any) -> Questions:
+    """The questions of the union *kinds*, or the only one."""
+    asked: tuple[type[Question[Any]], ...] = get_args(kinds) or (kinds,)
+    largest = ByteStringConstraint(maxLength=max(q.LARGEST for q in asked))
+    answer = ByteStringConstraint(maxLength=max(q.LARGEST_ANSWER for q in asked))
+
+    def ask(
+        question: Any = _NAME,  # noqa: ARG001  (foolscap reads the signature)
+        version: Any = _VERSION,  # noqa: ARG001
         request_id: Any = _REQUEST_ID,  # noqa: ARG001
-        message: Any = sized,  # noqa: ARG001
+        message: Any = largest,  # noqa: ARG001
     ) -> Any:
-        return ByteStringConstraint(maxLength=answer)
+        return answer
 
-    return method
-
-
-class RIFrontDesk(RemoteInterface):
-    """What a web site may ask.  Its holder can do no more than a visitor."""
-
-    __remote_name__ = "RIFrontDesk.s4"
-
-    doors = _takes(1 * KB)
-    pulse = _takes(1 * KB)
-    register = _takes(8 * KB)
-    # A body of 512 KB, which base64 in the message makes a third longer.
-    take_stripe_event = _takes(2 * KB)
-    returned_from_checkout = _takes(1 * KB)
-    pay_again = _takes(1 * KB)
-    watch = _takes(1 * KB)
-    resend_mail = _takes(1 * KB)
-    correct_address = _takes(2 * KB)
-    cancel = _takes(1 * KB)
-    stay = _takes(1 * KB)
-    cancel_by_link = _takes(2 * KB)
-    return_by_link = _takes(2 * KB)
+    methods = {"__remote_name__": remote_name, "ask": ask}
+    interface = type(RemoteInterface)(remote_name, (RemoteInterface,), methods)
+    return Questions({q.__name__: q for q in asked}, interface)
 
 
-class RIOperator(RemoteInterface):
-    """What one named operator may ask."""
-
-    __remote_name__ = "RIOperator.s4"
-
-    list_signups = _takes(2 * KB, 1024 * KB)
-    show_signup = _takes(1 * KB, 1024 * KB)
-    retry_signup = _takes(1 * KB)
-    resend_mail = _takes(2 * KB)
-    cancel_signup = _takes(8 * KB)
-    reactivate_signup = _takes(8 * KB)
-    delete_data = _takes(8 * KB)
-    plans = _takes(1 * KB)
-    give_free = _takes(8 * KB)
-    events = _takes(1 * KB, 1024 * KB)
-    health = _takes(1 * KB)
-    list_hosts = _takes(1 * KB, 4096 * KB)
-    console = _takes(1 * KB, 256 * KB)
-    list_effects = _takes(1 * KB, 1024 * KB)
-    show_effect = _takes(1 * KB, 256 * KB)
-    list_inbox = _takes(1 * KB, 1024 * KB)
-    show_inbox = _takes(1 * KB)
-    retry_inbox = _takes(1 * KB)
-    list_outbox = _takes(1 * KB, 1024 * KB)
-    show_outbox = _takes(1 * KB)
-    retry_outbox = _takes(1 * KB)
-    switches = _takes(1 * KB)
-    pause = _takes(8 * KB)
-    resume = _takes(1 * KB)
-    list_operators = _takes(1 * KB)
-    add_operator = _takes(1 * KB)
-    revoke_operator = _takes(1 * KB)
-    back_up = _takes(1 * KB)
-    reseal = _takes(1 * KB)
-
-
-class RIBootstrap(RemoteInterface):
-    """What a freshly launched host may ask, once: its identity."""
-
-    __remote_name__ = "RIBootstrap.s4"
-
-    claim = _takes(32 * KB)
-
-
-class RIHost(RemoteInterface):
-    """What a claimed host may say, of itself alone."""
-
-    __remote_name__ = "RIHost.s4"
-
-    report = _takes(8 * KB)
+#: What a web site may ask: no more than a visitor may.
+FRONT_DESK = questions("RIFrontDesk.s4", FrontDeskQuestion)
+#: What one named operator may ask.
+OPERATOR = questions("RIOperator.s4", OperatorQuestion)
+#: What a freshly launched host may ask: its identity, once.
+BOOTSTRAP = questions("RIBootstrap.s4", BootstrapQuestion)
+#: What a claimed host may say, of itself alone.
+HOST = questions("RIHost.s4", HostQuestion)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from datetime import date, datetime
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
@@ -15,9 +16,10 @@ from typing import Any, Literal, get_args, get_origin
 import cattrs
 from attrs import has
 from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
-from cattrs.strategies import configure_tagged_union
 
 from lae_protocol.ids import OwnerSecret
+from lae_protocol.messages import Refused
+from lae_protocol.question import A, Question
 from lae_protocol.secret import Secret
 
 #: What SQLite and PostgreSQL keep in an integer, but for its sign.
@@ -128,26 +130,50 @@ def converter() -> cattrs.Converter:
     return made
 
 
-@cache
-def _prepared(kind: Any) -> Any:
-    """A union of message classes travels with a key ``type`` that names the class."""
-    if getattr(kind, "__args__", None) and all(has(c) for c in kind.__args__):
-        configure_tagged_union(kind, converter(), tag_name="type")
-    return kind
-
-
-def encode(message: Any, kind: Any = None) -> bytes:
-    """The message as JSON; *kind* is the union it belongs to, where there is one."""
-    value = converter().unstructure(message, _prepared(kind) if kind else type(message))
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+def encode(message: Any) -> bytes:
+    """The message as JSON."""
+    return _json(converter().unstructure(message))
 
 
 def decode(kind: Any, data: bytes) -> Any:
     """Read one message; raises :class:`MalformedMessage`, whose text tells no value."""
+    return _read(kind.__name__, data, lambda value: converter().structure(value, kind))
+
+
+def encode_answer(question: type[Question[Any]], told: Any) -> bytes:
+    """The answer to a question of this class; raises TypeError for any other."""
+    answer = question.answer()
+    if type(told) is not (get_origin(answer) or answer):
+        raise TypeError(f"{question.__name__} is not answered by {type(told).__name__}")
+    return _json({"answer": converter().unstructure(told)})
+
+
+def encode_refusal(refused: Refused) -> bytes:
+    """A refusal, in the place of the answer to any question."""
+    return _json({"refused": converter().unstructure(refused)})
+
+
+def decode_answer(question: type[Question[A]], data: bytes) -> A | Refused:
+    """Read an answer, or a refusal; raises as :func:`decode` does."""
+
+    def told(value: Any) -> Any:
+        match value:
+            case {"answer": answer, **rest} if not rest:
+                return converter().structure(answer, question.answer())
+            case {"refused": refused, **rest} if not rest:
+                return converter().structure(refused, Refused)
+        raise ValueError("neither an answer nor a refusal")
+
+    read: A | Refused = _read(f"answer to {question.__name__}", data, told)
+    return read
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _read(name: str, data: bytes, structure: Callable[[Any], Any]) -> Any:
     try:
-        return converter().structure(
-            json.loads(data, object_pairs_hook=_object), _prepared(kind)
-        )
+        return structure(json.loads(data, object_pairs_hook=_object))
     except Exception as e:  # noqa: BLE001  (cattrs raises what the hooks raise)
-        name = getattr(kind, "__name__", str(kind))
         raise MalformedMessage(f"not a {name}: {type(e).__name__}") from None

@@ -15,7 +15,6 @@ from lae_protocol.messages import (
     Progress,
     Refused,
     SignupView,
-    ViewAnswer,
     Watch,
 )
 from lae_site.parts import Parts
@@ -25,18 +24,20 @@ from lae_site.picture import Picture, offers, picture
 REGIONS = ("grid", "progress", "join", "actions")
 
 
-async def look(parts: Parts, owner: Owner, since: int, patience: int) -> ViewAnswer:
+async def look(
+    parts: Parts, owner: Owner, since: int, patience: int
+) -> SignupView | Refused:
     """What there is to see after event *since*; raises DeskAway.
 
     A cookie that the daemon does not believe gives what anybody may see.
     """
-    seen = await parts.desk.watch(Watch(owner, since, patience))
+    seen = await parts.desk.ask(Watch(owner, since, patience))
     if (
         isinstance(seen, Refused)
         and seen.code == "unknown-signup"
         and owner.owner_secret is not None
     ):
-        return await parts.desk.watch(Watch(Owner(owner.signup_id), since, patience))
+        return await parts.desk.ask(Watch(Owner(owner.signup_id), since, patience))
     return seen
 
 

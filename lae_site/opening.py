@@ -7,7 +7,7 @@ from collections.abc import Callable
 from attrs import define, field
 from twisted.internet.defer import DeferredLock
 
-from lae_protocol.messages import Doors, Pulse
+from lae_protocol.messages import AskDoors, AskPulse, Doors, Pulse
 from lae_site.front_desk import DeskAway, FrontDesk
 
 #: Seconds for which an answer, or that there was none, is taken for the present.
@@ -54,7 +54,7 @@ class Opening:
 
     async def _ask(self) -> None:
         try:
-            answer = await self.desk.doors()
+            answer = await self.desk.ask(AskDoors())
         except DeskAway:
             self._doors = None
         else:
@@ -64,7 +64,7 @@ class Opening:
 
     async def _feel(self) -> None:
         try:
-            answer = await self.desk.pulse()
+            answer = await self.desk.ask(AskPulse())
         except DeskAway:
             self._pulse = None
         else:

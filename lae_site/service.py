@@ -18,7 +18,7 @@ from twisted.python import usage
 from twisted.python.failure import Failure
 
 from lae_protocol.furl import Furl, NotAFurl, WrongFurl, parse_facet_furl
-from lae_protocol.messages import VERSION, Plan
+from lae_protocol.messages import Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.call import Facet
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
@@ -141,7 +141,7 @@ class WebSite(MultiService):
         """The Tub, the front desk behind it, the pages, the port, the metrics."""
         options, reactor = self._options, self._reactor
         tub = make_tub()
-        desk = Facet(reactor, tub, options.held.furl, VERSION)
+        desk = Facet(reactor, tub, options.held.furl)
         parts = make_parts(
             options.settings,
             RemoteDesk(desk),

@@ -136,7 +136,7 @@ class SignupForm:
         email = parse_address(form.email).as_typed
         asked = Register(opened.signup_id, opened.owner_secret, email, plan, "en")
         try:
-            registered = await self.parts.desk.register(asked)
+            registered = await self.parts.desk.ask(asked)
             if isinstance(registered, Registered):
                 registered = await self._corrected(registered, asked)
         except DeskAway:
@@ -163,7 +163,7 @@ class SignupForm:
         correct = CorrectAddress(
             Owner(asked.signup_id, asked.owner_secret), asked.email
         )
-        done = await self.parts.desk.correct_address(correct)
+        done = await self.parts.desk.ask(correct)
         return done if isinstance(done, Refused) else registered
 
     async def _refused(

@@ -12,14 +12,20 @@ from lae_protocol.grid_file import grid_json
 from lae_protocol.ids import MalformedId, OwnerSecret, SignupId, parse_signup_id
 from lae_protocol.messages import (
     CorrectAddress,
-    DoneAnswer,
+    Done,
+    Leave,
+    LeaveByLink,
     MailedLink,
     Owner,
     OwnerView,
+    PayAgain,
     Refused,
-    RegisterAnswer,
     Registered,
+    ResendMail,
+    ReturnByLink,
+    ReturnedFromCheckout,
     SignupView,
+    Stay,
 )
 from lae_protocol.secret import Secret
 from lae_site import answer
@@ -94,11 +100,11 @@ class StatusPages:
     async def pay(self, request: Any, signup_id: str) -> bytes:
         """Another payment page; the old session is expired first."""
         owner = self._acting(request, signup_id, self._fields(request))
-        paying = await self.parts.desk.pay_again(owner)
+        paying = await self.parts.desk.ask(PayAgain(owner))
         return self._to_pay(request, owner.signup_id, paying)
 
     def _to_pay(
-        self, request: Any, signup_id: SignupId, paying: RegisterAnswer
+        self, request: Any, signup_id: SignupId, paying: Registered | Refused
     ) -> bytes:
         if isinstance(paying, Registered):
             # What is paid by now has no payment page any more.
@@ -110,7 +116,7 @@ class StatusPages:
     async def resend(self, request: Any, signup_id: str) -> bytes:
         """Mail the grid's address once more."""
         owner = self._acting(request, signup_id, self._fields(request))
-        done = await self.parts.desk.resend_mail(owner)
+        done = await self.parts.desk.ask(ResendMail(owner))
         return self._done(request, owner.signup_id, done, "resent")
 
     async def address_form(self, request: Any, signup_id: str) -> bytes:
@@ -127,7 +133,7 @@ class StatusPages:
             email = parse_address(typed).as_typed
         except AddressRefused as e:
             return await self._address_page(request, owner, typed, str(e), 400)
-        done = await self.parts.desk.correct_address(CorrectAddress(owner, email))
+        done = await self.parts.desk.ask(CorrectAddress(owner, email))
         if isinstance(done, Refused) and done.code in ("bad-address", "confirmed"):
             return await self._address_page(request, owner, typed, done.message, 409)
         if isinstance(done, Refused):
@@ -142,10 +148,10 @@ class StatusPages:
         """End it: by the owner's cookie, or by the link of a mail."""
         link, fields = self._linked(request, signup_id)
         if link is not None:
-            done = await self.parts.desk.cancel_by_link(link)
+            done = await self.parts.desk.ask(LeaveByLink(link))
             return self._done(request, link.signup_id, done, "ending")
         owner = self._acting(request, signup_id, fields)
-        done = await self.parts.desk.cancel(owner)
+        done = await self.parts.desk.ask(Leave(owner))
         return self._done(request, owner.signup_id, done, "")
 
     async def return_form(self, request: Any, signup_id: str) -> bytes:
@@ -156,16 +162,14 @@ class StatusPages:
         """Continue it: a cancellation is taken back, or it is paid for again."""
         link, fields = self._linked(request, signup_id)
         if link is not None:
-            return self._to_pay(
-                request, link.signup_id, await self.parts.desk.return_by_link(link)
-            )
+            paying = await self.parts.desk.ask(ReturnByLink(link))
+            return self._to_pay(request, link.signup_id, paying)
         owner = self._acting(request, signup_id, fields)
         if (await self._sight(owner)).view.state == "active":
-            done = await self.parts.desk.stay(owner)
+            done = await self.parts.desk.ask(Stay(owner))
             return self._done(request, owner.signup_id, done, "staying")
-        return self._to_pay(
-            request, owner.signup_id, await self.parts.desk.pay_again(owner)
-        )
+        paying = await self.parts.desk.ask(PayAgain(owner))
+        return self._to_pay(request, owner.signup_id, paying)
 
     async def _question(self, request: Any, signup_id: str, template: str) -> bytes:
         """A page that only asks: who looks at every link of a mail does no harm."""
@@ -188,7 +192,7 @@ class StatusPages:
 
     @staticmethod
     def _done(
-        request: Any, signup_id: SignupId, done: DoneAnswer, notice: str
+        request: Any, signup_id: SignupId, done: Done | Refused, notice: str
     ) -> bytes:
         if isinstance(done, Refused):
             raise _declined(done)
@@ -200,7 +204,7 @@ class StatusPages:
         if owner.owner_secret is None:
             return
         try:
-            await self.parts.desk.returned_from_checkout(owner)
+            await self.parts.desk.ask(ReturnedFromCheckout(owner))
         except DeskAway:
             return
 

@@ -44,9 +44,7 @@ class Webhook:
             self._log.warn("webhook {request_id} is no event", request_id=request_id)
             return answer.text(request, "not an event", 400)
         try:
-            taken = await self.parts.desk.take_stripe_event(
-                StripeEvent(hint, request_id)
-            )
+            taken = await self.parts.desk.ask(StripeEvent(hint), request_id)
         except DeskAway as e:
             self._log.warn(
                 "webhook {request_id} not taken: {why}",

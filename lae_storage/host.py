@@ -23,7 +23,6 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lae_protocol import host_messages
 from lae_protocol.furl import Furl
 from lae_protocol.host_messages import Claimed, Desired, StoragePlace
 from lae_protocol.process.call import Facet
@@ -251,7 +250,7 @@ class Host(MultiService):
 
     def _facet(self, furl: Secret) -> Facet:
         parsed = Furl.parse(furl.reveal())
-        facet = Facet(self._around.reactor, self._tub, parsed, host_messages.VERSION)
+        facet = Facet(self._around.reactor, self._tub, parsed)
         facet.setServiceParent(self)  # type: ignore[no-untyped-call]
         return facet
 

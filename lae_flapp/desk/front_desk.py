@@ -7,13 +7,11 @@ which anybody may see who knows the id.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, assert_never
 
 from attrs import evolve
-from foolscap.api import Referenceable
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import implementer
 
 from lae_flapp.desk.furls import CustomerFurls
 from lae_flapp.desk.view import NOT_YOURS, see, see_as_owner
@@ -26,39 +24,39 @@ from lae_flapp.money.checkout.settlement import Settlement
 from lae_flapp.money.inbox.intake import Intake
 from lae_protocol.ids import SIGNUP_ID, SignupId
 from lae_protocol.messages import (
-    VERSION,
     AskDoors,
     AskPulse,
     CorrectAddress,
     Done,
-    DoneAnswer,
-    DoorsAnswer,
-    EventAnswer,
+    FrontDeskQuestion,
+    Leave,
+    LeaveByLink,
     MailedLink,
     Owner,
+    PayAgain,
     Pulse,
-    PulseAnswer,
     Refused,
     Register,
-    RegisterAnswer,
     Registered,
+    ResendMail,
+    ReturnByLink,
+    ReturnedFromCheckout,
     SignupView,
+    Stay,
     StripeEvent,
     Taken,
-    ViewAnswer,
     Watch,
 )
-from lae_protocol.process.answer import Refusal, answers
+from lae_protocol.process.answer import Answering, Refusal
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
-from lae_protocol.remote import RIFrontDesk
+from lae_protocol.remote import FRONT_DESK
 
 #: Seconds that one watch may wait; the caller then asks again.
 LONGEST_WATCH = 20
 
 
-@implementer(RIFrontDesk)  # type: ignore[misc]  # foolscap has no types
-class FrontDesk(Referenceable):
-    """See the module.  Every method is strict at its edge by ``answers``."""
+class FrontDesk:
+    """See the module."""
 
     def __init__(
         self,
@@ -77,22 +75,65 @@ class FrontDesk(Referenceable):
         self._checkout, self._settlement = checkout, settlement
         self._intake, self._wishes, self._furls = intake, wishes, furls
 
-    @answers(VERSION, AskDoors, DoorsAnswer)
-    async def remote_doors(self, asked: AskDoors, request_id: str) -> Any:
-        """Whether signups are taken, and what is sold."""
-        del asked, request_id
-        return await self._wishes.doors()
+    def facet(self) -> Answering:
+        """What a site's furl names."""
+        return Answering(FRONT_DESK, self.answer)
 
-    @answers(VERSION, AskPulse, PulseAnswer)
-    async def remote_pulse(self, asked: AskPulse, request_id: str) -> Any:
-        """How the daemon is, for whoever looks from outside."""
-        del asked, request_id
-        return await self._pulse()
+    async def answer(  # noqa: PLR0911  (a case for each question)
+        self, question: FrontDeskQuestion, request_id: str
+    ) -> Any:
+        """The answer to any question of a site; raises :class:`Refusal`."""
+        match question:
+            case AskDoors():
+                return await self._wishes.doors()
+            case AskPulse():
+                return await self._pulse()
+            case Register():
+                return await self._register(question)
+            case StripeEvent(hint):
+                return Taken(await self._intake.take(hint, request_id))
+            case ReturnedFromCheckout(owner):
+                return await self._returned(owner)
+            case Watch():
+                return await self._watch(question)
+            case PayAgain() | ResendMail() | CorrectAddress() | Leave() | Stay():
+                return await self._by_owner(question, request_id)
+            case LeaveByLink(link):
+                await self._wishes.by_link(link, "cancel")
+                await self._wishes.cancel(link.signup_id)
+                return Done(await self._view(Owner(link.signup_id), 0))
+            case ReturnByLink(link):
+                return await self._return_by_link(link)
+            case _:
+                assert_never(question)
 
-    @answers(VERSION, Register, RegisterAnswer)
-    async def remote_register(self, register: Register, request_id: str) -> Any:
+    async def _by_owner(
+        self,
+        question: PayAgain | ResendMail | CorrectAddress | Leave | Stay,
+        request_id: str,
+    ) -> Registered | Done:
+        """What only the owner may wish."""
+        owner = question.owner
+        await self._raise_unless_owned(owner)
+        signup_id = owner.signup_id
+        match question:
+            case PayAgain():
+                url = await self._checkout.pay_again(signup_id)
+                return Registered(url, await self._view(owner, 0))
+            case ResendMail():
+                await self._wishes.resend(signup_id, request_id)
+            case CorrectAddress(_, email):
+                await self._wishes.correct_address(signup_id, email, request_id)
+            case Leave():
+                await self._wishes.cancel(signup_id)
+            case Stay():
+                await self._wishes.stay(signup_id)
+            case _:
+                assert_never(question)
+        return Done(await self._view(owner, 0))
+
+    async def _register(self, register: Register) -> Registered | Refused:
         """Journal a signup and open its Checkout session."""
-        del request_id
         if not SIGNUP_ID.match(register.signup_id):
             return Refused("malformed", "the signup id")
         doors = await self._wishes.doors()
@@ -102,25 +143,8 @@ class FrontDesk(Referenceable):
         owner = Owner(register.signup_id, register.owner_secret)
         return Registered(url, await self._view(owner, 0))
 
-    @answers(VERSION, Owner, RegisterAnswer)
-    async def remote_pay_again(self, owner: Owner, request_id: str) -> Any:
-        """Open another session, the old one expired first."""
-        del request_id
-        await self._owned(owner)
-        url = await self._checkout.pay_again(owner.signup_id)
-        return Registered(url, await self._view(owner, 0))
-
-    @answers(VERSION, StripeEvent, EventAnswer)
-    async def remote_take_stripe_event(
-        self, event: StripeEvent, request_id: str
-    ) -> Any:
-        """Commit the event's hint to the inbox, then answer."""
-        return Taken(await self._intake.take(event.hint, request_id))
-
-    @answers(VERSION, Owner, ViewAnswer)
-    async def remote_returned_from_checkout(self, owner: Owner, request_id: str) -> Any:
+    async def _returned(self, owner: Owner) -> SignupView:
         """The browser is back: fetch the session now, whatever the webhook does."""
-        del request_id
         view = await self._view(owner, 0)
         asked_by_owner = owner.owner_secret is not None
         payable = {"registered", "paying", "expired", "ended"}
@@ -128,10 +152,8 @@ class FrontDesk(Referenceable):
             await self._settlement.settle_open_ones(owner.signup_id, "return")
         return await self._view(owner, 0)
 
-    @answers(VERSION, Watch, ViewAnswer)
-    async def remote_watch(self, watch: Watch, request_id: str) -> Any:
+    async def _watch(self, watch: Watch) -> SignupView:
         """What comes after an event's number; waits for it, but not for ever."""
-        del request_id
         view = await self._view(watch.owner, watch.since)
         patience = min(watch.patience, LONGEST_WATCH)
         if view.progress or patience <= 0:
@@ -139,58 +161,15 @@ class FrontDesk(Referenceable):
         await self._news(watch.owner.signup_id, watch.since, patience)
         return await self._view(watch.owner, watch.since)
 
-    @answers(VERSION, Owner, DoneAnswer)
-    async def remote_resend_mail(self, owner: Owner, request_id: str) -> Any:
-        """Mail the furl once more."""
-        await self._owned(owner)
-        await self._wishes.resend(owner.signup_id, request_id)
-        return Done(await self._view(owner, 0))
-
-    @answers(VERSION, CorrectAddress, DoneAnswer)
-    async def remote_correct_address(
-        self, correct: CorrectAddress, request_id: str
-    ) -> Any:
-        """Use another address, while the present one is not confirmed."""
-        owner = correct.owner
-        await self._owned(owner)
-        await self._wishes.correct_address(owner.signup_id, correct.email, request_id)
-        return Done(await self._view(owner, 0))
-
-    @answers(VERSION, Owner, DoneAnswer)
-    async def remote_cancel(self, owner: Owner, request_id: str) -> Any:
-        """End it: at once where nothing is paid, else with the paid period."""
-        del request_id
-        await self._owned(owner)
-        await self._wishes.cancel(owner.signup_id)
-        return Done(await self._view(owner, 0))
-
-    @answers(VERSION, Owner, DoneAnswer)
-    async def remote_stay(self, owner: Owner, request_id: str) -> Any:
-        """Take a cancellation back."""
-        del request_id
-        await self._owned(owner)
-        await self._wishes.stay(owner.signup_id)
-        return Done(await self._view(owner, 0))
-
-    @answers(VERSION, MailedLink, DoneAnswer)
-    async def remote_cancel_by_link(self, link: MailedLink, request_id: str) -> Any:
-        """End it, with the link of a mail in the place of the owner's secret."""
-        del request_id
-        await self._wishes.by_link(link, "cancel")
-        await self._wishes.cancel(link.signup_id)
-        return Done(await self._view(Owner(link.signup_id), 0))
-
-    @answers(VERSION, MailedLink, RegisterAnswer)
-    async def remote_return_by_link(self, link: MailedLink, request_id: str) -> Any:
-        """Continue it, with the link of a mail: taken back, or paid for again."""
-        del request_id
+    async def _return_by_link(self, link: MailedLink) -> Registered:
+        """Continue it: a cancellation is taken back, or it is paid for again."""
         signup = await self._wishes.by_link(link, "return")
         if signup.state == "active":
             await self._wishes.stay(link.signup_id)
         url = await self._checkout.pay_again(link.signup_id)
         return Registered(url, await self._view(Owner(link.signup_id), 0))
 
-    async def _owned(self, owner: Owner) -> None:
+    async def _raise_unless_owned(self, owner: Owner) -> None:
         """Refuse whoever does not show the owner's secret."""
         if owner.owner_secret is None or not SIGNUP_ID.match(owner.signup_id):
             raise Refusal(NOT_YOURS)

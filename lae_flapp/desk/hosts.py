@@ -10,13 +10,11 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Literal
 
 from attrs import define
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from foolscap.api import Referenceable
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from lae_flapp.desk.claims import is_signed, what_is_wrong
 from lae_flapp.desk.furls import CustomerFurls
@@ -35,21 +33,17 @@ from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol import wire
 from lae_protocol.host_messages import (
-    VERSION,
     Claim,
-    ClaimAnswer,
     Claimed,
     Desired,
     NodeIdentity,
     Report,
-    ReportAnswer,
     StoragePlace,
 )
 from lae_protocol.ids import SignupId, base32
 from lae_protocol.messages import Refused
-from lae_protocol.process.answer import Refusal, answers
+from lae_protocol.process.answer import Refusal
 from lae_protocol.process.crash import crash_point, declare
-from lae_protocol.remote import RIBootstrap, RIHost
 from lae_protocol.secret import Secret
 from lae_provision.doors import Sealer
 from lae_provision.identity.keys import at_generation
@@ -114,8 +108,7 @@ def _wanted(
             return "stopping"
 
 
-@implementer(RIBootstrap)  # type: ignore[misc]  # foolscap has no types
-class BootstrapFacet(Referenceable):
+class BootstrapFacet:
     """The holder of one launch's furl, who has not shown anything else yet."""
 
     _log = Logger()
@@ -123,8 +116,7 @@ class BootstrapFacet(Referenceable):
     def __init__(self, desk: HostDesk, swissnum: Secret) -> None:
         self._desk, self._swissnum = desk, swissnum
 
-    @answers(VERSION, Claim, ClaimAnswer)
-    async def remote_claim(self, claim: Claim, request_id: str) -> Any:
+    async def answer(self, claim: Claim, request_id: str) -> Claimed | Refused:
         """Bind the furl to the first key and instance; the same key gets the same."""
         if not is_signed(claim):
             return Refused("malformed", "the claim is not signed by its key")
@@ -154,7 +146,7 @@ class BootstrapFacet(Referenceable):
                 crash_point(CLAIM_BOUND)
                 self._desk.nudge(bound.signup.signup_id)
                 identity = await self._desk.furls.open(bound.identity)
-                return self._answer(bound, identity)
+                return self._claimed(bound, identity)
 
     def _bind(self, tx: WriteTx, claim: Claim) -> _Bound | _Quarantined | Refused:
         host = hosts.by_bootstrap(tx, self._swissnum)
@@ -205,7 +197,7 @@ class BootstrapFacet(Referenceable):
         turns.trouble(tx, signup_id, cause, f"host {generation}: {why}")
         return _Quarantined(signup_id, why)
 
-    def _answer(self, bound: _Bound, identity: NodeIdentity) -> Claimed:
+    def _claimed(self, bound: _Bound, identity: NodeIdentity) -> Claimed:
         signup, host = bound.signup, bound.host
         assert host.furl_sealed is not None, "a claim that holds has a furl"
         plain = self._desk.sealer.unseal(
@@ -229,17 +221,14 @@ def furl_context(signup_id: str, generation: int) -> str:
     return f"host furl of {signup_id} generation {generation}"
 
 
-@implementer(RIHost)  # type: ignore[misc]  # foolscap has no types
-class HostFacet(Referenceable):
+class HostFacet:
     """The host of one generation, reporting of itself alone."""
 
     def __init__(self, desk: HostDesk, swissnum: Secret) -> None:
         self._desk, self._swissnum = desk, swissnum
 
-    @answers(VERSION, Report, ReportAnswer)
-    async def remote_report(self, report: Report, request_id: str) -> Any:
+    async def answer(self, report: Report, _: str) -> Desired:
         """Journal how it is, and tell it what it shall be."""
-        del request_id
         journal = self._desk.journal
         seen = await journal.read(self._seen_already, report)
         if seen is None:

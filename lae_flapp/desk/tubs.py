@@ -18,9 +18,11 @@ from lae_flapp.desk.hosts import BootstrapFacet, HostDesk, HostFacet
 from lae_flapp.settings import TubSettings
 from lae_protocol.furl import facet_kind
 from lae_protocol.ids import base32
+from lae_protocol.process.answer import Answering
 from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.process.gate import gate_before
 from lae_protocol.process.tub import make_tub
+from lae_protocol.remote import BOOTSTRAP, HOST
 from lae_protocol.secret import Secret
 
 #: Connections at the same time: every customer's host keeps one, and hosts may stand
@@ -63,9 +65,9 @@ def serve_hosts(tub: Any, desk: HostDesk) -> None:
     def look_up(name: str) -> Any:
         match facet_kind(name):
             case "b":
-                return BootstrapFacet(desk, Secret(name))
+                return Answering(BOOTSTRAP, BootstrapFacet(desk, Secret(name)).answer)
             case "h":
-                return HostFacet(desk, Secret(name))
+                return Answering(HOST, HostFacet(desk, Secret(name)).answer)
         return None
 
     tub.registerNameLookupHandler(look_up)

@@ -15,7 +15,7 @@ from lae_flapp.journal.pages import LONGEST, number_of, paged
 from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import ReadTx
 from lae_protocol.ids import GridLabel, SignupId
-from lae_protocol.looking_messages import SignupPage, SignupRow
+from lae_protocol.looking_messages import Page, SignupRow
 from lae_protocol.messages import SignupState
 
 
@@ -50,13 +50,13 @@ class Filter:
 
 def page(
     tx: ReadTx, which: Filter, *, cursor: str | None = None, limit: int = 100
-) -> SignupPage:
+) -> Page[SignupRow]:
     """One page.  *cursor* is that of the page before; raises :class:`BadCursor` for
     another.
     """
     query = _rows().where(*which.conditions())
     shown, more = paged(tx, query, SIGNUPS.c.number, cursor, limit)
-    return SignupPage(tuple(SignupRow(*row[1:]) for row in shown), more)
+    return Page(tuple(SignupRow(*row[1:]) for row in shown), more)
 
 
 def host_page(

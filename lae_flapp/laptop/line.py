@@ -16,16 +16,20 @@ from lae_flapp.laptop.options import AWAY, INTERRUPTED, confirm
 from lae_flapp.laptop.passing import passing_certificate
 from lae_flapp.laptop.settings import Where
 from lae_protocol.furl import Furl
-from lae_protocol.messages import VERSION, Refused
-from lae_protocol.process.call import FacetAway, FacetError, FacetRefused, call
+from lae_protocol.messages import Refused
+from lae_protocol.process.call import FacetAway, FacetError, FacetRefused, ask
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.tub import make_tub
+from lae_protocol.question import A, Question
 
 T = TypeVar("T")
 
 #: Seconds for the connection, for an answer, and for the end of the connection: a
 #: daemon that is away, or frozen, is told within 5 s.
 CONNECT, ANSWER, HANG_UP = 3.5, 4.0, 0.3
+
+
+_NOT_OURS = "this furl is not an operator's, or the daemon is of another release"
 
 
 class Away(click.ClickException):
@@ -57,28 +61,19 @@ class Line:
                     self._reactor, HANG_UP, "hanging up", tub.stopService()
                 )
 
-    async def ask(
-        self, method: str, message: Any, answer: Any, patience: float = 0.0
-    ) -> Any:
+    async def ask(self, question: Question[A], patience: float = 0.0) -> A:
         """Ask; a refusal, and a daemon that goes away, end the command in one line."""
         try:
-            told = await call(
-                self._reactor,
-                self._reference,
-                method,
-                VERSION,
-                message,
-                answer,
-                ANSWER + patience,
+            told = await ask(
+                self._reactor, self._reference, question, ANSWER + patience
             )
         except FacetAway as e:
             raise Away(f"the daemon does not answer: {e}") from None
         except FacetRefused:
-            raise click.ClickException(
-                "this furl is not an operator's, or the daemon is of another release"
-            ) from None
+            raise click.ClickException(_NOT_OURS) from None
         if isinstance(told, Refused):
-            raise click.ClickException(told.message)
+            unknown = told.code in {"not-known-here", "version"}
+            raise click.ClickException(_NOT_OURS if unknown else told.message)
         return told
 
     async def sure(self, question: str, *, yes: bool) -> None:

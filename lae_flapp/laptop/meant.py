@@ -7,7 +7,7 @@ import click
 from lae_flapp.laptop.columns import printable
 from lae_flapp.laptop.line import Line
 from lae_protocol.ids import SIGNUP_ID, SignupId
-from lae_protocol.looking_messages import ListSignups, PageAnswer, SignupRow
+from lae_protocol.looking_messages import ListSignups, SignupRow
 
 #: So many are named when it could be any of them.
 NAMED = 5
@@ -17,7 +17,7 @@ async def meant(line: Line, text: str) -> SignupId:
     """The id; a ClickException names the candidates of an ambiguous text."""
     if SIGNUP_ID.match(text):
         return SignupId(text)
-    page = await line.ask("list_signups", ListSignups(text=text, limit=50), PageAnswer)
+    page = await line.ask(ListSignups(text=text, limit=50))
     found: tuple[SignupRow, ...] = page.rows
     # A whole address means itself, though others contain it.
     whole = tuple(r for r in found if r.email.casefold() == text.casefold())

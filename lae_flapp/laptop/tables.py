@@ -7,7 +7,7 @@ changes its meaning.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,17 +17,17 @@ from lae_flapp.laptop.columns import (
     GAP,
     NARROWEST,
     Column,
-    Columns,
     columns,
     fold,
     printable,
     terminal_width,
 )
-from lae_flapp.laptop.pages import VERSION
 from lae_protocol import wire
-from lae_protocol.looking_messages import EventRow, SignupDetail, SignupRow
+from lae_protocol.looking_messages import EventRow, SignupDetail
 from lae_protocol.plan_words import size_in_words
 
+#: The shape of what --json prints; it grows when a key goes or changes its meaning.
+VERSION = 1
 #: Of states, wherever they stand.
 STATES = (
     ("active", "green"),
@@ -84,44 +84,6 @@ def text(name: str) -> Column:
 def narrow() -> bool:
     """Whether what can be looked up has no room."""
     return (terminal_width() or WIDE) < WIDE
-
-
-def signup_table() -> Columns:
-    """Subscriptions; on a narrow terminal the problem stands with the address."""
-    if narrow():
-        return columns(
-            Column("signup"), state(), Column("since (UTC)"), text("address, problem")
-        )
-    return columns(
-        Column("signup"),
-        state(),
-        text("address"),
-        text("plan"),
-        Column("grid"),
-        Column("since (UTC)"),
-        text("problem"),
-    )
-
-
-def signup_cells() -> Callable[[SignupRow], Sequence[str]]:
-    """The cells of one, as wide as there is room."""
-
-    def few(r: SignupRow) -> Sequence[str]:
-        told = f"{_address(r)} {r.problem}" if r.problem else _address(r)
-        return (r.signup_id, r.state, moment(r.changed_at)[:16], told)
-
-    def all_(r: SignupRow) -> Sequence[str]:
-        changed, problem = moment(r.changed_at), r.problem or ""
-        return (
-            *(r.signup_id, r.state, _address(r)),
-            *(r.plan_id, r.grid_label, changed, problem),
-        )
-
-    return few if narrow() else all_
-
-
-def _address(row: SignupRow) -> str:
-    return row.email + (" (bouncing)" if row.email_state == "bouncing" else "")
 
 
 def print_facts(*facts: tuple[str, str]) -> None:

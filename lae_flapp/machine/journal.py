@@ -28,7 +28,7 @@ from lae_flapp.laptop.settings import Where
 from lae_flapp.machine.progress import progress
 from lae_flapp.settings import DaemonSettings
 from lae_flapp.wiring.place import copies_of, home_of, journal_path
-from lae_protocol.operator_messages import BackUp, BackupAnswer
+from lae_protocol.operator_messages import BackUp
 from lae_protocol.plan_words import size_in_words
 from lae_protocol.process.settings import SettingsError, load
 
@@ -142,7 +142,7 @@ def backup(
     async def work(line: Line) -> Any:
         with progress("copying") as told:
             while True:
-                state = await line.ask("back_up", BackUp(name), BackupAnswer)
+                state = await line.ask(BackUp(name))
                 told(state.pages, state.of_pages or 1)
                 if state.done:
                     return state

@@ -29,7 +29,7 @@ from lae_flapp.laptop.settings import Where
 from lae_flapp.machine.progress import progress
 from lae_flapp.settings import DaemonSettings
 from lae_flapp.wiring.place import journal_path
-from lae_protocol.operator_messages import Reseal, ResealAnswer
+from lae_protocol.operator_messages import Reseal
 from lae_protocol.process.key_folder import KeyFile, KeyFolder
 from lae_protocol.process.settings import SettingsError, load
 from lae_protocol.secret import digest
@@ -267,7 +267,7 @@ def reseal(where: Where, as_json: bool, dry_run: bool) -> None:
         with progress("sealing anew") as told:
             cursor: str | None = None
             while True:
-                batch = await line.ask("reseal", Reseal(cursor), ResealAnswer)
+                batch = await line.ask(Reseal(cursor))
                 looked, done = looked + batch.looked, done + batch.sealed
                 told(looked, max(looked, batch.of_rows))
                 cursor = batch.cursor

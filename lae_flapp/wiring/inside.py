@@ -19,7 +19,7 @@ from lae_flapp.desk.hosts import HostDesk
 from lae_flapp.desk.operators.backups import Backups
 from lae_flapp.desk.operators.cancelling import Cancelling
 from lae_flapp.desk.operators.desk import OperatorDesk, Process, Wakes
-from lae_flapp.desk.operators.facet import OperatorFacet
+from lae_flapp.desk.operators.facet import operator_facet
 from lae_flapp.desk.tubs import (
     furl_of,
     new_name,
@@ -288,7 +288,7 @@ class Wiring:
     def _serve_site(self, tub: Any, front_desk: FrontDesk) -> None:
         path = self.settings.state / "front-desk.furl"
         name = kept_name(path, new_name("f"))
-        tub.registerReference(front_desk, name)
+        tub.registerReference(front_desk.facet(), name)
         location = self.settings.private_tub.location
         write_furl(path, Furl.parse(furl_of(tub, location, name)))
 
@@ -323,7 +323,7 @@ class Wiring:
             new_furl=new_furl,
             back_up=self.backups.begin_or_tell,
         )
-        serve_operators(tub, lambda swissnum: OperatorFacet(desk, swissnum))
+        serve_operators(tub, lambda swissnum: operator_facet(desk, swissnum))
         return Secret(name)
 
 

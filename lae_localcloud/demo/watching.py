@@ -21,15 +21,14 @@ from twisted.logger import Logger
 from lae_localcloud.demo.state import DemoSignup, DemoState, Timeline
 from lae_protocol.furl import Furl
 from lae_protocol.looking_messages import (
-    DetailAnswer,
-    EventsAnswer,
     EventsSince,
-    Named,
+    ShowSignup,
     SignupDetail,
 )
-from lae_protocol.messages import VERSION
+from lae_protocol.messages import Refused
 from lae_protocol.process.call import Facet, FacetError
 from lae_protocol.process.tub import make_tub
+from lae_protocol.question import A, Question
 
 _FURL_LINE = re.compile(rb"^(pb://\S+)\r?$", re.MULTILINE)
 #: Seconds: a question may wait so long for news; and the pause after a failure.
@@ -95,7 +94,7 @@ class Watching:
         self._reactor, self._sources, self._state = reactor, sources, state
         self._tub = make_tub()
         furl = Furl.parse(sources.operator_furl.read_text("ascii"))
-        self._daemon = Facet(reactor, self._tub, furl, VERSION)
+        self._daemon = Facet(reactor, self._tub, furl)
 
     async def run(self) -> None:
         """Until cancelled; a daemon that is away is asked again."""
@@ -114,7 +113,7 @@ class Watching:
     async def _next(self, since: int) -> int:
         asked = EventsSince(None, since, _PATIENCE)
         try:
-            page = await self._daemon.call("events", asked, EventsAnswer, _PATIENCE + 5)
+            page = await self._ask(asked, _PATIENCE + 5)
             for event in page.events:
                 if event.kind == "mail-accepted":
                     await self._note(event.signup_id)
@@ -122,12 +121,16 @@ class Watching:
             self._log.warn("cannot write a signup down yet: {problem}", problem=str(e))
             await deferLater(self._reactor, _AGAIN)
             return since
-        return int(page.last_number)
+        return page.last_number
+
+    async def _ask(self, question: Question[A], seconds: float) -> A:
+        told = await self._daemon.ask(question, seconds)
+        if isinstance(told, Refused):
+            raise LookupError(told.message)  # noqa: TRY004  (an answer, not an argument)
+        return told
 
     async def _note(self, signup_id: Any) -> None:
-        detail: SignupDetail = await self._daemon.call(
-            "show_signup", Named(signup_id), DetailAnswer, 10
-        )
+        detail = await self._ask(ShowSignup(signup_id), 10)
         sources = self._sources
         paid_at = await deferToThread(sources.paid_at, signup_id)
         furl = await deferToThread(sources.furl, signup_id)

@@ -1,75 +1,111 @@
 """Answering: the edge of a facet is strict once, here.
 
-A facet's methods are written for parsed messages and give messages back; the
-decorator checks the version, parses, logs who asked what by request id, and turns
-every failure into a refusal, since the text of an exception would travel.
+What answers is written for parsed questions and gives messages back; the edge checks
+name, version and sizes, parses, logs what failed by request id, and turns every
+failure into a refusal, since the text of an exception would travel.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
-from functools import wraps
-from typing import Any, TypeVar
+from typing import Any
 
+from foolscap.api import Referenceable
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
+from zope.interface import directlyProvides
 
 from lae_protocol import wire
-from lae_protocol.messages import Refused
+from lae_protocol.messages import RefusalCode, Refused
+from lae_protocol.question import Question
+from lae_protocol.remote import Questions
 
-F = TypeVar("F")
-_log = Logger()
 _REQUEST_ID = re.compile(rb"[a-z0-9\-]{1,64}\Z")
 
 
 class Refusal(Exception):
-    """Raised inside a facet to answer with this refusal."""
+    """Raised while a question is answered, to answer with this refusal."""
 
     def __init__(self, refused: Refused) -> None:
         super().__init__(refused.code)
         self.refused = refused
 
 
-def answers(
-    version: int, asked: type, answer: Any
-) -> Callable[[Callable[[Any, Any, str], Awaitable[Any]]], Any]:
-    """Make a remote method of ``async def name(self, message, request_id)``.
+class Answering(Referenceable):
+    """A facet that is asked *questions*; *answer* is given each, and its request id.
 
-    *asked* is the message's class, *answer* the union of what is answered, which has
-    :class:`~lae_protocol.messages.Refused` in it.
+    It returns the answer that the question's class names, or a refusal.
     """
 
-    def decorate(method: Callable[[Any, Any, str], Awaitable[Any]]) -> Any:
-        name = method.__name__.removeprefix("remote_")
+    _log = Logger()
 
-        def refusal(refused: Refused) -> bytes:
-            return wire.encode(refused, answer)
+    def __init__(
+        self, questions: Questions, answer: Callable[[Any, str], Awaitable[Any]]
+    ) -> None:
+        self._by_name, self._answer = questions.by_name, answer
+        directlyProvides(self, questions.interface)
 
-        async def answered(self: Any, theirs: int, raw_id: bytes, data: bytes) -> bytes:
-            if theirs != version:
-                return refusal(Refused("version", f"this end speaks version {version}"))
-            if not _REQUEST_ID.match(raw_id):
-                return refusal(Refused("malformed", "the request id"))
-            request_id = raw_id.decode("ascii")
-            try:
-                message = wire.decode(asked, data)
-            except wire.MalformedMessage as e:
-                return refusal(Refused("malformed", str(e)))
-            try:
-                value = await method(self, message, request_id)
-                # In here, so that an answer of the wrong kind is no exception to it.
-                return wire.encode(value, answer)
-            except Refusal as e:
-                return refusal(e.refused)
-            except Exception:  # noqa: BLE001  (nothing of it may travel)
-                _log.failure("{method} failed", method=name, request_id=request_id)
-                return refusal(Refused("try-later", "something failed on our side"))
+    def remote_ask(
+        self, name: bytes, version: int, request_id: bytes, data: bytes
+    ) -> Deferred[bytes]:
+        """Foolscap's way in."""
+        return Deferred.fromCoroutine(self._told(name, version, request_id, data))
 
-        @wraps(method)
-        def remote(self: Any, theirs: int, raw_id: bytes, data: bytes) -> Any:
-            return Deferred.fromCoroutine(answered(self, theirs, raw_id, data))
+    async def _told(
+        self, name: bytes, version: int, raw_id: bytes, data: bytes
+    ) -> bytes:
+        try:
+            kind = self._kind(name, version)
+            request_id = _parsed(raw_id)
+            question = _read(kind, data)
+        except Refusal as e:
+            return wire.encode_refusal(e.refused)
+        try:
+            return _sent(kind, await self._answer(question, request_id))
+        except Refusal as e:
+            return wire.encode_refusal(e.refused)
+        except Exception:  # noqa: BLE001  (nothing of it may travel)
+            self._log.failure(
+                "{question} failed", question=kind.__name__, request_id=request_id
+            )
+            return wire.encode_refusal(
+                Refused("try-later", "something failed on our side")
+            )
 
-        return remote
+    def _kind(self, name: bytes, version: int) -> type[Question[Any]]:
+        kind = self._by_name.get(name.decode("ascii", "replace"))
+        if kind is None:
+            raise _refusal("not-known-here", "this question is not known here")
+        if version != kind.VERSION:
+            said = f"this end knows version {kind.VERSION} of {kind.__name__}"
+            raise _refusal("version", said)
+        return kind
 
-    return decorate
+
+def _parsed(request_id: bytes) -> str:
+    if not _REQUEST_ID.match(request_id):
+        raise _refusal("malformed", "the request id")
+    return request_id.decode("ascii")
+
+
+def _read(kind: type[Question[Any]], data: bytes) -> Any:
+    if len(data) > kind.LARGEST:
+        raise _refusal("too-large", f"{kind.__name__} has at most {kind.LARGEST} bytes")
+    try:
+        return wire.decode(kind, data)
+    except wire.MalformedMessage as e:
+        raise _refusal("malformed", str(e)) from None
+
+
+def _sent(kind: type[Question[Any]], told: Any) -> bytes:
+    if isinstance(told, Refused):
+        raise Refusal(told)
+    data = wire.encode_answer(kind, told)
+    if len(data) > kind.LARGEST_ANSWER:
+        raise _refusal("too-large", "the answer is too large: ask for less")
+    return data
+
+
+def _refusal(code: RefusalCode, message: str) -> Refusal:
+    return Refusal(Refused(code, message))

@@ -16,8 +16,10 @@ from twisted.logger import Logger
 from lae_protocol import wire
 from lae_protocol.furl import Furl
 from lae_protocol.ids import new_request_id
+from lae_protocol.messages import Refused
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.tub import RECONNECT_AT_MOST, RECONNECT_FIRST
+from lae_protocol.question import A, Question
 
 
 class FacetError(Exception):
@@ -51,34 +53,42 @@ _LOST = (
 )
 
 
-async def call(  # noqa: PLR0917  (all seven are needed at each of two places)
+async def ask(
     reactor: IReactorTime,
     reference: Any,
-    method: str,
-    version: int,
-    message: Any,
-    answer: Any,
+    question: Question[A],
     seconds: float,
-) -> Any:
-    """Ask *method* of a live reference; *answer* is the union of what may come back.
+    request_id: str | None = None,
+) -> A | Refused:
+    """Ask a live reference; *request_id* is the caller's, or made.
 
     Raises :class:`FacetAway`, :class:`FacetSlow` or :class:`FacetRefused`.
     """
-    asked = reference.callRemote(
-        method, version, new_request_id().encode(), wire.encode(message)
+    kind, data = type(question), wire.encode(question)
+    name = kind.__name__
+    if len(data) > kind.LARGEST:
+        raise FacetRefused(f"{name}: too large to be asked")
+    told = reference.callRemote(
+        "ask",
+        name.encode(),
+        kind.VERSION,
+        (request_id or new_request_id()).encode(),
+        data,
     )
     try:
-        data = await with_deadline(reactor, seconds, method, asked)
+        answer = await with_deadline(reactor, seconds, name, told)
     except DeadlinePassed as e:
         raise FacetSlow(str(e)) from None
     except _LOST as e:
-        raise FacetAway(f"{method}: connection lost ({type(e).__name__})") from None
+        raise FacetAway(f"{name}: connection lost ({type(e).__name__})") from None
     except (RemoteException, Violation) as e:
-        raise FacetRefused(f"{method}: refused ({type(e).__name__})") from None
+        raise FacetRefused(f"{name}: refused ({type(e).__name__})") from None
+    if len(answer) > kind.LARGEST_ANSWER:
+        raise FacetRefused(f"{name}: the answer is too large")
     try:
-        return wire.decode(answer, data)
+        return wire.decode_answer(kind, answer)
     except wire.MalformedMessage as e:
-        raise FacetRefused(f"{method}: {e}") from None
+        raise FacetRefused(f"{name}: {e}") from None
 
 
 class Facet(Service):
@@ -90,11 +100,8 @@ class Facet(Service):
 
     _log = Logger()
 
-    def __init__(
-        self, reactor: IReactorTime, tub: Any, furl: Furl, version: int
-    ) -> None:
+    def __init__(self, reactor: IReactorTime, tub: Any, furl: Furl) -> None:
         self._reactor, self._tub, self._furl = reactor, tub, furl
-        self._version = version
         self._reference: Any = None
         self._reconnector: Any = None
         self._waiting: list[Deferred[Any]] = []
@@ -155,15 +162,16 @@ class Facet(Service):
         self._hurry()
         return with_deadline(self._reactor, seconds, "connection", waiter)
 
-    async def call(self, method: str, message: Any, answer: Any, seconds: float) -> Any:
-        """Ask; see :func:`call`.  *seconds* covers the wait for a connection too."""
+    async def ask(
+        self, question: Question[A], seconds: float, request_id: str | None = None
+    ) -> A | Refused:
+        """Ask; see :func:`ask`.  *seconds* covers the wait for a connection too."""
         reference, started = self._reference, self._reactor.seconds()
         if reference is None:
             try:
                 reference = await self._connection(seconds)
             except DeadlinePassed:
-                raise FacetAway(f"{method}: not connected") from None
+                name = type(question).__name__
+                raise FacetAway(f"{name}: not connected") from None
         left = max(0.01, seconds - (self._reactor.seconds() - started))
-        return await call(
-            self._reactor, reference, method, self._version, message, answer, left
-        )
+        return await ask(self._reactor, reference, question, left, request_id)

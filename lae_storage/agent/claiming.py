@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Any, assert_never
+from typing import assert_never
 
 from attrs import define
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -11,7 +11,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from lae_protocol.host_messages import Claim, ClaimAnswer, Claimed
+from lae_protocol.host_messages import Claim, Claimed
 from lae_protocol.messages import Refused
 from lae_protocol.process.call import Facet, FacetError
 from lae_protocol.process.retry import pause
@@ -70,13 +70,10 @@ class Claiming:
     async def _ask(self, claim: Claim) -> Claimed | Refused | None:
         """One claim; None where trying again soon may help."""
         try:
-            answer: Any = await self.bootstrap.call(
-                "claim", claim, ClaimAnswer, PATIENCE
-            )
+            answer = await self.bootstrap.ask(claim, PATIENCE)
         except FacetError as e:
             _log.warn("no answer to the claim: {why}", why=str(e))
             return None
         if isinstance(answer, Refused) and answer.code == "try-later":
             return None
-        checked: Claimed | Refused = answer
-        return checked
+        return answer

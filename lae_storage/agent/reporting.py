@@ -13,7 +13,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
-from lae_protocol.host_messages import DayCounts, Desired, Report, ReportAnswer
+from lae_protocol.host_messages import DayCounts, Desired, Report
 from lae_protocol.messages import Refused
 from lae_protocol.process.call import Facet, FacetError
 
@@ -140,7 +140,7 @@ class Reporting(Service):
 
     async def _told(self, report: Report) -> bool:
         try:
-            answer = await self._facet.call("report", report, ReportAnswer, PATIENCE)
+            answer = await self._facet.ask(report, PATIENCE)
         except FacetError as e:
             _log.warn("the report was not heard: {why}", why=str(e))
             return False

@@ -14,72 +14,22 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from foolscap.api import Referenceable
 from twisted.internet import reactor, stdio
 from twisted.internet.defer import Deferred
 from twisted.protocols.basic import LineReceiver
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-from zope.interface import implementer
 
 from lae_protocol import messages
 from lae_protocol.ids import SignupId
-from lae_protocol.process.answer import answers
+from lae_protocol.process.answer import Answering
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.tub import make_tub
-from lae_protocol.remote import RIFrontDesk
+from lae_protocol.remote import FRONT_DESK
 from tests.twins.front_desk import MemoryDesk
 
 FURL = "pb://" + "a" * 32 + "@g7k2x9.grids.s4.example:3456/" + "q" * 32
-METHODS = {
-    "register": (messages.Register, messages.RegisterAnswer),
-    "take_stripe_event": (messages.StripeEvent, messages.EventAnswer),
-    "returned_from_checkout": (messages.Owner, messages.ViewAnswer),
-    "pay_again": (messages.Owner, messages.RegisterAnswer),
-    "watch": (messages.Watch, messages.ViewAnswer),
-    "resend_mail": (messages.Owner, messages.DoneAnswer),
-    "correct_address": (messages.CorrectAddress, messages.DoneAnswer),
-    "cancel": (messages.Owner, messages.DoneAnswer),
-    "stay": (messages.Owner, messages.DoneAnswer),
-    "cancel_by_link": (messages.MailedLink, messages.DoneAnswer),
-    "return_by_link": (messages.MailedLink, messages.RegisterAnswer),
-}
-
-
-@implementer(RIFrontDesk)
-class Facet(Referenceable):
-    """The twin, behind a furl."""
-
-    def __init__(self, desk: MemoryDesk) -> None:
-        self.desk = desk
-
-    async def doors(self, message: Any, request_id: str) -> Any:
-        """Take no argument along."""
-        return await self.desk.doors()
-
-    async def pulse(self, message: Any, request_id: str) -> Any:
-        """Take no argument along."""
-        return await self.desk.pulse()
-
-    remote_doors = answers(messages.VERSION, messages.AskDoors, messages.DoorsAnswer)(
-        doors
-    )
-    remote_pulse = answers(messages.VERSION, messages.AskPulse, messages.PulseAnswer)(
-        pulse
-    )
-
-
-def _remote(name: str, asked: type, answer: Any) -> Any:
-    async def method(self: Facet, message: Any, request_id: str) -> Any:
-        return await getattr(self.desk, name)(message)
-
-    method.__name__ = f"remote_{name}"
-    return answers(messages.VERSION, asked, answer)(method)
-
-
-for _name, (_asked, _answer) in METHODS.items():
-    setattr(Facet, f"remote_{_name}", _remote(_name, _asked, _answer))
 
 
 class StripePage(Resource):
@@ -153,7 +103,11 @@ async def main(folder: Path, furl_port: int, stripe_port: int, site_url: str) ->
     tub.setLocation(f"tcp:127.0.0.1:{furl_port}")
     tub.startService()
     file = folder / "front-desk.furl"
-    furl = tub.registerReference(Facet(desk), furlFile=str(file))
+
+    async def answer(question: Any, request_id: str) -> Any:
+        return await desk.ask(question, request_id)
+
+    furl = tub.registerReference(Answering(FRONT_DESK, answer), furlFile=str(file))
     file.chmod(0o600)
     assert furl
     reactor.listenTCP(

@@ -25,9 +25,9 @@ from lae_flapp.money.checkout.settlement import Settlement
 from lae_flapp.money.inbox.intake import Intake
 from lae_flapp.money.inbox.working_off import InboxWork
 from lae_flapp.queue import Queue
-from lae_protocol import wire
 from lae_protocol.ids import OwnerSecret, signup_id_of_form
-from lae_protocol.messages import VERSION, Owner, Plan, Pulse, Register
+from lae_protocol.messages import Owner, Plan, Pulse, Register
+from tests.twins.asking import ask
 from tests.twins.cloud import Cloud
 from tests.twins.doors import Line
 from tests.twins.identities import MemoryIdentities, MemorySealer
@@ -153,11 +153,9 @@ class Desk:
         self.to_adopt.append(session.session_id)
         return False
 
-    def ask(self, method: str, message: Any, union: Any, version: int = VERSION) -> Any:
+    def ask(self, question: Any) -> Any:
         """Ask the front desk as the site does, by bytes."""
-        data = wire.encode(message) if not isinstance(message, bytes) else message
-        told = getattr(self.front, f"remote_{method}")(version, b"rq1", data)
-        return wire.decode(union, answer(told))
+        return ask(self.front.facet(), question)
 
     def write(self, work: Any, *args: Any, **kwargs: Any) -> Any:
         return answer(self.journal.write(work, *args, **kwargs))

@@ -19,7 +19,7 @@ from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 
 from lae_flapp.desk.hosts import HostDesk, HostFacet
-from lae_flapp.desk.operators.facet import OperatorFacet
+from lae_flapp.desk.operators.facet import operator_facet
 from lae_flapp.desk.tubs import furl_of, new_name, serve_operators, serving_tub
 from lae_flapp.journal import (
     cells,
@@ -43,6 +43,9 @@ from lae_protocol.ids import (
     SignupId,
     signup_id_of_form,
 )
+from lae_protocol.looking_messages import ListSignups
+from lae_protocol.process.answer import Answering
+from lae_protocol.remote import HOST, OPERATOR
 from lae_protocol.secret import Secret
 from tests.twins.cloud import Cloud, Instance
 
@@ -137,17 +140,6 @@ class Obeying(LineOnlyReceiver):
         reactor.stop()
 
 
-class Hanging(OperatorFacet):
-    """Never answers, once told so."""
-
-    hanging: dict[str, bool]
-
-    def remote_list_signups(self, *arguments: Any) -> Any:
-        if self.hanging.get("hang"):
-            return Deferred()
-        return super().remote_list_signups(*arguments)
-
-
 async def main(folder: Path) -> None:
     home = Home("test", "s4test", "000000000000", "test")
     (folder / "journal").mkdir(mode=0o700)
@@ -185,14 +177,21 @@ async def main(folder: Path) -> None:
         cloud=cloud,
     )
 
-    def facet(swissnum: Secret) -> OperatorFacet:
-        made = Hanging(desk, swissnum)
-        made.hanging = hanging
-        return made
+    def facet(swissnum: Secret) -> Answering:
+        inner = operator_facet(desk, swissnum)._answer
+
+        async def answer(question: Any, request_id: str) -> Any:
+            """Never, once told so."""
+            if hanging.get("hang") and isinstance(question, ListSignups):
+                await Deferred()
+            return await inner(question, request_id)
+
+        return Answering(OPERATOR, answer)
 
     serve_operators(tub, facet)
     host_desk: HostDesk = None  # type: ignore[assignment]  # it is never asked
-    tub.registerReference(HostFacet(host_desk, Secret("h" * 53)), "another")
+    another = HostFacet(host_desk, Secret("h" * 53))
+    tub.registerReference(Answering(HOST, another.answer), "another")
     tub.startService()
     for file, swissnum in (
         ("operator.furl", name),

@@ -38,21 +38,21 @@ from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
 from lae_protocol.host_messages import (
-    VERSION,
     Claim,
-    ClaimAnswer,
     Claimed,
     DayCounts,
     Desired,
     Report,
-    ReportAnswer,
 )
 from lae_protocol.ids import Generation, OwnerSecret, new_grid_label, signup_id_of_form
 from lae_protocol.messages import Plan, Refused, Requests
+from lae_protocol.process.answer import Answering
 from lae_protocol.process.crash import on_crash_point
+from lae_protocol.remote import BOOTSTRAP, HOST
 from lae_protocol.secret import Secret
 from lae_provision.doors import IdentityRequest
 from lae_provision.errors import TryLater
+from tests.twins.asking import ask, ask_raw, begin
 from tests.twins.cloud import Cloud
 from tests.twins.doors import Line
 from tests.twins.identities import MemoryIdentities, MemorySealer
@@ -163,24 +163,24 @@ class Hosts:
         self.write(hosts.launched, SU, Generation(generation), name, at)
 
     def claim(self, claim: Claim | bytes, generation: int = 1) -> Any:
-        facet = BootstrapFacet(self.desk, bootstrap_of(generation))
+        facet = self.bootstrap(bootstrap_of(generation))
         return self.claim_over(facet, claim)
 
+    def bootstrap(self, swissnum: Secret) -> Answering:
+        return Answering(BOOTSTRAP, BootstrapFacet(self.desk, swissnum).answer)
+
     @staticmethod
-    def claim_over(facet: BootstrapFacet, claim: Claim | bytes) -> Any:
-        data = claim if isinstance(claim, bytes) else wire.encode(claim)
-        return wire.decode(
-            ClaimAnswer, answer(facet.remote_claim(VERSION, b"rq1", data))
-        )
+    def claim_over(facet: Answering, claim: Claim | bytes) -> Any:
+        if isinstance(claim, bytes):
+            return ask_raw(facet, Claim, claim)
+        return ask(facet, claim)
 
     def report(self, host_furl: Secret, phase: str, problem: str | None = None) -> Any:
         name = Secret(host_furl.reveal().rsplit("/", 1)[1])
         at = datetime.fromtimestamp(self.clock.seconds(), UTC)
         days = (DayCounts(at.date(), 7, 8, (Requests("put", 9),)),)
-        data = wire.encode(Report(phase, at, 5, 1, 2, problem, 6, days, slowed=True))
-        facet = HostFacet(self.desk, name)
-        told = answer(facet.remote_report(VERSION, b"rq1", data))
-        return wire.decode(ReportAnswer, told)
+        report = Report(phase, at, 5, 1, 2, problem, 6, days, slowed=True)
+        return ask(Answering(HOST, HostFacet(self.desk, name).answer), report)
 
     def host(self, generation: int = 1) -> HostRow:
         return self.read(hosts.get, SU, Generation(generation))
@@ -267,7 +267,7 @@ def test_death_between_binding_and_answering(ours, key) -> None:
     on_crash_point(die)
     try:
         facet = BootstrapFacet(ours.desk, bootstrap_of(1))
-        dying = facet.remote_claim(VERSION, b"rq1", claim)
+        dying = begin(Answering(BOOTSTRAP, facet.answer), wire.decode(Claim, claim))
         died = []
         dying.addErrback(lambda failure: died.append(failure.type))
         assert died == [Died]
@@ -394,7 +394,7 @@ def test_a_replaced_host(ours, key) -> None:
 def test_unknown_furls_look_alike(ours, key) -> None:
     """A name that nobody was given gets what a dead one gets."""
     claim = claim_of(key)
-    stranger = BootstrapFacet(ours.desk, Secret("b" + "z" * 52))
+    stranger = ours.bootstrap(Secret("b" + "z" * 52))
     unknown = ours.claim_over(stranger, claim)
     ours.write(hosts.move, SU, ONE, {"launched"}, "retiring")
     assert unknown == ours.claim(claim)
@@ -475,13 +475,12 @@ def test_a_host_of_an_earlier_release(ours, key) -> None:
     """
     furl = ours.claim(claim_of(key)).host_furl
     name = Secret(furl.reveal().rsplit("/", 1)[1])
-    facet = HostFacet(ours.desk, name)
+    facet = Answering(HOST, HostFacet(ours.desk, name).answer)
     old = (
         b'{"phase":"serving","at":"2026-11-23T00:00:00+00:00","used_bytes":5,'
         b'"share_count":1,"advisories":0,"problem":null}'
     )
-    told = answer(facet.remote_report(VERSION - 1, b"rq1", old))
-    assert wire.decode(ReportAnswer, told).code == "version"
+    assert ask_raw(facet, Report, old, Report.VERSION - 1).code == "version"
     assert ours.host().report is None
     ours.write(hosts.reported, SU, ONE, old.decode())
     seen = ours.read(usage_of, SU, 31)

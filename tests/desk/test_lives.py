@@ -11,15 +11,17 @@ from lae_flapp.life import ending
 from lae_protocol.ids import OwnerSecret
 from lae_protocol.messages import (
     Done,
-    DoneAnswer,
-    EventAnswer,
+    Leave,
+    LeaveByLink,
     MailedLink,
     Owner,
+    PayAgain,
     Refused,
-    RegisterAnswer,
     Registered,
+    ReturnByLink,
+    ReturnedFromCheckout,
+    Stay,
     StripeEvent,
-    ViewAnswer,
 )
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import hint_of
@@ -31,7 +33,7 @@ def event(kind: str, thing: dict, number: int) -> StripeEvent:
     body = {"id": f"evt_{number}", "object": "event", "type": kind}
     hint = hint_of({**body, "data": {"object": thing}})
     assert hint is not None
-    return StripeEvent(hint, "rq")
+    return StripeEvent(hint)
 
 
 def of_subscription(kind: str, name: str, number: int) -> StripeEvent:
@@ -53,10 +55,10 @@ def of_session(session_id: str, number: int) -> StripeEvent:
 def served(desk, a_form):
     """A customer who is served (no routine runs here); the owner, and how to tell."""
     register, owner = a_form()
-    desk.ask("register", register, RegisterAnswer)
+    desk.ask(register)
     (session_id,) = desk.account.sessions
     desk.account.pay(session_id)
-    desk.ask("returned_from_checkout", owner, ViewAnswer)
+    desk.ask(ReturnedFromCheckout(owner))
     desk.write(
         signups.move, owner.signup_id, {"paid"}, "active", kind="ready", who="test"
     )
@@ -68,7 +70,7 @@ def state(desk, owner):
 
 
 def take(desk, raw):
-    desk.ask("take_stripe_event", raw, EventAnswer)
+    desk.ask(raw)
     desk.clock.advance(1)
 
 
@@ -94,12 +96,12 @@ def test_the_owner_cancels_and_stays(desk, served) -> None:
     take(desk, of_invoice("paid", "sub_1", 90))
     until = desk.account.known["sub_1"].paid_until
     for _ in range(2):
-        told = desk.ask("cancel", served, DoneAnswer)
+        told = desk.ask(Leave(served))
         assert isinstance(told, Done)
         assert told.view.ends_at == until, "though Stripe does not know it yet"
     assert desk.read(lifecycles.get, served.signup_id).wish == "leave"
     assert served.signup_id in desk.nudged
-    told = desk.ask("stay", served, DoneAnswer)
+    told = desk.ask(Stay(served))
     assert isinstance(told, Done)
     assert told.view.ends_at is None
     assert desk.read(lifecycles.get, served.signup_id).wish == "stay"
@@ -110,23 +112,19 @@ def test_two_tabs_at_once(desk, served) -> None:
     """One tab cancels while the other takes it back: the last wish stands, and an
     ended one cannot be taken back for nothing.
     """
-    desk.ask("cancel", served, DoneAnswer)
-    desk.ask("stay", served, DoneAnswer)
-    desk.ask("cancel", served, DoneAnswer)
+    desk.ask(Leave(served))
+    desk.ask(Stay(served))
+    desk.ask(Leave(served))
     assert desk.read(lifecycles.get, served.signup_id).wish == "leave"
     ended(desk, served)
-    told = desk.ask("stay", served, DoneAnswer)
+    told = desk.ask(Stay(served))
     assert (told.code, "subscribe again" in told.message) == ("not-now", True)
 
 
 @pytest.mark.parametrize(
-    ("method", "purpose", "union"),
-    [
-        ("cancel_by_link", "cancel", DoneAnswer),
-        ("return_by_link", "return", RegisterAnswer),
-    ],
+    ("question", "purpose"), [(LeaveByLink, "cancel"), (ReturnByLink, "return")]
 )
-def test_links(desk, served, a_form, method, purpose, union) -> None:
+def test_links(desk, served, a_form, question, purpose) -> None:
     """A mail's code does its one thing for its one signup; anything else is refused."""
     good = link(desk, served, purpose)
     other = "return" if purpose == "cancel" else "cancel"
@@ -138,10 +136,10 @@ def test_links(desk, served, a_form, method, purpose, union) -> None:
         MailedLink(served.signup_id, Secret("rubbish")),
         MailedLink(served.signup_id, Secret(good.token.reveal()[:-3])),
     ):
-        told = desk.ask(method, bad, union)
+        told = desk.ask(question(bad))
         assert isinstance(told, Refused)
         assert told.code == "unknown-signup"
-    told = desk.ask(method, good, union)
+    told = desk.ask(question(good))
     assert isinstance(told, Done | Registered)
     assert told.view.owner is None, "a link shows no furl"
 
@@ -150,13 +148,13 @@ def test_a_link_of_an_earlier_payment(desk, served) -> None:
     """A link that was mailed for a subscription before this one is worth nothing."""
     old = link(desk, served, "cancel")
     ended(desk, served)
-    told = desk.ask("return_by_link", link(desk, served, "return"), RegisterAnswer)
+    told = desk.ask(ReturnByLink(link(desk, served, "return")))
     session_id = list(desk.account.sessions)[-1]
     assert told.checkout_url == desk.account.sessions[session_id].url
     desk.account.pay(session_id)
     take(desk, of_session(session_id, 50))
     assert state(desk, served) == "paid"
-    assert desk.ask("cancel_by_link", old, DoneAnswer).code == "unknown-signup"
+    assert desk.ask(LeaveByLink(old)).code == "unknown-signup"
 
 
 def test_coming_back_needs_room(desk, served) -> None:
@@ -165,7 +163,7 @@ def test_coming_back_needs_room(desk, served) -> None:
     desk.stop()
     desk.quota = 0
     desk.start()
-    assert desk.ask("pay_again", served, RegisterAnswer).code == "full"
+    assert desk.ask(PayAgain(served)).code == "full"
     assert desk.read(capacity.held, served.signup_id) == {"buckets": 1}
 
 
@@ -174,13 +172,13 @@ def test_a_payment_page_that_lapses(desk, served) -> None:
     place, and what was held for the host is free.
     """
     ended(desk, served)
-    desk.ask("pay_again", served, RegisterAnswer)
+    desk.ask(PayAgain(served))
     assert desk.read(capacity.held, served.signup_id)["instances"] == 1
     session_id = list(desk.account.sessions)[-1]
     desk.clock.advance(40 * 60)
     expired = desk.account.sessions[session_id]
     assert expired.status == "open"
-    told = desk.ask("pay_again", served, RegisterAnswer)
+    told = desk.ask(PayAgain(served))
     assert isinstance(told, Registered)
     assert desk.account.sessions[session_id].status == "expired"
     assert state(desk, served) == "ended"
@@ -190,7 +188,7 @@ def test_too_late(desk, served) -> None:
     """After the time of the data no payment page is opened."""
     ended(desk, served)
     desk.clock.advance(timedelta(days=31).total_seconds())
-    told = desk.ask("pay_again", served, RegisterAnswer)
+    told = desk.ask(PayAgain(served))
     assert (told.code, "is over" in told.message) == ("not-now", True)
     assert len(desk.account.sessions) == 1
 
@@ -201,12 +199,12 @@ def test_what_is_overdue_is_paid_on_stripes_page(desk, served) -> None:
     desk.account.become("sub_1", status="past_due", pay_url=page)
     take(desk, of_invoice("payment_failed", "sub_1", 2))
     assert state(desk, served) == "past-due"
-    told = desk.ask("pay_again", served, RegisterAnswer)
+    told = desk.ask(PayAgain(served))
     assert told.checkout_url == page.reveal()
     desk.faults["payments.fetch_subscription"] = [Fault.THROTTLED]
-    assert desk.ask("pay_again", served, RegisterAnswer).code == "try-later"
+    assert desk.ask(PayAgain(served)).code == "try-later"
     desk.account.become("sub_1", status="active", pay_url=None)
-    told = desk.ask("pay_again", served, RegisterAnswer)
+    told = desk.ask(PayAgain(served))
     assert told.checkout_url.endswith(f"/signup/{served.signup_id}")
 
 
@@ -234,7 +232,7 @@ def test_the_end_overtakes_the_payment(desk, a_form) -> None:
     goes back.
     """
     register, owner = a_form()
-    desk.ask("register", register, RegisterAnswer)
+    desk.ask(register)
     (session_id,) = desk.account.sessions
     desk.account.pay(session_id)
     desk.account.become("sub_1", status="canceled")
@@ -266,6 +264,6 @@ def test_nobody_without_the_secret(desk, served) -> None:
     """A site without the owner's secret can neither end nor continue anything."""
     for secret in (None, OwnerSecret("guess" * 8)):
         stranger = Owner(served.signup_id, secret)
-        for method in ("cancel", "stay"):
-            assert desk.ask(method, stranger, DoneAnswer).code == "unknown-signup"
+        for question in (Leave(stranger), Stay(stranger)):
+            assert desk.ask(question).code == "unknown-signup"
     assert desk.read(lifecycles.get, served.signup_id).wish == "stay"

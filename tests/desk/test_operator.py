@@ -14,65 +14,51 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from lae_flapp.desk.operators.desk import OperatorDesk
-from lae_flapp.desk.operators.facet import OperatorFacet
+from lae_flapp.desk.operators.facet import ANSWERS, operator_facet
 from lae_flapp.desk.operators.looking import LONGEST_WAIT
 from lae_flapp.journal import events, inbox, operators, outbox, signups, switches
 from lae_flapp.journal.journal import Journal
 from lae_protocol import wire
 from lae_protocol.box_messages import (
-    EventNamed,
-    InboxAnswer,
-    InboxEventAnswer,
     ListInbox,
     ListOutbox,
-    MailAnswer,
-    OutboxAnswer,
+    RetryInboxEvent,
+    RetryMail,
+    ShowInboxEvent,
+    ShowMail,
 )
 from lae_protocol.looking_messages import (
     AskHealth,
-    DetailAnswer,
     EventPage,
-    EventsAnswer,
     EventsSince,
-    HealthAnswer,
     ListSignups,
-    Named,
-    PageAnswer,
+    ShowSignup,
 )
-from lae_protocol.messages import VERSION, Done, DoneAnswer
+from lae_protocol.messages import Done
 from lae_protocol.operator_messages import (
-    AcceptedAnswer,
+    AddOperator,
     AskConsole,
     AskOperators,
     AskPlans,
     AskSwitches,
     BackUp,
-    BackupAnswer,
     Cancel,
-    ConsoleAnswer,
     DeleteData,
-    EffectAnswer,
-    EffectsAnswer,
     GiveFree,
-    GivenAnswer,
-    HostsAnswer,
-    InvitedAnswer,
     ListEffects,
     ListHosts,
-    Numbered,
-    OperatorNamed,
-    OperatorsAnswer,
     Pause,
-    PlansAnswer,
     Reactivate,
     Reseal,
-    ResealAnswer,
     Resend,
     Resume,
-    SwitchesAnswer,
+    RetrySignup,
+    RevokeOperator,
+    ShowEffect,
 )
-from lae_protocol.remote import RIOperator
+from lae_protocol.remote import OPERATOR
 from lae_protocol.secret import Secret
+from tests.twins.asking import ask, ask_raw, begin
 from tests.twins.cloud import Cloud, Instance
 from tests.twins.journal import answer, open_journal
 
@@ -139,13 +125,11 @@ class Edge:
     def stop(self) -> None:
         answer(Deferred.fromCoroutine(self.journal.close()))
 
-    def begin(self, method: str, message: Any, who: Secret = ANN) -> Deferred[bytes]:
-        facet = OperatorFacet(self.desk, who)
-        data = message if isinstance(message, bytes) else wire.encode(message)
-        return getattr(facet, f"remote_{method}")(VERSION, b"rq1", data)
+    def begin(self, question: Any) -> Deferred[bytes]:
+        return begin(operator_facet(self.desk, ANN), question)
 
-    def ask(self, method: str, message: Any, union: Any, who: Secret = ANN) -> Any:
-        return wire.decode(union, answer(self.begin(method, message, who)))
+    def ask(self, question: Any, who: Secret = ANN) -> Any:
+        return ask(operator_facet(self.desk, who), question)
 
 
 @pytest.fixture
@@ -157,51 +141,53 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
 
 
 EVERYTHING = [
-    ("list_signups", ListSignups(), PageAnswer),
-    ("show_signup", Named(STUCK), DetailAnswer),
-    ("retry_signup", Named(STUCK), DoneAnswer),
-    ("events", EventsSince(STUCK), EventsAnswer),
-    ("events", EventsSince(None, 0, 20), EventsAnswer),
-    ("health", AskHealth(), HealthAnswer),
-    ("resend_mail", Resend(STUCK, EMAIL, "new@example.org"), DoneAnswer),
-    ("cancel_signup", Cancel(STUCK, "paid", "why"), DoneAnswer),
-    ("reactivate_signup", Reactivate(id_of(0), "active", "why"), DoneAnswer),
-    ("delete_data", DeleteData(id_of(0), "active", "why"), DoneAnswer),
-    ("plans", AskPlans(), PlansAnswer),
-    ("give_free", GiveFree(id_of(50), "a@example.org", "basic-250", "w"), GivenAnswer),
-    ("list_hosts", ListHosts(), HostsAnswer),
-    ("console", AskConsole(id_of(0)), ConsoleAnswer),
-    ("list_effects", ListEffects(), EffectsAnswer),
-    ("show_effect", Numbered(1), EffectAnswer),
-    ("list_inbox", ListInbox(), InboxAnswer),
-    ("show_inbox", EventNamed("evt_1"), InboxEventAnswer),
-    ("retry_inbox", EventNamed("evt_1"), InboxEventAnswer),
-    ("list_outbox", ListOutbox(), OutboxAnswer),
-    ("show_outbox", Numbered(1), MailAnswer),
-    ("retry_outbox", Numbered(1), MailAnswer),
-    ("switches", AskSwitches(), SwitchesAnswer),
-    ("pause", Pause("mails", "why"), SwitchesAnswer),
-    ("resume", Resume("mails"), SwitchesAnswer),
-    ("list_operators", AskOperators(), OperatorsAnswer),
-    ("add_operator", OperatorNamed("eve"), InvitedAnswer),
-    ("revoke_operator", OperatorNamed("ann"), AcceptedAnswer),
-    ("back_up", BackUp("copy.sqlite"), BackupAnswer),
-    ("reseal", Reseal(), ResealAnswer),
+    ListSignups(),
+    ShowSignup(STUCK),
+    RetrySignup(STUCK),
+    EventsSince(STUCK),
+    EventsSince(None, 0, 20),
+    AskHealth(),
+    Resend(STUCK, EMAIL, "new@example.org"),
+    Cancel(STUCK, "paid", "why"),
+    Reactivate(id_of(0), "active", "why"),
+    DeleteData(id_of(0), "active", "why"),
+    AskPlans(),
+    GiveFree(id_of(50), "a@example.org", "basic-250", "w"),
+    ListHosts(),
+    AskConsole(id_of(0)),
+    ListEffects(),
+    ShowEffect(1),
+    ListInbox(),
+    ShowInboxEvent("evt_1"),
+    RetryInboxEvent("evt_1"),
+    ListOutbox(),
+    ShowMail(1),
+    RetryMail(1),
+    AskSwitches(),
+    Pause("mails", "why"),
+    Resume("mails"),
+    AskOperators(),
+    AddOperator("eve"),
+    RevokeOperator("ann"),
+    BackUp("copy.sqlite"),
+    Reseal(),
 ]
 
 
-def test_every_method_is_asked() -> None:
-    """The table above has every method of the interface."""
-    assert {method for method, *_ in EVERYTHING} == set(RIOperator)
+def test_every_question_is_answered() -> None:
+    """Each question of an operator has its function, and stands in the table above."""
+    every = set(OPERATOR.by_name.values())
+    assert {type(question) for question in EVERYTHING} == every
+    assert set(ANSWERS) == every
 
 
-@pytest.mark.parametrize(("method", "message", "union"), EVERYTHING)
-def test_strangers(edge, method, message, union) -> None:
+@pytest.mark.parametrize("question", EVERYTHING)
+def test_strangers(edge, question) -> None:
     """A name that is nobody's, and a revoked one, get the same refusal of everything."""
     edge.write(operators.revoke, "ann", "bob")
     before = answer(edge.journal.read(events.last_number, None))
-    stranger = edge.ask(method, message, union, Secret("o" + "z" * 52))
-    revoked = edge.ask(method, message, union)
+    stranger = edge.ask(question, Secret("o" + "z" * 52))
+    revoked = edge.ask(question)
     assert answer(edge.journal.read(events.last_number, None)) == before
     assert stranger == revoked
     assert revoked.code == "unknown-operator"
@@ -211,18 +197,18 @@ def test_strangers(edge, method, message, union) -> None:
     ]
 
 
-@pytest.mark.parametrize(("method", "message", "union"), EVERYTHING)
-def test_malformed(edge, method, message, union) -> None:
-    """Bytes that are no message are refused in each method."""
+@pytest.mark.parametrize("kind", OPERATOR.by_name.values())
+def test_malformed(edge, kind) -> None:
+    """Bytes that are no message are refused as each question."""
     for data in (b"", b"[]", b'{"x":1}', b"\xff"):
-        assert edge.ask(method, data, union).code == "malformed"
+        assert ask_raw(operator_facet(edge.desk, ANN), kind, data).code == "malformed"
 
 
 def test_pages(edge) -> None:
     """Following the cursor shows every signup once, newest first, then ends."""
     seen, cursor = [], None
     while True:
-        page = edge.ask("list_signups", ListSignups(cursor=cursor, limit=5), PageAnswer)
+        page = edge.ask(ListSignups(cursor=cursor, limit=5))
         assert len(page.rows) <= 5
         seen += [row.signup_id for row in page.rows]
         cursor = page.cursor
@@ -242,40 +228,40 @@ def test_pages(edge) -> None:
 )
 def test_bad_cursors(edge, asked) -> None:
     """A cursor that no page gave is refused, or is the end of the list."""
-    told = edge.ask("list_signups", asked, PageAnswer)
+    told = edge.ask(asked)
     assert getattr(told, "code", "malformed") == "malformed"
 
 
 @pytest.mark.parametrize("limit", [-5, 0, 1, 10**12])
 def test_limits(edge, limit) -> None:
     """No page is empty of what is there, or longer than a page may be."""
-    page = edge.ask("list_signups", ListSignups(limit=limit), PageAnswer)
+    page = edge.ask(ListSignups(limit=limit))
     assert 1 <= len(page.rows) <= 500
 
 
 def test_unknown_state(edge) -> None:
     """A state that does not exist is refused; one that nobody is in is an empty page."""
-    told = edge.ask("list_signups", ListSignups(state="dead"), PageAnswer)
+    told = edge.ask(ListSignups(state="dead"))
     assert told.code == "malformed"
-    page = edge.ask("list_signups", ListSignups(state="refunded"), PageAnswer)
+    page = edge.ask(ListSignups(state="refunded"))
     assert page.rows == ()
 
 
 @pytest.mark.parametrize("signup_id", [id_of(77), "", "su1", "' OR 1=1", STUCK + "\n"])
 def test_unknown_signup(edge, signup_id) -> None:
-    """An id that nobody has is said so, by every method that takes one."""
-    for method, message, union in (
-        ("show_signup", Named(signup_id), DetailAnswer),
-        ("retry_signup", Named(signup_id), DoneAnswer),
-        ("events", EventsSince(signup_id, 0, 20), EventsAnswer),
+    """An id that nobody has is said so, to every question that has one."""
+    for question in (
+        ShowSignup(signup_id),
+        RetrySignup(signup_id),
+        EventsSince(signup_id, 0, 20),
     ):
-        assert edge.ask(method, message, union).code == "unknown-signup"
+        assert edge.ask(question).code == "unknown-signup"
     assert edge.retried == []
 
 
 def test_retry(edge) -> None:
     """A retry is journaled under the operator's name, then wakes the worker."""
-    told = edge.ask("retry_signup", Named(STUCK), DoneAnswer)
+    told = edge.ask(RetrySignup(STUCK))
     assert isinstance(told, Done)
     assert edge.retried == [STUCK]
     last = answer(edge.journal.read(events.since, STUCK, 0))[-1]
@@ -284,39 +270,39 @@ def test_retry(edge) -> None:
 
 def test_waiting_for_events(edge) -> None:
     """A question with patience is answered when something happens, or at its end."""
-    page = edge.ask("events", EventsSince(STUCK), EventsAnswer)
+    page = edge.ask(EventsSince(STUCK))
     asked = EventsSince(STUCK, page.last_number, 10**9)
-    waiting = edge.begin("events", asked)
+    waiting = edge.begin(asked)
     edge.write(events.note, id_of(2), "of-another", "test")
     assert not waiting.called
     edge.write(events.note, STUCK, "more", "test")
-    told = wire.decode(EventsAnswer, answer(waiting))
+    told = wire.decode_answer(EventsSince, answer(waiting))
     assert [e.kind for e in told.events] == ["more"]
 
     asked = EventsSince(STUCK, told.last_number, 10**9)
-    waiting = edge.begin("events", asked)
+    waiting = edge.begin(asked)
     edge.clock.advance(LONGEST_WAIT - 1)
     assert not waiting.called
     edge.clock.advance(2)
-    end = wire.decode(EventsAnswer, answer(waiting))
+    end = wire.decode_answer(EventsSince, answer(waiting))
     assert end == EventPage((), told.last_number)
     assert len(edge.journal._watchers) == 0
 
 
 def test_events_of_all(edge) -> None:
     """Without a signup the events of all are told, and those of the whole deployment."""
-    page = edge.ask("events", EventsSince(None), EventsAnswer)
+    page = edge.ask(EventsSince(None))
     assert {e.signup_id for e in page.events} >= {STUCK, None}
-    later = edge.ask("events", EventsSince(None, page.last_number), EventsAnswer)
+    later = edge.ask(EventsSince(None, page.last_number))
     assert later == EventPage((), page.last_number)
 
 
 def test_closing_while_waiting(edge) -> None:
     """A journal that closes ends the waits, without an error."""
-    page = edge.ask("events", EventsSince(STUCK), EventsAnswer)
-    waiting = edge.begin("events", EventsSince(STUCK, page.last_number, 20))
+    page = edge.ask(EventsSince(STUCK))
+    waiting = edge.begin(EventsSince(STUCK, page.last_number, 20))
     answer(Deferred.fromCoroutine(edge.journal.close()))
-    assert wire.decode(EventsAnswer, answer(waiting)).events == ()
+    assert wire.decode_answer(EventsSince, answer(waiting)).events == ()
 
 
 def test_health(edge) -> None:
@@ -324,16 +310,16 @@ def test_health(edge) -> None:
     edge.clock.advance(90)
     edge.write(inbox.take, "evt_1", "k", b"{}", "rq")
     edge.write(outbox.put, STUCK, "active")
-    health = edge.ask("health", AskHealth(), HealthAnswer)
+    health = edge.ask(AskHealth())
     assert (health.inbox_waiting, health.outbox_waiting) == (1, 1)
     assert health.oldest_unserved_seconds == 90
     assert (health.signups_open, health.canary_opened) == (True, True)
     assert (health.environment, health.release) == ("test", "1.2")
     edge.write(switches.pause, "signups", "ann", "maintenance")
-    assert not edge.ask("health", AskHealth(), HealthAnswer).signups_open
+    assert not edge.ask(AskHealth()).signups_open
     edge.write(switches.resume, "signups", "ann")
     edge.closed = "the seal does not open"
-    health = edge.ask("health", AskHealth(), HealthAnswer)
+    health = edge.ask(AskHealth())
     assert (health.signups_open, health.canary_opened) == (False, False)
 
 
@@ -344,13 +330,13 @@ def test_nobody_waits(edge) -> None:
         tx.run(signups.SIGNUPS.update().values(state="active"))
 
     edge.write(served)
-    health = edge.ask("health", AskHealth(), HealthAnswer)
+    health = edge.ask(AskHealth())
     assert health.oldest_unserved_seconds is None
 
 
 def test_no_secrets(edge) -> None:
     """What operators are told of a signup holds no request and no sealed byte."""
-    told = edge.ask("show_signup", Named(STUCK), DetailAnswer)
+    told = edge.ask(ShowSignup(STUCK))
     assert [e.attempt for e in told.effects] == [1, 2]
     assert not hasattr(told.effects[0], "request")
     assert "secret" not in wire.encode(told).decode()

@@ -6,7 +6,6 @@ from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import effects, sessions, signups
 from lae_flapp.journal.effects import EffectKey
-from lae_protocol.messages import RegisterAnswer
 from tests.twins.journal import answer
 from tests.twins.weather import Fault
 
@@ -19,7 +18,7 @@ def test_a_session_that_always_fails(desk, a_form):
     """A session that Stripe never shows keeps no other from being settled."""
     (first, _), (second, owner) = a_form(1), a_form(2)
     for register in (first, second):
-        desk.ask("register", register, RegisterAnswer)
+        desk.ask(register)
     desk.account.pay("cs_2")
     for fault in (Fault.REFUSED, Fault.THROTTLED):
         desk.faults["payments.fetch_session"] = [fault]
@@ -37,13 +36,13 @@ def test_nobody_came_back(desk, a_form):
     """A request that nobody repeats is given up once it can have opened nothing."""
     register, owner = a_form()
     desk.faults["payments.open_checkout"] = [Fault.THROTTLED]
-    desk.ask("register", register, RegisterAnswer)
+    desk.ask(register)
     reconcile(desk)
     assert opening(desk, owner).state == "begun"
     desk.clock.advance(3600)
     reconcile(desk)
     assert opening(desk, owner).state == "failed"
-    told = desk.ask("register", register, RegisterAnswer)
+    told = desk.ask(register)
     assert told.checkout_url == "https://pay.invalid/cs_1"
 
 
@@ -51,7 +50,7 @@ def test_unheard_and_still_open(desk, a_form):
     """While what a lost reply opened may still be paid, it is looked at again."""
     register, owner = a_form()
     desk.faults["payments.open_checkout"] = [Fault.REPLY_LOST]
-    desk.ask("register", register, RegisterAnswer)
+    desk.ask(register)
     desk.clock.advance(3600)
     reconcile(desk)
     assert opening(desk, owner).state == "begun"

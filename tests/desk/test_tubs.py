@@ -27,15 +27,10 @@ from lae_flapp.desk.tubs import (
 from lae_flapp.settings import TubSettings
 from lae_protocol import wire
 from lae_protocol.furl import Furl
-from lae_protocol.host_messages import (
-    VERSION,
-    Claim,
-    ClaimAnswer,
-    Report,
-    ReportAnswer,
-)
-from lae_protocol.messages import Refused
-from lae_protocol.process.call import FacetRefused, call
+from lae_protocol.host_messages import Claim, Report
+from lae_protocol.looking_messages import AskHealth
+from lae_protocol.messages import AskDoors, Refused
+from lae_protocol.process.call import FacetRefused, ask
 from lae_protocol.process.tub import make_tub
 from tests.twins.cloud import Cloud
 from tests.twins.doors import Line
@@ -84,9 +79,8 @@ class TubTests(TestCase):
             return str(e.failure.value) + str(e.failure.type)
         raise AssertionError(f"{name} is served")
 
-    async def ask(self, name: str, method: str, message: Any, answer: Any) -> Any:
-        reference = await self.reach(name)
-        return await call(reactor, reference, method, VERSION, message, answer, 10)
+    async def ask(self, name: str, question: Any) -> Any:
+        return await ask(reactor, await self.reach(name), question, 10)
 
     async def test_furls(self) -> None:
         """Furls of the Tub are of the plain form, and each name is another one."""
@@ -101,9 +95,9 @@ class TubTests(TestCase):
         """A name that nobody was given is answered like one that is dead."""
         await self.asyncSetUp()
         serve_hosts(self.tub, self.desk)
-        told = await self.ask(new_name("b"), "claim", NO_CLAIM, ClaimAnswer)
+        told = await self.ask(new_name("b"), NO_CLAIM)
         self.assertEqual(told.code, "malformed")
-        told = await self.ask(new_name("h"), "report", REPORT, ReportAnswer)
+        told = await self.ask(new_name("h"), REPORT)
         self.assertEqual(told.code, "unknown-signup")
 
     async def test_names_of_another_shape(self) -> None:
@@ -133,12 +127,24 @@ class TubTests(TestCase):
         self.assertEqual(asked, [name])
 
     async def test_another_kind_of_facet(self) -> None:
-        """A method of another facet is refused, whatever the name is."""
+        """A question of another facet is not known, whatever the name is."""
         await self.asyncSetUp()
         serve_hosts(self.tub, self.desk)
-        for name, method in ((new_name("h"), "claim"), (new_name("b"), "report")):
-            with self.assertRaises(FacetRefused):
-                await self.ask(name, method, NO_CLAIM, ClaimAnswer)
+        for name, question in (
+            (new_name("b"), REPORT),
+            (new_name("b"), AskDoors()),
+            (new_name("h"), AskHealth()),
+        ):
+            told = await self.ask(name, question)
+            self.assertEqual(told.code, "not-known-here")
+        # A claim may be larger than anything that a host says.
+        reference = await self.reach(new_name("h"))
+        small = Claim(b"k", b"s", "i", "", None)
+        told = await ask(reactor, reference, small, 10)
+        self.assertEqual(told.code, "not-known-here")
+        large = Claim(b"k" * 20_000, b"s", "i", "", None)
+        with self.assertRaises(FacetRefused):
+            await ask(reactor, reference, large, 10)
 
     async def test_50_megabytes(self) -> None:
         """A report of 50 MB is refused by the constraint, before anybody reads it."""
@@ -149,13 +155,13 @@ class TubTests(TestCase):
         # As a hostile peer would: without the interface that stops our own side.
         reference.tracker.interfaceName = None
         reference.tracker.interface = None
-        hostile = reference.callRemote("report", VERSION, b"rq1", b"x" * 50_000_000)
+        hostile = reference.callRemote("ask", b"Report", 1, b"rq1", b"x" * 50_000_000)
         with self.assertRaises(RemoteException) as e:
             await hostile
         # Said by the other end: it has not stored the argument.
         self.assertIn("Violation", repr(e.exception))
         # The Tub goes on for others, and for the same peer.
-        told = await self.ask(name, "report", REPORT, ReportAnswer)
+        told = await self.ask(name, REPORT)
         self.assertIsInstance(told, Refused)
 
     async def test_hostile_arguments(self) -> None:
@@ -167,18 +173,26 @@ class TubTests(TestCase):
         reference.tracker.interface = None
         good = wire.encode(REPORT)
         for method, arguments in (
-            ("report", ("1", b"rq1", good)),
-            ("report", (1, b"r" * 65, good)),
-            ("report", (1, b"rq1", {"a": good})),
-            ("report", (1, b"rq1", good, 1)),
-            ("report", ()),
-            ("delete_everything", (1, b"rq1", good)),
-            ("__init__", (1, b"rq1", good)),
+            ("ask", (b"Report", "1", b"rq1", good)),
+            ("ask", (b"R" * 65, 1, b"rq1", good)),
+            ("ask", ("Report", 1, b"rq1", good)),
+            ("ask", (b"Report", 1, b"r" * 65, good)),
+            ("ask", (b"Report", 1, b"rq1", {"a": good})),
+            ("ask", (b"Report", 1, b"rq1", good, 1)),
+            ("ask", ()),
+            ("report", (1, b"rq1", good)),
+            ("__init__", (b"Report", 1, b"rq1", good)),
         ):
             with self.assertRaises((Violation, RemoteException)):
                 await reference.callRemote(method, *arguments)
         for raw_id in (b"", b"RQ", b"rq\n", b"r q"):
-            data = await reference.callRemote("report", VERSION, raw_id, good)
-            self.assertEqual(wire.decode(ReportAnswer, data).code, "malformed")
-        data = await reference.callRemote("report", 99, b"rq1", good)
-        self.assertEqual(wire.decode(ReportAnswer, data).code, "version")
+            data = await reference.callRemote("ask", b"Report", 1, raw_id, good)
+            self.assertEqual(wire.decode_answer(Report, data).code, "malformed")
+        for name, version, code in (
+            (b"Report", 99, "version"),
+            (b"Claim", 1, "not-known-here"),
+            (b"\xff", 1, "not-known-here"),
+            (b"", 1, "not-known-here"),
+        ):
+            data = await reference.callRemote("ask", name, version, b"rq1", good)
+            self.assertEqual(wire.decode_answer(Report, data).code, code)

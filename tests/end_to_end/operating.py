@@ -15,10 +15,11 @@ from lae_protocol.looking_messages import (
     EventsSince,
     Health,
     ListSignups,
-    Named,
+    ShowSignup,
     SignupDetail,
 )
-from tests.end_to_end.operator_process import METHODS
+from lae_protocol.messages import Refused
+from lae_protocol.question import A, Question
 from tests.end_to_end.process import PATIENCE, until
 
 
@@ -42,31 +43,32 @@ class Operator:
         self._popen.stdin.close()
         self._popen.wait(10)
 
-    def ask(self, method: str, message: Any, seconds: float = 10.0) -> Any:
+    def ask(self, question: Question[A], seconds: float = 10.0) -> A | Refused | None:
         """One question; None when there was no answer."""
         assert self._popen.stdin is not None
         assert self._popen.stdout is not None
-        text = wire.encode(message).decode()
-        self._popen.stdin.write(f"{method} {seconds} {text}\n")
+        name = type(question).__name__
+        text = wire.encode(question).decode()
+        self._popen.stdin.write(f"{name} {seconds} {text}\n")
         self._popen.stdin.flush()
         line = self._popen.stdout.readline()
         assert line, "the operator's line ended"
         if line.startswith("!"):
             return None
-        return wire.decode(METHODS[method][1], line.encode())
+        return wire.decode_answer(type(question), line.encode())
 
-    def insist(self, method: str, message: Any) -> Any:
+    def insist(self, question: Question[Any]) -> Any:
         """Ask until there is an answer."""
-        return until(lambda: self.ask(method, message), method)
+        return until(lambda: self.ask(question), type(question).__name__)
 
     def show(self, signup_id: str) -> SignupDetail:
         """All of one signup."""
-        detail: SignupDetail = self.insist("show_signup", Named(SignupId(signup_id)))
+        detail: SignupDetail = self.insist(ShowSignup(SignupId(signup_id)))
         return detail
 
     def health(self) -> Health:
         """The daemon, now."""
-        health: Health = self.insist("health", AskHealth())
+        health: Health = self.insist(AskHealth())
         return health
 
     def signups(self) -> list[Any]:
@@ -74,7 +76,7 @@ class Operator:
         rows: list[Any] = []
         cursor = None
         while True:
-            page = self.insist("list_signups", ListSignups(None, None, cursor, 500))
+            page = self.insist(ListSignups(None, None, cursor, 500))
             rows += page.rows
             cursor = page.cursor
             if cursor is None:
@@ -91,7 +93,7 @@ class Operator:
         def came() -> bool:
             nonlocal since
             asked = EventsSince(SignupId(signup_id), since, 5)
-            page: EventPage | None = self.ask("events", asked, 10)
+            page: EventPage | None = self.ask(asked, 10)
             if page is None:
                 return False
             since = page.last_number

@@ -1,6 +1,6 @@
 """An operator's line to the daemon, as a process: a test has no reactor of its own.
 
-``operator_process.py FURL_FILE`` answers each line ``METHOD SECONDS MESSAGE`` with one
+``operator_process.py FURL_FILE`` answers each line ``QUESTION SECONDS MESSAGE`` with one
 line: the answer's JSON, or ``!`` and why there is none.  It outlives the daemon.
 """
 
@@ -14,18 +14,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.stdio import StandardIO
 from twisted.protocols.basic import LineOnlyReceiver
 
-from lae_protocol import looking_messages, messages, wire
+from lae_protocol import wire
 from lae_protocol.furl import Furl
+from lae_protocol.messages import Refused
 from lae_protocol.process.call import Facet, FacetError
 from lae_protocol.process.tub import make_tub
-
-METHODS = {
-    "list_signups": (looking_messages.ListSignups, looking_messages.PageAnswer),
-    "show_signup": (looking_messages.Named, looking_messages.DetailAnswer),
-    "retry_signup": (looking_messages.Named, messages.DoneAnswer),
-    "events": (looking_messages.EventsSince, looking_messages.EventsAnswer),
-    "health": (looking_messages.AskHealth, looking_messages.HealthAnswer),
-}
+from lae_protocol.remote import OPERATOR
 
 
 class Desk(LineOnlyReceiver):
@@ -36,20 +30,21 @@ class Desk(LineOnlyReceiver):
         self._facet = facet
 
     def lineReceived(self, line: bytes) -> None:
-        method, seconds, message = line.split(b" ", 2)
-        asking = self._ask(method.decode(), float(seconds), message)
+        name, seconds, message = line.split(b" ", 2)
+        asking = self._ask(name.decode(), float(seconds), message)
         Deferred.fromCoroutine(asking)
 
-    async def _ask(self, method: str, seconds: float, message: bytes) -> None:
-        asked, answer = METHODS[method]
+    async def _ask(self, name: str, seconds: float, message: bytes) -> None:
+        kind = OPERATOR.by_name[name]
         try:
-            told = await self._facet.call(
-                method, wire.decode(asked, message), answer, seconds
-            )
+            told = await self._facet.ask(wire.decode(kind, message), seconds)
         except FacetError as e:
             self.sendLine(b"!" + str(e).encode())
+            return
+        if isinstance(told, Refused):
+            self.sendLine(wire.encode_refusal(told))
         else:
-            self.sendLine(wire.encode(told, answer))
+            self.sendLine(wire.encode_answer(kind, told))
 
     def connectionLost(self, reason: object = None) -> None:
         reactor.stop()
@@ -59,7 +54,7 @@ def main() -> None:
     tub = make_tub()
     tub.startService()
     furl = Furl.parse(Path(sys.argv[1]).read_text("ascii"))
-    facet = Facet(reactor, tub, furl, messages.VERSION)
+    facet = Facet(reactor, tub, furl)
     facet.startService()
     StandardIO(Desk(facet))
     reactor.run()

@@ -12,30 +12,25 @@ from typing import Any
 import boto3
 import pytest
 from attrs import define, field
-from foolscap.api import Referenceable
 from twisted.application.service import MultiService
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.web.resource import Resource
 from twisted.web.server import Site
-from zope.interface import implementer
 
 from lae_localcloud.ports import free_ports
 from lae_protocol.host_messages import (
-    VERSION,
     Claim,
-    ClaimAnswer,
     Claimed,
     Desired,
     NodeIdentity,
     Report,
-    ReportAnswer,
     StoragePlace,
 )
 from lae_protocol.messages import Refused
-from lae_protocol.process.answer import answers
+from lae_protocol.process.answer import Answering
 from lae_protocol.process.tub import make_tub
-from lae_protocol.remote import RIBootstrap, RIHost
+from lae_protocol.remote import BOOTSTRAP, HOST, Questions
 from lae_protocol.secret import Secret
 from lae_provision.doors import IdentityRequest
 from lae_provision.identity.keys import make_tub_key, new_identity
@@ -60,28 +55,11 @@ def an_identity(generation: int = 1) -> NodeIdentity:
     return new_identity(request, make_tub_key(), make_tub_key())
 
 
-@implementer(RIBootstrap)
-class Bootstrap(Referenceable):
-    """Binds the first claim's key, as the daemon does."""
+def _facet(questions: Questions, told: Any) -> Answering:
+    async def answer(question: Any, _: str) -> Any:
+        return told(question)
 
-    def __init__(self, daemon: FakeDaemon) -> None:
-        self.daemon = daemon
-
-    @answers(VERSION, Claim, ClaimAnswer)
-    async def remote_claim(self, claim: Claim, _: str) -> Claimed | Refused:
-        return self.daemon.claim(claim)
-
-
-@implementer(RIHost)
-class HostFacet(Referenceable):
-    """Hears reports."""
-
-    def __init__(self, daemon: FakeDaemon) -> None:
-        self.daemon = daemon
-
-    @answers(VERSION, Report, ReportAnswer)
-    async def remote_report(self, report: Report, _: str) -> Desired | Refused:
-        return self.daemon.report(report)
+    return Answering(questions, answer)
 
 
 @define(eq=False)
@@ -115,8 +93,8 @@ class FakeDaemon:
         tub.listenOn(f"tcp:{port}:interface=127.0.0.1")
         tub.setLocation(f"127.0.0.1:{port}")
         tub.setServiceParent(self.service)
-        self.bootstrap_furl = tub.registerReference(Bootstrap(self))
-        self.host_furl = tub.registerReference(HostFacet(self))
+        self.bootstrap_furl = tub.registerReference(_facet(BOOTSTRAP, self.claim))
+        self.host_furl = tub.registerReference(_facet(HOST, self.report))
         return self
 
     def claim(self, claim: Claim) -> Any:

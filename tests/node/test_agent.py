@@ -19,7 +19,6 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lae_protocol.aws.metadata import MetadataUnavailable
 from lae_protocol.host_messages import (
-    ClaimAnswer,
     Claimed,
     DayCounts,
     Desired,
@@ -100,8 +99,8 @@ class ScriptedFacet:
     def on_connect(self, listener: Any) -> None:
         self.listeners.append(listener)
 
-    async def call(self, method: str, message: Any, answer: Any, _: float) -> Any:
-        self.asked.append((method, message, answer))
+    async def ask(self, question: Any, _: float) -> Any:
+        self.asked.append(question)
         answered = self.answers.pop(0)
         if isinstance(answered, Deferred):
             answered = await answered
@@ -137,7 +136,7 @@ class ClaimTests(SynchronousTestCase):
         self.assertNoResult(claimed)
         self.clock.pump([LONGEST_PAUSE] * 2)
         self.assertEqual(self.successResultOf(claimed), self.claimed)
-        self.assertEqual(facet.asked, [("claim", self.claim, ClaimAnswer)] * 3)
+        self.assertEqual(facet.asked, [self.claim] * 3)
 
     def test_refusal_is_no_storm(self) -> None:
         """A host that is refused asks once a minute, and goes on when it is let in."""
@@ -185,7 +184,7 @@ class ReportingTests(SynchronousTestCase):
         return facet, reporting
 
     def heard(self, facet: ScriptedFacet) -> list[str]:
-        return [report.phase for _, report, _ in facet.asked]
+        return [report.phase for report in facet.asked]
 
     def test_in_their_order(self) -> None:
         """Phases reached while a report is under way are told after it, in order."""
@@ -204,7 +203,7 @@ class ReportingTests(SynchronousTestCase):
         reporting.about(Node())
         self.clock.pump([60, 60])
         self.assertEqual(self.heard(facet), ["ready"] * 3)
-        _, report, _ = facet.asked[-1]
+        report = facet.asked[-1]
         self.assertEqual((report.used_bytes, report.noncurrent_bytes), (5, 6))
         self.assertEqual(report.days[0].requests, REQUESTS)
         self.assertIsInstance(report, Report)

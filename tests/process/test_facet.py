@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import define
-from foolscap.api import Referenceable, RemoteInterface
-from foolscap.schema import ByteStringConstraint, IntegerConstraint
 from foolscap.util import allocate_tcp_port
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
-from zope.interface import implementer
 
+from lae_protocol import wire
 from lae_protocol.furl import Furl
-from lae_protocol.messages import Refused
-from lae_protocol.process.answer import Refusal, answers
-from lae_protocol.process.call import Facet, FacetAway, FacetRefused, FacetSlow
+from lae_protocol.messages import AskDoors, Refused
+from lae_protocol.process.answer import Answering, Refusal
+from lae_protocol.process.call import (
+    Facet,
+    FacetAway,
+    FacetRefused,
+    FacetSlow,
+    ask,
+)
 from lae_protocol.process.tub import make_tub
-
-
-@define(frozen=True)
-class Ask:
-    word: str
+from lae_protocol.question import Question
+from lae_protocol.remote import questions
 
 
 @define(frozen=True)
@@ -30,34 +31,41 @@ class Told:
     word: str
 
 
-Answer = Told | Refused
+@define(frozen=True)
+class Ask(Question[Told]):
+    LARGEST: ClassVar[int] = 256
+    LARGEST_ANSWER: ClassVar[int] = 256
+
+    word: str
 
 
-class RIEcho(RemoteInterface):
-    __remote_name__ = "RIEcho.test.s4"
+@define(frozen=True)
+class AskAtLength(Question[Told]):
+    """Lets Foolscap take more than what :class:`Ask` may be."""
 
-    def echo(
-        version=IntegerConstraint(),
-        request_id=ByteStringConstraint(64),
-        message=ByteStringConstraint(256),
-    ):
-        return ByteStringConstraint(256)
+    word: str
 
 
-@implementer(RIEcho)
-class Echo(Referenceable):
-    def __init__(self) -> None:
-        self.never: Deferred[None] = Deferred()
+ECHO = questions("RIEcho.test.s4", Ask | AskAtLength)
 
-    @answers(1, Ask, Answer)
-    async def remote_echo(self, message: Ask, request_id: str) -> Any:
-        if message.word == "hang":
-            await self.never
-        if message.word == "fail":
+
+async def answer(question: Ask | AskAtLength, request_id: str) -> Any:
+    match question.word:
+        case "hang":
+            await Deferred()
+        case "fail":
             raise RuntimeError("the secret is 42")
-        if message.word == "refuse":
+        case "refuse":
             raise Refusal(Refused("full", "no room"))
-        return Told(message.word)
+        case "return a refusal":
+            return Refused("full", "no room")
+        case "another answer":
+            return question
+        case "much":
+            return Told("x" * 300)
+        case "id":
+            return Told(request_id)
+    return Told(question.word)
 
 
 class FacetTests(TestCase):
@@ -71,27 +79,40 @@ class FacetTests(TestCase):
 
     async def asyncSetUp(self) -> None:
         self.server, self.port = await self.listening()
-        self.furl = self.server.registerReference(Echo(), "echo").replace("tcp:", "")
+        self.furl = self.server.registerReference(
+            Answering(ECHO, answer), "echo"
+        ).replace("tcp:", "")
         self.client = make_tub()
         self.client.startService()
         self.addCleanup(self.client.stopService)
-        self.facet = Facet(reactor, self.client, Furl.parse(self.furl), 1)
+        self.facet = Facet(reactor, self.client, Furl.parse(self.furl))
         self.facet.startService()
         self.addCleanup(self.facet.stopService)
 
     async def ask(self, word: str, seconds: float = 5) -> Any:
-        return await self.facet.call("echo", Ask(word), Answer, seconds)
+        return await self.facet.ask(Ask(word), seconds)
 
     async def test_answers(self) -> None:
         """An answer, a refusal and a failure all come back as values."""
         await self.asyncSetUp()
         self.addCleanup(self.server.stopService)
         self.assertEqual(await self.ask("hello"), Told("hello"))
-        self.assertEqual(await self.ask("refuse"), Refused("full", "no room"))
+        for word in ("refuse", "return a refusal"):
+            self.assertEqual(await self.ask(word), Refused("full", "no room"))
         failed = await self.ask("fail")
         self.assertEqual(failed.code, "try-later")
         self.assertNotIn("42", failed.message)
         self.assertEqual(len(self.flushLoggedErrors(RuntimeError)), 1)
+        self.assertEqual((await self.ask("another answer")).code, "try-later")
+        self.assertEqual(len(self.flushLoggedErrors(TypeError)), 1)
+
+    async def test_request_ids(self) -> None:
+        """The caller's request id arrives; without one each question has its own."""
+        await self.asyncSetUp()
+        self.addCleanup(self.server.stopService)
+        told = await self.facet.ask(Ask("id"), 5, "rq-of-the-caller")
+        self.assertEqual(told, Told("rq-of-the-caller"))
+        self.assertNotEqual(await self.ask("id"), await self.ask("id"))
 
     async def test_deadline(self) -> None:
         """A call that is never answered ends at its deadline."""
@@ -102,21 +123,53 @@ class FacetTests(TestCase):
         self.assertEqual(await self.ask("on"), Told("on"))
 
     async def test_too_large(self) -> None:
-        """A message over the interface's size is refused before it is sent."""
+        """A question over its own size is not sent; one that is sent all the same, and
+        an answer over its size, are refused by the other end.
+        """
         await self.asyncSetUp()
         self.addCleanup(self.server.stopService)
         with self.assertRaises(FacetRefused):
-            await self.ask("x" * 1000)
+            await self.ask("x" * 300)
+        self.assertEqual((await self.ask("much")).code, "too-large")
+        self.assertEqual(await self.facet.ask(AskAtLength("much"), 5), Told("x" * 300))
+        reference = await self.client.getReference(self.furl)
+        data = wire.encode(Ask("x" * 300))
+        told = await reference.callRemote("ask", b"Ask", 1, b"rq1", data)
+        self.assertEqual(wire.decode_answer(Ask, told).code, "too-large")
 
-    async def test_version(self) -> None:
-        """A peer of another version is told so."""
+    async def test_an_answer_over_its_size(self) -> None:
+        """What a peer answers over the question's size is not read."""
         await self.asyncSetUp()
         self.addCleanup(self.server.stopService)
-        other = Facet(reactor, self.client, Furl.parse(self.furl), 2)
-        other.startService()
-        self.addCleanup(other.stopService)
-        told = await other.call("echo", Ask("x"), Answer, 5)
-        self.assertEqual(told.code, "version")
+        at_length = questions("RIEcho2.test.s4", AskAtLength)
+
+        class Talkative(Answering):
+            def remote_ask(self, *_: Any) -> bytes:
+                return wire.encode_answer(Ask, Told("x" * 300))
+
+        furl = self.server.registerReference(Talkative(at_length, answer))
+        reference = await self.client.getReference(furl)
+        self.assertEqual(
+            await ask(reactor, reference, AskAtLength("much"), 5), Told("x" * 300)
+        )
+        with self.assertRaises(FacetRefused):
+            await ask(reactor, reference, Ask("much"), 5)
+
+    async def test_not_known_here(self) -> None:
+        """A question that the other end does not know, or of which it knows another
+        version, is refused as that.
+        """
+        await self.asyncSetUp()
+        self.addCleanup(self.server.stopService)
+        told = await self.facet.ask(AskDoors(), 5)
+        self.assertEqual(told.code, "not-known-here")
+
+        @define(frozen=True)
+        class Newer(Ask):
+            VERSION: ClassVar[int] = 2
+
+        Newer.__name__ = "Ask"
+        self.assertEqual((await self.facet.ask(Newer("x"), 5)).code, "version")
 
     async def test_restart_of_the_other_end(self) -> None:
         """A facet works again after its process was away, without a restart here."""
@@ -128,10 +181,10 @@ class FacetTests(TestCase):
             await self.ask("two", 0.3)
         self.server, _ = await self.listening(self.port, pem)
         self.addCleanup(self.server.stopService)
-        self.server.registerReference(Echo(), "echo")
+        self.server.registerReference(Answering(ECHO, answer), "echo")
         # A new Echo has another swissnum unless it is named, so name it as before.
         name = self.furl.rsplit("/", 1)[1]
-        self.server.registerReference(Echo(), name)
+        self.server.registerReference(Answering(ECHO, answer), name)
         self.assertEqual(await self.ask("three", 10), Told("three"))
 
     async def test_many_callers_do_not_put_the_connection_off(self) -> None:
@@ -144,7 +197,9 @@ class FacetTests(TestCase):
             await self.ask("two", 1.5)
         self.server, _ = await self.listening(self.port, pem)
         self.addCleanup(self.server.stopService)
-        self.server.registerReference(Echo(), self.furl.rsplit("/", 1)[1])
+        self.server.registerReference(
+            Answering(ECHO, answer), self.furl.rsplit("/", 1)[1]
+        )
         for _ in range(40):
             try:
                 told = await self.ask("three", 0.1)

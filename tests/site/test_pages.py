@@ -174,11 +174,11 @@ def test_head_tells_what_get_would(world) -> None:
 def test_a_broken_page_tells_nothing(world, errors, monkeypatch) -> None:
     """An error of ours is a page that says sorry, and a line in the log."""
 
-    async def broken(desk: object, watch: object) -> None:
+    async def broken(desk: object, question: object, **_: object) -> None:
         raise RuntimeError("pb://secret")
 
     signup_id = world.signed_up()
-    monkeypatch.setattr(type(world.desk), "watch", broken)
+    monkeypatch.setattr(type(world.desk), "ask", broken)
     answer = world.visitor.get(f"/signup/{signup_id}")
     assert answer.status == 500
     assert "pb://" not in answer.text

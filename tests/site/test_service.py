@@ -17,6 +17,7 @@ from lae_protocol.messages import Owner, Refused, StripeEvent, Taken, Watch
 from lae_protocol.process.call import FacetAway, FacetRefused, FacetSlow
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.steady import SteadyClock
+from lae_protocol.stripe_hints import StripeHint
 from lae_site.front_desk import CONNECT, WEBHOOK, DeskAway, RemoteDesk
 from lae_site.service import STOP_WITHIN, Options, WebSite, makeService
 
@@ -162,13 +163,13 @@ class FakeFacet:
     connected: bool = True
     asked: list[tuple[Any, ...]] = field(factory=list)
 
-    async def call(self, method: str, message: Any, answer: Any, seconds: float) -> Any:
+    async def ask(self, question: Any, seconds: float, request_id: str | None) -> Any:
         """As lae_protocol.process.call.Facet."""
-        self.asked.append((method, message, seconds))
+        self.asked.append((question, seconds, request_id))
         return await self.answer
 
 
-EVENT = StripeEvent(b"{}", "rq1")
+EVENT = StripeEvent(StripeHint("evt_1", "invoice.paid", "in_1"))
 
 
 def now(asking: Any) -> Any:
@@ -181,22 +182,17 @@ def now(asking: Any) -> Any:
     return result
 
 
-def test_each_question_is_asked_by_its_name() -> None:
-    """Every method of the front desk calls the remote method of its name."""
-    signup = Owner("su" + "a" * 20)
-    for name, argument in (
-        ("register", signup),
-        ("take_stripe_event", EVENT),
-        ("returned_from_checkout", signup),
-        ("pay_again", signup),
-        ("resend_mail", signup),
-        ("correct_address", signup),
-        ("cancel", signup),
-    ):
-        facet = FakeFacet(succeed(Refused("try-later", "")))
-        assert now(getattr(RemoteDesk(facet), name)(argument)).code == "try-later"
-        assert facet.asked[0][:2] == (name, argument)
-    assert now(RemoteDesk(FakeFacet(succeed(Taken(known=True)))).doors()) is not None
+def test_a_daemon_of_another_release(errors) -> None:
+    """A question that the daemon does not know is an error in the log, and for a
+    visitor the daemon is away; any other refusal is the page's to show.
+    """
+    for code in ("not-known-here", "version"):
+        with pytest.raises(DeskAway):
+            now(RemoteDesk(FakeFacet(succeed(Refused(code, "")))).ask(EVENT))
+        assert errors
+        errors.clear()
+    refused = Refused("try-later", "")
+    assert now(RemoteDesk(FakeFacet(succeed(refused))).ask(EVENT)) == refused
 
 
 def test_deadlines() -> None:
@@ -204,11 +200,13 @@ def test_deadlines() -> None:
     connection that is not there.
     """
     facet = FakeFacet(succeed(Taken(known=True)))
-    now(RemoteDesk(facet).take_stripe_event(EVENT))
-    now(RemoteDesk(facet).watch(Watch(Owner("su" + "a" * 20), 0, 20)))
+    desk = RemoteDesk(facet)
+    now(desk.ask(EVENT, "rq1"))
+    now(desk.ask(Watch(Owner("su" + "a" * 20), 0, 20)))
     facet.connected = False
-    now(RemoteDesk(facet).take_stripe_event(EVENT))
-    assert [seconds for _, _, seconds in facet.asked] == [WEBHOOK, 22, CONNECT]
+    now(desk.ask(EVENT))
+    assert [seconds for _, seconds, _ in facet.asked] == [WEBHOOK, 22, CONNECT]
+    assert [request_id for *_, request_id in facet.asked] == ["rq1", None, None]
     assert WEBHOOK == 5
 
 
@@ -218,6 +216,6 @@ def test_every_failure_is_a_daemon_that_is_away(problem, errors) -> None:
     an error in the log.
     """
     with pytest.raises(DeskAway):
-        now(RemoteDesk(FakeFacet(fail(problem("x")))).take_stripe_event(EVENT))
+        now(RemoteDesk(FakeFacet(fail(problem("x")))).ask(EVENT))
     assert bool(errors) == (problem is FacetRefused)
     errors.clear()

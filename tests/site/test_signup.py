@@ -196,10 +196,10 @@ def test_a_second_submit_after_the_payment_shows_it(world, monkeypatch) -> None:
     world.visitor.sign_up(token=token)
     (signup_id,) = world.desk.ids()
 
-    async def not_now(desk: object, register: object) -> Refused:
+    def not_now(desk: object, register: object) -> Refused:
         return Refused("not-now", "paid")
 
-    monkeypatch.setattr(type(world.desk), "register", not_now)
+    monkeypatch.setattr(type(world.desk), "_register", not_now)
     answer = world.visitor.sign_up(token=token)
     assert answer.headers["location"] == f"/signup/{signup_id}"
 

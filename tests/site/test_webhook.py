@@ -97,10 +97,10 @@ def test_with_the_daemon_away_stripe_sends_it_again(world, monkeypatch) -> None:
     assert signed(world).status == 503
     world.desk.down = False
 
-    async def later(desk: object, event: object) -> Refused:
+    async def later(*_: object) -> Refused:
         return Refused("try-later", "")
 
-    monkeypatch.setattr(type(world.desk), "take_stripe_event", later)
+    monkeypatch.setattr(type(world.desk), "ask", later)
     assert signed(world).status == 503
 
 

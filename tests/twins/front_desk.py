@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Any, Literal, assert_never
 
 from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
@@ -19,32 +19,37 @@ from lae_flapp.grid.steps import STEPS, StepName
 from lae_protocol.address import AddressRefused, parse_address
 from lae_protocol.ids import OwnerSecret, SignupId
 from lae_protocol.messages import (
+    AskDoors,
+    AskPulse,
     CorrectAddress,
     Done,
-    DoneAnswer,
     Doors,
-    DoorsAnswer,
-    EventAnswer,
+    FrontDeskQuestion,
+    Leave,
+    LeaveByLink,
     MailedLink,
     Owner,
     OwnerView,
+    PayAgain,
     Plan,
     Progress,
     Pulse,
-    PulseAnswer,
     Refused,
     Register,
-    RegisterAnswer,
     Registered,
+    ResendMail,
+    ReturnByLink,
+    ReturnedFromCheckout,
     SignupState,
     SignupView,
+    Stay,
     StripeEvent,
     Taken,
     UsageView,
-    ViewAnswer,
     Watch,
 )
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.question import A, Question
 from lae_protocol.secret import Secret
 from lae_site.front_desk import DeskAway
 
@@ -149,20 +154,69 @@ class MemoryDesk:
         """The address, as far as it was corrected."""
         return self._signups[signup_id].email
 
-    async def doors(self) -> DoorsAnswer:
+    async def ask(
+        self, question: Question[A], request_id: str | None = None
+    ) -> A | Refused:
         """See FrontDesk."""
-        self._answer()
-        reason = self.closed.message if self.closed else self.slower
-        return Doors(self.closed is None, reason, self.plans, "local")
+        del request_id
+        if self.down:
+            raise DeskAway("not connected")
+        asked: Any = question
+        told: A | Refused = await self._told(asked)
+        return told
 
-    async def pulse(self) -> PulseAnswer:
-        """See FrontDesk."""
-        self._answer()
-        return Pulse("memory", 60, self.healthy)
+    async def _told(self, question: FrontDeskQuestion) -> Any:  # noqa: PLR0911  (a case for each question)
+        match question:
+            case AskDoors():
+                reason = self.closed.message if self.closed else self.slower
+                return Doors(self.closed is None, reason, self.plans, "local")
+            case AskPulse():
+                return Pulse("memory", 60, self.healthy)
+            case Register():
+                return self._register(question)
+            case StripeEvent():
+                self.events_taken.append(question)
+                return Taken(known=True)
+            case Watch():
+                return await self._watch(question)
+            case LeaveByLink(link):
+                signup = self._linked(link, "cancel")
+                return _UNKNOWN if signup is None else self._left(signup, owned=False)
+            case ReturnByLink(link):
+                signup = self._linked(link, "return")
+                return _UNKNOWN if signup is None else self._returned_by_link(signup)
+            case _:
+                signup = self._owned(question.owner)
+                return _UNKNOWN if signup is None else self._by_owner(question, signup)
 
-    async def register(self, register: Register) -> RegisterAnswer:
-        """See FrontDesk."""
-        self._answer()
+    def _by_owner(
+        self,
+        question: ReturnedFromCheckout
+        | PayAgain
+        | ResendMail
+        | CorrectAddress
+        | Leave
+        | Stay,
+        signup: _Signup,
+    ) -> SignupView | Registered | Done | Refused:
+        match question:
+            case ReturnedFromCheckout():
+                return self._returned(signup)
+            case PayAgain():
+                return self._paying_again(signup)
+            case ResendMail():
+                self.happen(question.owner.signup_id, "mail-resent")
+                return Done(self._view(signup, 0, owned=True))
+            case CorrectAddress(_, email):
+                return self._corrected(signup, email)
+            case Leave():
+                return self._left(signup, owned=True)
+            case Stay():
+                return self._stayed(signup)
+            case _:
+                assert_never(question)
+
+    def _register(self, register: Register) -> Registered | Refused:
         signup = self._signups.get(register.signup_id)
         if signup is None:
             if self.closed:
@@ -176,37 +230,21 @@ class MemoryDesk:
             return _UNKNOWN
         return self._registered(signup)
 
-    async def take_stripe_event(self, event: StripeEvent) -> EventAnswer:
-        """See FrontDesk."""
-        self._answer()
-        self.events_taken.append(event)
-        return Taken(known=True)
-
-    async def returned_from_checkout(self, owner: Owner) -> ViewAnswer:
-        """See FrontDesk."""
-        signup = self._owned(owner)
-        if signup is None:
-            return _UNKNOWN
-        if owner.signup_id in self.paid_unseen:
-            self.paid_unseen.discard(owner.signup_id)
-            self.happen(owner.signup_id, "paid", "identity-sealed")
+    def _returned(self, signup: _Signup) -> SignupView:
+        signup_id = signup.register.signup_id
+        if signup_id in self.paid_unseen:
+            self.paid_unseen.discard(signup_id)
+            self.happen(signup_id, "paid", "identity-sealed")
         return self._view(signup, 0, owned=True)
 
-    async def pay_again(self, owner: Owner) -> RegisterAnswer:
-        """See FrontDesk."""
-        signup = self._owned(owner)
-        if signup is None:
-            return _UNKNOWN
-        if signup.state not in _PAYABLE:
-            return self._registered(signup)
-        signup.checkout += 1
-        if signup.state != "ended":
-            self.happen(owner.signup_id, "checkout-opened")
+    def _paying_again(self, signup: _Signup) -> Registered:
+        if signup.state in _PAYABLE:
+            signup.checkout += 1
+            if signup.state != "ended":
+                self.happen(signup.register.signup_id, "checkout-opened")
         return self._registered(signup)
 
-    async def watch(self, watch: Watch) -> ViewAnswer:
-        """See FrontDesk."""
-        self._answer()
+    async def _watch(self, watch: Watch) -> SignupView | Refused:
         signup = self._signups.get(watch.owner.signup_id)
         secret: OwnerSecret | None = watch.owner.owner_secret
         if signup is None or secret not in (None, signup.register.owner_secret):
@@ -218,75 +256,45 @@ class MemoryDesk:
             try:
                 await with_deadline(self.reactor, watch.patience, "news", news)
             except DeadlinePassed:
-                self._answer()
+                if self.down:
+                    raise DeskAway("not connected") from None
         return self._view(signup, watch.since, owned=secret is not None)
 
-    async def resend_mail(self, owner: Owner) -> DoneAnswer:
-        """See FrontDesk."""
-        signup = self._owned(owner)
-        if signup is None:
-            return _UNKNOWN
-        self.happen(owner.signup_id, "mail-resent")
-        return Done(self._view(signup, 0, owned=True))
-
-    async def correct_address(self, correct: CorrectAddress) -> DoneAnswer:
-        """See FrontDesk."""
-        signup = self._owned(correct.owner)
-        if signup is None:
-            return _UNKNOWN
+    def _corrected(self, signup: _Signup, email: str) -> Done | Refused:
         if signup.email_state == "confirmed":
             return Refused("confirmed", "This address is confirmed.", "email")
         try:
-            parse_address(correct.email)
+            parse_address(email)
         except AddressRefused as e:
             return Refused("bad-address", str(e), "email")
-        signup.email = correct.email
+        signup.email = email
         signup.email_state = "unconfirmed"
-        self.happen(correct.owner.signup_id, "address-corrected")
+        self.happen(signup.register.signup_id, "address-corrected")
         return Done(self._view(signup, 0, owned=True))
 
-    async def cancel(self, owner: Owner) -> DoneAnswer:
-        """See FrontDesk."""
-        signup = self._owned(owner)
-        if signup is None:
-            return _UNKNOWN
-        return self._cancelled(signup, owned=True)
-
-    async def stay(self, owner: Owner) -> DoneAnswer:
-        """See FrontDesk."""
-        signup = self._owned(owner)
-        if signup is None:
-            return _UNKNOWN
+    def _stayed(self, signup: _Signup) -> Done | Refused:
         if signup.state != "active":
             return Refused("not-now", "This subscription has ended; subscribe again.")
-        self.happen(owner.signup_id, "staying")
+        self.happen(signup.register.signup_id, "staying")
         return Done(self._view(signup, 0, owned=True))
 
-    async def cancel_by_link(self, link: MailedLink) -> DoneAnswer:
-        """See FrontDesk; :meth:`link` makes the tokens that are good."""
-        self._answer()
-        signup = self._signups.get(link.signup_id)
-        if signup is None or link.token != self.link(link.signup_id, "cancel"):
-            return _UNKNOWN
-        return self._cancelled(signup, owned=False)
-
-    async def return_by_link(self, link: MailedLink) -> RegisterAnswer:
-        """See FrontDesk."""
-        self._answer()
-        signup = self._signups.get(link.signup_id)
-        if signup is None or link.token != self.link(link.signup_id, "return"):
-            return _UNKNOWN
+    def _returned_by_link(self, signup: _Signup) -> Registered:
         if signup.state == "active":
-            self.happen(link.signup_id, "staying")
+            self.happen(signup.register.signup_id, "staying")
         return Registered(
             self._checkout_url(signup), self._view(signup, 0, owned=False)
         )
+
+    def _linked(self, link: MailedLink, purpose: str) -> _Signup | None:
+        """The signup of a good link; :meth:`link` makes the tokens that are good."""
+        good = link.token == self.link(link.signup_id, purpose)
+        return self._signups.get(link.signup_id) if good else None
 
     def link(self, signup_id: SignupId, purpose: str) -> Secret:
         """What a mail's link has behind the ``#``."""
         return Secret(f"{purpose}-{signup_id}")
 
-    def _cancelled(self, signup: _Signup, *, owned: bool) -> DoneAnswer:
+    def _left(self, signup: _Signup, *, owned: bool) -> Done | Refused:
         signup_id = signup.register.signup_id
         match signup.state:
             case "registered" | "expired":
@@ -311,12 +319,7 @@ class MemoryDesk:
         leaving = signup.state == "active" and kinds[-1:] == ["leaving"]
         return self._now() + timedelta(days=12) if leaving else None
 
-    def _answer(self) -> None:
-        if self.down:
-            raise DeskAway("not connected")
-
     def _owned(self, owner: Owner) -> _Signup | None:
-        self._answer()
         signup = self._signups.get(owner.signup_id)
         known = signup is not None and (
             signup.register.owner_secret == owner.owner_secret

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
 
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
@@ -14,6 +13,7 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.money.checkout.desk import Selling
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
+from lae_protocol.operator_messages import BackupState
 from lae_protocol.secret import Secret
 
 
@@ -57,7 +57,7 @@ class OperatorDesk:
     selling: Selling
     cancel: Callable[[SignupId, str, str, bool], Awaitable[None]]
     new_furl: Callable[[], tuple[Furl, Secret]]
-    back_up: Callable[[str], Any]
+    back_up: Callable[[str], BackupState]
 
     @property
     def journal(self) -> Journal:

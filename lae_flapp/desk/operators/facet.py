@@ -2,22 +2,55 @@
 
 from __future__ import annotations
 
-from foolscap.api import Referenceable
-from zope.interface import implementer
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
 
-from lae_flapp.desk.operators.boxes import Boxes
+from lae_flapp.desk.operators import boxes, helping, lists, looking, running
+from lae_flapp.desk.operators.asked import Asker
 from lae_flapp.desk.operators.desk import OperatorDesk
-from lae_flapp.desk.operators.helping import Helping
-from lae_flapp.desk.operators.looking import Looking
-from lae_flapp.desk.operators.outside import OutsideFacet
-from lae_flapp.desk.operators.running import Running
-from lae_protocol.remote import RIOperator
+from lae_protocol import box_messages as box
+from lae_protocol import looking_messages as look
+from lae_protocol import operator_messages as ask
+from lae_protocol.process.answer import Answering
+from lae_protocol.question import Question
+from lae_protocol.remote import OPERATOR
 from lae_protocol.secret import Secret
 
+#: What answers each question of an operator.
+ANSWERS: Mapping[type[Question[Any]], Callable[[Asker, Any], Awaitable[Any]]] = {
+    **dict.fromkeys(lists.NOUNS, lists.rows),
+    look.ShowSignup: looking.show_signup,
+    look.EventsSince: looking.events_since,
+    look.AskHealth: running.health,
+    ask.RetrySignup: helping.retry_signup,
+    ask.Resend: helping.resend_mail,
+    ask.Cancel: helping.cancel_signup,
+    ask.Reactivate: helping.reactivate_signup,
+    ask.DeleteData: helping.delete_data,
+    ask.AskPlans: helping.plans,
+    ask.GiveFree: helping.give_free,
+    ask.AskConsole: looking.console,
+    ask.ShowEffect: looking.show_effect,
+    box.ShowInboxEvent: boxes.show_event,
+    box.RetryInboxEvent: boxes.retry_event,
+    box.ShowMail: boxes.show_mail,
+    box.RetryMail: boxes.retry_mail,
+    ask.AskSwitches: running.show_switches,
+    ask.Pause: running.pause,
+    ask.Resume: running.resume,
+    ask.AskOperators: running.list_operators,
+    ask.AddOperator: running.add_operator,
+    ask.RevokeOperator: running.revoke_operator,
+    ask.BackUp: running.back_up,
+    ask.Reseal: running.reseal,
+}
 
-@implementer(RIOperator)  # type: ignore[misc]  # foolscap has no types
-class OperatorFacet(Looking, Helping, OutsideFacet, Boxes, Running, Referenceable):
-    """The holder of one operator's furl; looked up anew at each call."""
 
-    def __init__(self, desk: OperatorDesk, swissnum: Secret) -> None:
-        super().__init__(desk, swissnum)
+def operator_facet(desk: OperatorDesk, swissnum: Secret) -> Answering:
+    """The facet of whoever holds this furl; looked up anew at each question."""
+
+    async def answer(question: Any, request_id: str) -> Any:
+        asker = Asker(desk, swissnum, request_id)
+        return await ANSWERS[type(question)](asker, question)
+
+    return Answering(OPERATOR, answer)

@@ -3,25 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import click
 
 from lae_flapp.laptop import tables
-from lae_flapp.laptop.columns import Column, columns, printable
-from lae_flapp.laptop.line import Line, run
-from lae_flapp.laptop.meant import meant
-from lae_flapp.laptop.options import SIGNUP, asks_daemon, gives_json, paged
-from lae_flapp.laptop.pages import Listed
-from lae_flapp.laptop.settings import Where
-from lae_protocol.operator_messages import (
-    EffectAnswer,
-    EffectLine,
-    EffectsAnswer,
-    EffectWhole,
-    ListEffects,
-    Numbered,
-)
+from lae_flapp.laptop.columns import Column, printable
+from lae_flapp.laptop.nouns import Noun, One, list_command, show_command
+from lae_flapp.laptop.options import SIGNUP
+from lae_protocol.operator_messages import EffectWhole, ListEffects, ShowEffect
 
 
 @click.group()
@@ -29,81 +18,7 @@ def effects() -> None:
     """See what was asked of the cloud and of Stripe, and what came of it."""
 
 
-def _table() -> Any:
-    if tables.narrow():
-        return columns(
-            *(Column("number"), Column("signup"), Column("purpose")),
-            *(tables.state(), tables.text("outcome")),
-        )
-    return columns(
-        *(Column("number"), Column("begun (UTC)"), Column("signup"), Column("host")),
-        *(Column("step"), Column("purpose"), Column("try"), Column("sent")),
-        *(tables.state(), tables.text("outcome")),
-    )
-
-
-def _cells(e: EffectLine) -> tuple[str, ...]:
-    outcome = e.outcome or ""
-    if tables.narrow():
-        return (str(e.number), e.signup_id, e.purpose, e.state, outcome)
-    host = str(e.generation) if e.generation else ""
-    return (
-        *(str(e.number), tables.moment(e.begun_at), e.signup_id, host),
-        *(e.step, e.purpose, str(e.attempt), str(e.tries + 1)),
-        *(e.state, outcome),
-    )
-
-
-@effects.command("list")
-@asks_daemon
-@gives_json
-@paged
-@click.option("--signup", type=SIGNUP, help="Only those for this one.")
-@click.option("--state", help="Only these.")
-@click.option("--step", help="Only those of this step, such as host.")
-def list_(
-    where: Where,
-    as_json: bool,
-    limit: int | None,
-    signup: str | None,
-    state: str | None,
-    step: str | None,
-) -> None:
-    """List effects, newest first."""
-
-    async def work(line: Line) -> None:
-        signup_id = None if signup is None else await meant(line, signup)
-        listed = Listed(
-            "list_effects",
-            lambda cursor, rows: ListEffects(signup_id, state, step, cursor, rows),
-            EffectsAnswer,
-            "effects",
-            "No such effects.",
-            _table,
-            _cells,
-        )
-        await listed.show(line, limit, as_json=as_json)
-
-    run(where, work)
-
-
-@effects.command()
-@asks_daemon
-@gives_json
-@click.argument("number", type=click.IntRange(1))
-def show(where: Where, as_json: bool, number: int) -> None:
-    """Show one effect with its whole request.
-
-    A request that holds a secret is sealed in the journal, and never shown.
-    """
-
-    async def work(line: Line) -> Any:
-        return await line.ask("show_effect", Numbered(number), EffectAnswer)
-
-    told: EffectWhole = run(where, work)
-    if as_json:
-        tables.print_json(effect=told)
-        return
+def _show(told: EffectWhole) -> None:
     e = told.line
     tables.print_facts(
         ("effect", str(e.number)),
@@ -134,3 +49,48 @@ def _print_request(told: EffectWhole) -> None:
             shown = told.request
         for one in shown.splitlines():
             click.echo(printable(one))
+
+
+EFFECTS = Noun(
+    ListEffects,
+    "effects",
+    "No such effects.",
+    wide=(
+        (Column("number"), lambda e: str(e.number)),
+        (Column("begun (UTC)"), lambda e: tables.moment(e.begun_at)),
+        (Column("signup"), lambda e: e.signup_id),
+        (Column("host"), lambda e: str(e.generation) if e.generation else ""),
+        (Column("step"), lambda e: e.step),
+        (Column("purpose"), lambda e: e.purpose),
+        (Column("try"), lambda e: str(e.attempt)),
+        (Column("sent"), lambda e: str(e.tries + 1)),
+        (tables.state(), lambda e: e.state),
+        (tables.text("outcome"), lambda e: e.outcome or ""),
+    ),
+    narrow=(
+        (Column("number"), lambda e: str(e.number)),
+        (Column("signup"), lambda e: e.signup_id),
+        (Column("purpose"), lambda e: e.purpose),
+        (tables.state(), lambda e: e.state),
+        (tables.text("outcome"), lambda e: e.outcome or ""),
+    ),
+    filters=(
+        click.option("--signup", type=SIGNUP, help="Only those for this one."),
+        click.option("--state", help="Only these."),
+        click.option("--step", help="Only those of this step, such as host."),
+    ),
+)
+EFFECT = One(
+    "effect", click.argument("number", type=click.IntRange(1)), ShowEffect, _show
+)
+
+effects.add_command(list_command(EFFECTS, "List effects, newest first."))
+effects.add_command(
+    show_command(
+        EFFECT,
+        """Show one effect with its whole request.
+
+        A request that holds a secret is sealed in the journal, and never shown.
+        """,
+    )
+)

@@ -9,7 +9,7 @@ from lae_flapp.laptop.line import Line, run
 from lae_flapp.laptop.meant import meant
 from lae_flapp.laptop.options import SIGNUP, asks_daemon, gives_json
 from lae_flapp.laptop.settings import Where
-from lae_protocol.looking_messages import EventRow, EventsAnswer, EventsSince
+from lae_protocol.looking_messages import EventRow, EventsSince
 
 #: Seconds that one question waits when a log is followed.
 FOLLOW = 15
@@ -32,7 +32,7 @@ def events(
         number, patience = since, 0
         while True:
             asked = EventsSince(signup_id, number, patience)
-            page = await line.ask("events", asked, EventsAnswer, patience)
+            page = await line.ask(asked, patience)
             number, patience = page.last_number, FOLLOW
             for event in page.events:
                 if as_json:
@@ -46,7 +46,7 @@ def events(
         while True:
             number = read[-1].number if read else since
             asked = EventsSince(signup_id, number)
-            page = await line.ask("events", asked, EventsAnswer)
+            page = await line.ask(asked)
             if not page.events:
                 return read
             read += page.events

@@ -12,8 +12,8 @@ from lae_flapp.laptop.commands.switches import print_switches
 from lae_flapp.laptop.line import Line, run
 from lae_flapp.laptop.options import WRONG, asks_daemon, gives_json
 from lae_flapp.laptop.settings import Where
-from lae_protocol.looking_messages import AskHealth, Health, HealthAnswer
-from lae_protocol.operator_messages import AskSwitches, Switches, SwitchesAnswer
+from lae_protocol.looking_messages import AskHealth, Health
+from lae_protocol.operator_messages import AskSwitches, Switches
 
 #: A paid signup that waits for longer needs somebody (seconds).
 LONG = 600
@@ -26,8 +26,8 @@ def health(where: Where, as_json: bool) -> None:
     """Say how the daemon is; the exit status is 4 when something needs somebody."""
 
     async def work(line: Line) -> Any:
-        told = await line.ask("health", AskHealth(), HealthAnswer)
-        return told, await line.ask("switches", AskSwitches(), SwitchesAnswer)
+        told = await line.ask(AskHealth())
+        return told, await line.ask(AskSwitches())
 
     told, paused = run(where, work)
     wrong = problems(told, paused)

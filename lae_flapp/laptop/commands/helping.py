@@ -21,23 +21,19 @@ from lae_flapp.laptop.options import (
 )
 from lae_flapp.laptop.settings import Where
 from lae_protocol.ids import SignupId, base32
-from lae_protocol.looking_messages import DetailAnswer, Named, SignupDetail
-from lae_protocol.messages import DoneAnswer
+from lae_protocol.looking_messages import ShowSignup, SignupDetail
 from lae_protocol.operator_messages import (
     AskPlans,
     GiveFree,
-    GivenAnswer,
-    PlansAnswer,
     Resend,
+    RetrySignup,
 )
 from lae_protocol.plan_words import size_in_words
 
 
 async def looked_up(line: Line, text: str) -> SignupDetail:
     """What is meant by the text, as it is now."""
-    named = Named(await meant(line, text))
-    detail: SignupDetail = await line.ask("show_signup", named, DetailAnswer)
-    return detail
+    return await line.ask(ShowSignup(await meant(line, text)))
 
 
 def described(detail: SignupDetail) -> str:
@@ -62,8 +58,7 @@ def retry(where: Where, as_json: bool, dry_run: bool, signup: str) -> None:
         detail = await looked_up(line, signup)
         if dry_run:
             return detail, None
-        named = Named(detail.row.signup_id)
-        return detail, await line.ask("retry_signup", named, DoneAnswer)
+        return detail, await line.ask(RetrySignup(detail.row.signup_id))
 
     detail, done = run(where, work)
     signup_id = detail.row.signup_id
@@ -99,7 +94,7 @@ def resend(
             return detail, None
         row = detail.row
         asked = Resend(row.signup_id, row.email, email)
-        return detail, await line.ask("resend_mail", asked, DoneAnswer)
+        return detail, await line.ask(asked)
 
     detail, done = run(where, work)
     row, to = detail.row, printable(email or detail.row.email)
@@ -139,7 +134,7 @@ def comp(
     signup_id = SignupId("su" + base32(secrets.token_bytes(13))[:20])
 
     async def work(line: Line) -> Any:
-        plans = (await line.ask("plans", AskPlans(), PlansAnswer)).plans
+        plans = (await line.ask(AskPlans())).plans
         known = {plan.plan_id: plan for plan in plans}
         if plan_id is None and len(known) > 1:
             raise click.UsageError(f"--plan is needed; there are: {', '.join(known)}.")
@@ -150,7 +145,7 @@ def comp(
             )
         if not dry_run:
             asked = GiveFree(signup_id, email, chosen, reason, until)
-            await line.ask("give_free", asked, GivenAnswer)
+            await line.ask(asked)
         return known[chosen]
 
     plan = run(where, work)

@@ -7,17 +7,14 @@ from typing import Any
 import click
 
 from lae_flapp.laptop import tables
-from lae_flapp.laptop.columns import Column, columns, printable
+from lae_flapp.laptop.columns import Column, printable
 from lae_flapp.laptop.line import Line, run
 from lae_flapp.laptop.meant import meant
-from lae_flapp.laptop.options import SIGNUP, asks_daemon, gives_json, paged
-from lae_flapp.laptop.pages import Listed
+from lae_flapp.laptop.nouns import Noun, list_command
+from lae_flapp.laptop.options import SIGNUP, asks_daemon, gives_json
 from lae_flapp.laptop.settings import Where
 from lae_protocol.operator_messages import (
     AskConsole,
-    ConsoleAnswer,
-    HostLine,
-    HostsAnswer,
     ListHosts,
 )
 
@@ -30,54 +27,37 @@ def hosts() -> None:
     """See customers' hosts, and read their consoles."""
 
 
-def _table() -> Any:
-    if tables.narrow():
-        return columns(
-            Column("signup"),
-            Column("no"),
-            tables.state(),
+HOSTS = Noun(
+    ListHosts,
+    "hosts",
+    "No such hosts.",
+    wide=(
+        (Column("signup"), lambda h: h.signup_id),
+        (Column("no"), lambda h: str(h.generation)),
+        (tables.state(), lambda h: h.state),
+        (Column("grid"), lambda h: h.grid_label),
+        (Column("instance"), lambda h: h.instance_id or ""),
+        (Column("address"), lambda h: h.address or ""),
+        (Column("launched (UTC)"), lambda h: tables.moment(h.launched_at)),
+        (Column("heard (UTC)"), lambda h: tables.moment(h.reported_at)),
+    ),
+    narrow=(
+        (Column("signup"), lambda h: h.signup_id),
+        (Column("no"), lambda h: str(h.generation)),
+        (tables.state(), lambda h: h.state),
+        (
             tables.text("instance, heard"),
-        )
-    return columns(
-        *(Column("signup"), Column("no"), tables.state(), Column("grid")),
-        *(Column("instance"), Column("address")),
-        *(Column("launched (UTC)"), Column("heard (UTC)")),
+            lambda h: f"{h.instance_id or ''} {tables.moment(h.reported_at)}".strip(),
+        ),
+    ),
+    filters=(click.option("--state", help="Only these, gone ones too."),),
+)
+
+hosts.add_command(
+    list_command(
+        HOSTS, "List hosts that are not gone, of the newest subscription first."
     )
-
-
-def _cells(h: HostLine) -> tuple[str, ...]:
-    instance, heard = h.instance_id or "", tables.moment(h.reported_at)
-    if tables.narrow():
-        last = f"{instance} {heard}".strip()
-        return (h.signup_id, str(h.generation), h.state, last)
-    launched = tables.moment(h.launched_at)
-    return (
-        *(h.signup_id, str(h.generation), h.state, h.grid_label),
-        *(instance, h.address or "", launched, heard),
-    )
-
-
-@hosts.command("list")
-@asks_daemon
-@gives_json
-@paged
-@click.option("--state", help="Only these, gone ones too.")
-def list_(where: Where, as_json: bool, limit: int | None, state: str | None) -> None:
-    """List hosts that are not gone, of the newest subscription first."""
-    listed = Listed(
-        "list_hosts",
-        lambda cursor, rows: ListHosts(state, cursor, rows),
-        HostsAnswer,
-        "hosts",
-        "No such hosts.",
-        _table,
-        _cells,
-    )
-
-    async def work(line: Line) -> None:
-        await listed.show(line, limit, as_json=as_json)
-
-    run(where, work)
+)
 
 
 @hosts.command()
@@ -93,7 +73,7 @@ def console(where: Where, as_json: bool, signup: str) -> None:
 
     async def work(line: Line) -> Any:
         asked = AskConsole(await meant(line, signup))
-        return await line.ask("console", asked, ConsoleAnswer, OUTSIDE)
+        return await line.ask(asked, OUTSIDE)
 
     told = run(where, work)
     if as_json:

@@ -26,7 +26,7 @@ from lae_flapp.laptop.options import (
 )
 from lae_flapp.laptop.settings import Where
 from lae_protocol.looking_messages import SignupDetail
-from lae_protocol.messages import DoneAnswer, SignupState, SignupView
+from lae_protocol.messages import SignupState, SignupView
 from lae_protocol.operator_messages import Cancel, DeleteData, Reactivate
 
 #: Seconds that the payment service may need, beside ours.
@@ -107,7 +107,7 @@ def cancel(
         await _sure(line, "cancel", CANCELLING, detail, yes=yes)
         # What was shown and agreed to, and nothing else.
         asked = Cancel(detail.row.signup_id, _state(detail), reason, at_once)
-        done = await line.ask("cancel_signup", asked, DoneAnswer, OUTSIDE)
+        done = await line.ask(asked, OUTSIDE)
         return detail, done.view
 
     def told(view: SignupView) -> str:
@@ -142,7 +142,7 @@ def reactivate(
         if dry_run:
             return detail, None
         asked = Reactivate(detail.row.signup_id, _state(detail), reason)
-        done = await line.ask("reactivate_signup", asked, DoneAnswer)
+        done = await line.ask(asked)
         return detail, done.view
 
     def told(view: SignupView) -> str:
@@ -176,7 +176,7 @@ def delete_data(
             return detail, None
         await _sure(line, "delete the data of", DELETING, detail, yes=yes)
         asked = DeleteData(detail.row.signup_id, _state(detail), reason)
-        return detail, (await line.ask("delete_data", asked, DoneAnswer)).view
+        return detail, (await line.ask(asked)).view
 
     def told(_: SignupView) -> str:
         return " now; its owner gets a receipt"

@@ -14,12 +14,10 @@ from lae_flapp.laptop.line import Line, run
 from lae_flapp.laptop.options import asks_daemon, changes, gives_json, loses
 from lae_flapp.laptop.settings import Where
 from lae_protocol.operator_messages import (
-    AcceptedAnswer,
+    AddOperator,
     AskOperators,
-    InvitedAnswer,
-    OperatorNamed,
     Operators,
-    OperatorsAnswer,
+    RevokeOperator,
 )
 
 
@@ -29,7 +27,7 @@ def operator() -> None:
 
 
 async def _people(line: Line) -> Operators:
-    told: Operators = await line.ask("list_operators", AskOperators(), OperatorsAnswer)
+    told: Operators = await line.ask(AskOperators())
     return told
 
 
@@ -87,7 +85,7 @@ def add(
     made = _reserve(path)
 
     async def work(line: Line) -> Any:
-        told = await line.ask("add_operator", OperatorNamed(name), InvitedAnswer)
+        told = await line.ask(AddOperator(name))
         with os.fdopen(os.dup(made), "w", encoding="ascii") as out:
             out.write(told.furl + "\n")
             out.flush()
@@ -142,7 +140,7 @@ def revoke(where: Where, as_json: bool, dry_run: bool, yes: bool, name: str) -> 
             return known[name].revoked_at is None
         you = " That is you." if known[name].you else ""
         await line.sure(f"Revoke the furl of {name}?{you}", yes=yes)
-        await line.ask("revoke_operator", OperatorNamed(name), AcceptedAnswer)
+        await line.ask(RevokeOperator(name))
         return True
 
     changed = run(where, work)

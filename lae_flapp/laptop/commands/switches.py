@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast, get_args
+from typing import cast, get_args
 
 import click
 
@@ -17,7 +17,6 @@ from lae_protocol.operator_messages import (
     PauseLine,
     Resume,
     Switches,
-    SwitchesAnswer,
     SwitchWord,
 )
 
@@ -44,8 +43,7 @@ def pause(where: Where, as_json: bool, dry_run: bool, what: str, reason: str) ->
     is one.  It holds until `lae resume`, over restarts of the daemon too.
     """
     name = cast("SwitchWord", what)
-    asked = AskSwitches() if dry_run else Pause(name, reason)
-    told = _ask(where, "switches" if dry_run else "pause", asked)
+    told = _ask(where, AskSwitches() if dry_run else Pause(name, reason))
     if as_json:
         tables.print_json(paused=told.paused, done=not dry_run)
         return
@@ -62,8 +60,7 @@ def pause(where: Where, as_json: bool, dry_run: bool, what: str, reason: str) ->
 def resume(where: Where, as_json: bool, dry_run: bool, what: str) -> None:
     """Let signups, launches, deletions or mails go on, at once."""
     name = cast("SwitchWord", what)
-    asked = AskSwitches() if dry_run else Resume(name)
-    told = _ask(where, "switches" if dry_run else "resume", asked)
+    told = _ask(where, AskSwitches() if dry_run else Resume(name))
     if as_json:
         tables.print_json(paused=told.paused, done=not dry_run)
         return
@@ -71,12 +68,11 @@ def resume(where: Where, as_json: bool, dry_run: bool, what: str) -> None:
     print_switches(told)
 
 
-def _ask(where: Where, method: str, asked: Any) -> Switches:
-    async def work(line: Line) -> Any:
-        return await line.ask(method, asked, SwitchesAnswer)
+def _ask(where: Where, asked: AskSwitches | Pause | Resume) -> Switches:
+    async def work(line: Line) -> Switches:
+        return await line.ask(asked)
 
-    told: Switches = run(where, work)
-    return told
+    return run(where, work)
 
 
 def print_switches(told: Switches) -> None:
