@@ -13,9 +13,9 @@ from attrs import evolve
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
 
-from lae_flapp.desk.furls import CustomerFurls
 from lae_flapp.desk.view import NOT_YOURS, see, see_as_owner
 from lae_flapp.desk.wishes import Wishes
+from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import signups
 from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.journal.journal import Journal

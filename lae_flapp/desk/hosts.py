@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from twisted.logger import Logger
 
 from lae_flapp.desk.claims import is_signed, what_is_wrong
-from lae_flapp.desk.furls import CustomerFurls
 from lae_flapp.grid import requests, turns
+from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import (
     events,
     hosts,

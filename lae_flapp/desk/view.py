@@ -7,6 +7,7 @@ from datetime import datetime
 from attrs import evolve
 
 from lae_flapp.desk.usage_view import usage_of
+from lae_flapp.grid.requests import nickname
 from lae_flapp.journal import (
     contacts,
     events,
@@ -27,11 +28,6 @@ from lae_protocol.process.answer import Refusal
 
 #: The same for an id that does not exist and one that is somebody else's.
 NOT_YOURS = Refused("unknown-signup", "There is no such signup.")
-
-
-def nickname(signup: Signup) -> str:
-    """Name the grid as clients show it: unique for each."""
-    return f"S4 {signup.grid_label}"
 
 
 def see(tx: ReadTx, signup_id: SignupId, since: int) -> SignupView:

@@ -86,17 +86,20 @@ class CheckoutSession:
         return self.status == "complete" and self.payment_status != "unpaid"
 
 
+#: Why money goes back: it was paid twice, or nothing can be served for it.
+Purpose = Literal["second-session", "unserved"]
+
+
 @define(frozen=True)
 class GiveBack:
     """Cancel a subscription at once, without proration, and refund its first charge.
 
-    *purpose* is ``second-session`` or ``unserved``; with the attempt it makes the
-    keys (an implementation appends ``:cancel`` and ``:refund``).  *session_id* says
-    where to look when *subscription* is not known yet.
+    *purpose* and *attempt* make the keys (an implementation appends ``:cancel`` and
+    ``:refund``).  *session_id* says where to look when *subscription* is not known yet.
     """
 
     signup_id: SignupId
-    purpose: Literal["second-session", "unserved"]
+    purpose: Purpose
     attempt: int
     session_id: str
     subscription: str | None

@@ -14,6 +14,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lae_flapp.grid import turns
+from lae_flapp.grid.doors import Dues
 from lae_flapp.grid.worker import Worker
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import hosts, lifecycles, sessions, signups
@@ -28,6 +29,7 @@ class Crew:
     """See the module."""
 
     shop: Workshop
+    dues: Dues
     _workers: dict[SignupId, Worker] = Factory(dict)
     _running: dict[SignupId, Deferred[None]] = Factory(dict)
     #: One timer for each signup whose worker died and is begun again after a while.
@@ -87,7 +89,7 @@ class Crew:
         again = self._later.pop(signup_id, None)
         if again is not None and again.active():
             again.cancel()
-        worker = self._workers[signup_id] = Worker(signup_id, self.shop)
+        worker = self._workers[signup_id] = Worker(signup_id, self.shop, self.dues)
         running = Deferred.fromCoroutine(worker.run())
         self._running[signup_id] = running
         running.addBoth(self._ended, worker)

@@ -1,10 +1,13 @@
-"""The small callables that steps are given."""
+"""What the routine is given: small callables for steps, and who settles dues."""
 
 from __future__ import annotations
 
 from typing import Protocol
 
+from lae_flapp.effects.payments import Purpose
+from lae_flapp.journal.sessions import Session
 from lae_protocol.furl import Furl
+from lae_protocol.ids import SignupId
 from lae_protocol.secret import Secret
 from lae_provision.doors import HostKey
 
@@ -25,3 +28,18 @@ class RenderUserData(Protocol):
 
     def __call__(self, key: HostKey, bootstrap: Furl) -> Secret:
         """The user-data, at most 16,384 bytes."""
+
+
+class Dues(Protocol):
+    """What is due at the payment service goes before anything that is built; that the
+    plan says so, and the worker waits for it, is all that the routine knows of money.
+
+    Both raise what :class:`~lae_flapp.effects.payments.IPayments` raises, and are safe
+    to repeat.
+    """
+
+    async def give_back(self, session: Session, purpose: Purpose) -> None:
+        """Cancel and refund one payment."""
+
+    async def tell(self, signup_id: SignupId) -> None:
+        """Tell Stripe what was decided of the subscription."""

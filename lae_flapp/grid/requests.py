@@ -82,6 +82,11 @@ def tags(signup: Signup) -> Tags:
     )
 
 
+def nickname(signup: Signup) -> str:
+    """Name the grid as clients show it: unique for each."""
+    return f"S4 {signup.grid_label}"
+
+
 def resource_name(signup: Signup) -> str:
     """Name bucket, role and instance profile alike."""
     return f"{signup.cell.deployment}-{signup.grid_label}"
@@ -124,7 +129,7 @@ def identity(signup: Signup, ground: Ground, ports: Ports) -> IdentityRequest:
         signup_id=signup.signup_id,
         generation=IDENTITY_GENERATION,
         grid_label=signup.grid_label,
-        nickname=f"S4 {signup.grid_label}",
+        nickname=nickname(signup),
         host=host_name(signup, ground),
         introducer_port=ports.introducer,
         storage_port=ports.storage,

@@ -17,6 +17,7 @@ from twisted.python.failure import Failure
 
 from lae_flapp.grid import record, turns
 from lae_flapp.grid.bell import Bell
+from lae_flapp.grid.doors import Dues
 from lae_flapp.grid.effect import make, unmake
 from lae_flapp.grid.makers import made, removable
 from lae_flapp.grid.plan import (
@@ -50,8 +51,6 @@ from lae_flapp.journal.errors import (
     StaleEpoch,
     StateChanged,
 )
-from lae_flapp.life import telling
-from lae_flapp.money import payment
 from lae_protocol.ids import SignupId
 from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.process.deadline import DeadlinePassed
@@ -102,11 +101,11 @@ class Failing:
 class Worker:
     """See the module.  One at a time for one signup: :mod:`.crew` sees to it."""
 
-    def __init__(self, signup_id: SignupId, shop: Workshop) -> None:
+    def __init__(self, signup_id: SignupId, shop: Workshop, dues: Dues) -> None:
         self.signup_id = signup_id
         #: Set before the run is cancelled, so that a door's own cancelling is not it.
         self.stopped = False
-        self._shop = shop
+        self._shop, self._dues = shop, dues
         self._steps = made(shop)
         self._removable = removable(shop)
         self._bell = Bell(shop.clock)
@@ -238,13 +237,13 @@ class Worker:
                 self._forget_host()
             case PayBack(session_id):
                 session = next(s for s in known.sessions if s.session_id == session_id)
-                await payment.give_back(shop, session, "second-session")
+                await self._dues.give_back(session, "second-session")
             case GiveBack():
                 kept = known.kept()
                 assert kept is not None
-                await payment.give_back(shop, kept, "unserved")
+                await self._dues.give_back(kept, "unserved")
             case TellStripe():
-                await telling.tell(shop, known)
+                await self._dues.tell(self.signup_id)
             case Close():
                 crash_point("signup.close.before")
                 await shop.journal.write(turns.close, known)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from lae_flapp.effects.carrying_out import Points, Rendered
 from lae_flapp.effects.payments import SetEnd, Subscription
 from lae_flapp.grid import turns
-from lae_flapp.grid.record import Record
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import effects, events, lifecycles, signups
 from lae_flapp.journal.effects import Effect, EffectKey, Ticket
@@ -22,9 +21,8 @@ WHO = "daemon"
 TELLING = Points.declared("signup.billing", "call")
 
 
-async def tell(shop: Workshop, record: Record) -> None:
+async def tell(shop: Workshop, signup_id: SignupId) -> None:
     """Tell it; raises what :class:`~lae_flapp.effects.payments.IPayments` raises."""
-    signup_id = record.signup.signup_id
     asked = await shop.journal.write(_decide, signup_id)
     if asked is None:
         return

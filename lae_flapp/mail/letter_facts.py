@@ -7,9 +7,9 @@ from datetime import datetime, timedelta
 
 from attrs import define
 
-from lae_flapp.desk.furls import CustomerFurls
-from lae_flapp.desk.view import nickname
 from lae_flapp.effects.payments import Subscription
+from lae_flapp.grid.furls import CustomerFurls
+from lae_flapp.grid.requests import nickname
 from lae_flapp.journal import contacts, gifts, lifecycles, receipts, signups
 from lae_flapp.journal.contacts import Contact
 from lae_flapp.journal.lifecycles import Lifecycle

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from lae_flapp.effects.carrying_out import Points, Rendered
-from lae_flapp.effects.payments import CheckoutSession, GiveBack, GivenBack
+from lae_flapp.effects.payments import CheckoutSession, GiveBack, GivenBack, Purpose
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import (
     capacity,
@@ -32,7 +32,6 @@ from lae_protocol.process.crash import crash_point, declare
 #: signup (a restored journal: alert); complete or not, it is not paid; its payment is
 #: the kept one; its payment goes back.
 Taken = Literal["foreign", "unknown", "unpaid", "kept", "surplus"]
-Purpose = Literal["second-session", "unserved"]
 
 REFUNDING: dict[Purpose, Points] = {
     purpose: Points.declared(f"signup.{purpose}", "refund")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from typing import Protocol
 
 from attrs import define, field
 from twisted.internet.interfaces import IReactorTime
@@ -20,9 +21,19 @@ from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.figures import DaemonFigures
 from lae_flapp.signs.snapshots import Snapshots
 from lae_flapp.signs.standing import WATCHED, Bounds, Seen, standing, unheard
-from lae_flapp.wiring.opening import Opening
 
 NO_ROOM = "Our disk is nearly full; nothing is lost, and we look at it."
+
+
+class Openness(Protocol):
+    """Whether registrations are open; *problem* says what is wrong where not."""
+
+    @property
+    def problem(self) -> str | None:
+        """What was wrong at the last look."""
+
+    def closed_because(self) -> str | None:
+        """Why none are taken now; None where they are."""
 
 
 @define(eq=False)
@@ -36,7 +47,7 @@ class Watch:
     journal: Journal
     figures: DaemonFigures
     snapshots: Snapshots
-    opening: Opening
+    opening: Openness
     tallies: Callable[[], Mapping[str, Tally]]
     strays: Callable[[], Mapping[str, str]]
     quotas: Mapping[tuple[str, str], int]

@@ -14,7 +14,6 @@ from typing import Any
 from attrs import define
 
 from lae_flapp.desk.front_desk import FrontDesk
-from lae_flapp.desk.furls import CustomerFurls
 from lae_flapp.desk.hosts import HostDesk
 from lae_flapp.desk.operators.backups import Backups
 from lae_flapp.desk.operators.cancelling import Cancelling
@@ -29,6 +28,7 @@ from lae_flapp.desk.tubs import (
 )
 from lae_flapp.desk.wishes import Wishes
 from lae_flapp.grid.crew import Crew
+from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.limits import Limits
 from lae_flapp.grid.lost_hosts import LostHosts
 from lae_flapp.grid.workshop import Workshop
@@ -42,6 +42,7 @@ from lae_flapp.mail.letter_facts import LetterSources
 from lae_flapp.mail.sending import Sending
 from lae_flapp.money.checkout.desk import CheckoutDesk, Selling
 from lae_flapp.money.checkout.settlement import Settlement
+from lae_flapp.money.dues import StripeDues
 from lae_flapp.money.inbox.intake import Intake
 from lae_flapp.money.inbox.working_off import InboxWork
 from lae_flapp.queue import Queue
@@ -109,7 +110,7 @@ class Wiring:
         )
         backwards: list[LookingBack] = []
         shop = self._workshop(hosts_tub, lambda: all(b.done for b in backwards))
-        crew = Crew(shop)
+        crew = Crew(shop, StripeDues(shop))
         lost_hosts = LostHosts(shop, crew.nudge)
         settlement = Settlement(shop, crew.nudge, self._adoption(shop).adopt)
         furls = CustomerFurls(self.journal, self.outside.identities)

@@ -12,8 +12,8 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from lae_flapp.desk.front_desk import FrontDesk
-from lae_flapp.desk.furls import CustomerFurls
 from lae_flapp.desk.wishes import Wishes
+from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import inbox
 from lae_flapp.journal.cells import Cell

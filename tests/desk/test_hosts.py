@@ -18,10 +18,10 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
 from lae_flapp.desk.claims import claim_text
-from lae_flapp.desk.furls import CustomerFurls
 from lae_flapp.desk.hosts import CLAIM_BOUND, BootstrapFacet, HostDesk, HostFacet
 from lae_flapp.desk.usage_view import usage_of
 from lae_flapp.desk.view import see, see_as_owner
+from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import (
     cells,
     contacts,

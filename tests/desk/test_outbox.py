@@ -15,8 +15,8 @@ from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
-from lae_flapp.desk.furls import CustomerFurls
 from lae_flapp.desk.wishes import Wishes
+from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import (
     cells,
     contacts,

@@ -15,7 +15,6 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
-from lae_flapp.desk.furls import CustomerFurls
 from lae_flapp.desk.hosts import HostDesk
 from lae_flapp.desk.tubs import (
     furl_of,
@@ -24,6 +23,7 @@ from lae_flapp.desk.tubs import (
     serve_operators,
     serving_tub,
 )
+from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.settings import TubSettings
 from lae_protocol import wire
 from lae_protocol.furl import Furl

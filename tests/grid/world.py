@@ -38,6 +38,7 @@ from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.errors import StateChanged, Unknown
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.money import payment
+from lae_flapp.money.dues import StripeDues
 from lae_protocol.furl import Furl
 from lae_protocol.ids import (
     OwnerSecret,
@@ -143,7 +144,8 @@ class World:
         self.perished = False
         self._process = ProcessClock(self.clock)
         self.journal = open_journal(self.folder, self._process)
-        self.crew = Crew(self._workshop())
+        shop = self._workshop()
+        self.crew = Crew(shop, StripeDues(shop))
         self._drive(self.crew.start())
 
     def kill(self):
