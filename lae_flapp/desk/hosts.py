@@ -26,9 +26,10 @@ from lae_flapp.journal import (
     signups,
     usage,
 )
-from lae_flapp.journal.hosts import HostRow
+from lae_flapp.journal.hosts import HOSTS, HostRow
 from lae_flapp.journal.identities import Identity
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.sealed import context_of
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol import wire
@@ -182,7 +183,7 @@ class BootstrapFacet:
             swissnum,
             self._desk.sealer.seal(
                 swissnum.reveal().encode(),
-                furl_context(host.signup_id, host.generation),
+                context_of(HOSTS, host.signup_id, host.generation),
             ),
         )
 
@@ -201,7 +202,7 @@ class BootstrapFacet:
         signup, host = bound.signup, bound.host
         assert host.furl_sealed is not None, "a claim that holds has a furl"
         plain = self._desk.sealer.unseal(
-            host.furl_sealed, furl_context(signup.signup_id, host.generation)
+            host.furl_sealed, context_of(HOSTS, signup.signup_id, host.generation)
         )
         storage = StoragePlace(
             bucket=requests.resource_name(signup),
@@ -214,11 +215,6 @@ class BootstrapFacet:
             storage,
             Secret(self._desk.host_furl(plain.decode("ascii"))),
         )
-
-
-def furl_context(signup_id: str, generation: int) -> str:
-    """What a host's sealed furl is bound to."""
-    return f"host furl of {signup_id} generation {generation}"
 
 
 class HostFacet:

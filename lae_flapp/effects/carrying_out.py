@@ -14,8 +14,9 @@ from typing import TypeVar
 from attrs import define
 
 from lae_flapp.journal import effects
-from lae_flapp.journal.effects import Effect, EffectKey, Ticket
+from lae_flapp.journal.effects import EFFECTS, Effect, EffectKey, Ticket
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.sealed import context_of
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol.process.crash import crash_point, declare
 from lae_provision.doors import Sealer
@@ -111,19 +112,14 @@ class Effects:
             effect = await self.journal.write(_count_unheard, upcoming)
             request = effect.request or b""
             if effect.sealed:
-                request = self.sealer.unseal(request, context_of(effect.token))
+                request = self.sealer.unseal(request, context_of(EFFECTS, effect.token))
             return effect, request
         rendered = await render(upcoming)
         request = rendered.request
         if rendered.secret:
-            request = self.sealer.seal(request, context_of(upcoming.token))
+            request = self.sealer.seal(request, context_of(EFFECTS, upcoming.token))
         effect = await self.journal.write(_begin, upcoming, request, rendered)
         return effect, rendered.request
-
-
-def context_of(token: str) -> str:
-    """What a sealed request is bound to."""
-    return f"effect {token}"
 
 
 def _pass(point: str) -> None:

@@ -13,7 +13,8 @@ from typing import Literal
 
 from attrs import define
 
-from lae_flapp.journal.signups import Signup
+from lae_flapp.journal.sealed import context_of
+from lae_flapp.journal.signups import SIGNUPS, Signup
 from lae_protocol.secret import Secret
 from lae_provision.doors import Sealer
 from lae_provision.errors import Refused
@@ -51,4 +52,4 @@ class Links:
 
 def _context(signup: Signup, purpose: Purpose) -> str:
     paid = "" if signup.payment is None else signup.payment.session
-    return f"{purpose} link of {signup.signup_id} {paid}"
+    return context_of(SIGNUPS, signup.signup_id, purpose, paid)

@@ -20,6 +20,7 @@ from attrs import define
 
 from lae_flapp.journal import checking, sqlite
 from lae_flapp.journal.errors import JournalError
+from lae_flapp.journal.sealed import key_names
 from lae_flapp.laptop import tables
 from lae_flapp.laptop.columns import Column, columns
 from lae_flapp.laptop.line import Line, run
@@ -351,12 +352,5 @@ def _count_sealed(db: sqlite3.Connection, kind: str, secret: str) -> int:
     if kind == "identity":
         query = "SELECT count(*) FROM identities WHERE key_id = ?"
         return int(db.execute(query, (key_name(raw),)).fetchone()[0])
-    counted = Counter(head for (head,) in db.execute(_SEALED_HEADS))
+    counted = Counter(head for (head,) in db.execute(key_names()))
     return counted[name_of_key(raw)]
-
-
-#: Version, then the key's name, of all that is sealed (lae_flapp.journal.sealed).
-_SEALED_HEADS = """
-    SELECT substr(request, 2, 8) FROM effects WHERE sealed AND request IS NOT NULL
-    UNION ALL SELECT substr(furl_sealed, 2, 8) FROM hosts WHERE furl_sealed IS NOT NULL
-"""

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 from twisted.internet.defer import Deferred
 
-from lae_flapp.effects.carrying_out import Effects, Points, Rendered, context_of
+from lae_flapp.effects.carrying_out import Effects, Points, Rendered
 from lae_flapp.journal import effects, events
-from lae_flapp.journal.effects import EffectKey
+from lae_flapp.journal.effects import EFFECTS, EffectKey
+from lae_flapp.journal.sealed import context_of
 from lae_protocol.ids import signup_id_of_form
 from lae_protocol.process.crash import on_crash_point
 from lae_provision.errors import NoCapacity, Refused, TokenSpent, TryLater
@@ -115,7 +116,10 @@ def test_secrets_are_sealed_and_sent_plain(world, asking) -> None:
     (row,) = asking.rows()
     assert row.sealed
     assert row.request != asking.sent[0]
-    assert MemorySealer().unseal(row.request, context_of(row.token)) == asking.sent[0]
+    assert (
+        MemorySealer().unseal(row.request, context_of(EFFECTS, row.token))
+        == asking.sent[0]
+    )
     asking.carry_out("re_1")
     assert asking.sent[0] == asking.sent[1]
 

@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 
 from lae_flapp.desk.operators import resealing
-from lae_flapp.effects import carrying_out
-from lae_flapp.journal import effects, sealed
-from lae_flapp.journal.effects import EffectKey
+from lae_flapp.journal import effects, hosts, sealed
+from lae_flapp.journal.effects import EFFECTS, EffectKey
+from lae_flapp.journal.hosts import HOSTS
+from lae_flapp.journal.sealed import context_of
 from lae_flapp.settings import DaemonSettings
-from lae_protocol.ids import signup_id_of_form
+from lae_protocol.ids import Generation, signup_id_of_form
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.settings import load
 from lae_protocol.secret import Secret
@@ -198,36 +199,45 @@ def test_sealed_anew(machine) -> None:
         for number in range(7):
             ticket = effects.upcoming(tx, EffectKey(su, "host", f"make-{number}x"))
             plain = f"request {number}".encode()
-            request = sealer.seal(plain, carrying_out.context_of(ticket.token))
+            request = sealer.seal(plain, context_of(EFFECTS, ticket.token))
             effects.begin(tx, ticket, request, sealed=True)
         ticket = effects.upcoming(tx, EffectKey(su, "checkout", "open"))
         effects.begin(
             tx,
             ticket,
-            sealer.seal(b"page", carrying_out.context_of(ticket.token)),
+            sealer.seal(b"page", context_of(EFFECTS, ticket.token)),
             sealed=True,
         )
+        for generation in (1, 2):
+            hosts.begin(tx, su)
+            swissnum = Secret(f"h{generation}")
+            furl = sealer.seal(b"furl", context_of(HOSTS, su, generation))
+            hosts.issue_furl(tx, su, Generation(generation), swissnum, furl)
+            hosts.move(tx, su, Generation(generation), {"wanted"}, "gone")
 
     answer(journal.write(seal))
     path = secret(machine.folder / "journal-keys" / "0002.key", new.reveal())
     os.utime(path, (BEFORE, BEFORE))
     told = keys(machine, "retire", "journal", "--yes")
-    assert (told.exit_code, "8 of the journal's rows" in told.output) == (1, True)
+    assert (told.exit_code, "10 of the journal's rows" in told.output) == (1, True)
 
     both, cursor, total = JournalSealer((new, old)), None, 0
     while True:
         batch = answer(journal.write(resealing.batch, both, cursor, 3, "operator ann"))
-        assert batch.of_rows == 8
+        assert batch.of_rows == 10
         total, cursor = total + batch.sealed, batch.cursor
         if cursor is None:
             break
-    assert total == 8
+    assert total == 10
     again = answer(journal.write(resealing.batch, both, None, 500, "operator ann"))
-    assert (again.looked, again.sealed) == (8, 0)
+    assert (again.looked, again.sealed) == (10, 0)
     alone = JournalSealer((new,))
     values = answer(journal.read(lambda tx: list(sealed.every(tx, 4))))
-    plain = {alone.unseal(v.sealed, resealing.context_of(v)) for v in values}
-    assert plain == {f"request {n}".encode() for n in range(7)} | {b"page"}
+    plain = {alone.unseal(v.sealed, v.context) for v in values}
+    assert plain == {f"request {n}".encode() for n in range(7)} | {
+        b"page",
+        b"furl",
+    }
     machine.close(journal)
     assert keys(machine, "retire", "journal", "--yes").exit_code == 0
     assert listed(machine, "journal") == [("current", "0002.key")]

@@ -6,10 +6,7 @@ older one is taken out of the settings, and what is sealed anew is passed over.
 
 from __future__ import annotations
 
-from lae_flapp.desk.hosts import furl_context
-from lae_flapp.effects import carrying_out
 from lae_flapp.journal import events, sealed
-from lae_flapp.journal.sealed import SealedValue
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol.messages import Refused
 from lae_protocol.operator_messages import Resealed
@@ -28,23 +25,13 @@ def batch(
     values = sealed.after(tx, cursor, max(1, min(limit, LARGEST_BATCH)))
     old = [value for value in values if not sealer.is_newest(value.sealed)]
     for value in old:
-        context = context_of(value)
         try:
-            plain = sealer.unseal(value.sealed, context)
+            plain = sealer.unseal(value.sealed, value.context)
         except SealRefused as e:
-            said = f"{context} does not open: {e.message}"
+            said = f"{value.context} does not open: {e.message}"
             raise Refusal(Refused("not-now", said)) from None
-        sealed.replace(tx, value, sealer.seal(plain, context))
-    last = values[-1].cursor if values else None
+        sealed.replace(tx, value, sealer.seal(plain, value.context))
+    last = values[-1].context if values else None
     if cursor is None:
         events.note(tx, None, "reseal", who)
     return Resealed(len(values), len(old), sealed.count(tx), last)
-
-
-def context_of(value: SealedValue) -> str:
-    """What the value's seal is bound to."""
-    match value.source:
-        case "effect":
-            return carrying_out.context_of(value.names[0])
-        case "host":
-            return furl_context(value.names[0], int(value.names[1]))
