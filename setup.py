@@ -69,6 +69,7 @@ EXTRAS = {
         "fixtures",
         "legacy-cgi; python_version >= '3.13'",
         "testtools",
+        "towncrier",
         "treq",
         "types-PyYAML",
         "types-docutils",

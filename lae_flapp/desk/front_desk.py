@@ -19,7 +19,7 @@ from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import signups
 from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.journal.journal import Journal
-from lae_flapp.money.checkout.desk import CheckoutDesk
+from lae_flapp.money.checkout.checkout import Checkout
 from lae_flapp.money.checkout.settlement import Settlement
 from lae_flapp.money.inbox.intake import Intake
 from lae_protocol.ids import SIGNUP_ID, SignupId
@@ -63,7 +63,7 @@ class FrontDesk:
         clock: IReactorTime,
         journal: Journal,
         *,
-        checkout: CheckoutDesk,
+        checkout: Checkout,
         settlement: Settlement,
         intake: Intake,
         wishes: Wishes,

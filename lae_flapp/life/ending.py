@@ -80,7 +80,7 @@ def stay(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> Signup:
     """Take a cancellation back, as long as the period that is paid lasts.
 
     Raises :class:`~lae_flapp.journal.errors.StateChanged` where it has ended: then a
-    new payment brings it back (``CheckoutDesk.pay_again``).
+    new payment brings it back (``Checkout.pay_again``).
     """
     signup = signups.get(tx, signup_id)
     if signup.state not in {"active", "past-due", "suspended", "stopped"}:

@@ -127,7 +127,7 @@ class Subscriptions:
             return None
         return seen.signup_id
 
-    async def take_back(self, charge: str, kind: str) -> Outcome:
+    async def report_chargeback(self, charge: str, kind: str) -> Outcome:
         """Tell an operator that money was taken back, or is about to be."""
         shop = self._shop
         customer: str | None = await shop.outside(

@@ -52,7 +52,7 @@ class CannotAdopt(Exception):
 
 
 @define(frozen=True)
-class Found:
+class ToAdopt:
     """All that is left of a signup outside the journal."""
 
     signup_id: SignupId
@@ -116,7 +116,7 @@ class Adoption:
         )
         return True
 
-    async def _find(self, session: CheckoutSession, signup_id: SignupId) -> Found:
+    async def _find(self, session: CheckoutSession, signup_id: SignupId) -> ToAdopt:
         shop = self.shop
         order = await shop.outside("orders.fetch", lambda: self.fetch_order(session))
         if order is None:
@@ -142,9 +142,9 @@ class Adoption:
             "hosts.list", lambda: shop.hosts.list(shop.deployment)
         )
         host = newest(listed, signup_id)
-        return Found(signup_id, address, agreed, order.language, identity, host)
+        return ToAdopt(signup_id, address, agreed, order.language, identity, host)
 
-    def _take_in(self, tx: WriteTx, found: Found, session: CheckoutSession) -> None:
+    def _take_in(self, tx: WriteTx, found: ToAdopt, session: CheckoutSession) -> None:
         signup_id = found.signup_id
         if signups.find(tx, signup_id) is not None:
             return

@@ -40,7 +40,7 @@ from lae_flapp.life.looking import Subscriptions
 from lae_flapp.life.times import Times
 from lae_flapp.mail.letter_facts import LetterSources
 from lae_flapp.mail.sending import Sending
-from lae_flapp.money.checkout.desk import CheckoutDesk, Selling
+from lae_flapp.money.checkout.checkout import Checkout, Selling
 from lae_flapp.money.checkout.settlement import Settlement
 from lae_flapp.money.dues import StripeDues
 from lae_flapp.money.inbox.intake import Intake
@@ -198,10 +198,10 @@ class Wiring:
             looked_back=looked_back,
         )
 
-    def _checkout(self, settlement: Settlement) -> CheckoutDesk:
+    def _checkout(self, settlement: Settlement) -> Checkout:
         outside = self.outside
         payments = outside.payments.payments
-        return CheckoutDesk(
+        return Checkout(
             self.journal, payments, outside.sealer, settlement, self._selling()
         )
 

@@ -14,7 +14,7 @@ from typing import Any, Literal, NewType, get_origin
 import cattrs
 from attrs import define, evolve
 
-#: A release's version, with its commit: ``0.1.0+ga5e2c2c4d1f0``.  It names the folder.
+#: A release's version with its commit: ``VERSION+gCOMMIT``.  It names the folder.
 ReleaseId = NewType("ReleaseId", str)
 
 Kind = Literal["first", "release", "rollback"]

@@ -1,7 +1,7 @@
 """The names of objects in a customer's bucket; ``docs/storage-layout.rst`` has why.
 
-What must be known at start (what exists, and how large it is) can be read from a
-listing: the size of an immutable share's object is the share's.
+Everything that must be known at start (what exists, and how large) can be read from a
+listing: of an immutable share the object's size is the share's.
 """
 
 from __future__ import annotations
@@ -15,16 +15,12 @@ from attrs import define
 FORMAT = 1
 FORMAT_KEY = "s4/format"
 EPOCH_KEY = "s4/epoch"
-IMMUTABLE = "immutable/"
-MUTABLE = "mutable/"
-CHUNKS = "chunks/"
-LEASES = "leases/"
-ADVISORIES = "advisories/"
-METER = "meter/"
+IMMUTABLE, MUTABLE, CHUNKS = "immutable/", "mutable/", "chunks/"
+LEASES, ADVISORIES, METER = "leases/", "advisories/", "meter/"
 
 
 class ForeignKey(ValueError):
-    """A key in the bucket that does not belong to this layout."""
+    """A key in the bucket that is none of this layout's."""
 
 
 def si_text(storage_index: bytes) -> str:
@@ -33,38 +29,38 @@ def si_text(storage_index: bytes) -> str:
 
 
 def immutable_key(storage_index: bytes, share_number: int) -> str:
-    """The object with the data of one immutable share."""
+    """The object that is one immutable share's data."""
     return f"{IMMUTABLE}{si_text(storage_index)}/{share_number}"
 
 
 def leases_key(storage_index: bytes) -> str:
-    """The object with later leases of one storage index's immutable shares."""
+    """The leases of all immutable shares of one storage index."""
     return f"{LEASES}{si_text(storage_index)}"
 
 
 def slot_key(storage_index: bytes) -> str:
-    """The object with all shares of one mutable slot."""
+    """All shares of one mutable slot."""
     return f"{MUTABLE}{si_text(storage_index)}"
 
 
 def chunk_key(storage_index: bytes, chunk: str) -> str:
-    """The object with one chunk of a large slot."""
+    """One chunk of a large slot."""
     return f"{CHUNKS}{si_text(storage_index)}/{chunk}"
 
 
-def advisory_key(when: str, share: ShareName, rest: str) -> str:
-    """The object with one client's report that a share is corrupt."""
-    name = f"{when}--{si_text(share.storage_index)}-{share.share_number}-{rest}"
+def advisory_key(when: str, storage_index: bytes, share_number: int, rest: str) -> str:
+    """One client's word that a share is corrupt."""
+    name = f"{when}--{si_text(storage_index)}-{share_number}-{rest}"
     return ADVISORIES + name.replace(":", "")
 
 
 def meter_prefix(day: date) -> str:
-    """The prefix of all objects with a day's counts."""
+    """Before the names of all objects with a day's counts."""
     return f"{METER}{day.isoformat()}/"
 
 
 def meter_key(day: date, epoch: int) -> str:
-    """The object with what the node of this epoch counted on a day."""
+    """What the node of this epoch counted on a day."""
     return f"{meter_prefix(day)}{epoch}"
 
 
@@ -82,7 +78,7 @@ def read_meter(key: str) -> tuple[date, int]:
 
 @define(frozen=True)
 class ShareName:
-    """What identifies a share."""
+    """Which share."""
 
     storage_index: bytes
     share_number: int
@@ -112,12 +108,12 @@ def read_slot(key: str) -> bytes:
 
 
 def read_leases(key: str) -> bytes:
-    """The storage index that a lease object's key names; raises :class:`ForeignKey`."""
+    """The storage index that the lease object's key names."""
     return _si(key.removeprefix(LEASES))
 
 
 def read_chunk(key: str) -> tuple[bytes, str]:
-    """The storage index and the chunk's own name; raises :class:`ForeignKey`."""
+    """The storage index and the chunk's own name."""
     si, slash, chunk = key.removeprefix(CHUNKS).partition("/")
     if not slash or not chunk:
         raise ForeignKey(key)

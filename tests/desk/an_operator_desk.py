@@ -14,7 +14,7 @@ from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.copies import Copies
 from lae_flapp.journal.journal import Journal
-from lae_flapp.money.checkout.desk import Selling
+from lae_flapp.money.checkout.checkout import Selling
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import Plan

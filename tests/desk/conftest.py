@@ -20,7 +20,7 @@ from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
 from lae_flapp.life.links import Links
 from lae_flapp.life.looking import Subscriptions
-from lae_flapp.money.checkout.desk import CheckoutDesk, Selling
+from lae_flapp.money.checkout.checkout import Checkout, Selling
 from lae_flapp.money.checkout.settlement import Settlement
 from lae_flapp.money.inbox.intake import Intake
 from lae_flapp.money.inbox.working_off import InboxWork
@@ -91,7 +91,7 @@ class Desk:
             "https://s4.example",
             lambda: self.ahead,
         )
-        self.checkout = CheckoutDesk(
+        self.checkout = Checkout(
             self.journal, payments, MemorySealer(), self.settlement, selling
         )
         self.subscriptions = Subscriptions(shop, self.nudged.append)

@@ -13,7 +13,7 @@ from docutils.core import publish_doctree
 ROOT = Path(__file__).resolve().parents[2]
 
 DOCUMENTS = tuple(
-    sorted([ROOT / "README.rst", *(ROOT / "docs").glob("**/*.rst")]),
+    sorted([*ROOT.glob("*.rst"), *(ROOT / "docs").glob("**/*.rst")]),
 )
 
 

@@ -13,8 +13,8 @@ from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lae_flapp.effects.payments import GiveBack
 from lae_flapp.money.stripe.calls import StripeCalls, connect
+from lae_flapp.money.stripe.checkout_session import LOCALES, locale_of
 from lae_flapp.money.stripe.errors import CardRefused, FailsAgain, sorted_out
-from lae_flapp.money.stripe.opening import LOCALES, locale_of
 from lae_flapp.money.stripe.reading import session_from
 from lae_flapp.money.stripe.threads import WAITING, StripeThreads
 from lae_flapp.money.stripe.version import API_VERSION

@@ -10,7 +10,7 @@ from twisted.internet.interfaces import IReactorTime
 
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.journal import Journal
-from lae_flapp.money.checkout.desk import Selling
+from lae_flapp.money.checkout.checkout import Selling
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.operator_messages import BackupState

@@ -24,7 +24,7 @@ from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.money import payment
 from lae_flapp.money.checkout.customer_name import STEP as NAMING
 from lae_flapp.money.checkout.customer_name import CustomerName
-from lae_flapp.money.checkout.turns import Turns
+from lae_flapp.money.checkout.one_at_a_time import OneAtATime
 from lae_protocol.ids import SignupId
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_provision.errors import ProvisionError
@@ -56,7 +56,7 @@ class Settlement:
     ) -> None:
         self._shop, self._nudge, self._adopt = shop, nudge, adopt
         self._name = CustomerName(shop)
-        self._turns = Turns()
+        self._in_order = OneAtATime()
 
     async def settle(self, session_id: str, who: str) -> Outcome:
         """Fetch the session, journal what it shows; raises what the door raises.
@@ -64,7 +64,9 @@ class Settlement:
         Webhook and return mostly come together: the second waits for the first, and
         what is over by then is not fetched again.
         """
-        return await self._turns.take(session_id, lambda: self._settle(session_id, who))
+        return await self._in_order.run(
+            session_id, lambda: self._settle(session_id, who)
+        )
 
     async def _settle(self, session_id: str, who: str) -> Outcome:
         shop = self._shop

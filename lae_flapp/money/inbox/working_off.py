@@ -92,7 +92,7 @@ class InboxWork:
             case "subscription":
                 return await self._look(object_id)
             case "charge":
-                return await self._subscriptions.take_back(object_id, kind)
+                return await self._subscriptions.report_chargeback(object_id, kind)
             case None:
                 return None
 

@@ -24,8 +24,8 @@ from lae_flapp.effects.payments import (
 )
 from lae_flapp.money.stripe import giving_back
 from lae_flapp.money.stripe.calls import StripeCalls
+from lae_flapp.money.stripe.checkout_session import checkout_parameters
 from lae_flapp.money.stripe.errors import FailsAgain
-from lae_flapp.money.stripe.opening import checkout_parameters
 from lae_flapp.money.stripe.prices import FoundPrice, agreed_price, look_up
 from lae_flapp.money.stripe.reading import (
     ATTEMPT,

@@ -34,8 +34,8 @@ from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.signups import Agreement, Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.money.checkout.offer import Accepted, consider
+from lae_flapp.money.checkout.one_at_a_time import OneAtATime
 from lae_flapp.money.checkout.settlement import CHECKOUT, Settlement
-from lae_flapp.money.checkout.turns import Turns
 from lae_protocol import wire
 from lae_protocol.ids import SignupId, new_grid_label
 from lae_protocol.messages import Plan, Refused, Register, SignupState
@@ -88,7 +88,7 @@ def _refuse_paused(tx: ReadTx) -> None:
         raise _no("paused", f"We take no new signups at the moment: {pause.why}.")
 
 
-class CheckoutDesk:
+class Checkout:
     """Takes registrations and opens sessions; one at a time for each signup."""
 
     _log = Logger()
@@ -104,7 +104,7 @@ class CheckoutDesk:
         self._journal, self._payments = journal, payments
         self._effects = Effects(journal, sealer)
         self._settlement, self._selling = settlement, selling
-        self._turns = Turns()
+        self._in_order = OneAtATime()
 
     async def register(self, register: Register) -> str:
         """Journal the signup and open its session; where the browser goes next.
@@ -131,11 +131,11 @@ class CheckoutDesk:
                 signup = await self._journal.write(self._held_again, signup.signup_id)
             return await self._way_on(signup)
 
-        return await self._turns.take(register.signup_id, turn)
+        return await self._in_order.run(register.signup_id, turn)
 
     async def expire_sessions(self, signup_id: SignupId) -> None:
         """End what could still be paid; raises :class:`Refusal`."""
-        await self._turns.take(signup_id, lambda: self._expire_open_ones(signup_id))
+        await self._in_order.run(signup_id, lambda: self._expire_open_ones(signup_id))
 
     async def pay_again(self, signup_id: SignupId) -> str:
         """Where the browser goes to pay: another session, the old one expired; for a
@@ -153,7 +153,7 @@ class CheckoutDesk:
             signup = await self._journal.write(self._held_again, signup_id)
             return await self._way_on(signup, PAYABLE)
 
-        return await self._turns.take(signup_id, turn)
+        return await self._in_order.run(signup_id, turn)
 
     def _journaled(self, tx: WriteTx, register: Register, offer: Accepted) -> Signup:
         if signups.find(tx, register.signup_id) is None:

@@ -10,13 +10,13 @@ from twisted.internet.defer import DeferredLock
 T = TypeVar("T")
 
 
-class Turns:
+class OneAtATime:
     """A lock for each name that is in use, and none for the others."""
 
     def __init__(self) -> None:
         self._locks: dict[str, tuple[DeferredLock, int]] = {}
 
-    async def take(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
+    async def run(self, name: str, work: Callable[[], Awaitable[T]]) -> T:
         """Run *work* when everybody who asked before under *name* is done."""
         lock, users = self._locks.get(name, (DeferredLock(), 0))
         self._locks[name] = (lock, users + 1)
