@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import StoreError, Unavailable
 from lae_storage.server import keys
+from lae_storage.server.bucket import open_bucket
 from lae_storage.server.fence import (
     LOOK_EVERY,
     LOOK_TIMEOUT,
@@ -198,3 +200,54 @@ def test_a_stopped_node_looks_no_more(serving: Any) -> None:
     serving.another()
     serving.now(serving.server.stopService())
     assert serving.retries.getDelayedCalls() == []
+
+
+def test_a_clock_that_was_set_back_confirms_nothing(serving: Any) -> None:
+    """A node whose clock is before its last good look does not answer."""
+    serving.upload(SI, b"immutable")
+    fence = serving.server.fence
+    fence.confirmed = serving.retries.seconds() + 1
+    with pytest.raises(Unconfirmed):
+        serving.server.get_buckets(SI)
+
+
+def test_a_successor_waits_for_the_whole_term() -> None:
+    """What a superseded node may still acknowledge is awaited, and clocks may differ."""
+    assert SETTLED_AFTER > TERM > LOOK_EVERY + LOOK_TIMEOUT
+
+
+def test_two_nodes_that_take_the_epoch_at_once(serving: Any) -> None:
+    """The one that was late takes the epoch after the other's."""
+    epoch = serving.server.fence.epoch
+    other: list[Any] = []
+
+    def fault(request: Request) -> None:
+        if request.operation == "put" and request.key == keys.EPOCH_KEY and not other:
+            other.append(None)
+            other[0] = serving.another()
+
+    serving.store.fault = fault
+    late = serving.another()
+    assert other[0].server.fence.epoch == epoch + 1
+    assert late.server.fence.epoch == epoch + 2
+
+
+def test_the_term_of_a_start_counts_from_its_write(serving: Any) -> None:
+    """A node whose epoch took long to write is confirmed from when the write began, and
+    waits for the other node from when it was done.
+    """
+    held: Deferred[None] = Deferred()
+
+    def fault(request: Request) -> Deferred[None] | None:
+        taking = (request.operation, request.key) == ("put", keys.EPOCH_KEY)
+        return held if taking else None
+
+    serving.store.fault = fault
+    opening = Deferred.fromCoroutine(
+        open_bucket(serving.store, serving.retries, Random(0))
+    )
+    began = serving.retries.seconds()
+    _pass(serving, 5)
+    held.callback(None)
+    fence = serving.now(opening).fence
+    assert (fence.confirmed, fence.taken) == (began, began + 5)

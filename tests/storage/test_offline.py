@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from allmydata.storage.immutable import ShareFile
+from allmydata.storage.immutable_schema import schema_from_version
+from allmydata.storage.lease import LeaseInfo
 from allmydata.storage.server import StorageServer
 
 from lae_storage.offline.checking import check, repair
 from lae_storage.offline.moving import Importing, export
-from lae_storage.offline.upstream_files import find
+from lae_storage.offline.upstream_files import NotAShare, find, open_share, path_of
 from lae_storage.server import beginning, keys
 from lae_storage.server.garbage import ORPHAN_AGE
+from lae_storage.server.keys import ShareName
+from lae_storage.server.lease import Lease, hash_secret
 from lae_storage.server.multipart import PART_SIZE
 from lae_storage.server.slot import BLOCK
 from lae_storage.server.upload import SINGLE_PUT
@@ -258,3 +263,74 @@ def test_what_is_no_share_is_said(filled: Any, tmp_path: Path) -> None:
     moved = _import(fresh, tmp_path, node)
     assert moved.problems == [f"not a share: {damaged}"]
     assert moved.immutable + moved.mutable == 3
+
+
+def test_an_exported_folder_is_a_nodes(filled: Any, tmp_path: Path) -> None:
+    """``tahoe run`` knows the folder; one that is a node's already gets nothing more;
+    mutable shares name the node that they are exported for.
+    """
+    node, own = tmp_path / "node", tmp_path / "own"
+    own.mkdir()
+    (own / "tahoe-introducer.tac").touch()
+    for folder in (node, own):
+        filled.now(export(filled.store, folder, NODEID))
+    assert [path.name for path in node.glob("*.tac")] == ["tahoe-client.tac"]
+    assert [path.name for path in own.glob("*.tac")] == ["tahoe-introducer.tac"]
+    container = open_share(path_of(node, ShareName(SLOT, 0))).container
+    with Path(container.home).open("rb") as file:
+        enabler, nodeid = container._read_write_enabler_and_nodeid(file)
+    assert (enabler, nodeid) == (SECRETS[0], NODEID)
+
+
+def test_shares_of_older_nodes_keep_their_leases(tmp_path: Path) -> None:
+    """A container of upstream's first version has secrets as they are; ours are hashed,
+    so the same secret renews.
+    """
+    path = path_of(tmp_path, ShareName(SI, 0))
+    path.parent.mkdir(parents=True)
+    schema = schema_from_version(1)
+    share = ShareFile(str(path), max_size=4, create=True, schema=schema)
+    share.write_share_data(0, b"data")
+    share.add_lease(LeaseInfo(7, b"r" * 32, b"c" * 32, 1000, NODEID))
+    found = open_share(path)
+    assert found.read(0, 10) == b"data"
+    lease = Lease(7, 1000, hash_secret(b"r" * 32), hash_secret(b"c" * 32))
+    assert found.leases == (lease,)
+
+
+def test_only_files_in_their_places_are_shares(filled: Any, tmp_path: Path) -> None:
+    """Folders and what upstream is still receiving are passed over; a file whose name is
+    no number, or whose folder is no storage index, is no share.
+    """
+    filled.now(export(filled.store, tmp_path, NODEID))
+    good = path_of(tmp_path, ShareName(SI, 0))
+    before = list(find(tmp_path))
+    assert before == sorted(before)
+    assert len(before) == 4
+    (good.parent / "9").mkdir()
+    deep = tmp_path / "storage" / "shares" / "incoming" / "ab" / "0"
+    deep.mkdir(parents=True)
+    deep.with_name("1").touch()
+    assert list(find(tmp_path)) == before
+    misplaced = tmp_path / "storage" / "shares" / "zz" / "!!" / "0"
+    misplaced.parent.mkdir(parents=True)
+    for wrong in (good.with_name("name"), misplaced):
+        wrong.write_bytes(good.read_bytes())
+        with pytest.raises(NotAShare):
+            open_share(wrong)
+    with pytest.raises(NotAShare):
+        open_share(good.with_name("8"))
+
+
+def test_a_hole_at_the_end_is_exported(serving: Any, tmp_path: Path) -> None:
+    """An empty write beyond the end makes a slot longer by zeros; so is its file."""
+    serving.change(SLOT, b"data")
+    serving.change(SLOT, b"", offset=30)
+    serving.change(LARGE_SLOT, b"a" * 3 * BLOCK)
+    vectors = {0: ([], [], BLOCK + 5)}
+    cut = serving.server.slot_testv_and_readv_and_writev
+    serving.now(cut(LARGE_SLOT, SECRETS, vectors, []))
+    serving.now(export(serving.store, tmp_path, NODEID))
+    theirs = _upstream(tmp_path)
+    for si in (SLOT, LARGE_SLOT):
+        assert theirs.slot_readv(si, [0], [(0, 10**9)])[0] == [serving.slot(si)]

@@ -22,7 +22,7 @@ from typing import Any
 
 from allmydata import client
 from allmydata.test import test_storage_http
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.scripts.trial import run
@@ -97,7 +97,12 @@ def plug_http(where: str) -> None:
     test_storage_http.StorageServer = server
     test_storage_http.HTTPServer = HttpFront
     # A test's first run imports and compiles, and other tests share the machine.
-    settings.register_profile("s4", deadline=None, max_examples=20)
+    settings.register_profile(
+        "s4",
+        deadline=None,
+        max_examples=20,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
     settings.load_profile("s4")
 
 
