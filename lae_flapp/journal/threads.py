@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from attrs import define, field
-from twisted.internet.defer import Deferred, fail, maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorFromThreads
-from twisted.internet.threads import deferToThreadPool
-from twisted.python.threadpool import ThreadPool
 
-from lae_flapp.journal.errors import JournalBusy
+from lae_flapp.journal.errors import JournalBusy, JournalClosed
+from lae_protocol.process.lane import Lane
 
 T = TypeVar("T")
 
@@ -35,40 +33,23 @@ class IThreads(Protocol):
         """Run beside others; :class:`JournalBusy` when too many wait."""
 
 
-@define(eq=False)
-class _Lane:
-    """A pool with a bounded queue."""
-
-    _reactor: IReactorFromThreads
-    _name: str
-    _threads: int
-    _pool: ThreadPool = field(init=False)
-    _waiting: int = field(default=0, init=False)
-
-    def start(self) -> None:
-        self._pool = ThreadPool(self._threads, self._threads, self._name)
-        self._pool.start()
-
-    def stop(self) -> None:
-        self._pool.stop()
-
-    def run(self, work: Callable[[], T]) -> Deferred[T]:
-        if self._waiting >= WAITING:
-            return fail(JournalBusy(f"{WAITING} transactions wait already"))
-        self._waiting += 1
-        return deferToThreadPool(self._reactor, self._pool, work).addBoth(self._end)
-
-    def _end(self, result: T) -> T:
-        self._waiting -= 1
-        return result
+def _lane(reactor: IReactorFromThreads, name: str, threads: int) -> Lane:
+    return Lane(
+        reactor,
+        name,
+        threads,
+        WAITING,
+        full=lambda: JournalBusy(f"{WAITING} transactions wait already"),
+        stopped=lambda: JournalClosed("the journal is not open"),
+    )
 
 
 class JournalThreads:
     """One thread for writes (so that they are in order) and two for reads."""
 
     def __init__(self, reactor: IReactorFromThreads, readers: int = 2) -> None:
-        self._writes = _Lane(reactor, "journal-write", 1)
-        self._reads = _Lane(reactor, "journal-read", readers)
+        self._writes = _lane(reactor, "journal-write", 1)
+        self._reads = _lane(reactor, "journal-read", readers)
 
     def start(self) -> None:
         """Start both pools."""
@@ -77,8 +58,8 @@ class JournalThreads:
 
     def stop(self) -> None:
         """Wait for running transactions (each is bounded by SQLite's busy timeout)."""
-        self._reads.stop()
-        self._writes.stop()
+        self._reads.finish()
+        self._writes.finish()
 
     def write(self, work: Callable[[], T]) -> Deferred[T]:
         """See :class:`IThreads`."""

@@ -15,12 +15,13 @@ from twisted.internet.defer import Deferred, succeed
 from lae_flapp.effects.payments import CheckoutRequest
 from lae_flapp.money.stripe.calls import StripeCalls, connect
 from lae_flapp.money.stripe.stripe_payments import StripePayments
-from lae_flapp.money.stripe.threads import StripeThreads
+from lae_flapp.money.stripe.threads import make_stripe_lane
 from lae_localcloud.stripe import payment
 from lae_localcloud.stripe.cards import Card
 from lae_localcloud.stripe.service import LocalStripe
 from lae_protocol.ids import SignupId, signup_id_of_form
 from lae_protocol.messages import Plan
+from lae_protocol.process.lane import Lane
 from lae_protocol.secret import Secret
 
 PLAN = Plan("small", "Small grid", 900, "eur", "month", 10**10, 10**11, "2026-11")
@@ -78,7 +79,7 @@ class StripeBench:
     timeouts: tuple[float, float] = (2.0, 5.0)
     keys: tuple[Secret, ...] = (RESTRICTED_KEY,)
     local: LocalStripe = field(init=False)
-    threads: StripeThreads = field(init=False)
+    threads: Lane = field(init=False)
     calls: StripeCalls = field(init=False)
     payments: StripePayments = field(init=False)
 
@@ -88,7 +89,7 @@ class StripeBench:
         self.local = LocalStripe(loop, SECRET_KEY, RESTRICTED_KEY)
         self.local.sell((PLAN,))
         self.local.startService()
-        self.threads = StripeThreads(loop)
+        self.threads = make_stripe_lane(loop)
         self.threads.start()
         clients = [connect(key, self.local.url, self.timeouts) for key in self.keys]
         self.calls = StripeCalls(
@@ -98,7 +99,7 @@ class StripeBench:
 
     def stop(self) -> Deferred[Any]:
         """End it all."""
-        self.threads.stop()
+        self.threads.abandon()
         stopped: Deferred[Any] = self.local.stopService()
         return stopped
 

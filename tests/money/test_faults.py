@@ -16,7 +16,7 @@ from lae_flapp.money.stripe.calls import StripeCalls, connect
 from lae_flapp.money.stripe.checkout_session import LOCALES, locale_of
 from lae_flapp.money.stripe.errors import CardRefused, FailsAgain, sorted_out
 from lae_flapp.money.stripe.reading import session_from
-from lae_flapp.money.stripe.threads import WAITING, StripeThreads
+from lae_flapp.money.stripe.threads import WAITING, make_stripe_lane
 from lae_flapp.money.stripe.version import API_VERSION
 from lae_localcloud.stripe.faults import Fault
 from lae_protocol.secret import Secret
@@ -200,9 +200,9 @@ class ThreadTests(TestCase):
 
     async def test_bounded(self) -> None:
         """More calls than fit are turned away at once; those that wait are done."""
-        threads = StripeThreads(reactor)  # type: ignore[arg-type]
+        threads = make_stripe_lane(reactor)  # type: ignore[arg-type]
         threads.start()
-        self.addCleanup(threads.stop)
+        self.addCleanup(threads.abandon)
         gate = threading.Event()
         waiting = [threads.run(gate.wait) for _ in range(WAITING)]
         with self.assertRaises(TryLater):
@@ -214,12 +214,12 @@ class ThreadTests(TestCase):
 
     async def test_stopped(self) -> None:
         """Once stopped, calls are turned away; stopping waits for no hung call."""
-        threads = StripeThreads(reactor)  # type: ignore[arg-type]
+        threads = make_stripe_lane(reactor)  # type: ignore[arg-type]
         threads.start()
         gate = threading.Event()
         self.addCleanup(gate.set)
         hung = threads.run(gate.wait)
-        threads.stop()
+        threads.abandon()
         with self.assertRaises(TryLater):
             await threads.run(lambda: 1)
         gate.set()

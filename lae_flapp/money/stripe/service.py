@@ -12,7 +12,8 @@ from twisted.application.service import Service
 
 from lae_flapp.money.stripe.calls import StripeCalls, connect
 from lae_flapp.money.stripe.stripe_payments import StripePayments
-from lae_flapp.money.stripe.threads import StripeThreads
+from lae_flapp.money.stripe.threads import make_stripe_lane
+from lae_protocol.process.lane import Lane
 from lae_protocol.process.meter import Meter, unmetered
 from lae_protocol.secret import Secret
 
@@ -29,12 +30,12 @@ class PaymentService(Service):
     endpoint: str | None
     meter: Meter = unmetered
     payments: StripePayments = field(init=False)
-    _threads: StripeThreads = field(init=False)
+    _threads: Lane = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.api_keys:
             raise ValueError("stripe.api_keys needs at least one key")
-        self._threads = StripeThreads(self.reactor)
+        self._threads = make_stripe_lane(self.reactor)
         calls = StripeCalls(
             self.reactor,
             self._threads,
@@ -55,4 +56,4 @@ class PaymentService(Service):
     def stopService(self) -> None:
         """Take no more calls; returns at once."""
         super().stopService()  # type: ignore[no-untyped-call]
-        self._threads.stop()
+        self._threads.abandon()
