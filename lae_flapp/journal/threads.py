@@ -9,7 +9,7 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IReactorFromThreads
 
 from lae_flapp.journal.errors import JournalBusy, JournalClosed
-from lae_protocol.process.lane import Lane
+from lae_protocol.process.lane import ThreadLane
 
 T = TypeVar("T")
 
@@ -33,8 +33,8 @@ class IThreads(Protocol):
         """Run beside others; :class:`JournalBusy` when too many wait."""
 
 
-def _lane(reactor: IReactorFromThreads, name: str, threads: int) -> Lane:
-    return Lane(
+def _lane(reactor: IReactorFromThreads, name: str, threads: int) -> ThreadLane:
+    return ThreadLane(
         reactor,
         name,
         threads,

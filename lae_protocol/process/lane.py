@@ -25,7 +25,7 @@ class _Pool(ThreadPool):
 
 
 @define(eq=False)
-class Lane:
+class ThreadLane:
     """Runs blocking functions, *threads* at a time, in the order of the asking.
 
     Twisted's pool queues without a bound: here no more than *most* run and wait, and

@@ -275,15 +275,13 @@ REFUSED = [
     f"""INSERT INTO effects (signup_id, generation, step, purpose, attempt, token,
         sealed, state, begun_at, changed_at, tries) VALUES ('{SU}', 0, 's', 'p', 1,
         't', 0, 'begun', '{MOMENT}', '{MOMENT}', 0)""",
-    f"""INSERT INTO inbox (event_id, kind, request_id, received_at, state, attempts,
-        next_try_at) VALUES ('e', 'k', 'r', '{MOMENT}', 'waiting', 0, '{MOMENT}')""",
 ]
 
 
 @pytest.mark.parametrize("statement", REFUSED)
 def test_what_the_database_keeps_by_itself(place, statement) -> None:
-    """Two kept payments, one that nobody paid, an open effect and a waiting event that
-    hold nothing: the tables refuse them, whoever writes.
+    """Two kept payments, one that nobody paid, and an open effect that holds
+    nothing: the tables refuse them, whoever writes.
     """
     place.fill(3)
     with pytest.raises(sqlite3.IntegrityError):

@@ -21,7 +21,7 @@ from lae_localcloud.stripe.cards import Card
 from lae_localcloud.stripe.service import LocalStripe
 from lae_protocol.ids import SignupId, signup_id_of_form
 from lae_protocol.messages import Plan
-from lae_protocol.process.lane import Lane
+from lae_protocol.process.lane import ThreadLane
 from lae_protocol.secret import Secret
 
 PLAN = Plan("small", "Small grid", 900, "eur", "month", 10**10, 10**11, "2026-11")
@@ -79,7 +79,7 @@ class StripeBench:
     timeouts: tuple[float, float] = (2.0, 5.0)
     keys: tuple[Secret, ...] = (RESTRICTED_KEY,)
     local: LocalStripe = field(init=False)
-    threads: Lane = field(init=False)
+    threads: ThreadLane = field(init=False)
     calls: StripeCalls = field(init=False)
     payments: StripePayments = field(init=False)
 

@@ -14,7 +14,7 @@ from twisted.internet.interfaces import IReactorTime
 from lae_flapp.money.stripe.errors import RATE_LIMITED, FailsAgain, sorted_out
 from lae_flapp.money.stripe.version import API_VERSION
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
-from lae_protocol.process.lane import Lane
+from lae_protocol.process.lane import ThreadLane
 from lae_protocol.process.meter import Meter, Outcome, unmetered
 from lae_protocol.process.retry import retrying
 from lae_protocol.secret import Secret
@@ -52,7 +52,7 @@ class StripeCalls:
     """Calls with the first of *clients* whose key Stripe knows (current, previous)."""
 
     reactor: IReactorTime
-    threads: Lane
+    threads: ThreadLane
     clients: Sequence[stripe.StripeClient]
     rng: Random
     deadline: float = DEADLINE

@@ -13,7 +13,7 @@ from twisted.application.service import Service
 from lae_flapp.money.stripe.calls import StripeCalls, connect
 from lae_flapp.money.stripe.stripe_payments import StripePayments
 from lae_flapp.money.stripe.threads import make_stripe_lane
-from lae_protocol.process.lane import Lane
+from lae_protocol.process.lane import ThreadLane
 from lae_protocol.process.meter import Meter, unmetered
 from lae_protocol.secret import Secret
 
@@ -30,7 +30,7 @@ class PaymentService(Service):
     endpoint: str | None
     meter: Meter = unmetered
     payments: StripePayments = field(init=False)
-    _threads: Lane = field(init=False)
+    _threads: ThreadLane = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         if not self.api_keys:

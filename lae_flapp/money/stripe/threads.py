@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from twisted.internet.interfaces import IReactorFromThreads
 
-from lae_protocol.process.lane import Lane
+from lae_protocol.process.lane import ThreadLane
 from lae_provision.errors import TryLater
 
 THREADS = 8
@@ -18,9 +18,9 @@ THREADS = 8
 WAITING = 200
 
 
-def make_stripe_lane(reactor: IReactorFromThreads) -> Lane:
+def make_stripe_lane(reactor: IReactorFromThreads) -> ThreadLane:
     """Make the threads' lane; what is too much for it is to be tried later."""
-    return Lane(
+    return ThreadLane(
         reactor,
         "stripe",
         THREADS,
