@@ -91,7 +91,7 @@ async def _begins_as_said(store: IObjectStore, line: Listed) -> bool:
     """Whether clients that open the share are told its own first bytes."""
     got = await store.get(line.key, 0, beginning.SIZE)
     said = got.head.metadata
-    return beginning.BEGINNING not in said or beginning.found_in(said) == got.data
+    return beginning.BEGINNING not in said or beginning.read_beginning(said) == got.data
 
 
 async def _as_stored(store: IObjectStore, line: Listed) -> bool:

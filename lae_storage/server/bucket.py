@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import partial
 from random import Random
 
+from allmydata.storage.server import render_corruption_report
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
@@ -32,6 +34,8 @@ from lae_storage.server.meter import Meter
 from lae_storage.server.slot_object import Author
 
 _log = Logger()
+#: Reports of corrupt shares that a bucket has at most.
+MOST_ADVISORIES = 10_000
 #: Unfinished uploads that are aborted at once.
 ABORTED_AT_ONCE = 8
 
@@ -72,8 +76,27 @@ class OpenBucket:
             _log.error("a share is gone from the bucket: {key}", key=key)
             self.index.remove_immutable(name.storage_index, name.share_number)
 
+    async def keep_advisory(
+        self, share_type: bytes, name: ShareName, reason: bytes
+    ) -> None:
+        """Write a client's report of a corrupt share, as upstream words it.
+
+        Where the bucket has too many reports, this one is only logged.
+        """
+        where = f"{keys.si_text(name.storage_index)}/{name.share_number}"
+        _log.error("a client says that {share} is corrupt", share=where)
+        if self.index.advisories >= MOST_ADVISORIES:
+            return
+        self.index.advisories += 1
+        si = keys.si_text(name.storage_index).encode()
+        report = render_corruption_report(share_type, si, name.share_number, reason)
+        # Advisories are dated with the wall clock: people read them.
+        when = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        key = keys.advisory_key(when, name, self.token()[:8])
+        await self.store.put(key, Bytes(report.encode()), {})
+
     def author(self) -> Author:
-        """The next write's author; raises what :meth:`Fence.check` does."""
+        """The author of the next write; raises what :meth:`Fence.check` does."""
         self.fence.check()
         return Author(self.fence.epoch, self.token())
 

@@ -1,4 +1,4 @@
-"""The Foolscap front: what upstream's clients of old call."""
+"""The Foolscap front: what clients of the older protocol call."""
 
 from __future__ import annotations
 
@@ -7,13 +7,19 @@ from typing import Any
 from allmydata.interfaces import RIBucketReader, RIBucketWriter
 from allmydata.storage.server import FoolscapStorageServer
 from foolscap.api import Referenceable
+from foolscap.banana import int2b128
+from foolscap.tokens import STRING
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
 from lae_storage.server.immutable import BucketReader, BucketWriter
 
 #: The largest answer to one read; a client reads segments, never more at once.
-LONGEST_READ = 64 * 1024 * 1024
+LONGEST_READ = 64 * 1024 * 1024  # bytes
+#: Words for which both ends may have a short form are shorter.
+LONGEST_WORD = 1024  # bytes
+#: If more were enciphered at once, Twisted would copy all of it twice.
+ENCIPHERED_AT_ONCE = 64 * 1024  # bytes
 
 
 @implementer(RIBucketWriter)
@@ -26,8 +32,10 @@ class FoolscapWriter(Referenceable):
     def doRemoteCall(
         self, methodname: str, args: list[Any], kwargs: dict[str, Any]
     ) -> Any:
-        """Do it, and let go of its bytes: Foolscap has them until a call is answered,
-        and then in a cycle that Python has yet to find.
+        """Do the call, and drop its bytes.
+
+        Foolscap holds them until the call is answered, and then in a reference cycle
+        that Python has yet to collect.
         """
         doing = super().doRemoteCall(methodname, args, kwargs)
         args.clear()
@@ -35,7 +43,7 @@ class FoolscapWriter(Referenceable):
         return doing
 
     def remote_write(self, offset: int, data: bytes) -> Deferred[None]:
-        """Take some bytes; the answer waits while S3 is far behind."""
+        """Accept some bytes; the answer waits while S3 is far behind."""
         self._writer.accept(offset, data)
         return Deferred.fromCoroutine(self._writer.wait_to_answer())
 
@@ -44,7 +52,7 @@ class FoolscapWriter(Referenceable):
         return Deferred.fromCoroutine(self._writer.close())
 
     def remote_abort(self) -> None:
-        """Throw it away."""
+        """Throw the upload away."""
         self._writer.abort()
 
 
@@ -56,18 +64,18 @@ class FoolscapReader(Referenceable):
         self._reader = reader
 
     def remote_read(self, offset: int, length: int) -> Deferred[bytes]:
-        """A range of it."""
+        """The bytes of a range."""
         if length > LONGEST_READ and self._reader.length - offset > LONGEST_READ:
             raise ValueError("a range too long to be answered at once")
         return self._reader.read(offset, length)
 
     def remote_advise_corrupt_share(self, reason: bytes) -> Deferred[None]:
-        """Keep a client's word that it is corrupt."""
+        """Keep a client's report that the share is corrupt."""
         return self._reader.advise_corrupt_share(reason)
 
 
 class FoolscapFront(FoolscapStorageServer):
-    """Upstream's front, where answers are to be waited for or have readers of ours."""
+    """Upstream's front, whose answers wait for S3 and have our readers and writers."""
 
     def remote_allocate_buckets(  # noqa: PLR0917  (the protocol's signature)
         self,
@@ -79,7 +87,7 @@ class FoolscapFront(FoolscapStorageServer):
         canary: Any,
         owner_num: int = 0,
     ) -> Deferred[tuple[set[int], dict[int, FoolscapWriter]]]:
-        """Open writers; they end with the client's connection."""
+        """Open writers, which end with the client's connection."""
 
         def watch(
             answer: tuple[set[int], dict[int, BucketWriter]],
@@ -107,3 +115,28 @@ class FoolscapFront(FoolscapStorageServer):
             number: FoolscapReader(reader)
             for number, reader in self._server.get_buckets(storage_index).items()
         }
+
+
+def send_long_strings_plainly(tub: Any) -> None:
+    """Have a Tub's connections send a long string as it is.
+
+    Foolscap first looks each string up in its vocabulary, and so hashes every byte of
+    a share: a tenth of what a download costs the node.  Call this before the Tub has
+    connections.
+    """
+
+    class PlainBroker(tub.brokerClass):
+        """The Tub's broker, which does not look up what is too long for a word."""
+
+        def sendToken(self, obj: Any) -> None:
+            """Send one token; see :class:`foolscap.banana.Banana`."""
+            if isinstance(obj, bytes) and len(obj) > LONGEST_WORD:
+                write = self.transport.write
+                int2b128(len(obj), write)
+                write(STRING)
+                for at in range(0, len(obj), ENCIPHERED_AT_ONCE):
+                    write(obj[at : at + ENCIPHERED_AT_ONCE])
+            else:
+                super().sendToken(obj)
+
+    tub.brokerClass = PlainBroker

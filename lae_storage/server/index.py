@@ -1,7 +1,7 @@
-"""What exists, in memory: read from a listing at start, kept true by each write.
+"""The index of what is in the bucket, in memory: read at start, updated by each write.
 
-The read path asks this and never lists the bucket.  A share takes about 200 bytes
-here, whence the packed rows.
+Reading asks the index and never lists the bucket.  Rows are packed, so that a share
+takes about 200 bytes of memory.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _log = Logger()
 
 @define
 class Index:
-    """Shares by storage index, and how many bytes they take in the bucket."""
+    """Shares by storage index, and how many bytes they add in the bucket."""
 
     _immutable: dict[bytes, bytes] = field(factory=dict)
     _slots: dict[bytes, int] = field(factory=dict)
@@ -38,12 +38,12 @@ class Index:
     # -- immutable shares ------------------------------------------------------
 
     def immutable(self, storage_index: bytes) -> dict[int, int]:
-        """Share numbers and the lengths of their data."""
+        """The numbers of the shares, and the lengths of their data."""
         packed = self._immutable.get(storage_index, b"")
         return dict(_ROW.iter_unpack(packed))
 
     def add_immutable(self, storage_index: bytes, number: int, length: int) -> None:
-        """A share that is in the bucket; one that is known already is kept."""
+        """Add a share that is in the bucket; one that is known already stays."""
         packed = self._immutable.get(storage_index, b"")
         if any(n == number for n, _ in _ROW.iter_unpack(packed)):
             return
@@ -53,7 +53,7 @@ class Index:
         self.additions += 1
 
     def remove_immutable(self, storage_index: bytes, number: int) -> None:
-        """A share that is gone; one that is not known is no matter."""
+        """Remove a share that is gone, if it is known."""
         held = self.immutable(storage_index)
         length = held.pop(number, None)
         if length is None:
@@ -73,14 +73,14 @@ class Index:
         return storage_index in self._slots
 
     def set_slot(self, storage_index: bytes, size: int | None) -> None:
-        """The slot's bytes in the bucket; None when its last share is gone."""
+        """Set a slot's bytes in the bucket; None when its last share is gone."""
         self.stored -= self._slots.pop(storage_index, 0)
         if size is not None:
             self._slots[storage_index] = size
             self.stored += size
 
     def grow_slot(self, storage_index: bytes, size: int) -> None:
-        """Count a chunk of a slot."""
+        """Add a chunk's bytes to its slot's."""
         if storage_index in self._slots:
             self._slots[storage_index] += size
             self.stored += size
@@ -88,15 +88,15 @@ class Index:
     # -- leases ----------------------------------------------------------------
 
     def has_leases(self, storage_index: bytes) -> bool:
-        """Whether a lease object stands beside the immutable shares."""
+        """Whether there is a lease object beside the immutable shares."""
         return storage_index in self._leases
 
     def add_leases(self, storage_index: bytes) -> None:
-        """A lease object is in the bucket."""
+        """Note that a lease object is in the bucket."""
         self._leases.add(storage_index)
 
     def leased_or_immutable(self) -> set[bytes]:
-        """The storage indexes that have immutable shares, or leases of such."""
+        """The storage indexes that have immutable shares or a lease object."""
         return self._leases | self._immutable.keys()
 
     # -- all -------------------------------------------------------------------
@@ -113,39 +113,39 @@ class Index:
         return iter(self._slots)
 
 
-def _take_immutable(index: Index, line: Listed) -> None:
+def _add_immutable(index: Index, line: Listed) -> None:
     name = keys.read_immutable(line.key)
     index.add_immutable(name.storage_index, name.share_number, line.size)
 
 
-def _take_slot(index: Index, line: Listed) -> None:
+def _add_slot(index: Index, line: Listed) -> None:
     # A tombstone is shorter than any slot, so that a listing tells them apart.
     if line.size > LONGEST_TOMBSTONE:
         index.set_slot(keys.read_slot(line.key), line.size)
 
 
-def _take_leases(index: Index, line: Listed) -> None:
+def _add_leases(index: Index, line: Listed) -> None:
     index.add_leases(keys.read_leases(line.key))
 
 
-def _take_chunk(index: Index, line: Listed) -> None:
+def _add_chunk(index: Index, line: Listed) -> None:
     index.grow_slot(keys.read_chunk(line.key)[0], line.size)
 
 
-def _take_advisory(index: Index, _: Listed) -> None:
+def _add_advisory(index: Index, _: Listed) -> None:
     index.advisories += 1
 
 
-Take = Callable[[Index, Listed], None]
+Add = Callable[[Index, Listed], None]
 
 
-async def _take_all(store: IObjectStore, index: Index, prefix: str, take: Take) -> None:
+async def _add_listed(store: IObjectStore, index: Index, prefix: str, add: Add) -> None:
     after: str | None = None
     while True:
         page = await store.list_page(prefix, after)
         for line in page.objects:
             try:
-                take(index, line)
+                add(index, line)
             except keys.ForeignKey:
                 _log.warn("an object that is not of our layout: {key}", key=line.key)
         after = page.after
@@ -154,32 +154,33 @@ async def _take_all(store: IObjectStore, index: Index, prefix: str, take: Take) 
 
 
 async def read_again(store: IObjectStore, index: Index) -> None:
-    """Add what is in the bucket and not yet in the index; how large a slot that is
-    new there is in all becomes known when it is read.
+    """Add what is in the bucket and not yet in the index.
+
+    The chunks of a slot that is new in the index are counted when the slot is read.
     """
 
-    def take_slot(index: Index, line: Listed) -> None:
+    def add_slot_if_new(index: Index, line: Listed) -> None:
         if not index.has_slot(keys.read_slot(line.key)):
-            _take_slot(index, line)
+            _add_slot(index, line)
 
-    for prefix, take in (
-        (keys.IMMUTABLE, _take_immutable),
-        (keys.MUTABLE, take_slot),
-        (keys.LEASES, _take_leases),
+    for prefix, add in (
+        (keys.IMMUTABLE, _add_immutable),
+        (keys.MUTABLE, add_slot_if_new),
+        (keys.LEASES, _add_leases),
     ):
-        await _take_all(store, index, prefix, take)
+        await _add_listed(store, index, prefix, add)
 
 
 async def read_index(store: IObjectStore) -> Index:
-    """List the bucket in pages; slots before their chunks."""
+    """List the bucket in pages, slots before their chunks."""
     index = Index()
-    kinds: list[tuple[str, Take]] = [
-        (keys.IMMUTABLE, _take_immutable),
-        (keys.MUTABLE, _take_slot),
-        (keys.LEASES, _take_leases),
-        (keys.ADVISORIES, _take_advisory),
+    kinds: list[tuple[str, Add]] = [
+        (keys.IMMUTABLE, _add_immutable),
+        (keys.MUTABLE, _add_slot),
+        (keys.LEASES, _add_leases),
+        (keys.ADVISORIES, _add_advisory),
     ]
-    jobs = [partial(_take_all, store, index, prefix, take) for prefix, take in kinds]
+    jobs = [partial(_add_listed, store, index, prefix, add) for prefix, add in kinds]
     await run_parallel(jobs, len(jobs))
-    await _take_all(store, index, keys.CHUNKS, _take_chunk)
+    await _add_listed(store, index, keys.CHUNKS, _add_chunk)
     return index

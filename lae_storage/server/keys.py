@@ -1,7 +1,7 @@
 """The names of objects in a customer's bucket; ``docs/storage-layout.rst`` has why.
 
-Everything that must be known at start (what exists, and how large) can be read from a
-listing: of an immutable share the object's size is the share's.
+What must be known at start (what exists, and how large it is) can be read from a
+listing: the size of an immutable share's object is the share's.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ from attrs import define
 FORMAT = 1
 FORMAT_KEY = "s4/format"
 EPOCH_KEY = "s4/epoch"
-IMMUTABLE, MUTABLE, CHUNKS = "immutable/", "mutable/", "chunks/"
-LEASES, ADVISORIES, METER = "leases/", "advisories/", "meter/"
+IMMUTABLE = "immutable/"
+MUTABLE = "mutable/"
+CHUNKS = "chunks/"
+LEASES = "leases/"
+ADVISORIES = "advisories/"
+METER = "meter/"
 
 
 class ForeignKey(ValueError):
-    """A key in the bucket that is none of this layout's."""
+    """A key in the bucket that does not belong to this layout."""
 
 
 def si_text(storage_index: bytes) -> str:
@@ -29,38 +33,38 @@ def si_text(storage_index: bytes) -> str:
 
 
 def immutable_key(storage_index: bytes, share_number: int) -> str:
-    """The object that is one immutable share's data."""
+    """The object with the data of one immutable share."""
     return f"{IMMUTABLE}{si_text(storage_index)}/{share_number}"
 
 
 def leases_key(storage_index: bytes) -> str:
-    """The leases of all immutable shares of one storage index."""
+    """The object with later leases of one storage index's immutable shares."""
     return f"{LEASES}{si_text(storage_index)}"
 
 
 def slot_key(storage_index: bytes) -> str:
-    """All shares of one mutable slot."""
+    """The object with all shares of one mutable slot."""
     return f"{MUTABLE}{si_text(storage_index)}"
 
 
 def chunk_key(storage_index: bytes, chunk: str) -> str:
-    """One chunk of a large slot."""
+    """The object with one chunk of a large slot."""
     return f"{CHUNKS}{si_text(storage_index)}/{chunk}"
 
 
-def advisory_key(when: str, storage_index: bytes, share_number: int, rest: str) -> str:
-    """One client's word that a share is corrupt."""
-    name = f"{when}--{si_text(storage_index)}-{share_number}-{rest}"
+def advisory_key(when: str, share: ShareName, rest: str) -> str:
+    """The object with one client's report that a share is corrupt."""
+    name = f"{when}--{si_text(share.storage_index)}-{share.share_number}-{rest}"
     return ADVISORIES + name.replace(":", "")
 
 
 def meter_prefix(day: date) -> str:
-    """Before the names of all objects with a day's counts."""
+    """The prefix of all objects with a day's counts."""
     return f"{METER}{day.isoformat()}/"
 
 
 def meter_key(day: date, epoch: int) -> str:
-    """What the node of this epoch counted on a day."""
+    """The object with what the node of this epoch counted on a day."""
     return f"{meter_prefix(day)}{epoch}"
 
 
@@ -78,7 +82,7 @@ def read_meter(key: str) -> tuple[date, int]:
 
 @define(frozen=True)
 class ShareName:
-    """Which share."""
+    """What identifies a share."""
 
     storage_index: bytes
     share_number: int
@@ -108,12 +112,12 @@ def read_slot(key: str) -> bytes:
 
 
 def read_leases(key: str) -> bytes:
-    """The storage index that the lease object's key names."""
+    """The storage index that a lease object's key names; raises :class:`ForeignKey`."""
     return _si(key.removeprefix(LEASES))
 
 
 def read_chunk(key: str) -> tuple[bytes, str]:
-    """The storage index and the chunk's own name."""
+    """The storage index and the chunk's own name; raises :class:`ForeignKey`."""
     si, slash, chunk = key.removeprefix(CHUNKS).partition("/")
     if not slash or not chunk:
         raise ForeignKey(key)

@@ -19,7 +19,7 @@ from lae_storage.s3.interface import (
     Unclear,
     Withdrawn,
 )
-from lae_storage.server.beginning import marked
+from lae_storage.server.beginning import add_beginning
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.spool import Spool, SpoolBody
 
@@ -172,7 +172,10 @@ class Multipart:
         await self._begin_lock.acquire()
         try:
             if self._upload_id is None:
-                metadata = {**marked(self.metadata, self.spool), WRITER: self._token}
+                metadata = {
+                    **add_beginning(self.metadata, self.spool),
+                    WRITER: self._token,
+                }
                 self._upload_id = await self.bucket.store.begin_upload(
                     self.key, metadata
                 )

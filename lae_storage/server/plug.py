@@ -22,20 +22,19 @@ from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.process.gate import Gate, gate_before
 from lae_storage.allocator import keep
 from lae_storage.server.bucket import OpenBucket
-from lae_storage.server.foolscap_front import FoolscapFront
+from lae_storage.server.foolscap_front import FoolscapFront, send_long_strings_plainly
 from lae_storage.server.http_front import GuardedSite, HttpFront
 from lae_storage.server.limits import Allowance, Limits
-from lae_storage.server.long_strings import send_long_strings_plainly
 from lae_storage.server.storage_server import S3StorageServer
 
 
 @define(frozen=True)
 class Backing:
-    """What a node's storage server stands on.
+    """What a node's storage server is built from.
 
-    *folder* is for unfinished uploads and is cleared when the server is made; what no
-    lease held for *expire_days* is collected, None collects nothing; *crowd* is of the
-    storage port.
+    *folder* is for unfinished uploads and is cleared when the server is made.  A share
+    that no lease held for *expire_days* is deleted; None deletes none.  *crowd* limits
+    the connections at the storage port.
     """
 
     bucket: OpenBucket
@@ -69,13 +68,13 @@ class S3Client(_Client):
         return made
 
     def startService(self) -> None:
-        """Start; the process is this node's alone."""
+        """Start; the process is this node's alone, so its allocator may be tuned."""
         super().startService()
         keep()
 
     def init_storage(self, announceable_storage_servers: list[Any]) -> None:
         """Serve under both protocols on the Tub's port, and announce it."""
-        del announceable_storage_servers  # plugins serve no client as it comes
+        del announceable_storage_servers  # upstream's plugins are not used
         if not (
             storage_enabled(self.config) and anonymous_storage_enabled(self.config)
         ):
@@ -107,8 +106,8 @@ def serve_http(
 ) -> set[Any]:
     """Answer HTTPS on the Tub's port with our front; the NURLs to announce.
 
-    Upstream makes one negotiation class for each Tub, to be told its HTTPS factory;
-    its own front is made along with the NURLs, and then not used.
+    Upstream makes one negotiation class for each Tub, which is told its HTTPS factory.
+    Upstream's own front is made along with the NURLs, and then not used.
     """
     negotiation = tub.negotiationClass
     nurls: set[Any] = negotiation.add_storage_server(server, swissnum)

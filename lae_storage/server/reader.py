@@ -180,7 +180,7 @@ class Reader:
         """
         if length <= beginning.WHOLE:
             return None if reads.spans else self._fetch(key, reads, 0, length)
-        size, end_at = beginning.SIZE, beginning.end_of(length)
+        size, end_at = beginning.SIZE, beginning.find_end(length)
         known = any(s.start < size or s.stop > end_at for s in reads.spans)
         if known or size <= at < end_at:
             return None
@@ -189,7 +189,7 @@ class Reader:
         self._add(reads, first)
 
         def ended(head: Head | None) -> None:
-            data = None if head is None else beginning.found_in(head.metadata)
+            data = None if head is None else beginning.read_beginning(head.metadata)
             if end.error is not None:
                 self._give_up(reads, first, end.error)
             elif data is None:

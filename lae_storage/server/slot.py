@@ -1,4 +1,4 @@
-"""A mutable slot: all its shares, one unit of test-and-set.  Pure.
+"""Values of mutable slots: all shares of one are a unit of test-and-set.  Pure.
 
 A share's data is a row of blocks of :data:`BLOCK` bytes.  A block is in memory, or a
 chunk object in the bucket, or a hole; bytes beyond what it holds are zero.  So a
@@ -16,13 +16,12 @@ from attrs import define, evolve, field
 
 from lae_storage.server.lease import Lease, Leases, add_or_renew
 
-#: Bytes of one block of a share; a multiple fits no better and a small write into a
-#: large share rewrites up to three of them.
-BLOCK = 512 * 1024
+#: Of one block of a share.  A small write into a large share rewrites up to three.
+BLOCK = 512 * 1024  # bytes
 #: A slot's object of at most so many bytes is a tombstone.
-LONGEST_TOMBSTONE = 64
-#: Upstream allows petabytes; one byte written out there would need a row of blocks.
-LONGEST_SHARE = 64 * 1024**3
+LONGEST_TOMBSTONE = 64  # bytes
+#: Upstream allows petabytes; one byte at such an offset would need a row of blocks.
+LONGEST_SHARE = 64 * 1024**3  # bytes
 
 TestVector = tuple[int, int, bytes, bytes]
 Write = tuple[int, bytes]
@@ -34,9 +33,9 @@ Loaded = Mapping[str, bytes]
 
 @define(frozen=True)
 class Block:
-    """*size* bytes that are known; of *data*, or else of the chunk object *chunk*.
+    """*size* bytes, which are in *data*, or else in the chunk object *chunk*.
 
-    *stored* is the chunk object's own size: more, where the share was cut since.
+    *stored* is the chunk object's own size: more than *size* where the share was cut.
     """
 
     size: int
@@ -44,8 +43,8 @@ class Block:
     chunk: str | None = None
     stored: int = 0
 
-    def bytes_(self, loaded: Loaded) -> bytes:
-        """What it holds; its chunk must be among *loaded*."""
+    def read_bytes(self, loaded: Loaded) -> bytes:
+        """The block's bytes; its chunk must be among *loaded*."""
         if self.data is not None:
             return self.data[: self.size]
         assert self.chunk is not None
@@ -64,7 +63,7 @@ class Share:
     leases: Leases = ()
 
     def touched(self, offset: int, length: int) -> range:
-        """Which blocks a range within the share's length touches."""
+        """The indexes of the blocks that a range within the share's length touches."""
         stop = min(offset + length, self.length)
         if stop <= offset:
             return range(0)
@@ -76,7 +75,7 @@ class Share:
         pieces = []
         for at in self.touched(offset, length):
             start, end = max(offset - at * BLOCK, 0), min(stop - at * BLOCK, BLOCK)
-            held = self.blocks[at].bytes_(loaded)[start:end]
+            held = self.blocks[at].read_bytes(loaded)[start:end]
             pieces.append(held.ljust(end - start, b"\0"))
         return b"".join(pieces)
 
@@ -85,7 +84,7 @@ class Share:
         stop = offset + len(data)
         if stop > LONGEST_SHARE:
             raise DataTooLargeError
-        # Upstream counts a write of nothing beyond the end as growth, too.
+        # Upstream counts an empty write beyond the end as growth, too.
         longer = evolve(self, length=max(self.length, stop))
         rows = -(-longer.length // BLOCK)
         blocks = [*self.blocks, *([HOLE] * (rows - len(self.blocks)))]
@@ -93,13 +92,13 @@ class Share:
             start, end = max(offset - at * BLOCK, 0), min(stop - at * BLOCK, BLOCK)
             new = data[at * BLOCK + start - offset : at * BLOCK + end - offset]
             if start > 0 or end < blocks[at].size:
-                old = blocks[at].bytes_(loaded)
+                old = blocks[at].read_bytes(loaded)
                 new = old[:start].ljust(start, b"\0") + new + old[end:]
             blocks[at] = Block(len(new), new)
         return evolve(longer, blocks=tuple(blocks))
 
     def cut(self, length: int) -> Share:
-        """The share at most *length* bytes long; what is cut never comes back."""
+        """The share cut to at most *length* bytes; cut bytes never come back."""
         if length >= self.length:
             return self
         rows = -(-length // BLOCK)
@@ -110,7 +109,7 @@ class Share:
         return evolve(self, length=length, blocks=tuple(blocks))
 
     def chunks(self) -> list[str]:
-        """The chunk objects it needs."""
+        """The chunk objects that the share needs."""
         return [b.chunk for b in self.blocks if b.chunk is not None]
 
 
@@ -123,7 +122,7 @@ class Slot:
     shares: Mapping[int, Share] = field(factory=dict)
 
     def chunks(self) -> set[str]:
-        """The chunk objects that it names."""
+        """The chunk objects that the slot names."""
         return {chunk for share in self.shares.values() for chunk in share.chunks()}
 
     def size(self) -> int:
@@ -131,7 +130,7 @@ class Slot:
         return sum(b.size for share in self.shares.values() for b in share.blocks)
 
     def chunk_bytes(self) -> int:
-        """What the chunk objects take in the bucket."""
+        """The bytes that the chunk objects take in the bucket."""
         return sum(b.stored for s in self.shares.values() for b in s.blocks)
 
     def check_write_enabler(self, write_enabler: bytes, nodeid: bytes) -> None:
@@ -158,7 +157,7 @@ class Operation:
 
 @define(frozen=True)
 class Outcome:
-    """*after* is None where nothing is to be written."""
+    """What an operation answers; *after* is the slot to write, None for nothing."""
 
     passed: bool
     data: dict[int, list[bytes]] = field(repr=False)
@@ -176,7 +175,7 @@ def read_all(
     }
 
 
-def needed_by_reads(
+def chunks_of_reads(
     slot: Slot, numbers: Iterable[int], reads: Iterable[Read]
 ) -> set[str]:
     """The chunks that these reads touch."""
@@ -191,14 +190,14 @@ def needed_by_reads(
     }
 
 
-def needed(slot: Slot, operation: Operation) -> set[str]:
+def chunks_of_operation(slot: Slot, operation: Operation) -> set[str]:
     """The chunks that must be loaded before :func:`carry_out`."""
-    wanted = needed_by_reads(slot, slot.shares, operation.reads)
+    wanted = chunks_of_reads(slot, slot.shares, operation.reads)
     for n, (tests, writes, _) in operation.vectors.items():
         if n not in slot.shares:
             continue
         spans = [(offset, length) for offset, length, _, _ in tests]
-        wanted |= needed_by_reads(slot, [n], spans)
+        wanted |= chunks_of_reads(slot, [n], spans)
         # Where a write covers only a part of a block, the rest of it is kept.
         blocks = slot.shares[n].blocks
         edges = {e // BLOCK for o, d in writes if d for e in (o, o + len(d) - 1)}
@@ -210,11 +209,11 @@ def needed(slot: Slot, operation: Operation) -> set[str]:
     return wanted
 
 
-def _passes(slot: Slot, number: int, tests: Iterable[TestVector], at: Loaded) -> bool:
+def _test(slot: Slot, number: int, tests: Iterable[TestVector], at: Loaded) -> bool:
     share = slot.shares.get(number, Share())
     for offset, length, operator, specimen in tests:
         if operator != b"eq" or offset < 0 or length < 0:
-            raise ValueError("a test vector that is none")
+            raise ValueError("a test vector that cannot be tested")
         if share.read(offset, length, at) != specimen:
             return False
     return True
@@ -223,11 +222,10 @@ def _passes(slot: Slot, number: int, tests: Iterable[TestVector], at: Loaded) ->
 def carry_out(
     slot: Slot, operation: Operation, loaded: Loaded, nodeid: bytes
 ) -> Outcome:
-    """Test, read what was before, write: upstream's order and answers."""
+    """Test, read what was there before, write: in upstream's order."""
     slot.check_write_enabler(operation.write_enabler, nodeid)
     passed = all(
-        _passes(slot, n, tests, loaded)
-        for n, (tests, _, _) in operation.vectors.items()
+        _test(slot, n, tests, loaded) for n, (tests, _, _) in operation.vectors.items()
     )
     data = read_all(slot, slot.shares, operation.reads, loaded)
     if not passed or not operation.vectors:
@@ -237,7 +235,9 @@ def carry_out(
         if new_length == 0:
             shares.pop(n, None)
         else:
-            shares[n] = _changed(shares.get(n, Share()), writes, new_length, loaded)
+            shares[n] = _change_share(
+                shares.get(n, Share()), writes, new_length, loaded
+            )
             if operation.lease is not None:
                 leases = add_or_renew(shares[n].leases, operation.lease)
                 shares[n] = evolve(shares[n], leases=leases)
@@ -247,7 +247,7 @@ def carry_out(
     return Outcome(passed, data, after)
 
 
-def _changed(
+def _change_share(
     share: Share, writes: Iterable[Write], new_length: int | None, loaded: Loaded
 ) -> Share:
     for offset, data in writes:
@@ -257,18 +257,18 @@ def _changed(
     return share if new_length is None else share.cut(new_length)
 
 
-def read_by(data: Mapping[int, Iterable[bytes]]) -> int:
+def count_read(data: Mapping[int, Iterable[bytes]]) -> int:
     """The bytes that an operation read."""
     return sum(len(piece) for pieces in data.values() for piece in pieces)
 
 
-def written_by(vectors: Vectors) -> int:
-    """How many bytes a request brings to be written."""
+def count_written(vectors: Vectors) -> int:
+    """The bytes that an operation brings to be written."""
     return sum(len(data) for _, writes, _ in vectors.values() for _, data in writes)
 
 
-def leased(slot: Slot, change: Mapping[int, Leases]) -> Slot | None:
-    """The slot with these leases; None where that changes nothing."""
+def with_leases(slot: Slot, change: Mapping[int, Leases]) -> Slot | None:
+    """The slot with these leases; None where they change nothing."""
     shares = {
         n: evolve(share, leases=change.get(n, share.leases))
         for n, share in slot.shares.items()

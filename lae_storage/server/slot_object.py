@@ -20,7 +20,10 @@ from attrs import define
 from lae_storage.server.lease import Lease
 from lae_storage.server.slot import LONGEST_TOMBSTONE, Block, Share, Slot
 
-MAGIC, GONE = b"S4SLOT1\n", b"S4GONE1\n"
+#: The first bytes of a slot.
+MAGIC = b"S4SLOT1\n"
+#: The first bytes of a tombstone.
+GONE = b"S4GONE1\n"
 _LENGTH = Struct(">L")
 #: A tombstone's generation and epoch.
 _COUNTS = Struct(">QQ")
@@ -28,12 +31,12 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class DamagedSlot(Exception):
-    """The object is no slot of this format, or its bytes have changed."""
+    """The object is not a slot of this format, or its bytes have changed."""
 
 
 @define(frozen=True)
 class Author:
-    """Who writes: the epoch of the node, and this write's own token."""
+    """The author of one write: the node's epoch, and the write's own token."""
 
     epoch: int
     token: str

@@ -32,36 +32,38 @@ from lae_storage.server.slot import (
     Share,
     Slot,
     carry_out,
-    leased,
-    needed,
-    needed_by_reads,
+    chunks_of_operation,
+    chunks_of_reads,
     read_all,
+    with_leases,
 )
 
 T = TypeVar("T")
 #: What an operation answers, and the slot to write (None: nothing to write).
 _Decision = Awaitable[tuple[T, Slot | None]]
 _log = Logger()
-#: A slot whose shares are together at most so long is one object.
-INLINE = 1024 * 1024
-#: Bytes of slots and of chunks kept in memory.
-KEPT_SLOTS, KEPT_CHUNKS = 16 * 1024 * 1024, 8 * 1024 * 1024
+#: A slot whose shares have at most so much together is one object.
+LARGEST_INLINE = 1024 * 1024  # bytes
+#: Slots kept in memory.
+SLOTS_CACHE = 16 * 1024 * 1024  # bytes
+#: Chunks kept in memory.
+CHUNKS_CACHE = 8 * 1024 * 1024  # bytes
 #: Chunks sent or fetched at once for one operation.
-AT_ONCE = 4
+CHUNKS_AT_ONCE = 4
 #: Times that a second writer may come between reading and writing.
-RACES = 4
+MOST_RACES = 4
 
 
 @define(frozen=True)
 class Held:
-    """A slot as S3 has it; *size* of its object.  *etag* None: there is no object."""
+    """A slot as S3 has it; *size* is its object's, *etag* None where there is none."""
 
     slot: Slot
     etag: str | None
     size: int
 
 
-def _weight(held: Held) -> int:
+def _memory_size(held: Held) -> int:
     return held.size + 1024
 
 
@@ -73,24 +75,26 @@ class Slots:
     nodeid: bytes
     growing: int = 0
     _lock: KeyedLock = field(factory=KeyedLock)
-    _held: MemoryCache[Held] = field(factory=lambda: MemoryCache(KEPT_SLOTS, _weight))
-    _chunks: MemoryCache[bytes] = field(factory=lambda: MemoryCache(KEPT_CHUNKS, len))
+    _held: MemoryCache[Held] = field(
+        factory=lambda: MemoryCache(SLOTS_CACHE, _memory_size)
+    )
+    _chunks: MemoryCache[bytes] = field(factory=lambda: MemoryCache(CHUNKS_CACHE, len))
 
     # -- reading ---------------------------------------------------------------
 
     async def current(self, storage_index: bytes) -> Slot:
-        """The slot as it is; without any request where there is none."""
-        held = self._remembered(storage_index)
+        """The slot as it is now; without a request where there is no slot."""
+        held = self._find_in_memory(storage_index)
         if held is None:
             held = await self._lock.run(
                 storage_index, lambda: self._load(storage_index)
             )
         return held.slot
 
-    def _remembered(self, storage_index: bytes) -> Held | None:
-        """What is known without asking, None where S3 must be asked."""
+    def _find_in_memory(self, storage_index: bytes) -> Held | None:
+        """What is known without asking S3; None where S3 must be asked."""
         if not self.bucket.fence.settled:
-            # Another node may be acknowledging yet.
+            # Another node may still be acknowledging writes.
             return None
         held = self._held.get(storage_index)
         if held is None and not self.bucket.index.has_slot(storage_index):
@@ -109,25 +113,25 @@ class Slots:
     async def read(
         self, storage_index: bytes, numbers: Iterable[int], reads: Iterable[Read]
     ) -> dict[int, list[bytes]]:
-        """The ranges of these shares, or of all; shares that are not there left out."""
+        """The ranges of those of these shares that are there, or of all shares."""
         asked, ranges = set(numbers), list(reads)
-        for attempt in range(RACES):
+        for attempt in range(MOST_RACES):
             slot = await self.current(storage_index)
             found = [n for n in slot.shares if not asked or n in asked]
             try:
                 loaded = await self._fetch(
-                    storage_index, needed_by_reads(slot, found, ranges)
+                    storage_index, chunks_of_reads(slot, found, ranges)
                 )
             except NotThere:
                 # A write came between: its slot names other chunks.
-                if attempt == RACES - 1:
+                if attempt == MOST_RACES - 1:
                     raise
                 continue
             return read_all(slot, found, ranges, loaded)
         raise AssertionError("unreachable")
 
     async def _load(self, storage_index: bytes) -> Held:
-        held = self._remembered(storage_index)
+        held = self._find_in_memory(storage_index)
         if held is None:
             held = await self._reload(storage_index)
         return held
@@ -143,11 +147,11 @@ class Slots:
             slot, epoch = slot_object.decode(got.data)
             self.bucket.fence.note_epoch(epoch)
             held = Held(slot, got.head.etag, got.head.size)
-        self._take(storage_index, held, settled)
+        self._remember(storage_index, held, settled)
         return held
 
-    def _take(self, storage_index: bytes, held: Held, settled: bool) -> None:  # noqa: FBT001
-        """Remember it, unless another node may have written since it was asked for."""
+    def _remember(self, storage_index: bytes, held: Held, settled: bool) -> None:  # noqa: FBT001
+        """Remember the slot, unless another node may have written it meanwhile."""
         if settled == self.bucket.fence.settled:
             self._held.add(storage_index, held)
         size = None
@@ -163,16 +167,18 @@ class Slots:
         operation: Operation,
         check_growth: Callable[[int, int], None],
     ) -> Outcome:
-        """Test, read and write, as one; acknowledged means that S3 has it.
+        """Test, read and write as one; S3 has the result when this is done.
 
-        *check_growth* is given how much larger the slot becomes, and how large, and
-        raises NoSpace.
+        *check_growth* is called with how much larger the slot becomes, and how large;
+        it raises NoSpace.
         """
         growth = 0
 
         async def decide(slot: Slot) -> tuple[Outcome, Slot | None]:
             nonlocal growth
-            loaded = await self._fetch(storage_index, needed(slot, operation))
+            loaded = await self._fetch(
+                storage_index, chunks_of_operation(slot, operation)
+            )
             outcome = carry_out(slot, operation, loaded, self.nodeid)
             self.growing -= growth
             growth = 0
@@ -198,7 +204,7 @@ class Slots:
 
         async def decide(slot: Slot) -> tuple[None, Slot | None]:
             leases = {n: share.leases for n, share in slot.shares.items()}
-            return None, leased(slot, change(leases))
+            return None, with_leases(slot, change(leases))
 
         await self._change(storage_index, decide)
 
@@ -220,14 +226,14 @@ class Slots:
         self, storage_index: bytes, decide: Callable[[Slot], _Decision[T]]
     ) -> T:
         return await self._lock.run(
-            storage_index, lambda: self._change_in_turn(storage_index, decide)
+            storage_index, lambda: self._change_locked(storage_index, decide)
         )
 
-    async def _change_in_turn(
+    async def _change_locked(
         self, storage_index: bytes, decide: Callable[[Slot], _Decision[T]]
     ) -> T:
-        held = self._remembered(storage_index)
-        for _ in range(RACES):
+        held = self._find_in_memory(storage_index)
+        for _ in range(MOST_RACES):
             if held is None:
                 held = await self._reload(storage_index)
             try:
@@ -237,12 +243,12 @@ class Slots:
                 await self._write(storage_index, held, after)
             except (ConditionFailed, NotThere):
                 # Another node wrote (and swept), or a tombstone is there: decide
-                # again, on what is.
+                # again, on what is there now.
                 self._held.drop(storage_index)
                 held = None
                 continue
             except BaseException:
-                # It may have happened: the next operation reads what is there.
+                # The write may have happened: the next operation reads the object.
                 self._held.drop(storage_index)
                 raise
             return answer
@@ -258,17 +264,17 @@ class Slots:
                 keys.slot_key(storage_index), Bytes(body), before.etag
             )
         except ConditionFailed:
-            await self._sweep(storage_index, fresh)
+            await self._delete_chunks(storage_index, fresh)
             raise
-        self._take(storage_index, Held(stored, written.etag, len(body)), settled)
-        self._later(storage_index, before.slot.chunks() - stored.chunks())
+        self._remember(storage_index, Held(stored, written.etag, len(body)), settled)
+        self._delete_later(storage_index, before.slot.chunks() - stored.chunks())
 
     # -- chunks ----------------------------------------------------------------
 
     async def _fetch(self, storage_index: bytes, names: set[str]) -> dict[str, bytes]:
         wanted = sorted(names)
         jobs = [partial(self._get_chunk, storage_index, name) for name in wanted]
-        return dict(zip(wanted, await run_parallel(jobs, AT_ONCE), strict=True))
+        return dict(zip(wanted, await run_parallel(jobs, CHUNKS_AT_ONCE), strict=True))
 
     async def _get_chunk(self, storage_index: bytes, name: str) -> bytes:
         data = self._chunks.get(name)
@@ -281,7 +287,7 @@ class Slots:
     async def _send_chunks(self, storage_index: bytes, slot: Slot) -> Slot:
         """The slot as it is to be stored: large ones with all blocks as chunks."""
         shares = slot.shares.values()
-        if not slot.chunks() and sum(_in_memory(s) for s in shares) <= INLINE:
+        if not slot.chunks() and sum(_memory_of(s) for s in shares) <= LARGEST_INLINE:
             return slot
         sending = []
         stored = {}
@@ -297,32 +303,32 @@ class Slots:
                     sending.append(partial(self._send, storage_index, named, data))
                 blocks.append(named)
             stored[number] = evolve(share, blocks=tuple(blocks))
-        await run_parallel(sending, AT_ONCE)
+        await run_parallel(sending, CHUNKS_AT_ONCE)
         return evolve(slot, shares=stored)
 
     async def _send(self, storage_index: bytes, block: Block, data: bytes) -> None:
         assert block.chunk is not None
         self._chunks.add(block.chunk, data)
-        # No condition: the name is this write's own and says what it holds.
+        # No condition: the name is this write's own and says what the chunk holds.
         key = keys.chunk_key(storage_index, block.chunk)
         await self.bucket.store.put(key, Bytes(data), {})
 
     async def delete_orphans(self, storage_index: bytes, names: set[str]) -> int:
-        """Delete those of the old chunks *names* that the slot's object, read now, does
-        not name; how many.
+        """Delete those of the chunks *names* that the slot's object, read now, does not
+        name; how many.
         """
         held = await self._lock.run(storage_index, lambda: self._reload(storage_index))
         orphans = names - held.slot.chunks()
-        await self._sweep(storage_index, orphans)
+        await self._delete_chunks(storage_index, orphans)
         return len(orphans)
 
-    def _later(self, storage_index: bytes, names: set[str]) -> None:
-        """Sweep behind the acknowledgement."""
+    def _delete_later(self, storage_index: bytes, names: set[str]) -> None:
+        """Delete chunks after the acknowledgement."""
         if names:
-            Deferred.fromCoroutine(self._sweep(storage_index, names))
+            Deferred.fromCoroutine(self._delete_chunks(storage_index, names))
 
-    async def _sweep(self, storage_index: bytes, names: set[str]) -> None:
-        """Delete chunks that no manifest names; what fails waits for the big sweep."""
+    async def _delete_chunks(self, storage_index: bytes, names: set[str]) -> None:
+        """Delete chunks that no manifest names; those that fail wait for the sweep."""
         for name in names:
             self._chunks.drop(name)
             try:
@@ -331,5 +337,5 @@ class Slots:
                 _log.warn("a chunk is left for the sweep: {error}", error=e.code)
 
 
-def _in_memory(share: Share) -> int:
+def _memory_of(share: Share) -> int:
     return sum(block.size for block in share.blocks)

@@ -23,7 +23,6 @@ from twisted.logger import Logger
 
 from lae_storage.s3.interface import NotThere
 from lae_storage.server import keys
-from lae_storage.server.advisories import keep_advisory
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.cache import DiskCache
 from lae_storage.server.garbage import Expiry
@@ -34,7 +33,7 @@ from lae_storage.server.lease import new_lease
 from lae_storage.server.leases import AllLeases, ByShare, ImmutableLeases
 from lae_storage.server.limits import Allowance, Limits, clear_cache
 from lae_storage.server.reader import Reader
-from lae_storage.server.slot import Operation, Vectors, read_by, written_by
+from lae_storage.server.slot import Operation, Vectors, count_read, count_written
 from lae_storage.server.slots import Slots
 from lae_storage.server.status import BucketCount, LeaseCheck, Status
 
@@ -332,7 +331,7 @@ class S3StorageServer(StorageServer):
             test_and_write_vectors, tuple(read_vector), write_enabler, lease
         )
         outcome = await self._slots.operate(storage_index, asked, self._check_growth)
-        sent, received = read_by(outcome.data), written_by(test_and_write_vectors)
+        sent, received = count_read(outcome.data), count_written(test_and_write_vectors)
         await self._count_traffic(sent, received)
         return outcome.passed, outcome.data
 
@@ -357,7 +356,7 @@ class S3StorageServer(StorageServer):
     ) -> dict[int, list[bytes]]:
         """Ranges of these shares, or with none named of all."""
         data = await self._slots.read(storage_index, shares, readv)
-        await self._count_traffic(read_by(data), 0)
+        await self._count_traffic(count_read(data), 0)
         return data
 
     @operation()
@@ -386,4 +385,5 @@ class S3StorageServer(StorageServer):
             if number not in slot.shares:
                 _log.info("an advisory for a share that is not here is dropped")
                 return
-        await keep_advisory(self._bucket, share_type, storage_index, number, reason)
+        name = ShareName(storage_index, number)
+        await self._bucket.keep_advisory(share_type, name, reason)

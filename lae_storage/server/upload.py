@@ -22,7 +22,7 @@ from lae_storage.s3.interface import (
     StoreError,
     Withdrawn,
 )
-from lae_storage.server.beginning import marked
+from lae_storage.server.beginning import add_beginning
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.concurrency import Promise
 from lae_storage.server.multipart import Multipart
@@ -74,7 +74,9 @@ class SinglePut:
     def _put(self) -> Deferred[Written]:
         writer = self.bucket.writer
         return Deferred.fromCoroutine(
-            writer.put(self.key, self._body, None, marked(self.metadata, self.spool))
+            writer.put(
+                self.key, self._body, None, add_beginning(self.metadata, self.spool)
+            )
         )
 
     def _withdraw(self) -> None:

@@ -20,9 +20,9 @@ from lae_storage.server.beginning import (
     MOST_END,
     SIZE,
     WHOLE,
-    end_of,
-    found_in,
-    marked,
+    add_beginning,
+    find_end,
+    read_beginning,
 )
 from lae_storage.server.lease import new_lease
 from lae_storage.server.spool import Spool
@@ -104,20 +104,20 @@ def test_the_end_alone_fails_both(serving: Any) -> None:
 @given(st.dictionaries(st.sampled_from([BEGINNING, "other"]), st.text(max_size=40)))
 def test_metadata_that_is_no_beginning(metadata: dict[str, str]) -> None:
     """Whatever is there: none."""
-    assert found_in(metadata) is None
+    assert read_beginning(metadata) is None
 
 
 @given(st.binary(min_size=SIZE, max_size=SIZE))
 def test_metadata_that_is_one(data: bytes) -> None:
     """It comes back as it was."""
-    assert found_in({BEGINNING: b64encode(data).decode()}) == data
+    assert read_beginning({BEGINNING: b64encode(data).decode()}) == data
 
 
 @given(st.integers(WHOLE + 1, 10**13))
 def test_where_the_end_begins(length: int) -> None:
     """Behind the beginning; it is no more of a share than its hashes take."""
-    assert SIZE < end_of(length) <= length - LEAST_END
-    assert length - end_of(length) <= MOST_END
+    assert SIZE < find_end(length) <= length - LEAST_END
+    assert length - find_end(length) <= MOST_END
 
 
 def test_it_fits_beside_what_else_is_there(tmp_path: Path) -> None:
@@ -125,7 +125,7 @@ def test_it_fits_beside_what_else_is_there(tmp_path: Path) -> None:
     spool = Spool(LARGE, tmp_path)
     spool.write(0, os.urandom(SIZE))
     lease = new_lease(10**9, 10**10, b"r" * 32, b"c" * 32)
-    metadata = marked({**lease.to_metadata(), WRITER: "w" * 64}, spool)
+    metadata = add_beginning({**lease.to_metadata(), WRITER: "w" * 64}, spool)
     spool.close()
     assert BEGINNING in metadata
     assert sum(len(k) + len(v) for k, v in metadata.items()) <= S3_ROOM

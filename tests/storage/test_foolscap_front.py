@@ -17,13 +17,13 @@ from twisted.trial.unittest import TestCase
 from lae_localcloud.ports import free_ports
 from lae_storage.server import plug
 from lae_storage.server.bucket import open_bucket
-from lae_storage.server.foolscap_front import FoolscapWriter
-from lae_storage.server.limits import Allowance
-from lae_storage.server.long_strings import (
+from lae_storage.server.foolscap_front import (
+    ENCIPHERED_AT_ONCE,
     LONGEST_WORD,
-    PIECE,
+    FoolscapWriter,
     send_long_strings_plainly,
 )
+from lae_storage.server.limits import Allowance
 from lae_storage.server.plug import Backing, client_class
 from tests.storage.running_node import CONFIG
 from tests.twins.store import MemoryStore
@@ -47,7 +47,17 @@ def sent(kind: Any, token: Any) -> bytes:
 
 
 @given(
-    st.sampled_from([0, 1, LONGEST_WORD, LONGEST_WORD + 1, PIECE, PIECE + 1, 3 * PIECE])
+    st.sampled_from(
+        [
+            0,
+            1,
+            LONGEST_WORD,
+            LONGEST_WORD + 1,
+            ENCIPHERED_AT_ONCE,
+            ENCIPHERED_AT_ONCE + 1,
+            3 * ENCIPHERED_AT_ONCE,
+        ]
+    )
     | st.integers(0, 300_000),
     st.binary(min_size=1, max_size=4),
 )

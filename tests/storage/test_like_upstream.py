@@ -400,7 +400,7 @@ class SideBySide(RuleBasedStateMachine):
 def with_tiny_pieces(case: SynchronousTestCase) -> None:
     """Have small operations cross the edges of blocks, parts and inline slots."""
     case.patch(slot, "BLOCK", 8)
-    case.patch(slots, "INLINE", 40)
+    case.patch(slots, "LARGEST_INLINE", 40)
     case.patch(upload, "SINGLE_PUT", 20)
     case.patch(multipart, "PART_SIZE", 8)
     case.patch(memory, "SMALLEST_PART", 1)

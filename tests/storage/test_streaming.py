@@ -14,7 +14,7 @@ from twisted.internet.defer import Deferred
 
 from lae_storage.s3.interface import GROWS_WITHIN, Unavailable
 from lae_storage.server import keys
-from lae_storage.server.beginning import LEAST_END, end_of
+from lae_storage.server.beginning import LEAST_END, find_end
 from lae_storage.server.http_messages import ACCEPT_GRAIN, PatchBody, TooShort
 from lae_storage.server.immutable import UploadOver
 from lae_storage.server.limits import Limits
@@ -311,7 +311,7 @@ def test_a_run_is_fetched_ahead_a_moment_later(serving: Any) -> None:
     assert len(held) == 3
     spans = serving.server._reader._reads[KEY].spans
     ahead = [
-        s.start for s in spans if 1 << 20 < s.start < end_of(SINGLE_PUT + PART_SIZE)
+        s.start for s in spans if 1 << 20 < s.start < find_end(SINGLE_PUT + PART_SIZE)
     ]
     assert ahead == [LARGEST_SPAN, 2 * LARGEST_SPAN, 3 * LARGEST_SPAN]
 
