@@ -120,7 +120,7 @@ class Running:
     def health(self) -> dict[str, Any]:
         """What the site says of itself; nothing while it does not listen."""
         try:
-            with urllib.request.urlopen(self.site_url + "/health", timeout=5) as got:
+            with urllib.request.urlopen(self.site_url + "/health") as got:
                 answer: dict[str, Any] = json.load(got)
                 return answer
         except urllib.error.HTTPError as unhealthy:
@@ -129,8 +129,8 @@ class Running:
         except urllib.error.URLError:
             return {}
 
-    def wait_until(self, holds: Any, seconds: float = 20) -> None:
-        """Look again and again, up to a limit."""
+    def wait_until(self, holds: Any, seconds: float = 120) -> None:
+        """Look again and again; the limit is only for what never comes."""
         until = time.monotonic() + seconds
         while not holds():
             assert self.site is None or self.site.poll() is None, self.log()
@@ -241,7 +241,7 @@ def open_window(chromium: Any, running: Running) -> Iterator[Any]:
         )
         contexts.append(context)
         complaints: list[str] = []
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(120_000)
         page = context.new_page()
 
         def said(message: Any) -> None:

@@ -183,6 +183,8 @@ async def main(folder: Path) -> None:
         async def answer(question: Any, request_id: str) -> Any:
             """Never, once told so."""
             if hanging.get("hang") and isinstance(question, ListSignups):
+                sys.stdout.write("asked\n")
+                sys.stdout.flush()
                 await Deferred()
             return await inner(question, request_id)
 
