@@ -50,15 +50,12 @@ def judge(state: SignupState, status: Status) -> Verdict:
 
 
 def learn(tx: WriteTx, seen: Subscription, signup: Signup, who: str) -> Verdict:
-    """Journal what Stripe shows; the caller has fetched it, and nudges the crew.
+    """Journal what Stripe shows of the signup's present subscription, freshly fetched.
 
     What Stripe's dashboard or portal changed is adopted as the customer's wish, unless
     a wish of ours is still on its way there.
     """
     life = lifecycles.get(tx, signup.signup_id)
-    if life.subscription != seen.subscription:
-        # Of a subscription before this one: history.
-        return "same"
     status = status_of(seen)
     lifecycles.change(
         tx, signup.signup_id, paid_until=seen.paid_until, ends_at=seen.ends_at

@@ -159,6 +159,11 @@ def row(number, state="ready", age=120):
         launch_time=NOW,
         reported_at=None,
         report=None,
+        bootstrap_hash=None,
+        bootstrap_until=None,
+        public_key=None,
+        furl_hash=None,
+        furl_sealed=None,
     )
 
 

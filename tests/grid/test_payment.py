@@ -6,9 +6,13 @@ import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
+from lae_flapp.effects.payments import GiveBack
 from lae_flapp.journal import capacity, effects, events, sessions, signups
+from lae_flapp.life import ending
+from lae_protocol import wire
 from tests.grid.world import always, check_money, check_refunded, check_served, now
 from tests.grid.world import weather as foul
+from tests.twins.cloud import moment
 from tests.twins.weather import Fault, fair
 
 
@@ -158,6 +162,47 @@ def test_refused_refund_is_told_and_asked_again(world):
     world.crew.retry(signup_id)
     world.advance(10)
     check_money(world, subscriptions=1)
+    asked = [e for e in world.read(effects.of, signup_id) if e.key.step == "payment"]
+    assert [e.state for e in asked][-2:] == ["failed", "done"]
+    for number, effect in enumerate(asked, start=1):
+        request = wire.decode(GiveBack, effect.request)
+        assert request == GiveBack(
+            signup_id=signup_id,
+            purpose="second-session",
+            attempt=number,
+            session_id=second,
+            subscription=world.account.sessions[second].subscription,
+        )
+    assert world.mails(signup_id).count("paid-twice") == 1
+
+
+def test_a_second_session_with_nothing_to_pay_is_not_mailed_about(world):
+    """Who was charged nothing for it reads nothing of a refund."""
+    signup_id = world.paid()
+    world.advance(10)
+    second = world.checkout(signup_id, attempt=2)
+    world.pay(second)
+    del world.account.charged[world.account.sessions[second].subscription]
+    world.news(second)
+    world.advance(10)
+    assert world.read(sessions.get, second).state == "refunded"
+    assert "paid-twice" not in world.mails(signup_id)
+
+
+def test_a_payment_ends_the_hold_of_its_session(world):
+    """Its state keeps its place from there on: what ends at once keeps the bucket's."""
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    until = moment(world.clock.seconds() + 2100)
+    world.write(capacity.hold, signup_id, limits={}, until=until)
+    world.pay(session_id)
+    world.news(session_id)
+    world.advance(30)
+    world.write(ending.cancel, signup_id, "op", "asked", at_once=True)
+    world.crew.nudge(signup_id)
+    world.advance(90)
+    assert world.state(signup_id) == "ended"
+    assert world.read(capacity.held, signup_id) == {"buckets": 1}
 
 
 def test_a_refund_that_fails_for_hours_shows_its_tries(world):

@@ -254,3 +254,38 @@ def test_a_host_that_claimed_too_late_is_replaced():
 def test_a_host_that_stays_invisible_is_replaced_and_not_made_again():
     """A host that was made and never showed makes room for the next generation."""
     assert plan(Serve(1), seen(host=Invisible(NOW - 60, NOW)), PATIENCE) == (Retire(1),)
+
+
+@pytest.mark.parametrize(
+    ("goal", "steps"),
+    [
+        (Withdraw(money_back=True), REMOVABLE),
+        (Withdraw(money_back=True, data=True), SERVING),
+        (End(), SERVING),
+        (Erase(), REMOVABLE),
+    ],
+)
+def test_all_that_has_to_go_goes_and_nothing_else(goal, steps):
+    """Of a whole grid each goal removes what it is for, in its order, and closes."""
+    assert plan(goal, seen(), PATIENCE) == (*(Unmake(s) for s in steps), Close())
+
+
+def test_a_dry_run_goes_on_after_a_repeat():
+    """What is left after a request that is sent again is planned too."""
+    sights = seen(role=Asked(0.0, NOW), host=Absent(), address=Unlooked())
+    assert plan(Serve(1), sights, PATIENCE) == (
+        Repeat(StepName.ROLE),
+        Make(StepName.HOST),
+        Look(StepName.ADDRESS),
+    )
+
+
+def test_a_failed_launch_is_waited_for_and_a_failed_bucket_is_not():
+    """An earlier copy of a launch may still be on its way; under the grid's own name
+    another request makes no second thing.
+    """
+    spent = Spent(NOW - 10, NOW)
+    assert plan(Serve(1), seen(host=spent), PATIENCE) == (LookAgain(StepName.HOST),)
+    assert plan(Serve(1), seen(bucket=spent), PATIENCE)[0] == Make(StepName.BUCKET)
+    spent = Spent(NOW - 60, NOW)
+    assert plan(Serve(1), seen(host=spent), PATIENCE) == (Retire(1),)

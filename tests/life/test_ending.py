@@ -5,15 +5,26 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
+from lae_flapp.effects.payments import SetEnd
 from lae_flapp.grid import turns
-from lae_flapp.journal import capacity, effects, retention, signups, switches
+from lae_flapp.journal import (
+    capacity,
+    effects,
+    lifecycles,
+    retention,
+    signups,
+    switches,
+)
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.outbox import OUTBOX
 from lae_flapp.life import ending
+from lae_protocol import wire
 from tests.grid.world import PLAN, always, check_money, check_served, weather
 from tests.life.conftest import check_kept
-from tests.twins.weather import Fault
+from tests.twins.cloud import moment
+from tests.twins.weather import Fault, fair
 
 HELD = {"buckets": 1}
 
@@ -388,3 +399,91 @@ def test_paid_after_the_deletion_began(world) -> None:
     assert not world.account.subscriptions
     assert world.account.kept() == {"sub_1": 500}
     assert world.mails(signup_id).count("paid-twice") == 1
+
+
+def test_what_ended_here_is_not_revived_at_stripe(world) -> None:
+    """Whatever Stripe shows of a subscription that was ended, it stays ended."""
+    signup_id = world.served()
+    world.cancel(signup_id, at_once=True)
+    world.advance(10)
+    check_kept(world, signup_id)
+    assert world.stripe(signup_id, status="active") == "learnt"
+    world.advance(10)
+    assert world.state(signup_id) == "ended"
+    assert (world.life(signup_id).wish, world.life(signup_id).told) == ("end", "end")
+    assert "staying" not in world.kinds(signup_id)
+
+
+def test_a_lost_reply_at_the_end_leaves_nothing_open(world) -> None:
+    """What is gone when it is looked at again was removed, whatever was answered."""
+    signup_id = world.served()
+    calls = ("addresses.unmake", "hosts.unmake", "roles.unmake")
+    world.weather = weather(*((call, Fault.REPLY_LOST) for call in calls))
+    world.cancel(signup_id, at_once=True)
+    world.advance(150)
+    check_kept(world, signup_id)
+    assert not [e for e in world.read(effects.of, signup_id) if e.state == "begun"]
+
+
+def resubscribe(world, signup_id, name):
+    """Another subscription is the present one from here on."""
+    world.account.become(world.subscription(signup_id), status="canceled")
+    known = world.account.known[world.subscription(signup_id)]
+    world.account.known[name] = evolve(known, subscription=name, status="active")
+    world.account.subscriptions.add(name)
+    world.write(lifecycles.begin, signup_id, name)
+
+
+def test_what_was_not_told_of_an_earlier_subscription_is_told_of_the_present(
+    world,
+) -> None:
+    """A request that names another subscription is never sent for this one."""
+    signup_id = world.served()
+    world.weather = always("payments.set_end", Fault.THROTTLED)
+    world.cancel(signup_id)
+    world.advance(5)
+    resubscribe(world, signup_id, "sub_new")
+    world.weather = fair
+    world.cancel(signup_id)
+    world.advance(90)
+    told = [e for e in world.read(effects.of, signup_id) if e.key.step == "billing"]
+    assert [e.state for e in told] == ["failed", "done"]
+    assert told[0].outcome == "of an earlier subscription"
+    named = [wire.decode(SetEnd, e.request).subscription for e in told]
+    assert named == ["sub_1", "sub_new"]
+    assert world.life(signup_id).told == "leave"
+
+
+def test_an_answer_about_an_earlier_subscription_says_nothing_of_this_one(
+    world,
+) -> None:
+    """Who paid anew and cancelled again while Stripe was told is told of once more."""
+    signup_id = world.served()
+
+    def met(call):
+        if call == "payments.set_end" and world.life(signup_id).subscription == "sub_1":
+            resubscribe(world, signup_id, "sub_new")
+            world.write(lifecycles.change, signup_id, wish="leave")
+        return Fault.NONE
+
+    world.weather = met
+    world.cancel(signup_id)
+    world.advance(30)
+    life = world.life(signup_id)
+    assert (life.subscription, life.wish, life.told) == ("sub_new", "leave", "leave")
+    assert world.account.known["sub_new"].ends_at is not None
+    assert not [e for e in world.read(effects.of, signup_id) if e.state == "begun"]
+
+
+def test_only_who_paid_as_it_ended_is_an_operators_matter(world) -> None:
+    """A cancellation that is taken back after a payment failed, and was paid, is not."""
+    signup_id = world.served()
+    world.cancel(signup_id)
+    world.advance(5)
+    world.stripe(signup_id, status="past_due")
+    paid_at = moment(world.clock.seconds())
+    world.account.become(world.subscription(signup_id), paid_at=paid_at)
+    world.stay(signup_id)
+    world.advance(10)
+    assert world.life(signup_id).told == "stay"
+    assert "troubled" not in world.mails(signup_id)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from lae_flapp.grid import turns
 from lae_flapp.journal import hosts
+from tests.grid.test_lost_hosts import look
 from tests.grid.world import always, check_served, now, weather
 from tests.life.conftest import check_kept
 from tests.twins.cloud import moment
@@ -141,6 +143,49 @@ def test_the_clouds_answer_is_lost(world, call, fault) -> None:
     world.advance(120)
     check_served(world, signup_id)
     assert world.cloud.launches == 2
+
+
+def of_a_lost_journal(world, generation=5):
+    """An instance that only the cloud knows: an older backup was restored."""
+    made = max(world.cloud.instances.values(), key=lambda i: i.launched_at)
+    key = evolve(made.request.key, generation=generation)
+    instance = evolve(
+        made,
+        instance_id="i-00000000000000999",
+        request=evolve(made.request, key=key),
+        terminated=False,
+    )
+    world.cloud.instances[instance.instance_id] = instance
+    return instance
+
+
+def test_a_host_of_a_lost_journal_is_ended_while_nobody_pays(world) -> None:
+    """One that runs for somebody who was stopped is taken in, and ended."""
+    signup_id = stopped(world)
+    stray = of_a_lost_journal(world)
+    look(world)
+    world.advance(90)
+    assert stray.terminated
+    assert world.state(signup_id) == "stopped"
+    assert world.read(hosts.live, signup_id) is None
+    world.stripe(signup_id, status="active")
+    world.advance(60)
+    check_served(world, signup_id)
+    assert world.generation(signup_id) == 6
+
+
+@pytest.mark.parametrize("days", [0, 14])
+def test_a_host_of_a_lost_journal_is_replaced_while_it_is_served(world, days) -> None:
+    """One of somebody who pays late is taken in, and makes room for the next."""
+    signup_id = overdue(world)
+    world.days(days)
+    state = world.state(signup_id)
+    stray = of_a_lost_journal(world)
+    look(world)
+    world.advance(90)
+    assert stray.terminated
+    assert world.state(signup_id) == state
+    assert world.generation(signup_id) == 6
 
 
 def test_cancelled_while_it_is_not_paid(world) -> None:
