@@ -6,8 +6,11 @@ same shape, is success; unmaking what is gone is success.  A door retries what i
 to retry (throttling, 5xx, lost connections) within its deadline and then raises one
 of :mod:`lae_provision.errors`; the routine decides what that means for the signup.
 
-Every door has an in-memory twin in :mod:`tests.twins`, and one contract
-suite (``tests/provision/contracts``) runs against both.
+The daemon puts a gate and a deadline around each door once, where it builds them
+(:func:`lae_flapp.effects.bounded.bounded`).
+
+Every door has an in-memory twin in :mod:`tests.twins`, and one contract suite
+(``tests/provision/contracts``) runs against both.
 
 Requests are frozen, whole and encodable by :mod:`lae_protocol.wire`: the journal
 keeps them before the call, so that a repeat after a crash is byte-identical.
@@ -19,13 +22,13 @@ from datetime import datetime
 from typing import Literal, Protocol
 
 from attrs import define
-from twisted.internet.defer import Deferred
-from zope.interface import Interface
 
 from lae_protocol.host_messages import NodeIdentity
 from lae_protocol.secret import Secret
 
 Tags = tuple[tuple[str, str], ...]
+#: What a wrapped key is bound to.
+Context = tuple[tuple[str, str], ...]
 
 
 @define(frozen=True)
@@ -115,43 +118,43 @@ class Sealed:
     body: bytes
 
 
-class IBuckets(Interface):
+class IBuckets(Protocol):
     """Customers' buckets."""
 
-    def find(name: str) -> Deferred[str | None]:
+    async def find(self, name: str) -> str | None:
         """The name, where the bucket exists and is ours; else None."""
 
-    def make(request: BucketRequest) -> Deferred[None]:
+    async def make(self, request: BucketRequest) -> None:
         """Make it, set everything the request says, and read it back."""
 
-    def unmake(name: str) -> Deferred[None]:
+    async def unmake(self, name: str) -> None:
         """Delete every version of every object, then the bucket."""
 
 
-class IRoles(Interface):
+class IRoles(Protocol):
     """The roles of customers' hosts."""
 
-    def find(name: str) -> Deferred[str | None]:
+    async def find(self, name: str) -> str | None:
         """The role's ARN; None unless role, policy and instance profile all exist."""
 
-    def make(request: RoleRequest) -> Deferred[str]:
+    async def make(self, request: RoleRequest) -> str:
         """Make whatever of the three is missing; the role's ARN."""
 
-    def unmake(name: str) -> Deferred[None]:
+    async def unmake(self, name: str) -> None:
         """Remove instance profile, inline policy and role."""
 
 
-class IHosts(Interface):
+class IHosts(Protocol):
     """Customers' hosts: EC2 instances, or one day pods."""
 
-    def find(key: HostKey) -> Deferred[Host | None]:
+    async def find(self, key: HostKey) -> Host | None:
         """The live host with these tags (terminated ones are not found).
 
         A host made a moment ago may not be visible yet (eventual consistency): the
         caller waits and looks again, and never makes a second one.
         """
 
-    def make(request: LaunchRequest) -> Deferred[Host]:
+    async def make(self, request: LaunchRequest) -> Host:
         """Launch.  After a lost reply the same request is safe to send again.
 
         Raises :class:`~lae_provision.errors.TokenSpent` when the first instance of
@@ -159,59 +162,55 @@ class IHosts(Interface):
         a new token is needed.
         """
 
-    def unmake(instance_id: str) -> Deferred[None]:
+    async def unmake(self, instance_id: str) -> None:
         """Terminate."""
 
-    def list(deployment: str) -> Deferred[tuple[Host, ...]]:
+    async def list(self, deployment: str) -> tuple[Host, ...]:
         """All live hosts of the deployment, by tag, through all pages."""
 
-    def console(instance_id: str) -> Deferred[ConsoleOutput | None]:
+    async def console(self, instance_id: str) -> ConsoleOutput | None:
         """What it wrote to its console; None where the cloud knows no such instance.
 
         May hold secrets of the host: whoever shows it redacts it.
         """
 
 
-class IAddresses(Interface):
+class IAddresses(Protocol):
     """Names of hosts in the deployment's DNS zone."""
 
-    def find(name: str) -> Deferred[str | None]:
+    async def find(self, name: str) -> str | None:
         """The address that the name's own record has (a wildcard is not the name's)."""
 
-    def make(name: str, address: str) -> Deferred[None]:
+    async def make(self, name: str, address: str) -> None:
         """Create or change the record."""
 
-    def unmake(name: str) -> Deferred[None]:
+    async def unmake(self, name: str) -> None:
         """Delete the record."""
 
 
-class IVault(Interface):
+class IVault(Protocol):
     """Sealed documents in the deployment's state bucket; never overwritten."""
 
-    def put(document: Sealed) -> Deferred[None]:
+    async def put(self, document: Sealed) -> None:
         """Write it, If-None-Match.
 
         The same key with the same bytes is success; with other bytes
         :class:`~lae_provision.errors.AlreadyThere`.
         """
 
-    def get(key: str) -> Deferred[Sealed | None]:
+    async def get(self, key: str) -> Sealed | None:
         """Read it."""
 
 
-class IDataKeys(Interface):
+class IDataKeys(Protocol):
     """Data keys: a KMS key, or a key file, wraps them."""
 
-    def generate(
-        context: tuple[tuple[str, str], ...],
-    ) -> Deferred[tuple[Secret, bytes, str]]:
+    async def generate(self, context: Context) -> tuple[Secret, bytes, str]:
         """A fresh 256-bit key (base64 in the Secret), the same wrapped, and the id of
         the wrapping key.  *context* is bound in: unwrapping with another one fails.
         """
 
-    def unwrap(
-        wrapped: bytes, key_id: str, context: tuple[tuple[str, str], ...]
-    ) -> Deferred[Secret]:
+    async def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
         """The key again (base64); raises :class:`~lae_provision.errors.Refused`."""
 
 
@@ -246,10 +245,10 @@ def identity_key(signup_id: str, generation: int) -> str:
     return f"identities/{signup_id}/{generation}.sealed"
 
 
-class IIdentities(Interface):
+class IIdentities(Protocol):
     """Makes identities of nodes, seals them, and opens them again."""
 
-    def make(request: IdentityRequest) -> Deferred[MadeIdentity]:
+    async def make(self, request: IdentityRequest) -> MadeIdentity:
         """Fresh keys, from a pool made ahead.
 
         **Not** idempotent: each call is another grid.  The caller journals the sealed
@@ -257,7 +256,7 @@ class IIdentities(Interface):
         furl, and looks there before calling again.
         """
 
-    def open(sealed: Sealed) -> Deferred[NodeIdentity]:
+    async def open(self, sealed: Sealed) -> NodeIdentity:
         """The identity again.
 
         Raises :class:`~lae_provision.errors.Refused` when it is not one of ours:

@@ -18,11 +18,9 @@ The twin is :mod:`tests.twins.payments`.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from attrs import define
-from twisted.internet.defer import Deferred
-from zope.interface import Interface
 
 from lae_protocol.ids import SignupId
 from lae_protocol.secret import Secret
@@ -170,52 +168,52 @@ class NameCustomer:
     customer: str
 
 
-class IPayments(Interface):
+class IPayments(Protocol):
     """Stripe, or its twin."""
 
-    def open_checkout(request: CheckoutRequest) -> Deferred[CheckoutSession]:
+    async def open_checkout(self, request: CheckoutRequest) -> CheckoutSession:
         """Open a session; the same request again gives the same session.
 
         The caller has expired the signup's earlier session before.  Raises TryLater,
         after which the session may exist, and Refused.
         """
 
-    def fetch_session(session_id: str) -> Deferred[CheckoutSession | None]:
+    async def fetch_session(self, session_id: str) -> CheckoutSession | None:
         """Tell how it is now; None when there is no such session."""
 
-    def find_sessions(signup_id: SignupId) -> Deferred[tuple[CheckoutSession, ...]]:
+    async def find_sessions(self, signup_id: SignupId) -> tuple[CheckoutSession, ...]:
         """All sessions of a signup, by metadata, oldest first: the way back after a
         lost reply whose key is forgotten, a webhook that never came, or a restored
         journal.
         """
 
-    def expire_session(session_id: str) -> Deferred[CheckoutSession]:
+    async def expire_session(self, session_id: str) -> CheckoutSession:
         """Expire it if it is open; the session as it is afterwards.
 
         It may have been completed a moment before: the caller looks at the answer.
         """
 
-    def cancel_and_refund(request: GiveBack) -> Deferred[GivenBack]:
+    async def cancel_and_refund(self, request: GiveBack) -> GivenBack:
         """Give a customer their money back; see :class:`GiveBack`.
 
         Idempotent by what is there, not by key alone: a cancelled subscription stays
         cancelled and a charge is refunded once.
         """
 
-    def fetch_subscription(subscription: str) -> Deferred[Subscription | None]:
+    async def fetch_subscription(self, subscription: str) -> Subscription | None:
         """Tell how it is now; None when there is no such subscription."""
 
-    def set_end(request: SetEnd) -> Deferred[Subscription]:
+    async def set_end(self, request: SetEnd) -> Subscription:
         """Say when it ends; the subscription as it is afterwards.
 
         Idempotent by what is there, not by key alone: of a subscription that is over
         only ``end`` does anything, namely void what could still be paid.
         """
 
-    def fetch_charged(charge: str) -> Deferred[str | None]:
+    async def fetch_charged(self, charge: str) -> str | None:
         """Tell which customer was charged by this charge; raises Refused for one that
         is not there.
         """
 
-    def name_customer(request: NameCustomer) -> Deferred[None]:
+    async def name_customer(self, request: NameCustomer) -> None:
         """Write the signup's id and the deployment to the customer's metadata."""

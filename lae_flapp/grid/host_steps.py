@@ -50,7 +50,7 @@ class HostStep:
         """By its tags; a stopped or quarantined one is seen, and is to be replaced."""
         shop = self.shop
         key = requests.host_key(record.signup, record.generation)
-        found = await shop.outside("hosts.find", lambda: shop.hosts.find(key))
+        found = await shop.hosts.find(key)
         glance = glance_at(shop, found)
         quarantined = record.host is not None and record.host.state == "quarantined"
         if found is not None and (quarantined or found.state not in _ALIVE):
@@ -86,7 +86,7 @@ class HostStep:
     async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
         """Launch; the same token again answers with the same instance."""
         shop, launch = self.shop, wire.decode(LaunchRequest, request)
-        host = await shop.outside("hosts.make", lambda: shop.hosts.make(launch))
+        host = await shop.hosts.make(launch)
         return wire.encode(Launched(host.instance_id, host.launch_time)).decode()
 
     def settled(self, tx: WriteTx, record: Record, outcome: str) -> None:
@@ -102,7 +102,7 @@ class HostStep:
         """Terminate the one that was seen."""
         assert isinstance(glance.what, Host)
         shop, instance_id = self.shop, glance.what.instance_id
-        await shop.outside("hosts.unmake", lambda: shop.hosts.unmake(instance_id))
+        await shop.hosts.unmake(instance_id)
 
 
 @define(frozen=True)
@@ -119,7 +119,7 @@ class AddressStep:
             made = isinstance(written_of(record, StepName.ADDRESS), Made)
             return Glance(now, There.YES if made else There.NO)
         name = requests.host_name(record.signup, ground)
-        found = await shop.outside("addresses.find", lambda: shop.addresses.find(name))
+        found = await shop.addresses.find(name)
         if found is None:
             return Glance(now, There.NO)
         right = found == await self._address(record)
@@ -140,10 +140,7 @@ class AddressStep:
         """Create or change the record."""
         shop, asked = self.shop, wire.decode(AddressRequest, request)
         if asked.address:
-            await shop.outside(
-                "addresses.make",
-                lambda: shop.addresses.make(asked.name, asked.address),
-            )
+            await shop.addresses.make(asked.name, asked.address)
         return str(asked.address)
 
     def settled(self, tx: WriteTx, record: Record, outcome: str) -> None:
@@ -158,10 +155,10 @@ class AddressStep:
         ground = shop.grounds[record.signup.cell.name]
         if ground.fixed_host is None:
             name = requests.host_name(record.signup, ground)
-            await shop.outside("addresses.unmake", lambda: shop.addresses.unmake(name))
+            await shop.addresses.unmake(name)
 
     async def _address(self, record: Record) -> str | None:
         shop = self.shop
         key = requests.host_key(record.signup, record.generation)
-        host = await shop.outside("hosts.find", lambda: shop.hosts.find(key))
+        host = await shop.hosts.find(key)
         return host.address if host is not None else None

@@ -32,7 +32,7 @@ class IdentityStep:
         """Look into the vault; what lies there is the identity, whoever put it."""
         shop, signup = self.shop, record.signup
         key = identity_key(signup.signup_id, requests.IDENTITY_GENERATION)
-        found = await shop.outside("vault.get", lambda: shop.vault.get(key))
+        found = await shop.vault.get(key)
         kept = record.identity
         if found is not None and kept is not None and kept.sealed != found.body:
             raise Refused("identity-differs", "journal and vault have two identities")
@@ -63,7 +63,7 @@ class IdentityStep:
     async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
         """Put it into the vault; never over another."""
         shop, sealed = self.shop, wire.decode(Sealed, request)
-        await shop.outside("vault.put", lambda: shop.vault.put(sealed))
+        await shop.vault.put(sealed)
         return str(sealed.key)
 
     def settled(self, tx: WriteTx, record: Record, outcome: str) -> None:  # noqa: ARG002  (Step)
@@ -76,8 +76,6 @@ class IdentityStep:
         ground = shop.grounds[signup.cell.name]
         ports = await shop.journal.write(requests.ports, signup, ground)
         request = requests.identity(signup, ground, ports)
-        made = await shop.outside(
-            "identities.make", lambda: shop.identities.make(request)
-        )
+        made = await shop.identities.make(request)
         sealed: Sealed = made.sealed
         return sealed

@@ -65,9 +65,7 @@ class LostHosts:
         shop = self._shop
         # The journal first: a host that is launched meanwhile is no stray.
         rows, now = await shop.journal.read(_rows)
-        listed: tuple[Host, ...] = await shop.outside(
-            "hosts.list", lambda: shop.hosts.list(shop.deployment)
-        )
+        listed: tuple[Host, ...] = await shop.hosts.list(shop.deployment)
         if await self._take_in(strays(rows, listed)):
             rows, now = await shop.journal.read(_rows)
         unseen = timedelta(seconds=shop.limits.visibility)
@@ -103,7 +101,7 @@ class LostHosts:
         shop = self._shop
         key = HostKey(shop.deployment, row.signup_id, row.generation)
         # A list may leave one out; asked for by its own tags it must be missing too.
-        found = await shop.outside("hosts.find", lambda: shop.hosts.find(key))
+        found = await shop.hosts.find(key)
         if found is not None:
             return
         try:

@@ -25,7 +25,7 @@ class BucketStep:
     async def find(self, record: Record) -> Glance:
         """By its name."""
         shop, name = self.shop, requests.resource_name(record.signup)
-        found = await shop.outside("buckets.find", lambda: shop.buckets.find(name))
+        found = await shop.buckets.find(name)
         return glance_at(shop, found)
 
     async def render(self, record: Record, ticket: Ticket, glance: Glance) -> Rendered:  # noqa: ARG002  (Step)
@@ -36,7 +36,7 @@ class BucketStep:
     async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
         """Make it, or what is missing of it."""
         shop, bucket = self.shop, wire.decode(BucketRequest, request)
-        await shop.outside("buckets.make", lambda: shop.buckets.make(bucket))
+        await shop.buckets.make(bucket)
         return str(bucket.name)
 
     def settled(self, tx: WriteTx, record: Record, outcome: str) -> None:
@@ -45,7 +45,7 @@ class BucketStep:
     async def unmake(self, record: Record, glance: Glance) -> None:  # noqa: ARG002  (Step)
         """Objects and all."""
         shop, name = self.shop, requests.resource_name(record.signup)
-        await shop.outside("buckets.unmake", lambda: shop.buckets.unmake(name))
+        await shop.buckets.unmake(name)
 
 
 @define(frozen=True)
@@ -57,7 +57,7 @@ class RoleStep:
     async def find(self, record: Record) -> Glance:
         """By its name."""
         shop, name = self.shop, requests.resource_name(record.signup)
-        found = await shop.outside("roles.find", lambda: shop.roles.find(name))
+        found = await shop.roles.find(name)
         return glance_at(shop, found)
 
     async def render(self, record: Record, ticket: Ticket, glance: Glance) -> Rendered:  # noqa: ARG002  (Step)
@@ -68,7 +68,7 @@ class RoleStep:
     async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
         """Make it, or what is missing of it."""
         shop, role = self.shop, wire.decode(RoleRequest, request)
-        return await shop.outside("roles.make", lambda: shop.roles.make(role))
+        return await shop.roles.make(role)
 
     def settled(self, tx: WriteTx, record: Record, outcome: str) -> None:
         """Nothing but the effect."""
@@ -76,4 +76,4 @@ class RoleStep:
     async def unmake(self, record: Record, glance: Glance) -> None:  # noqa: ARG002  (Step)
         """Role, policy and instance profile."""
         shop, name = self.shop, requests.resource_name(record.signup)
-        await shop.outside("roles.unmake", lambda: shop.roles.unmake(name))
+        await shop.roles.unmake(name)

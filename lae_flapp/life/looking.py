@@ -52,9 +52,8 @@ class Subscriptions:
         shop = self._shop
         for _ in range(_ATTEMPTS):
             known = await shop.journal.read(_known, subscription)
-            seen: Subscription | None = await shop.outside(
-                "payments.fetch_subscription",
-                lambda: shop.payments.fetch_subscription(subscription),
+            seen: Subscription | None = await shop.payments.fetch_subscription(
+                subscription
             )
             if seen is None:
                 return await self._missing(known, subscription)
@@ -119,10 +118,7 @@ class Subscriptions:
     async def owner_of(self, subscription: str) -> SignupId | None:
         """The signup that its metadata names, if it is of this deployment."""
         shop = self._shop
-        seen: Subscription | None = await shop.outside(
-            "payments.fetch_subscription",
-            lambda: shop.payments.fetch_subscription(subscription),
-        )
+        seen: Subscription | None = await shop.payments.fetch_subscription(subscription)
         if seen is None or seen.deployment != shop.deployment:
             return None
         return seen.signup_id
@@ -130,9 +126,7 @@ class Subscriptions:
     async def report_chargeback(self, charge: str, kind: str) -> Outcome:
         """Tell an operator that money was taken back, or is about to be."""
         shop = self._shop
-        customer: str | None = await shop.outside(
-            "payments.fetch_charged", lambda: shop.payments.fetch_charged(charge)
-        )
+        customer: str | None = await shop.payments.fetch_charged(charge)
         if customer is None:
             return "foreign"
         return await shop.journal.write(self._told, customer, kind, charge)

@@ -34,9 +34,7 @@ async def tell(shop: Workshop, signup_id: SignupId) -> None:
 
     async def send(request: bytes) -> Subscription:
         asked = wire.decode(SetEnd, request)
-        return await shop.outside(
-            "payments.set_end", lambda: shop.payments.set_end(asked)
-        )
+        return await shop.payments.set_end(asked)
 
     def settle(tx: WriteTx, effect: Effect, seen: Subscription) -> str:
         request = wire.decode(SetEnd, effect.request or b"")

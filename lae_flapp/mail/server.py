@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
+from typing import Any, Protocol
 
 from attrs import define
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTCP, IReactorTime
 from twisted.mail.smtp import ESMTPSenderFactory, SMTPClientError
-from zope.interface import Interface, implementer
 
 from lae_flapp.mail.message import Envelope
 from lae_protocol.aws.tls import NamedPeerPolicy
@@ -41,11 +40,11 @@ class MailRefused(MailError):
         self.about_recipient = about_recipient
 
 
-class IMailServer(Interface):
+class IMailServer(Protocol):
     """Takes a rendered mail, or says why not."""
 
-    def deliver(envelope: Envelope) -> Deferred[None]:
-        """Fire once the server has said 250 to the whole message.
+    async def deliver(self, envelope: Envelope) -> None:
+        """Return once the server has said 250 to the whole message.
 
         Tries once; the outbox tries again.  Raises MailLater or MailRefused.
         """
@@ -82,8 +81,7 @@ def _was_recipient(error: Exception) -> bool:
     return any(code in _RECIPIENT for _, code, _ in answers or ())
 
 
-@implementer(IMailServer)
-class SmtpServer:
+class SmtpServer(IMailServer):
     """A real mail server: STARTTLS with a checked certificate, then AUTH, or nothing.
 
     *reactor* is IReactorTCP and IReactorTime; *seconds* bounds a whole delivery.
@@ -103,11 +101,8 @@ class SmtpServer:
         self._host, self._port, self._login = host, port, login
         self._policy, self._seconds = policy, seconds
 
-    def deliver(self, envelope: Envelope) -> Deferred[None]:
+    async def deliver(self, envelope: Envelope) -> None:
         """Deliver once; see :meth:`IMailServer.deliver`."""
-        return Deferred.fromCoroutine(self._deliver(envelope))
-
-    async def _deliver(self, envelope: Envelope) -> None:
         accepted: Deferred[Any] = Deferred()
         factory = ESMTPSenderFactory(  # type: ignore[no-untyped-call]
             self._login.user.encode() if self._login else None,

@@ -101,10 +101,7 @@ async def give_back(shop: Workshop, session: Session, purpose: Purpose) -> None:
 
     async def send(request: bytes) -> GivenBack:
         asked = wire.decode(GiveBack, request)
-        return await shop.outside(
-            "payments.cancel_and_refund",
-            lambda: shop.payments.cancel_and_refund(asked),
-        )
+        return await shop.payments.cancel_and_refund(asked)
 
     key = EffectKey(session.signup_id, "payment", purpose)
     await shop.effects.carry_out(key, render, send, _given, REFUNDING[purpose])

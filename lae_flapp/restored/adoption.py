@@ -28,7 +28,7 @@ from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.errors import NoPortLeft
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.restored.orders import FetchOrder, Order
+from lae_flapp.restored.orders import IOrders, Order
 from lae_protocol.address import Address, AddressRefused, parse_address
 from lae_protocol.host_messages import NodeIdentity
 from lae_protocol.ids import (
@@ -87,7 +87,7 @@ class Adoption:
     """Takes signups in; *plans* are those that are sold now."""
 
     shop: Workshop
-    fetch_order: FetchOrder
+    orders: IOrders
     plans: tuple[Plan, ...]
     cell: Cell
     _log = Logger()
@@ -118,7 +118,7 @@ class Adoption:
 
     async def _find(self, session: CheckoutSession, signup_id: SignupId) -> ToAdopt:
         shop = self.shop
-        order = await shop.outside("orders.fetch", lambda: self.fetch_order(session))
+        order = await self.orders.fetch(session)
         if order is None:
             raise CannotAdopt("Stripe does not know what was ordered, or by whom")
         if not order.lives:
@@ -129,18 +129,12 @@ class Adoption:
         except AddressRefused:
             raise CannotAdopt("the address at Stripe cannot be used") from None
         key = identity_key(signup_id, IDENTITY_GENERATION)
-        sealed: Sealed | None = await shop.outside(
-            "vault.get", lambda: shop.vault.get(key)
-        )
+        sealed: Sealed | None = await shop.vault.get(key)
         identity = None
         if sealed is not None:
             held = sealed
-            identity = await shop.outside(
-                "identities.open", lambda: shop.identities.open(held)
-            )
-        listed: Sequence[Host] = await shop.outside(
-            "hosts.list", lambda: shop.hosts.list(shop.deployment)
-        )
+            identity = await shop.identities.open(held)
+        listed: Sequence[Host] = await shop.hosts.list(shop.deployment)
         host = newest(listed, signup_id)
         return ToAdopt(signup_id, address, agreed, order.language, identity, host)
 

@@ -57,7 +57,7 @@ class Lives:
 
     async def _put(self, number: int) -> None:
         shop, document = self._shop, Sealed(_key(number), self._name.encode())
-        await shop.outside("vault.put", lambda: shop.vault.put(document))
+        await shop.vault.put(document)
 
     async def _free_after(self, number: int) -> int:
         """The first of :data:`GAP` numbers that nobody has."""
@@ -70,9 +70,7 @@ class Lives:
 
     async def _is_taken(self, key: str) -> bool:
         shop = self._shop
-        found: Sealed | None = await shop.outside(
-            "vault.get", lambda: shop.vault.get(key)
-        )
+        found: Sealed | None = await shop.vault.get(key)
         return found is not None
 
 

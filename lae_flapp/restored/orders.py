@@ -7,7 +7,6 @@ from typing import Any, Protocol
 
 import stripe
 from attrs import define
-from twisted.internet.defer import Deferred
 
 from lae_flapp.effects.payments import CheckoutSession
 from lae_flapp.money.stripe.calls import StripeCalls
@@ -29,23 +28,25 @@ class Order:
     lives: bool
 
 
-class FetchOrder(Protocol):
-    """Ask for the order of a paid session; None where it has no subscription."""
+class IOrders(Protocol):
+    """What was ordered, as the payment service knows it."""
 
-    def __call__(self, session: CheckoutSession) -> Deferred[Order | None]:
-        """Raises what :class:`~lae_flapp.effects.payments.IPayments` raises."""
-        ...
+    async def fetch(self, session: CheckoutSession) -> Order | None:
+        """The order of a paid session; None where it has no subscription.
+
+        Raises what :class:`~lae_flapp.effects.payments.IPayments` raises.
+        """
 
 
 @define(frozen=True)
-class StripeOrders:
+class StripeOrders(IOrders):
     """Asks Stripe."""
 
     calls: StripeCalls
 
-    def __call__(self, session: CheckoutSession) -> Deferred[Order | None]:
-        """See :class:`FetchOrder`."""
-        return Deferred.fromCoroutine(self.calls.ask("order", _fetching(session)))
+    async def fetch(self, session: CheckoutSession) -> Order | None:
+        """See :meth:`IOrders.fetch`."""
+        return await self.calls.ask("order", _fetching(session))
 
 
 def _fetching(

@@ -8,9 +8,7 @@ from typing import get_args
 
 from attrs import define, evolve
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import implementer
 
 from lae_flapp.mail.message import Envelope
 from lae_flapp.mail.server import IMailServer, MailRefused
@@ -88,20 +86,16 @@ class CallFigures:
         return self._tallies[service].failing(self._clock.seconds())
 
 
-@implementer(IMailServer)
 @define(frozen=True)
-class MeteredMail:
+class MeteredMail(IMailServer):
     """A mail server whose deliveries are counted."""
 
     server: IMailServer
     clock: IReactorTime
     meter: Meter
 
-    def deliver(self, envelope: Envelope) -> Deferred[None]:
+    async def deliver(self, envelope: Envelope) -> None:
         """See :meth:`IMailServer.deliver`."""
-        return Deferred.fromCoroutine(self._deliver(envelope))
-
-    async def _deliver(self, envelope: Envelope) -> None:
         began = self.clock.seconds()
         outcome: Outcome = "failed"
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import version
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from attrs import define
 
@@ -27,6 +27,7 @@ from lae_flapp.desk.tubs import (
     serving_tub,
 )
 from lae_flapp.desk.wishes import Wishes
+from lae_flapp.effects.bounded import bounded
 from lae_flapp.grid.crew import Crew
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.limits import Limits
@@ -61,6 +62,8 @@ from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
+
+D = TypeVar("D")
 
 MAILS_AT_ONCE, EVENTS_AT_ONCE = 4, 8
 
@@ -157,9 +160,27 @@ class Wiring:
         )
 
     def _adoption(self, shop: Workshop) -> Adoption:
-        orders = StripeOrders(self.outside.payments.payments.calls)
+        orders = self._bounded(
+            StripeOrders(self.outside.payments.payments.calls), "orders"
+        )
         cell = cell_of(self.settings, self.settings.cells[0])
         return Adoption(shop, orders, self.plans, cell)
+
+    def _limits(self) -> Limits:
+        patience = self.settings.patience
+        return Limits(
+            together=self.settings.workers,
+            claim=patience.claim,
+            serve_within=patience.give_up,
+            troubled_after=patience.operator_alert,
+            visibility=patience.visibility,
+        )
+
+    def _bounded(self, door: D, name: str) -> D:
+        limits = self._limits()
+        return bounded(
+            door, name, self.reactor, seconds=limits.call, together=limits.together
+        )
 
     def _reading_back(self, intake: Intake) -> ReadingBack:
         payments = self.outside.payments.payments
@@ -167,18 +188,17 @@ class Wiring:
 
     def _workshop(self, hosts_tub: Any, looked_back: Callable[[], bool]) -> Workshop:
         settings, outside = self.settings, self.outside
-        patience = settings.patience
         location = settings.hosts_tub.location
         return Workshop(
             journal=self.journal,
             clock=self.reactor,
-            buckets=outside.cloud.buckets,
-            roles=outside.cloud.roles,
-            hosts=outside.cloud.hosts,
-            addresses=outside.addresses,
-            vault=outside.vault,
-            identities=outside.identities,
-            payments=outside.payments.payments,
+            buckets=self._bounded(outside.cloud.buckets, "buckets"),
+            roles=self._bounded(outside.cloud.roles, "roles"),
+            hosts=self._bounded(outside.cloud.hosts, "hosts"),
+            addresses=self._bounded(outside.addresses, "addresses"),
+            vault=self._bounded(outside.vault, "vault"),
+            identities=self._bounded(outside.identities, "identities"),
+            payments=self._bounded(outside.payments.payments, "payments"),
             sealer=outside.sealer,
             render_user_data=CellUserData(settings.cells[0], settings.aws),
             new_bootstrap=lambda: Furl.parse(
@@ -187,13 +207,7 @@ class Wiring:
             grounds={cell.name: ground_of(cell) for cell in settings.cells},
             deployment=settings.deployment,
             livemode=settings.stripe.mode == "live",
-            limits=Limits(
-                together=settings.workers,
-                claim=patience.claim,
-                serve_within=patience.give_up,
-                troubled_after=patience.operator_alert,
-                visibility=patience.visibility,
-            ),
+            limits=self._limits(),
             random=self.rng,
             looked_back=looked_back,
         )
@@ -253,10 +267,7 @@ class Wiring:
             self.outside.mail,
             sources=LetterSources(
                 furls,
-                lambda name: shop.outside(
-                    "payments.fetch_subscription",
-                    lambda: shop.payments.fetch_subscription(name),
-                ),
+                shop.payments.fetch_subscription,
                 self._links(),
             ),
             sender=self.outside.sender,

@@ -6,8 +6,6 @@ from ipaddress import AddressValueError, IPv4Address
 
 from attrs import define, field
 from twisted.internet import task
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from lae_provision.aws.channel import LIMIT, Channel
 from lae_provision.aws.whole import WholeAnswerAgent
@@ -29,9 +27,8 @@ from lae_provision.txaws3.clients import (
 TTL = 60
 
 
-@implementer(IAddresses)
 @define(frozen=True)
-class Route53Addresses:
+class Route53Addresses(IAddresses):
     """See :class:`~lae_provision.doors.IAddresses`; A records of one hosted zone."""
 
     channel: Channel
@@ -55,18 +52,6 @@ class Route53Addresses:
             cooperator=task,
         )
 
-    def find(self, name: str) -> Deferred[str | None]:
-        """The address of the name's own A record."""
-        return Deferred.fromCoroutine(self._find(name))
-
-    def make(self, name: str, address: str) -> Deferred[None]:
-        """Create or change it; Refused for what is no IPv4 address."""
-        return Deferred.fromCoroutine(self._make(name, address))
-
-    def unmake(self, name: str) -> Deferred[None]:
-        """Delete it, as it is now."""
-        return Deferred.fromCoroutine(self._unmake(name))
-
     async def _record(self, name: str) -> RRSet | None:
         label = Name(name)
         # By name and type: a listing of the zone loses what comes after its first
@@ -85,11 +70,13 @@ class Route53Addresses:
             )
         return record
 
-    async def _find(self, name: str) -> str | None:
+    async def find(self, name: str) -> str | None:
+        """The address of the name's own A record."""
         record = await self._record(name)
         return None if record is None else min(str(a.address) for a in record.records)
 
-    async def _make(self, name: str, address: str) -> None:
+    async def make(self, name: str, address: str) -> None:
+        """Create or change it; Refused for what is no IPv4 address."""
         try:
             records = {A(IPv4Address(address))}
         except AddressValueError:
@@ -97,7 +84,8 @@ class Route53Addresses:
         wanted = RRSet(label=Name(name), type="A", ttl=TTL, records=records)
         await self._change(upsert_rrset(wanted))
 
-    async def _unmake(self, name: str) -> None:
+    async def unmake(self, name: str) -> None:
+        """Delete it, as it is now."""
         record = await self._record(name)
         if record is None:
             return

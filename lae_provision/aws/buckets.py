@@ -10,7 +10,6 @@ from xml.sax.saxutils import escape
 from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.python.failure import Failure
-from zope.interface import implementer
 
 from lae_protocol.aws.agent import Answer
 from lae_provision.aws.bucket_settings import (
@@ -43,9 +42,8 @@ NOT_SET = frozenset(
 PAGE = 1000
 
 
-@implementer(IBuckets)
 @define(frozen=True)
-class S3Buckets:
+class S3Buckets(IBuckets):
     """See :class:`~lae_provision.doors.IBuckets`.
 
     Tags are put last and looked for first: a bucket that a crash left half made has
@@ -59,33 +57,20 @@ class S3Buckets:
     def _make_client(self) -> BucketClient:
         return BucketClient(self.channel)
 
-    def find(self, name: str) -> Deferred[str | None]:
-        """The name, where the bucket has our tags."""
-        return Deferred.fromCoroutine(self._find(name))
-
-    def make(self, request: BucketRequest) -> Deferred[None]:
-        """All of it, read back.
-
-        AlreadyThere where the name is another account's, or another customer's.
-        """
-        return Deferred.fromCoroutine(self._make(request))
-
-    def unmake(self, name: str) -> Deferred[None]:
-        """Every version, marker and unfinished upload, then the bucket.
-
-        TryLater where somebody still writes to it.
-        """
-        return Deferred.fromCoroutine(self._unmake(name))
-
     async def _tags(self, name: str) -> frozenset[tuple[str, str]]:
         answer = await self._client.call("GET", name, subresource=[("tagging",)])
         return tags_in(parsed(answer.body))
 
-    async def _find(self, name: str) -> str | None:
+    async def find(self, name: str) -> str | None:
+        """The name, where the bucket has our tags."""
         tags = await unless(NOT_OURS, self._tags(name))
         return name if any(key.startswith("s4:") for key, _ in tags or ()) else None
 
-    async def _make(self, request: BucketRequest) -> None:
+    async def make(self, request: BucketRequest) -> None:
+        """All of it, read back.
+
+        AlreadyThere where the name is another account's, or another customer's.
+        """
         name = request.name
         await unless(
             OURS,
@@ -135,7 +120,11 @@ class S3Buckets:
 
         await self.channel.attempt(look)
 
-    async def _unmake(self, name: str) -> None:
+    async def unmake(self, name: str) -> None:
+        """Every version, marker and unfinished upload, then the bucket.
+
+        TryLater where somebody still writes to it.
+        """
         emptied = await unless(GONE, self._empty(name))
         if emptied is not None:
             await unless(GONE, self._delete_bucket(name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from attrs import define
-from twisted.internet.defer import Deferred
 
 from lae_provision.aws.channel import Channel
 from lae_provision.errors import Refused
@@ -23,22 +22,16 @@ class StsCaller:
 
     channel: Channel
 
-    def identity(self) -> Deferred[Caller]:
+    async def identity(self) -> Caller:
         """Account and ARN of the credentials in use."""
-        return Deferred.fromCoroutine(self._identity())
-
-    def check_account(self, expected: str) -> Deferred[Caller]:
-        """The same; Refused where it is another account than the settings say."""
-        return Deferred.fromCoroutine(self._check(expected))
-
-    async def _identity(self) -> Caller:
         answer = await self.channel.query("sts", "GetCallerIdentity", {})
         return Caller(
             answer.findtext(".//Account") or "", answer.findtext(".//Arn") or ""
         )
 
-    async def _check(self, expected: str) -> Caller:
-        caller = await self._identity()
+    async def check_account(self, expected: str) -> Caller:
+        """The same; Refused where it is another account than the settings say."""
+        caller = await self.identity()
         if caller.account != expected:
             raise Refused(
                 "WrongAccount", f"these are keys of {caller.account}, not of {expected}"

@@ -5,20 +5,16 @@ from __future__ import annotations
 import base64
 
 from attrs import define
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from lae_protocol.secret import Secret
 from lae_provision.aws.channel import Channel
-from lae_provision.doors import IDataKeys
+from lae_provision.doors import Context, IDataKeys
 
-Context = tuple[tuple[str, str], ...]
 TARGET = "TrentService."
 
 
-@implementer(IDataKeys)
 @define(frozen=True)
-class KmsDataKeys:
+class KmsDataKeys(IDataKeys):
     """See :class:`~lae_provision.doors.IDataKeys`; the context is KMS' encryption
     context, which CloudTrail shows: no secrets and no personal data in it.
     """
@@ -26,15 +22,8 @@ class KmsDataKeys:
     channel: Channel
     key_id: str
 
-    def generate(self, context: Context) -> Deferred[tuple[Secret, bytes, str]]:
+    async def generate(self, context: Context) -> tuple[Secret, bytes, str]:
         """A key of 256 bits; the id answered is the key's ARN."""
-        return Deferred.fromCoroutine(self._generate(context))
-
-    def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Deferred[Secret]:
-        """The key again."""
-        return Deferred.fromCoroutine(self._unwrap(wrapped, key_id, context))
-
-    async def _generate(self, context: Context) -> tuple[Secret, bytes, str]:
         answer = await self.channel.json(
             "kms",
             TARGET + "GenerateDataKey",
@@ -47,7 +36,8 @@ class KmsDataKeys:
         wrapped = base64.b64decode(answer["CiphertextBlob"])
         return Secret(answer["Plaintext"]), wrapped, answer["KeyId"]
 
-    async def _unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
+    async def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
+        """The key again."""
         answer = await self.channel.json(
             "kms",
             TARGET + "Decrypt",

@@ -9,9 +9,7 @@ from typing import Any, Literal, cast
 from xml.etree.ElementTree import Element
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
 from twisted.logger import Logger
-from zope.interface import implementer
 
 from lae_provision.aws.channel import Channel, parsed
 from lae_provision.aws.parameters import flatten
@@ -60,9 +58,8 @@ class TaggedParser(Parser):
         return made
 
 
-@implementer(IHosts)
 @define(frozen=True)
-class Ec2Hosts:
+class Ec2Hosts(IHosts):
     """See :class:`~lae_provision.doors.IHosts`."""
 
     channel: Channel
@@ -70,36 +67,18 @@ class Ec2Hosts:
 
     _log = Logger()
 
-    def find(self, key: HostKey) -> Deferred[Host | None]:
+    async def find(self, key: HostKey) -> Host | None:
         """The live instance with this key in its tags."""
-        return Deferred.fromCoroutine(self._find(key))
-
-    def make(self, request: LaunchRequest) -> Deferred[Host]:
-        """Launch, under the request's token.
-
-        TryLater where EC2 does not know the instance profile yet.
-        """
-        return Deferred.fromCoroutine(self._make(request))
-
-    def unmake(self, instance_id: str) -> Deferred[None]:
-        """Terminate; success where EC2 does not know the instance."""
-        return Deferred.fromCoroutine(self._unmake(instance_id))
-
-    def list(self, deployment: str) -> Deferred[tuple[Host, ...]]:
-        """All live instances with the deployment's tag."""
-        return Deferred.fromCoroutine(self._described({"s4:deployment": deployment}))
-
-    def console(self, instance_id: str) -> Deferred[ConsoleOutput | None]:
-        """GetConsoleOutput."""
-        return Deferred.fromCoroutine(self._console(instance_id))
-
-    async def _find(self, key: HostKey) -> Host | None:
         found = await self._described(key_tags(key))
         if len(found) > 1:
             ids = [host.instance_id for host in found]
             self._log.error("more than one host of {key}: {ids}", key=key, ids=ids)
         # Always the same one of several: the first.
         return min(found, key=lambda h: (h.launch_time, h.instance_id), default=None)
+
+    async def list(self, deployment: str) -> tuple[Host, ...]:
+        """All live instances with the deployment's tag."""
+        return await self._described({"s4:deployment": deployment})
 
     async def _described(self, tags: Mapping[str, str]) -> tuple[Host, ...]:
         filters: list[Mapping[str, Any]] = [
@@ -117,7 +96,11 @@ class Ec2Hosts:
             if not token:
                 return tuple(hosts)
 
-    async def _make(self, request: LaunchRequest) -> Host:
+    async def make(self, request: LaunchRequest) -> Host:
+        """Launch, under the request's token.
+
+        TryLater where EC2 does not know the instance profile yet.
+        """
         parameters = flatten(launch_parameters(request))
 
         async def launch() -> Sequence[Instance]:
@@ -143,7 +126,8 @@ class Ec2Hosts:
             launch_time=datetime.fromisoformat(shown.launch_time),
         )
 
-    async def _unmake(self, instance_id: str) -> None:
+    async def unmake(self, instance_id: str) -> None:
+        """Terminate; success where EC2 does not know the instance."""
         client = EC2Client(
             creds=NO_CREDENTIALS, query_factory=QueryFactory(self.channel)
         )
@@ -155,7 +139,8 @@ class Ec2Hosts:
             if e.code not in UNKNOWN and await self._exists(instance_id):
                 raise
 
-    async def _console(self, instance_id: str) -> ConsoleOutput | None:
+    async def console(self, instance_id: str) -> ConsoleOutput | None:
+        """GetConsoleOutput."""
         try:
             body = await self._submit("GetConsoleOutput", {"InstanceId": instance_id})
         except Refused as e:

@@ -10,14 +10,11 @@ import secrets
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from twisted.internet.defer import Deferred, execute
-from zope.interface import implementer
 
 from lae_protocol.secret import Secret
-from lae_provision.doors import IDataKeys
+from lae_provision.doors import Context, IDataKeys
 from lae_provision.errors import Refused
 
-Context = tuple[tuple[str, str], ...]
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
@@ -27,8 +24,7 @@ def key_name(key: bytes) -> str:
     return "file:" + hashlib.sha256(b"s4 wrapping key\0" + key).hexdigest()[:16]
 
 
-@implementer(IDataKeys)
-class FileDataKeys:
+class FileDataKeys(IDataKeys):
     """See :class:`~lae_provision.doors.IDataKeys`.
 
     AES-256-GCM under the first of a list of keys (32 bytes in base64 each), opened
@@ -43,22 +39,16 @@ class FileDataKeys:
         self._current = key_name(raw[0])
         self._ciphers = {key_name(key): AESGCM(key) for key in raw}
 
-    def generate(self, context: Context) -> Deferred[tuple[Secret, bytes, str]]:
+    async def generate(self, context: Context) -> tuple[Secret, bytes, str]:
         """A fresh key, wrapped under the newest."""
-        return execute(self._generate, context)
-
-    def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Deferred[Secret]:
-        """The key again; Refused for another context, or a key not configured."""
-        return execute(self._unwrap, wrapped, key_id, context)
-
-    def _generate(self, context: Context) -> tuple[Secret, bytes, str]:
         key = secrets.token_bytes(KEY_BYTES)
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = self._ciphers[self._current].encrypt(nonce, key, _bound(context))
         text = base64.b64encode(key).decode("ascii")
         return Secret(text), nonce + sealed, self._current
 
-    def _unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
+    async def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
+        """The key again; Refused for another context, or a key not configured."""
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise Refused(

@@ -6,8 +6,6 @@ from urllib.parse import unquote
 from xml.etree.ElementTree import Element
 
 from attrs import define
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from lae_provision.aws.channel import Channel, unless
 from lae_provision.aws.parameters import members
@@ -21,9 +19,8 @@ EXISTS = frozenset({"EntityAlreadyExists"})
 FULL = frozenset({"LimitExceeded"})
 
 
-@implementer(IRoles)
 @define(frozen=True)
-class IamRoles:
+class IamRoles(IRoles):
     """See :class:`~lae_provision.doors.IRoles`.
 
     A new instance profile may be unknown to EC2 for some seconds; that is the
@@ -31,18 +28,6 @@ class IamRoles:
     """
 
     channel: Channel
-
-    def find(self, name: str) -> Deferred[str | None]:
-        """The role's ARN, where all three parts exist."""
-        return Deferred.fromCoroutine(self._find(name))
-
-    def make(self, request: RoleRequest) -> Deferred[str]:
-        """Whatever is missing of the three; AlreadyThere where a part is different."""
-        return Deferred.fromCoroutine(self._make(request))
-
-    def unmake(self, name: str) -> Deferred[None]:
-        """All three, in the order that IAM wants."""
-        return Deferred.fromCoroutine(self._unmake(name))
 
     async def _ask(self, action: str, **parameters: object) -> Element:
         return await self.channel.query("iam", action, members(parameters))
@@ -53,7 +38,8 @@ class IamRoles:
             MISSING, lambda: self._ask(action, **parameters)
         )
 
-    async def _find(self, name: str) -> str | None:
+    async def find(self, name: str) -> str | None:
+        """The role's ARN, where all three parts exist."""
         profile = await unless(
             MISSING, self._ask("GetInstanceProfile", InstanceProfileName=name)
         )
@@ -65,7 +51,8 @@ class IamRoles:
         )
         return None if policy is None else arn
 
-    async def _make(self, request: RoleRequest) -> str:
+    async def make(self, request: RoleRequest) -> str:
+        """Whatever is missing of the three; AlreadyThere where a part is different."""
         tags = [{"Key": key, "Value": value} for key, value in request.tags]
         created = await unless(
             EXISTS,
@@ -129,7 +116,8 @@ class IamRoles:
             if _role_in(profile, name) is None:
                 raise TryLater("LimitExceeded", f"profile {name} is full, and empty")
 
-    async def _unmake(self, name: str) -> None:
+    async def unmake(self, name: str) -> None:
+        """All three, in the order that IAM wants."""
         # Looking first: of what is gone IAM does not say so, but that we may not touch
         # it, since a name without its path matches no policy of ours.
         named = {"InstanceProfileName": name}

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from attrs import define, field
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from lae_provision.aws.channel import Channel, unless
 from lae_provision.aws.s3 import BucketClient, checked_key
@@ -15,9 +13,8 @@ TAKEN = frozenset({"PreconditionFailed"})
 MISSING = frozenset({"NoSuchKey"})
 
 
-@implementer(IVault)
 @define(frozen=True)
-class S3Vault:
+class S3Vault(IVault):
     """See :class:`~lae_provision.doors.IVault`; keys with ``?``, ``//`` or a leading
     slash are refused.
     """
@@ -30,15 +27,8 @@ class S3Vault:
     def _make_client(self) -> BucketClient:
         return BucketClient(self.channel)
 
-    def put(self, document: Sealed) -> Deferred[None]:
+    async def put(self, document: Sealed) -> None:
         """Write it where nothing is; the same bytes there already are success."""
-        return Deferred.fromCoroutine(self._put(document))
-
-    def get(self, key: str) -> Deferred[Sealed | None]:
-        """The document, None where there is none."""
-        return Deferred.fromCoroutine(self._get(key))
-
-    async def _put(self, document: Sealed) -> None:
         written = await unless(
             TAKEN,
             self._client.call(
@@ -52,10 +42,11 @@ class S3Vault:
                 },
             ),
         )
-        if written is None and await self._get(document.key) != document:
+        if written is None and await self.get(document.key) != document:
             raise AlreadyThere("PreconditionFailed", f"{document.key} has other bytes")
 
-    async def _get(self, key: str) -> Sealed | None:
+    async def get(self, key: str) -> Sealed | None:
+        """The document, None where there is none."""
         answer = await unless(
             MISSING, self._client.call("GET", self.bucket, key=checked_key(key))
         )

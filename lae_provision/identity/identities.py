@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from attrs import define
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from lae_protocol import wire
 from lae_protocol.host_messages import NodeIdentity
@@ -19,7 +17,7 @@ from lae_provision.doors import (
     identity_key,
 )
 from lae_provision.errors import Refused
-from lae_provision.identity.keys import new_identity, next_generation
+from lae_provision.identity.keys import new_identity
 from lae_provision.identity.pool import KeyPool
 from lae_provision.identity.sealing import (
     Context,
@@ -34,9 +32,8 @@ _CANARY_CONTEXT: Context = (("kind", "canary"),)
 _CANARY_SONG = b"these identities can be opened"
 
 
-@implementer(IIdentities)
 @define(frozen=True)
-class Identities:
+class Identities(IIdentities):
     """The door to identities.
 
     *recovery_recipients* are public ``age`` keys (``age1…``) whose private halves are
@@ -46,18 +43,6 @@ class Identities:
     data_keys: IDataKeys
     recovery_recipients: tuple[str, ...]
     pool: KeyPool
-
-    def make(self, request: IdentityRequest) -> Deferred[MadeIdentity]:
-        """See :meth:`~lae_provision.doors.IIdentities.make`."""
-        return Deferred.fromCoroutine(self._make(request))
-
-    def open(self, sealed: Sealed) -> Deferred[NodeIdentity]:
-        """See :meth:`~lae_provision.doors.IIdentities.open`."""
-        return Deferred.fromCoroutine(self._open(sealed))
-
-    def succeed(self, identity: NodeIdentity) -> Deferred[MadeIdentity]:
-        """The same grid, sealed for the next generation of its host."""
-        return Deferred.fromCoroutine(self._seal(next_generation(identity)))
 
     async def check_canary(self, vault: IVault) -> None:
         """See that what was sealed long ago can be opened today.
@@ -76,7 +61,8 @@ class Identities:
         if await self._opened(found.body, _CANARY_CONTEXT) != _CANARY_SONG:
             raise Refused("canary", "the canary sings another song")
 
-    async def _make(self, request: IdentityRequest) -> MadeIdentity:
+    async def make(self, request: IdentityRequest) -> MadeIdentity:
+        """See :meth:`~lae_provision.doors.IIdentities.make`."""
         introducer, storage = self.pool.take(), self.pool.take()
         return await self._seal(new_identity(request, await introducer, await storage))
 
@@ -85,7 +71,8 @@ class Identities:
         key = identity_key(identity.signup_id, identity.generation)
         return MadeIdentity(identity, Sealed(key, body))
 
-    async def _open(self, sealed: Sealed) -> NodeIdentity:
+    async def open(self, sealed: Sealed) -> NodeIdentity:
+        """See :meth:`~lae_provision.doors.IIdentities.open`."""
         context = _context_of_key(sealed.key)
         return _read(await self._opened(sealed.body, context), context)
 

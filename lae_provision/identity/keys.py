@@ -59,11 +59,6 @@ def new_identity(
     )
 
 
-def next_generation(identity: NodeIdentity) -> NodeIdentity:
-    """The same grid for the host that replaces this one."""
-    return at_generation(identity, identity.generation + 1)
-
-
 def at_generation(identity: NodeIdentity, generation: int) -> NodeIdentity:
     """The same grid, as the host of *generation* gets it.
 

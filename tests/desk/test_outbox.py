@@ -11,9 +11,8 @@ from typing import Any
 
 import pytest
 from attrs import Factory, define
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
-from zope.interface import implementer
 
 from lae_flapp.desk.wishes import Wishes
 from lae_flapp.grid.furls import CustomerFurls
@@ -74,23 +73,23 @@ REFUSES = MailRefused("refused with 550", about_recipient=True)
 NOT_US = MailRefused("refused with 535", about_recipient=False)
 
 
-@implementer(IMailServer)
 @define(slots=False)
-class Server:
+class Server(IMailServer):
     """A mail server: what it took, and what it says to whom, in turn or always."""
 
     taken: list[Envelope] = Factory(list)
     says: dict[str, Any] = Factory(dict)
     slow: Deferred[None] | None = None
 
-    def deliver(self, envelope: Envelope) -> Deferred[None]:
+    async def deliver(self, envelope: Envelope) -> None:
         says = self.says.get(envelope.recipient, self.says.get("*"))
         if isinstance(says, list):
             says = says.pop(0) if says else None
         if says is not None:
-            return fail(says)
+            raise says
         self.taken.append(envelope)
-        return succeed(None) if self.slow is None else self.slow
+        if self.slow is not None:
+            await self.slow
 
     def to(self) -> list[str]:
         return [e.recipient for e in self.taken]

@@ -18,6 +18,7 @@ from lae_flapp.journal.hosts import HostRow
 from lae_protocol.ids import Generation, signup_id_of_form
 from lae_provision.doors import Host, HostKey
 from tests.grid.world import always, check_served
+from tests.twins.doors import MemoryHosts
 from tests.twins.weather import Fault
 
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
@@ -101,14 +102,11 @@ def test_what_is_there_stays(world):
 def test_a_short_list_loses_nobody(world, monkeypatch):
     """A host that a list left out, but that is found by its tags, stays."""
     signup_id = served(world)
-    monkeypatch.setattr(
-        type(world.crew.shop.hosts),
-        "list",
-        lambda self, name: Deferred.fromCoroutine(nothing()),
-    )
 
-    async def nothing():
+    async def nothing(self, name):
         return ()
+
+    monkeypatch.setattr(MemoryHosts, "list", nothing)
 
     look(world)
     world.advance(30)

@@ -12,11 +12,12 @@ from pathlib import Path
 from random import Random
 
 from attrs import Factory, define, field
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from lae_flapp.effects.bounded import bounded
 from lae_flapp.effects.payments import CheckoutRequest, payment_key
 from lae_flapp.grid import turns
 from lae_flapp.grid.crew import Crew
@@ -173,17 +174,28 @@ class World:
 
     def _workshop(self):
         line = self.line()
+
+        def door(made, name):
+            return bounded(
+                made,
+                name,
+                self._process,
+                seconds=self.limits.call,
+                together=self.limits.together,
+            )
+
         return Workshop(
             journal=self.journal,
             clock=self._process,
-            buckets=MemoryBuckets(line),
-            roles=MemoryRoles(line),
-            hosts=MemoryHosts(line),
-            addresses=MemoryAddresses(line),
-            vault=MemoryVault(line),
-            identities=MemoryIdentities(line),
-            payments=MemoryPayments(
-                self.account, self.clock, self._met, saved=line.saved
+            buckets=door(MemoryBuckets(line), "buckets"),
+            roles=door(MemoryRoles(line), "roles"),
+            hosts=door(MemoryHosts(line), "hosts"),
+            addresses=door(MemoryAddresses(line), "addresses"),
+            vault=door(MemoryVault(line), "vault"),
+            identities=door(MemoryIdentities(line), "identities"),
+            payments=door(
+                MemoryPayments(self.account, self.clock, self._met, saved=line.saved),
+                "payments",
             ),
             sealer=MemorySealer(),
             render_user_data=user_data,
@@ -329,10 +341,10 @@ class World:
         self.crew.nudge(request.key.signup_id)
 
 
-def now(deferred):
+def now(asked):
     """The result of something that has happened already."""
     results, failures = [], []
-    deferred.addCallbacks(results.append, failures.append)
+    ensureDeferred(asked).addCallbacks(results.append, failures.append)
     if failures:
         failures[0].raiseException()
     assert results, "nothing yet"

@@ -9,57 +9,48 @@ import pytest
 from attrs import define, field
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from twisted.internet.defer import Deferred, fail, succeed
-from zope.interface import implementer
 
 from lae_protocol.secret import Secret
-from lae_provision.doors import IDataKeys, IdentityRequest, IVault, Sealed
+from lae_provision.doors import Context, IDataKeys, IdentityRequest, IVault, Sealed
 from lae_provision.errors import AlreadyThere, Refused
 
 
-@implementer(IDataKeys)
 @define
-class MemoryDataKeys:
+class MemoryDataKeys(IDataKeys):
     """Wraps data keys with one key that lives as long as the object."""
 
     key_id: str = "memory-1"
     _master: bytes = field(factory=lambda: os.urandom(32), repr=False)
 
-    def generate(
-        self, context: tuple[tuple[str, str], ...]
-    ) -> Deferred[tuple[Secret, bytes, str]]:
+    async def generate(self, context: Context) -> tuple[Secret, bytes, str]:
         key, nonce = os.urandom(32), os.urandom(12)
         wrapped = nonce + AESGCM(self._master).encrypt(
             nonce, key, repr(context).encode()
         )
-        return succeed((Secret(base64.b64encode(key).decode()), wrapped, self.key_id))
+        return Secret(base64.b64encode(key).decode()), wrapped, self.key_id
 
-    def unwrap(
-        self, wrapped: bytes, key_id: str, context: tuple[tuple[str, str], ...]
-    ) -> Deferred[Secret]:
+    async def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
         try:
             key = AESGCM(self._master).decrypt(
                 wrapped[:12], wrapped[12:], repr(context).encode()
             )
         except InvalidTag:
-            return fail(Refused("data-key", "not wrapped by this key"))
-        return succeed(Secret(base64.b64encode(key).decode()))
+            raise Refused("data-key", "not wrapped by this key") from None
+        return Secret(base64.b64encode(key).decode())
 
 
-@implementer(IVault)
 @define
-class MemoryVault:
+class MemoryVault(IVault):
     """A vault that forgets at the end of the test."""
 
     kept: dict[str, Sealed] = field(factory=dict)
 
-    def put(self, document: Sealed) -> Deferred[None]:
+    async def put(self, document: Sealed) -> None:
         if self.kept.setdefault(document.key, document) != document:
-            return fail(AlreadyThere("vault", "other bytes are there"))
-        return succeed(None)
+            raise AlreadyThere("vault", "other bytes are there")
 
-    def get(self, key: str) -> Deferred[Sealed | None]:
-        return succeed(self.kept.get(key))
+    async def get(self, key: str) -> Sealed | None:
+        return self.kept.get(key)
 
 
 @pytest.fixture(scope="class")

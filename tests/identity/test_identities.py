@@ -10,10 +10,9 @@ import pyrage
 import pytest
 from twisted.internet import reactor
 from twisted.trial.unittest import SynchronousTestCase, TestCase
-from zope.interface.verify import verifyObject
 
 from lae_protocol.secret import Secret
-from lae_provision.doors import IIdentities, MadeIdentity, Sealed
+from lae_provision.doors import MadeIdentity, Sealed
 from lae_provision.errors import Refused
 from lae_provision.identity.identities import (
     CANARY_KEY,
@@ -44,10 +43,6 @@ class IdentitiesTests(TestCase):
         with self.assertRaises(Refused) as caught:
             await self.identities.open(sealed)
         self.assertEqual(caught.exception.code, code)
-
-    def test_is_the_door(self) -> None:
-        """It provides what the routine asks of it."""
-        verifyObject(IIdentities, self.identities)
 
     async def test_opens_what_it_sealed(self) -> None:
         """A sealed identity opens to the same identity."""
@@ -126,15 +121,6 @@ class IdentitiesTests(TestCase):
         with self.assertRaises(Refused) as caught:
             recover_identity(made.sealed, Secret(str(other)))
         self.assertNotIn(str(other), str(caught.exception))
-
-    async def test_succession(self) -> None:
-        """The next generation is sealed in a place of its own and opens."""
-        made = await self.made()
-        following = await self.identities.succeed(made.identity)
-        self.assertEqual(following.sealed.key, made.sealed.key.replace("/1.", "/2."))
-        opened = await self.identities.open(following.sealed)
-        self.assertEqual(opened.introducer, made.identity.introducer)
-        self.assertEqual(opened.generation, 2)
 
     async def test_canary(self) -> None:
         """The canary is sealed once and opens at each later start."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from twisted.internet.defer import gatherResults, inlineCallbacks, maybeDeferred
-from zope.interface.verify import verifyObject
+from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 
-from lae_flapp.effects.payments import GiveBack, IPayments, NameCustomer, SetEnd
+from lae_flapp.effects.payments import GiveBack, NameCustomer, SetEnd
 from lae_protocol.secret import Secret
 from lae_provision.errors import Refused
 from tests.money.bench import Bench, request, signup
@@ -18,10 +17,6 @@ class PaymentsContract:
     """Mixed into a trial TestCase whose *bench* is ready after setUp."""
 
     bench: Bench
-
-    def test_interface(self) -> None:
-        """It provides the door's methods with their arguments."""
-        verifyObject(IPayments, self.bench.payments)
 
     async def test_opened(self: Any) -> None:
         """A session just opened is open, unpaid, ours, and has a page."""
@@ -147,14 +142,13 @@ class PaymentsContract:
         self.assertEqual(len(set(answers)), 1)
         self.assertEqual(self.bench.kept(), {first.subscription: 900})
 
-    @inlineCallbacks
-    def test_given_back_at_once(self: Any) -> Any:
+    async def test_given_back_at_once(self: Any) -> None:
         """Two that give back at the same moment give back once."""
-        opened = yield self.bench.payments.open_checkout(request())
-        yield self.bench.pay(opened.session_id)
+        opened = await self.bench.payments.open_checkout(request())
+        await maybeDeferred(self.bench.pay, opened.session_id)
         asked = GiveBack(signup(), "unserved", 1, opened.session_id, None)
-        both = [self.bench.payments.cancel_and_refund(asked) for _ in range(2)]
-        done = yield gatherResults(both)
+        asking = (self.bench.payments.cancel_and_refund(asked) for _ in range(2))
+        done = await gatherResults([Deferred.fromCoroutine(one) for one in asking])
         self.assertEqual([one.amount for one in done], [900, 900])
         self.assertEqual(self.bench.kept(), {})
 

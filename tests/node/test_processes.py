@@ -19,7 +19,7 @@ from lae_protocol.host_messages import StoragePlace, TubIdentity
 from lae_protocol.process import crash
 from lae_protocol.secret import Secret
 from lae_provision.hosts.user_data import HostSettings, node_yaml
-from lae_provision.identity.keys import next_generation
+from lae_provision.identity.keys import at_generation
 from lae_storage import host as host_module
 
 CHECKOUT = Path(__file__).parents[2]
@@ -227,7 +227,7 @@ class HostTests:
 
         host.end(signal.SIGKILL)
         (port,) = self.free_ports(1)
-        successor = next_generation(self.identity)
+        successor = at_generation(self.identity, self.identity.generation + 1)
         self.daemon.replace(evolve(successor, storage=moved(successor.storage, port)))
         await self.until_ready(self.new_host())
         await deferToThread(client.tahoe, "put", "-", f"{folder}/three", data=b"3" * 9)

@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from lae_protocol.host_messages import Claimed, StoragePlace
 from lae_protocol.secret import Secret
-from lae_provision.identity.keys import next_generation
+from lae_provision.identity.keys import at_generation
 from lae_storage.agent.volume import Volume, VolumeDamaged, write_private
 from lae_storage.folders import write_folders
 
@@ -96,14 +96,16 @@ class FoldersTests(SynchronousTestCase):
     def test_replacement_is_byte_equal(self) -> None:
         """The next generation's folders differ in the announcement's number alone."""
         first = self.folders(self.identity)
-        second = self.folders(next_generation(self.identity))
+        second = self.folders(
+            at_generation(self.identity, self.identity.generation + 1)
+        )
         different = {name for name in first if first[name] != second[name]}
         self.assertEqual(first.keys(), second.keys())
         self.assertEqual(different, {"storage/announcement-seqnum"})
 
     def test_number_grows_over_starts_and_generations(self) -> None:
         """Each start announces with a higher number than all starts before it."""
-        successor = next_generation(self.identity)
+        successor = at_generation(self.identity, self.identity.generation + 1)
         numbers = [
             int(self.folders(identity, start)["storage/announcement-seqnum"])
             for identity in (self.identity, successor)

@@ -7,18 +7,30 @@ from pathlib import Path
 
 import pytest
 from attrs import define, field
-from twisted.internet.defer import Deferred, succeed
+from twisted.internet.defer import Deferred
 
+from lae_flapp.effects.payments import CheckoutSession
 from lae_flapp.grid.lost_hosts import LostHosts
 from lae_flapp.money import payment
 from lae_flapp.money.stripe.prices import FoundPrice
 from lae_flapp.restored.adoption import Adoption
 from lae_flapp.restored.lives import Lives
-from lae_flapp.restored.orders import Order
+from lae_flapp.restored.orders import IOrders, Order
 from lae_protocol.secret import Secret
 from tests.grid.world import CELL, PLAN, World, now
 
 PRICE = FoundPrice("price_1", "small", 500, "eur", "month", 1, livemode=False)
+
+
+@define(frozen=True)
+class Ordered(IOrders):
+    """The same order for every session."""
+
+    order: Order
+
+    async def fetch(self, session: CheckoutSession) -> Order | None:
+        """See there."""
+        return self.order
 
 
 @define(eq=False)
@@ -47,7 +59,7 @@ class Restorable(World):
     def adopt(self, session_id: str) -> bool:
         """News of a session that the journal does not know."""
         shop = self.crew.shop
-        adoption = Adoption(shop, lambda _: succeed(self.order), (PLAN,), CELL)
+        adoption = Adoption(shop, Ordered(self.order), (PLAN,), CELL)
         session = self.account.sessions[session_id]
         assert now(Deferred.fromCoroutine(payment.take(shop, session))) == "unknown"
         adopted = now(Deferred.fromCoroutine(adoption.adopt(session)))

@@ -26,7 +26,7 @@ class OrderTests(TestCase):
 
     async def test_an_order(self) -> None:
         """Address, plan, price and language are as they were when it was ordered."""
-        order = await StripeOrders(self.bench.payments.calls)(await self.paid())
+        order = await StripeOrders(self.bench.payments.calls).fetch(await self.paid())
         self.assertEqual(order.email.reveal(), "o'neil+x&co@xn--exmple-cua.org")
         self.assertEqual(order.price.lookup_key, PLAN.plan_id)
         self.assertTrue(order.price.agrees(PLAN.price, PLAN.currency, PLAN.interval))
@@ -36,7 +36,7 @@ class OrderTests(TestCase):
         """A session without a subscription is no order."""
         opened = await self.bench.payments.open_checkout(request())
         orders = StripeOrders(self.bench.payments.calls)
-        self.assertIsNone(await orders(opened))
+        self.assertIsNone(await orders.fetch(opened))
 
     async def test_what_is_read_back_names_the_session(self) -> None:
         """What is read back names the session, as a webhook would have."""

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
-from twisted.internet.defer import fail, succeed
+from twisted.internet.defer import Deferred
 
 from lae_flapp.journal import figures
 from lae_flapp.journal.errors import JournalFull
@@ -215,11 +215,12 @@ def test_deliveries_are_counted(signs, error, outcome) -> None:
     """A delivery counts as a call, and its answer goes on to who asked."""
 
     class Server:
-        def deliver(self, envelope):
-            return succeed(None) if error is None else fail(error)
+        async def deliver(self, envelope):
+            if error is not None:
+                raise error
 
     mail = MeteredMail(Server(), signs.clock, signs.calls)
-    delivering = mail.deliver(Envelope("a", "b", b""))
+    delivering = Deferred.fromCoroutine(mail.deliver(Envelope("a", "b", b"")))
     seen = []
     delivering.addErrback(lambda f: seen.append(f.value))
     assert seen == ([] if error is None else [error])

@@ -14,14 +14,13 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from attrs import define
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import implementer
 
 from lae_protocol.secret import Secret
 from lae_provision.doors import (
     BucketRequest,
     ConsoleOutput,
+    Context,
     Host,
     HostKey,
     IAddresses,
@@ -57,7 +56,7 @@ class Line:
     late: float = 20.0
     saved: Callable[[], object] = lambda: None
 
-    def call(self, name: str, effect: Callable[[], T]) -> Deferred[T]:
+    async def call(self, name: str, effect: Callable[[], T]) -> T:
         """Do *effect* in the cloud, as the weather lets it."""
 
         def kept() -> T:
@@ -66,7 +65,7 @@ class Line:
             finally:
                 self.saved()
 
-        return exposed(self.clock, self.weather, self.late, name, kept)
+        return await exposed(self.clock, self.weather, self.late, name, kept)
 
     @property
     def now(self) -> float:
@@ -74,23 +73,22 @@ class Line:
         return self.clock.seconds()
 
 
-@implementer(IBuckets)
 @define(frozen=True)
-class MemoryBuckets:
+class MemoryBuckets(IBuckets):
     """See :class:`~lae_provision.doors.IBuckets`."""
 
     line: Line
 
-    def find(self, name: str) -> Deferred[str | None]:
+    async def find(self, name: str) -> str | None:
         """See there."""
 
         def look() -> str | None:
             made = self.line.cloud.buckets.get(name)
             return name if made and made.visible_at <= self.line.now else None
 
-        return self.line.call("buckets.find", look)
+        return await self.line.call("buckets.find", look)
 
-    def make(self, request: BucketRequest) -> Deferred[None]:
+    async def make(self, request: BucketRequest) -> None:
         """See there."""
 
         def effect() -> None:
@@ -105,26 +103,25 @@ class MemoryBuckets:
                 cloud.buckets[request.name] = Made(request, visible)
                 cloud.objects[request.name] = {}
 
-        return self.line.call("buckets.make", effect)
+        return await self.line.call("buckets.make", effect)
 
-    def unmake(self, name: str) -> Deferred[None]:
+    async def unmake(self, name: str) -> None:
         """See there."""
 
         def effect() -> None:
             self.line.cloud.buckets.pop(name, None)
             self.line.cloud.objects.pop(name, None)
 
-        return self.line.call("buckets.unmake", effect)
+        return await self.line.call("buckets.unmake", effect)
 
 
-@implementer(IRoles)
 @define(frozen=True)
-class MemoryRoles:
+class MemoryRoles(IRoles):
     """See :class:`~lae_provision.doors.IRoles`."""
 
     line: Line
 
-    def find(self, name: str) -> Deferred[str | None]:
+    async def find(self, name: str) -> str | None:
         """See there."""
 
         def look() -> str | None:
@@ -133,9 +130,9 @@ class MemoryRoles:
                 return None
             return _arn(made)
 
-        return self.line.call("roles.find", look)
+        return await self.line.call("roles.find", look)
 
-    def make(self, request: RoleRequest) -> Deferred[str]:
+    async def make(self, request: RoleRequest) -> str:
         """See there."""
 
         def effect() -> str:
@@ -148,15 +145,15 @@ class MemoryRoles:
                 cloud.roles[request.name] = there
             return _arn(there)
 
-        return self.line.call("roles.make", effect)
+        return await self.line.call("roles.make", effect)
 
-    def unmake(self, name: str) -> Deferred[None]:
+    async def unmake(self, name: str) -> None:
         """See there."""
 
         def effect() -> None:
             self.line.cloud.roles.pop(name, None)
 
-        return self.line.call("roles.unmake", effect)
+        return await self.line.call("roles.unmake", effect)
 
 
 def _arn(role: Made) -> str:
@@ -169,23 +166,22 @@ def _visible(line: Line) -> list[Host]:
     return [i.shown(now) for i in line.cloud.live() if i.visible_at <= now]
 
 
-@implementer(IHosts)
 @define(frozen=True)
-class MemoryHosts:
+class MemoryHosts(IHosts):
     """See :class:`~lae_provision.doors.IHosts`."""
 
     line: Line
 
-    def find(self, key: HostKey) -> Deferred[Host | None]:
+    async def find(self, key: HostKey) -> Host | None:
         """See there."""
 
         def look() -> Host | None:
             seen = [h for h in _visible(self.line) if h.key == key]
             return seen[0] if seen else None
 
-        return self.line.call("hosts.find", look)
+        return await self.line.call("hosts.find", look)
 
-    def make(self, request: LaunchRequest) -> Deferred[Host]:
+    async def make(self, request: LaunchRequest) -> Host:
         """See there."""
 
         def effect() -> Host:
@@ -199,9 +195,9 @@ class MemoryHosts:
                 raise TokenSpent("IdempotentInstanceTerminated", known)
             return instance.shown(self.line.now)
 
-        return self.line.call("hosts.make", effect)
+        return await self.line.call("hosts.make", effect)
 
-    def unmake(self, instance_id: str) -> Deferred[None]:
+    async def unmake(self, instance_id: str) -> None:
         """See there."""
 
         def effect() -> None:
@@ -210,18 +206,18 @@ class MemoryHosts:
             if instance is not None and instance.visible_at <= self.line.now:
                 instance.terminated = True
 
-        return self.line.call("hosts.unmake", effect)
+        return await self.line.call("hosts.unmake", effect)
 
-    def list(self, deployment: str) -> Deferred[tuple[Host, ...]]:
+    async def list(self, deployment: str) -> tuple[Host, ...]:
         """See there."""
 
         def look() -> tuple[Host, ...]:
             hosts = _visible(self.line)
             return tuple(h for h in hosts if h.key.deployment == deployment)
 
-        return self.line.call("hosts.list", look)
+        return await self.line.call("hosts.list", look)
 
-    def console(self, instance_id: str) -> Deferred[ConsoleOutput | None]:
+    async def console(self, instance_id: str) -> ConsoleOutput | None:
         """See there."""
 
         def look() -> ConsoleOutput | None:
@@ -230,7 +226,7 @@ class MemoryHosts:
                 return None
             return ConsoleOutput(instance.console, moment(self.line.now))
 
-        return self.line.call("hosts.console", look)
+        return await self.line.call("hosts.console", look)
 
     def _launch(self, request: LaunchRequest) -> Instance:
         cloud, now = self.line.cloud, self.line.now
@@ -252,44 +248,42 @@ class MemoryHosts:
         return made
 
 
-@implementer(IAddresses)
 @define(frozen=True)
-class MemoryAddresses:
+class MemoryAddresses(IAddresses):
     """See :class:`~lae_provision.doors.IAddresses`."""
 
     line: Line
 
-    def find(self, name: str) -> Deferred[str | None]:
+    async def find(self, name: str) -> str | None:
         """See there."""
-        return self.line.call(
+        return await self.line.call(
             "addresses.find", lambda: self.line.cloud.records.get(name)
         )
 
-    def make(self, name: str, address: str) -> Deferred[None]:
+    async def make(self, name: str, address: str) -> None:
         """See there."""
 
         def effect() -> None:
             self.line.cloud.records[name] = address
 
-        return self.line.call("addresses.make", effect)
+        return await self.line.call("addresses.make", effect)
 
-    def unmake(self, name: str) -> Deferred[None]:
+    async def unmake(self, name: str) -> None:
         """See there."""
 
         def effect() -> None:
             self.line.cloud.records.pop(name, None)
 
-        return self.line.call("addresses.unmake", effect)
+        return await self.line.call("addresses.unmake", effect)
 
 
-@implementer(IVault)
 @define(frozen=True)
-class MemoryVault:
+class MemoryVault(IVault):
     """See :class:`~lae_provision.doors.IVault`."""
 
     line: Line
 
-    def put(self, document: Sealed) -> Deferred[None]:
+    async def put(self, document: Sealed) -> None:
         """See there."""
 
         def effect() -> None:
@@ -297,24 +291,21 @@ class MemoryVault:
             if there != document:
                 raise AlreadyThere("PreconditionFailed", document.key)
 
-        return self.line.call("vault.put", effect)
+        return await self.line.call("vault.put", effect)
 
-    def get(self, key: str) -> Deferred[Sealed | None]:
+    async def get(self, key: str) -> Sealed | None:
         """See there."""
-        return self.line.call("vault.get", lambda: self.line.cloud.vault.get(key))
+        return await self.line.call("vault.get", lambda: self.line.cloud.vault.get(key))
 
 
-@implementer(IDataKeys)
 @define(frozen=True)
-class MemoryDataKeys:
+class MemoryDataKeys(IDataKeys):
     """See :class:`~lae_provision.doors.IDataKeys`."""
 
     line: Line
     key_id: str = "memory-1"
 
-    def generate(
-        self, context: tuple[tuple[str, str], ...]
-    ) -> Deferred[tuple[Secret, bytes, str]]:
+    async def generate(self, context: Context) -> tuple[Secret, bytes, str]:
         """See there."""
 
         def effect() -> tuple[Secret, bytes, str]:
@@ -323,11 +314,9 @@ class MemoryDataKeys:
             self.line.cloud.data_keys[wrapped] = (text, context)
             return Secret(text), wrapped, self.key_id
 
-        return self.line.call("data_keys.generate", effect)
+        return await self.line.call("data_keys.generate", effect)
 
-    def unwrap(
-        self, wrapped: bytes, key_id: str, context: tuple[tuple[str, str], ...]
-    ) -> Deferred[Secret]:
+    async def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
         """See there."""
 
         def effect() -> Secret:
@@ -336,4 +325,4 @@ class MemoryDataKeys:
                 raise Refused("InvalidCiphertext", "wrapped by another key or context")
             return Secret(text)
 
-        return self.line.call("data_keys.unwrap", effect)
+        return await self.line.call("data_keys.unwrap", effect)

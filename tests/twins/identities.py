@@ -5,8 +5,6 @@ from __future__ import annotations
 import secrets
 
 from attrs import define
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from lae_protocol import wire
 from lae_protocol.host_messages import NodeIdentity, TubIdentity
@@ -49,14 +47,13 @@ class MemorySealer:
         return sealed.startswith(_SEAL)
 
 
-@implementer(IIdentities)
 @define(frozen=True)
-class MemoryIdentities:
+class MemoryIdentities(IIdentities):
     """See :class:`~lae_provision.doors.IIdentities`."""
 
     line: Line
 
-    def make(self, request: IdentityRequest) -> Deferred[MadeIdentity]:
+    async def make(self, request: IdentityRequest) -> MadeIdentity:
         """See there."""
 
         def effect() -> MadeIdentity:
@@ -65,9 +62,9 @@ class MemoryIdentities:
             body = MemorySealer().seal(wire.encode(identity), key)
             return MadeIdentity(identity, Sealed(key, body))
 
-        return self.line.call("identities.make", effect)
+        return await self.line.call("identities.make", effect)
 
-    def open(self, sealed: Sealed) -> Deferred[NodeIdentity]:
+    async def open(self, sealed: Sealed) -> NodeIdentity:
         """See there."""
 
         def effect() -> NodeIdentity:
@@ -75,7 +72,7 @@ class MemoryIdentities:
             identity: NodeIdentity = wire.decode(NodeIdentity, plain)
             return identity
 
-        return self.line.call("identities.open", effect)
+        return await self.line.call("identities.open", effect)
 
 
 def _fresh(request: IdentityRequest) -> NodeIdentity:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import atexit
 import shutil
 import tempfile
+from collections.abc import Coroutine
 from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
@@ -49,8 +50,9 @@ def _template() -> Path:
     return path
 
 
-def answer(deferred: Deferred[T]) -> T:
+def answer(asked: Deferred[T] | Coroutine[Any, Any, T]) -> T:
     """Tell what a journal in the same thread answered, or raise what it raised."""
+    deferred = ensureDeferred(asked)
     assert deferred.called, "only what runs in the same thread is answered by now"
     result: Any = deferred.result
     if isinstance(result, Failure):

@@ -11,9 +11,7 @@ from datetime import UTC, timedelta
 from typing import Any, TypeVar
 
 from attrs import Factory, define, evolve
-from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
-from zope.interface import implementer
 
 from lae_flapp.effects.payments import (
     CheckoutRequest,
@@ -89,9 +87,8 @@ class Account:
         return {s: n for s, n in left.items() if n}
 
 
-@implementer(IPayments)
 @define(frozen=True)
-class MemoryPayments:
+class MemoryPayments(IPayments):
     """See :class:`IPayments`."""
 
     account: Account
@@ -100,7 +97,7 @@ class MemoryPayments:
     late: float = 20.0
     saved: Callable[[], object] = lambda: None
 
-    def open_checkout(self, request: CheckoutRequest) -> Deferred[CheckoutSession]:
+    async def open_checkout(self, request: CheckoutRequest) -> CheckoutSession:
         """See there."""
 
         def effect() -> CheckoutSession:
@@ -116,26 +113,24 @@ class MemoryPayments:
                 raise Refused("idempotency_error", "same key, other parameters")
             return account.sessions[session_id]
 
-        return self._call("payments.open_checkout", effect)
+        return await self._call("payments.open_checkout", effect)
 
-    def fetch_session(self, session_id: str) -> Deferred[CheckoutSession | None]:
+    async def fetch_session(self, session_id: str) -> CheckoutSession | None:
         """See there."""
-        return self._call(
+        return await self._call(
             "payments.fetch_session", lambda: self.account.sessions.get(session_id)
         )
 
-    def find_sessions(
-        self, signup_id: SignupId
-    ) -> Deferred[tuple[CheckoutSession, ...]]:
+    async def find_sessions(self, signup_id: SignupId) -> tuple[CheckoutSession, ...]:
         """See there."""
 
         def look() -> tuple[CheckoutSession, ...]:
             every = self.account.sessions.values()
             return tuple(s for s in every if s.signup_id == signup_id)
 
-        return self._call("payments.find_sessions", look)
+        return await self._call("payments.find_sessions", look)
 
-    def expire_session(self, session_id: str) -> Deferred[CheckoutSession]:
+    async def expire_session(self, session_id: str) -> CheckoutSession:
         """See there."""
 
         def effect() -> CheckoutSession:
@@ -147,9 +142,9 @@ class MemoryPayments:
                 self.account.sessions[session_id] = session
             return session
 
-        return self._call("payments.expire_session", effect)
+        return await self._call("payments.expire_session", effect)
 
-    def cancel_and_refund(self, request: GiveBack) -> Deferred[GivenBack]:
+    async def cancel_and_refund(self, request: GiveBack) -> GivenBack:
         """See there."""
 
         def effect() -> GivenBack:
@@ -165,16 +160,16 @@ class MemoryPayments:
             account.refunded[subscription] = amount
             return GivenBack(subscription, f"re_{subscription}", amount)
 
-        return self._call("payments.cancel_and_refund", effect)
+        return await self._call("payments.cancel_and_refund", effect)
 
-    def fetch_subscription(self, subscription: str) -> Deferred[Subscription | None]:
+    async def fetch_subscription(self, subscription: str) -> Subscription | None:
         """See there."""
-        return self._call(
+        return await self._call(
             "payments.fetch_subscription",
             lambda: self.account.known.get(subscription),
         )
 
-    def set_end(self, request: SetEnd) -> Deferred[Subscription]:
+    async def set_end(self, request: SetEnd) -> Subscription:
         """See there."""
 
         def effect() -> Subscription:
@@ -192,9 +187,9 @@ class MemoryPayments:
                         account.become(name, status="canceled", pay_url=None)
             return account.known[name]
 
-        return self._call("payments.set_end", effect)
+        return await self._call("payments.set_end", effect)
 
-    def fetch_charged(self, charge: str) -> Deferred[str | None]:
+    async def fetch_charged(self, charge: str) -> str | None:
         """See there; of ``ch_1`` it is ``cus_1``."""
 
         def look() -> str | None:
@@ -203,9 +198,9 @@ class MemoryPayments:
                 raise Refused("resource_missing", charge)
             return customer
 
-        return self._call("payments.fetch_charged", look)
+        return await self._call("payments.fetch_charged", look)
 
-    def name_customer(self, request: NameCustomer) -> Deferred[None]:
+    async def name_customer(self, request: NameCustomer) -> None:
         """See there."""
 
         def effect() -> None:
@@ -215,16 +210,16 @@ class MemoryPayments:
                 raise Refused("resource_missing", request.customer)
             self.account.names[request.customer] = request.signup_id
 
-        return self._call("payments.name_customer", effect)
+        return await self._call("payments.name_customer", effect)
 
-    def _call(self, name: str, effect: Callable[[], T]) -> Deferred[T]:
+    async def _call(self, name: str, effect: Callable[[], T]) -> T:
         def kept() -> T:
             try:
                 return effect()
             finally:
                 self.saved()
 
-        return exposed(self.clock, self.weather, self.late, name, kept)
+        return await exposed(self.clock, self.weather, self.late, name, kept)
 
 
 def _opened(request: CheckoutRequest, number: int) -> CheckoutSession:

@@ -114,9 +114,7 @@ async def console(by: Asker, asked: AskConsole) -> Console | Refused:
     instance_id = (await by.read(machine)).instance_id
     shop = by.desk.shop
     try:
-        output = await shop.outside(
-            "hosts.console", lambda: shop.hosts.console(instance_id)
-        )
+        output = await shop.hosts.console(instance_id)
     except (ProvisionError, DeadlinePassed) as e:
         said = f"The cloud does not tell the console of {instance_id}: {e}"
         return Refused("no-answer", redact(said))

@@ -73,9 +73,7 @@ class Settlement:
         known = await shop.journal.read(sessions.find, session_id)
         if known is not None and known.state != "open":
             return _of_closed(known)
-        session: CheckoutSession | None = await shop.outside(
-            "payments.fetch_session", lambda: shop.payments.fetch_session(session_id)
-        )
+        session: CheckoutSession | None = await shop.payments.fetch_session(session_id)
         if session is None:
             return "foreign"
         taken = await payment.take(shop, session)
@@ -133,8 +131,8 @@ class Settlement:
 
     async def _settle_unheard(self, effect: Effect) -> None:
         shop, signup_id = self._shop, effect.key.signup_id
-        found: tuple[CheckoutSession, ...] = await shop.outside(
-            "payments.find_sessions", lambda: shop.payments.find_sessions(signup_id)
+        found: tuple[CheckoutSession, ...] = await shop.payments.find_sessions(
+            signup_id
         )
         outcomes = {await self.settle(s.session_id, WHO) for s in found}
         if "unpaid" not in outcomes:

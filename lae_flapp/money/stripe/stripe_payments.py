@@ -8,8 +8,6 @@ from typing import Any
 
 import stripe
 from attrs import define, field
-from twisted.internet.defer import Deferred
-from zope.interface import implementer
 
 from lae_flapp.effects.payments import (
     CheckoutRequest,
@@ -47,63 +45,15 @@ _LOOK_BACK = timedelta(days=4)
 _PAGE = 100
 
 
-@implementer(IPayments)
 @define(eq=False)
-class StripePayments:
+class StripePayments(IPayments):
     """See :class:`IPayments`; *now* tells an aware UTC time."""
 
     calls: StripeCalls
     now: Callable[[], datetime]
     _prices: dict[str, tuple[float, FoundPrice]] = field(factory=dict)
 
-    def open_checkout(self, request: CheckoutRequest) -> Deferred[CheckoutSession]:
-        """See there."""
-        return Deferred.fromCoroutine(self._open(request))
-
-    def fetch_session(self, session_id: str) -> Deferred[CheckoutSession | None]:
-        """See there."""
-        return Deferred.fromCoroutine(self._fetch(session_id))
-
-    def find_sessions(
-        self, signup_id: SignupId
-    ) -> Deferred[tuple[CheckoutSession, ...]]:
-        """See there."""
-        return Deferred.fromCoroutine(self._find(signup_id))
-
-    def expire_session(self, session_id: str) -> Deferred[CheckoutSession]:
-        """See there."""
-        return Deferred.fromCoroutine(self._expire(session_id))
-
-    def cancel_and_refund(self, request: GiveBack) -> Deferred[GivenBack]:
-        """See there."""
-        return Deferred.fromCoroutine(self._give_back(request))
-
-    def fetch_subscription(self, subscription: str) -> Deferred[Subscription | None]:
-        """See there."""
-        return Deferred.fromCoroutine(self._subscription(subscription))
-
-    def set_end(self, request: SetEnd) -> Deferred[Subscription]:
-        """See there."""
-        return Deferred.fromCoroutine(self._set_end(request))
-
-    def fetch_charged(self, charge: str) -> Deferred[str | None]:
-        """See there."""
-        return Deferred.fromCoroutine(
-            self.calls.ask("charge", lambda c: customer_of_charge(c, charge))
-        )
-
-    def name_customer(self, request: NameCustomer) -> Deferred[None]:
-        """See there."""
-        return Deferred.fromCoroutine(self._name(request))
-
-    def hints_since(self, since: datetime) -> Deferred[tuple[StripeHint, ...]]:
-        """The events since then that may change a signup, oldest first.
-
-        For what no webhook brought; Stripe keeps them for 30 days.
-        """
-        return Deferred.fromCoroutine(self._since(since))
-
-    async def _open(self, request: CheckoutRequest) -> CheckoutSession:
+    async def open_checkout(self, request: CheckoutRequest) -> CheckoutSession:
         """Open it: 1. the price; 2. the session; 3. what became of a first try.
 
         Stripe keeps a 500 under the idempotency key for 24 hours.  Then the session
@@ -120,7 +70,12 @@ class StripePayments:
                 return session
             return await self._create(parameters, f"{key}:again")
 
-    async def _name(self, request: NameCustomer) -> None:
+    async def fetch_charged(self, charge: str) -> str | None:
+        """See there."""
+        return await self.calls.ask("charge", lambda c: customer_of_charge(c, charge))
+
+    async def name_customer(self, request: NameCustomer) -> None:
+        """See there."""
         metadata = {SIGNUP_ID: request.signup_id, DEPLOYMENT: request.deployment}
         key = payment_key(request.signup_id, "name-customer", request.attempt)
 
@@ -145,7 +100,7 @@ class StripePayments:
         session = session_from(answer)
         if replayed:
             # The answer is of then: it may be paid or expired by now.
-            return await self._fetch(session.session_id) or session
+            return await self.fetch_session(session.session_id) or session
         return session
 
     async def _price(self, request: CheckoutRequest) -> str:
@@ -168,7 +123,9 @@ class StripePayments:
             self._prices.pop(key, None)
             raise
 
-    async def _fetch(self, session_id: str) -> CheckoutSession | None:
+    async def fetch_session(self, session_id: str) -> CheckoutSession | None:
+        """See there."""
+
         def fetch(client: stripe.StripeClient) -> dict[str, Any]:
             return plain(client.v1.checkout.sessions.retrieve(session_id))
 
@@ -179,7 +136,8 @@ class StripePayments:
                 return None
             raise
 
-    async def _find(self, signup_id: SignupId) -> tuple[CheckoutSession, ...]:
+    async def find_sessions(self, signup_id: SignupId) -> tuple[CheckoutSession, ...]:
+        """See there."""
         return tuple(reversed(await self._matching(signup_id, None)))
 
     async def _matching(
@@ -202,11 +160,13 @@ class StripePayments:
 
         return [session_from(s) for s in await self.calls.ask("find sessions", look)]
 
-    async def _expire(self, session_id: str) -> CheckoutSession:
+    async def expire_session(self, session_id: str) -> CheckoutSession:
+        """See there."""
+
         def expire(client: stripe.StripeClient) -> dict[str, Any]:
             return plain(client.v1.checkout.sessions.expire(session_id))
 
-        session = await self._fetch(session_id)
+        session = await self.fetch_session(session_id)
         if session is None:
             raise Refused("resource_missing", f"no session {session_id}")
         if session.status != "open":
@@ -215,18 +175,18 @@ class StripePayments:
             return session_from(await self.calls.ask("expire session", expire))
         except Refused:
             # It was completed, or its time came, between our look and our call.
-            after = await self._fetch(session_id)
+            after = await self.fetch_session(session_id)
             if after is None or after.status == "open":
                 raise
             return after
 
-    async def _give_back(self, request: GiveBack) -> GivenBack:
+    async def cancel_and_refund(self, request: GiveBack) -> GivenBack:
         """Give back: 1. nothing more can be paid; 2. cancelled; 3. refunded."""
         subscription = request.subscription
         if subscription is None:
-            session = await self._fetch(request.session_id)
+            session = await self.fetch_session(request.session_id)
             if session is not None and session.status == "open":
-                session = await self._expire(request.session_id)
+                session = await self.expire_session(request.session_id)
             subscription = None if session is None else session.subscription
         if subscription is None:
             return GivenBack(None, None, 0)
@@ -258,15 +218,19 @@ class StripePayments:
             # counted anew before the next key is used, so nothing is paid twice.
             return await self.calls.ask("refund", lambda c: refund(c, ":again"))
 
-    async def _subscription(self, name: str) -> Subscription | None:
+    async def fetch_subscription(self, subscription: str) -> Subscription | None:
+        """See there."""
         try:
-            return await self.calls.ask("subscription", lambda c: retrieve(c, name))
+            return await self.calls.ask(
+                "subscription", lambda c: retrieve(c, subscription)
+            )
         except Refused as e:
             if e.code == "resource_missing":
                 return None
             raise
 
-    async def _set_end(self, request: SetEnd) -> Subscription:
+    async def set_end(self, request: SetEnd) -> Subscription:
+        """See there."""
         key = payment_key(request.signup_id, f"end-{request.wish}", request.attempt)
         try:
             return await self.calls.ask("set end", lambda c: set_end(c, request, key))
@@ -276,7 +240,12 @@ class StripePayments:
                 "set end", lambda c: set_end(c, request, f"{key}:again")
             )
 
-    async def _since(self, since: datetime) -> tuple[StripeHint, ...]:
+    async def hints_since(self, since: datetime) -> tuple[StripeHint, ...]:
+        """The events since then that may change a signup, oldest first.
+
+        For what no webhook brought; Stripe keeps them for 30 days.
+        """
+
         def look(client: stripe.StripeClient) -> list[dict[str, Any]]:
             return [plain(event) for event in _events(client, since)]
 

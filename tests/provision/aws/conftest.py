@@ -17,7 +17,7 @@ import pytest
 from attrs import define, field
 from moto.server import ThreadedMotoServer
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, fail, succeed
+from twisted.internet.defer import Deferred, ensureDeferred, fail, succeed
 from twisted.internet.task import Clock, deferLater
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IAgent
@@ -368,8 +368,9 @@ class Scripted:
             **more,
         )
 
-    def after(self, waiting: Deferred, seconds: float = 60) -> Deferred:
-        """Let so much time pass, a second at a time."""
+    def after(self, question: Any, seconds: float = 60) -> Deferred:
+        """Ask, and let so much time pass, a second at a time."""
+        waiting = ensureDeferred(question)
         for _ in range(int(seconds)):
             self.clock.advance(1)
         return waiting

@@ -78,8 +78,9 @@ class OnMotoTests(TestCase):
         """Where S3 answers "done" and has done nothing, the bucket is not called made."""
         door = self.benches.swallowing(b"?versioning").buckets
         request = bucket_request(self.bench)
-        failure = await self.assertFailure(door.make(request), TryLater)
-        self.assertEqual(failure.code, "NotSetYet")
+        with self.assertRaises(TryLater) as caught:
+            await door.make(request)
+        self.assertEqual(caught.exception.code, "NotSetYet")
         self.assertIsNone(await door.find(request.name))
 
     async def test_another_customers_bucket(self) -> None:
@@ -87,7 +88,8 @@ class OnMotoTests(TestCase):
         request = bucket_request(self.bench)
         await self.door.make(request)
         other = attrs.evolve(request, tags=(("s4:signup", "other"),))
-        await self.assertFailure(self.door.make(other), AlreadyThere)
+        with self.assertRaises(AlreadyThere):
+            await self.door.make(other)
 
     async def test_unmake_takes_all_versions_of_all_pages(self) -> None:
         """Versions, markers and unfinished uploads of several pages go, and the
@@ -112,8 +114,10 @@ class OnMotoTests(TestCase):
         self.create("somebodys-bucket")
         self.assertIsNone(await self.door.find("somebodys-bucket"))
         foreign = bucket_request(self.bench, word("foreign"))
-        await self.assertFailure(self.door.make(foreign), Refused)
-        await self.assertFailure(self.door.unmake("somebodys-bucket"), Refused)
+        with self.assertRaises(Refused):
+            await self.door.make(foreign)
+        with self.assertRaises(Refused):
+            await self.door.unmake("somebodys-bucket")
 
 
 class ScriptedTests(SynchronousTestCase):

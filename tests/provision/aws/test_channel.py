@@ -27,7 +27,7 @@ class RetryTests(SynchronousTestCase):
         """Ask STS, which answers so, one after the other."""
         queue = list(answers)
         cloud = self.scripted.cloud(lambda _: queue.pop(0))
-        return cloud.caller.identity()
+        return Deferred.fromCoroutine(cloud.caller.identity())
 
     def throttle(self) -> object:
         return self.scripted.refusal("RequestLimitExceeded", status=503)
@@ -75,7 +75,8 @@ class RetryTests(SynchronousTestCase):
             moments.append(clock.seconds())
             return self.throttle()
 
-        done = self.scripted.cloud(answer).caller.identity()
+        asking = self.scripted.cloud(answer).caller.identity()
+        done = Deferred.fromCoroutine(asking)
         for _ in range(2000):
             clock.advance(0.01)
         self.failureResultOf(done, Throttled)

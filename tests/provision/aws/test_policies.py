@@ -112,13 +112,16 @@ def test_the_daemon_launches_as_it_should_only() -> None:
 
 
 def test_the_daemon_ends_its_own_hosts_only() -> None:
-    """Other deployments' machines are not the daemon's to terminate."""
+    """Other deployments' machines are not the daemon's to terminate, and none is its to
+    stop or start.
+    """
     one = INSTANCE.replace("*", "i-1")
     tag = "aws:ResourceTag/s4:deployment"
-    for verb in ("Start", "Stop", "Terminate"):
-        assert daemon(f"ec2:{verb}Instances", one, **{tag: "s4"})
-        assert not daemon(f"ec2:{verb}Instances", one, **{tag: "other"})
-        assert not daemon(f"ec2:{verb}Instances", one)
+    assert daemon("ec2:TerminateInstances", one, **{tag: "s4"})
+    assert not daemon("ec2:TerminateInstances", one, **{tag: "other"})
+    assert not daemon("ec2:TerminateInstances", one)
+    for verb in ("Start", "Stop"):
+        assert not daemon(f"ec2:{verb}Instances", one, **{tag: "s4"})
 
 
 def test_the_daemon_makes_no_role_without_the_boundary() -> None:

@@ -86,7 +86,8 @@ class OnMotoTests(TestCase):
             attrs.evolve(request, boundary_arn="arn:aws:iam::123456789012:policy/x"),
             attrs.evolve(request, path="/else/"),
         ):
-            await self.assertFailure(self.door.make(other), AlreadyThere)
+            with self.assertRaises(AlreadyThere):
+                await self.door.make(other)
 
     async def test_a_profile_with_another_role(self) -> None:
         """An instance profile that holds another role is none of ours."""
@@ -96,8 +97,10 @@ class OnMotoTests(TestCase):
         names = {"InstanceProfileName": one.name}
         self.iam.remove_role_from_instance_profile(RoleName=one.name, **names)
         self.iam.add_role_to_instance_profile(RoleName=other.name, **names)
-        await self.assertFailure(self.door.find(one.name), AlreadyThere)
-        await self.assertFailure(self.door.make(one), AlreadyThere)
+        with self.assertRaises(AlreadyThere):
+            await self.door.find(one.name)
+        with self.assertRaises(AlreadyThere):
+            await self.door.make(one)
 
     async def test_a_hosts_keys_reach_its_own_bucket_alone(self) -> None:
         """With the session of a host's role, objects of its own bucket are written,
@@ -149,27 +152,27 @@ class OnMotoTests(TestCase):
                 },
             ),
         ):
-            failure = await self.assertFailure(
-                self.deferred(client.call(method, bucket, **more)), Refused
-            )
-            self.assertEqual(failure.code, "AccessDenied", (method, more))
-        await self.assertFailure(host.roles.find(role.name), Refused)
-        await self.assertFailure(host.hosts.list("s4"), Refused)
-
-    def deferred(self, call: object) -> object:
-        from twisted.internet.defer import Deferred  # noqa: PLC0415
-
-        return Deferred.fromCoroutine(call)
+            with self.assertRaises(Refused) as caught:
+                await client.call(method, bucket, **more)
+            code = caught.exception.code
+            self.assertEqual(code, "AccessDenied", (method, more))
+        with self.assertRaises(Refused):
+            await host.roles.find(role.name)
+        with self.assertRaises(Refused):
+            await host.hosts.list("s4")
 
     async def test_strangers_keys_reach_nothing(self) -> None:
         """Keys without a policy are refused everywhere: moto does check."""
         stranger = self.benches.cloud(self.benches.account.stranger)
-        await self.assertFailure(stranger.roles.find("any"), Refused)
-        await self.assertFailure(stranger.hosts.list("s4"), Refused)
-        await self.assertFailure(stranger.vault("s4-state").get("a"), Refused)
+        with self.assertRaises(Refused):
+            await stranger.roles.find("any")
+        with self.assertRaises(Refused):
+            await stranger.hosts.list("s4")
+        with self.assertRaises(Refused):
+            await stranger.vault("s4-state").get("a")
         zone = self.benches.account.zone_id
-        await self.assertFailure(
-            stranger.addresses(zone).find("a.grid.example"), Refused
-        )
+        with self.assertRaises(Refused):
+            await stranger.addresses(zone).find("a.grid.example")
         key = self.benches.account.kms_key_arn
-        await self.assertFailure(stranger.data_keys(key).generate(()), Refused)
+        with self.assertRaises(Refused):
+            await stranger.data_keys(key).generate(())

@@ -13,18 +13,11 @@ from typing import Any, Protocol
 
 import attrs
 from twisted.internet.defer import Deferred
-from zope.interface.verify import verifyObject
 
 from lae_protocol.secret import Secret
 from lae_provision.doors import (
     BucketRequest,
     HostKey,
-    IAddresses,
-    IBuckets,
-    IDataKeys,
-    IHosts,
-    IRoles,
-    IVault,
     LaunchRequest,
     RoleRequest,
     Sealed,
@@ -125,10 +118,6 @@ def launch_request(bench: Bench, key: HostKey, profile: str) -> LaunchRequest:
 
 
 class BucketsContract(Contract):
-    async def test_buckets_interface(self) -> None:
-        """The door has every method of its interface, with its arguments."""
-        assert verifyObject(IBuckets, (await self._bench()).buckets)
-
     async def test_bucket_is_found_once_made_and_not_before(self) -> None:
         """A bucket that was never made is not found; one that was made is."""
         bench = await self._bench()
@@ -165,10 +154,6 @@ class BucketsContract(Contract):
 
 
 class RolesContract(Contract):
-    async def test_roles_interface(self) -> None:
-        """The door has every method of its interface, with its arguments."""
-        assert verifyObject(IRoles, (await self._bench()).roles)
-
     async def test_role_is_found_once_made_and_not_before(self) -> None:
         """The ARN that making answers is the one that finding answers."""
         bench = await self._bench()
@@ -212,10 +197,6 @@ class HostsContract(Contract):
             except TryLater:
                 await bench.pause()
         raise AssertionError("never launched")
-
-    async def test_hosts_interface(self) -> None:
-        """The door has every method of its interface, with its arguments."""
-        assert verifyObject(IHosts, (await self._bench()).hosts)
 
     async def test_host_is_found_by_its_key_alone(self) -> None:
         """The host is found by deployment, signup and generation, and by no other."""
@@ -299,10 +280,6 @@ class HostsContract(Contract):
 
 
 class AddressesContract(Contract):
-    async def test_addresses_interface(self) -> None:
-        """The door has every method of its interface, with its arguments."""
-        assert verifyObject(IAddresses, (await self._bench()).addresses)
-
     async def test_address_is_made_changed_and_unmade(self) -> None:
         """A name has the address it was last given, until it is unmade."""
         bench = await self._bench()
@@ -325,10 +302,6 @@ class AddressesContract(Contract):
 
 
 class VaultContract(Contract):
-    async def test_vault_interface(self) -> None:
-        """The door has every method of its interface, with its arguments."""
-        assert verifyObject(IVault, (await self._bench()).vault)
-
     async def test_document_is_never_overwritten(self) -> None:
         """The same bytes again are success; other bytes are refused and not kept."""
         bench = await self._bench()
@@ -342,10 +315,6 @@ class VaultContract(Contract):
 
 
 class DataKeysContract(Contract):
-    async def test_data_keys_interface(self) -> None:
-        """The door has every method of its interface, with its arguments."""
-        assert verifyObject(IDataKeys, (await self._bench()).data_keys)
-
     async def test_key_is_unwrapped_with_its_context_alone(self) -> None:
         """A data key comes back with the context it was made for, and no other."""
         bench = await self._bench()
