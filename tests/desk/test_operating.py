@@ -50,6 +50,7 @@ from lae_protocol.operator_messages import (
     ShowEffect,
 )
 from lae_protocol.secret import Secret
+from lae_protocol.stripe_hints import StripeHint
 from tests.twins.journal import answer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -327,7 +328,9 @@ def test_inbox(edge) -> None:
     was ignored can be worked off again, one that is done cannot.
     """
     for number in range(5):
-        edge.write(inbox.take, f"evt_{number}", "invoice.paid", b"sealed", "rq")
+        edge.write(
+            inbox.take, StripeHint(f"evt_{number}", "invoice.paid", "sub_1"), "rq"
+        )
     cursor, seen = None, []
     while True:
         page = edge.ask(ListInbox(None, cursor, 2))
