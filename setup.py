@@ -19,7 +19,6 @@ PROTOCOL = [
     "idna",
     "email-validator",
     "prometheus-client",
-    "zope.interface",
 ]
 
 EXTRAS = {

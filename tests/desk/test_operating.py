@@ -50,7 +50,6 @@ from lae_protocol.operator_messages import (
     ShowEffect,
 )
 from lae_protocol.secret import Secret
-from lae_protocol.stripe_hints import StripeHint
 from tests.twins.journal import answer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -328,9 +327,7 @@ def test_inbox(edge) -> None:
     was ignored can be worked off again, one that is done cannot.
     """
     for number in range(5):
-        edge.write(
-            inbox.take, StripeHint(f"evt_{number}", "invoice.paid", "sub_1"), "rq"
-        )
+        edge.write(inbox.take, f"evt_{number}", "invoice.paid", b"sealed", "rq")
     cursor, seen = None, []
     while True:
         page = edge.ask(ListInbox(None, cursor, 2))

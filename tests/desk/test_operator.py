@@ -58,7 +58,6 @@ from lae_protocol.operator_messages import (
 )
 from lae_protocol.remote import OPERATOR
 from lae_protocol.secret import Secret
-from lae_protocol.stripe_hints import StripeHint
 from tests.twins.asking import ask, ask_raw, begin
 from tests.twins.cloud import Cloud, Instance
 from tests.twins.journal import answer, open_journal
@@ -309,7 +308,7 @@ def test_closing_while_waiting(edge) -> None:
 def test_health(edge) -> None:
     """Health tells what waits, since when, and whether signups are taken."""
     edge.clock.advance(90)
-    edge.write(inbox.take, StripeHint("evt_1", "k", None), "rq")
+    edge.write(inbox.take, "evt_1", "k", b"{}", "rq")
     edge.write(outbox.put, STUCK, "active")
     health = edge.ask(AskHealth())
     assert (health.inbox_waiting, health.outbox_waiting) == (1, 1)

@@ -25,7 +25,6 @@ from lae_flapp.journal import inbox
 from lae_flapp.journal.errors import JournalBusy, JournalClosed
 from lae_flapp.journal.journal import Journal
 from lae_flapp.queue import AFTER_FAILURE, AT_LEAST, Queue
-from lae_protocol.stripe_hints import StripeHint
 from tests.twins.journal import answer, open_journal
 
 START = 1_795_000_000.0
@@ -75,7 +74,7 @@ class Rows:
 
     def add(self, *names: str) -> None:
         for name in names:
-            answer(self.journal.write(inbox.take, StripeHint(name, "kind", None), "rq"))
+            answer(self.journal.write(inbox.take, name, "kind", b"{}", "rq"))
         self.queue.wake()
 
     def finish(self, name: str) -> None:
