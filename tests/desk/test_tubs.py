@@ -58,7 +58,6 @@ class TubTests(TestCase):
             sealer=MemorySealer(),
             s3_endpoint=None,
             host_furl=str,
-            nudge=lambda _: None,
         )
         self.client = make_tub()
         for one in (self.tub, self.client):
