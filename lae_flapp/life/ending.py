@@ -1,4 +1,7 @@
-"""The turns of a subscription's life: whole transactions, no I/O."""
+"""The turns of a subscription's life: whole transactions, no I/O.
+
+Whoever calls one of these nudges the crew for the signup afterwards.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import assert_never
 
@@ -26,12 +27,17 @@ AFTER = declare("lifecycle.turn.after", "the state and the mail's row are journa
 
 
 class Times:
-    """Looks at every signup in whose state a time runs."""
+    """Looks at every signup in whose state a time runs; *nudge* wakes its worker."""
 
     _log = Logger()
 
-    def __init__(self, shop: Workshop, subscriptions: Subscriptions) -> None:
-        self._shop, self._subscriptions = shop, subscriptions
+    def __init__(
+        self,
+        shop: Workshop,
+        subscriptions: Subscriptions,
+        nudge: Callable[[SignupId], object],
+    ) -> None:
+        self._shop, self._subscriptions, self._nudge = shop, subscriptions, nudge
 
     async def look(self) -> None:
         """Do what is due; what fails is due again the next time."""
@@ -57,6 +63,7 @@ class Times:
         crash_point(BEFORE)
         if await self._shop.journal.write(self._turn, signup_id, turn):
             crash_point(AFTER)
+            self._nudge(signup_id)
 
     def _turn(self, tx: WriteTx, signup_id: SignupId, turn: Turn) -> bool:
         """Do the turn, if it is still the one that is due."""

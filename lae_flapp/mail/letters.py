@@ -159,12 +159,12 @@ def render(kind: MailKind, letter: Letter, sender: Sender) -> Content:
         subject=subject,
         text=text("txt"),
         html=text("html", subject=subject),
-        attachment=_attachment(letter),
+        attachment=_make_attachment(letter),
         about=letter.signup_id,
     )
 
 
-def _attachment(letter: Letter) -> Attachment | None:
+def _make_attachment(letter: Letter) -> Attachment | None:
     if not isinstance(letter, Active):
         return None
     name = letter.nickname.replace(" ", "-") + ".json"
@@ -186,7 +186,7 @@ def _given(letter: Letter, sender: Sender) -> dict[str, Any]:
     if isinstance(letter, Deleted):
         used = letter.used_bytes
         given["used"] = None if used is None else size_in_words(used)
-    attachment = _attachment(letter)
+    attachment = _make_attachment(letter)
     if isinstance(letter, Active) and attachment is not None:
         given["furl"] = letter.furl.reveal()
         given["attachment"] = attachment.name

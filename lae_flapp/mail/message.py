@@ -78,10 +78,10 @@ def build_message(
     message["Reply-To"] = header_address(sender.support)
     message["Subject"] = content.subject
     message["Auto-Submitted"] = "auto-generated"
-    message.set_content(content.text, cte=_encoding(content.text))
+    message.set_content(content.text, cte=_choose_encoding(content.text))
     if content.html is not None:
         message.add_alternative(
-            content.html, subtype="html", cte=_encoding(content.html)
+            content.html, subtype="html", cte=_choose_encoding(content.html)
         )
     if content.attachment is not None:
         message.add_attachment(
@@ -96,7 +96,7 @@ def build_message(
     return Envelope(envelope_sender, to.for_smtp, message.as_bytes())
 
 
-def _encoding(text: str) -> str:
+def _choose_encoding(text: str) -> str:
     """Leave ASCII as it is, so that a furl is on one line even in the raw message."""
     longest = max(map(len, re.split(r"\r\n|\r|\n", text)))
     return "7bit" if text.isascii() and longest <= LONGEST_LINE else "quoted-printable"

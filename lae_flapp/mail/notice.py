@@ -32,11 +32,11 @@ def render_notice(
     given = {
         "notice": notice,
         "environment": sender.environment,
-        "begun": _moment(notice.begun_at),
-        "over": None if notice.over_at is None else _moment(notice.over_at),
+        "begun": _write_moment(notice.begun_at),
+        "over": None if notice.over_at is None else _write_moment(notice.over_at),
         "lasted": None
         if notice.over_at is None
-        else _duration((notice.over_at - notice.begun_at).total_seconds()),
+        else _write_duration((notice.over_at - notice.begun_at).total_seconds()),
         "anchor": notice.section.lower(),
     }
     templates = mail_templates()
@@ -50,11 +50,11 @@ def render_notice(
     return build_message(content, sender, to, message_id, now)
 
 
-def _moment(at: datetime) -> str:
+def _write_moment(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
-def _duration(seconds: float) -> str:
+def _write_duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes < 1:
         return "less than a minute"

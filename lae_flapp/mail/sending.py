@@ -26,14 +26,16 @@ from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.process.retry import pause
 from lae_provision.errors import ProvisionError
 
-#: Seconds between tries: the first, and the longest.
-FIRST, LONGEST = 2.0, 900.0
-#: While mails are paused, a row is looked at so often.
+RETRY_AFTER = 2.0  # s at most after the first failure; it doubles
+RETRY_AT_MOST = 900.0  # s
+#: How often a mail is looked at while mails are paused.
 PAUSED_AGAIN = timedelta(seconds=60)
-#: A refusal that is not about the address (our login, our name) may be mended: the
-#: mail is tried again so often, for so long after it was queued.
-REFUSED_AGAIN, REFUSED_FOR_GOOD = timedelta(hours=1), timedelta(days=3)
-#: After a fault of our own (a template, a mail of an unknown kind).
+#: How often a mail is tried again after a refusal that is not about the address: our
+#: login or our name may be mended.
+REFUSED_AGAIN = timedelta(hours=1)
+#: How long after it was queued such a mail is given up.
+REFUSED_FOR_GOOD = timedelta(days=3)
+#: When a mail is tried again after a fault of our own: a template, an unknown kind.
 BROKEN_AGAIN = timedelta(minutes=15)
 
 BEFORE_SENDING = declare(
@@ -69,7 +71,7 @@ class Sending:
         self._unwritten: dict[int, Contact] = {}
 
     async def __call__(self, mail: Mail) -> None:
-        """Send it, or put it off; raises nothing that belongs to this mail alone."""
+        """Send the mail, or put it off; a fault of this mail alone raises nothing."""
         if await self._journal.read(switches.paused, "mails") is not None:
             await self._journal.write(self._put_off, mail, "paused", PAUSED_AGAIN)
             return
@@ -78,9 +80,11 @@ class Sending:
             return
         facts = await self._journal.read(look_up, mail, self._sources)
         try:
-            envelopes = await self._envelopes(facts)
+            envelopes = await self._build_envelopes(facts)
         except ProvisionError as e:
-            await self._journal.write(self._put_off, mail, str(e), self._pause(mail))
+            await self._journal.write(
+                self._put_off, mail, str(e), self._choose_pause(mail)
+            )
             return
         except Exception as e:  # noqa: BLE001  (whatever is wrong with this one mail)
             self._log.failure("mail {number} cannot be written", number=mail.number)
@@ -97,10 +101,10 @@ class Sending:
 
     async def _write_accepted(self, mail: Mail, contact: Contact) -> None:
         self._unwritten[mail.number] = contact
-        await self._journal.write(self._accepted, mail, contact)
+        await self._journal.write(self._note_accepted, mail, contact)
         del self._unwritten[mail.number]
 
-    async def _envelopes(self, facts: LetterFacts) -> tuple[Envelope, ...]:
+    async def _build_envelopes(self, facts: LetterFacts) -> tuple[Envelope, ...]:
         mail = facts.mail
         row = MAILS[mail.kind]
         content = render(mail.kind, await row.write(facts), self._sender)
@@ -117,9 +121,10 @@ class Sending:
     async def _deliver(
         self, mail: Mail, envelopes: tuple[Envelope, ...]
     ) -> MailError | None:
-        """Deliver to each; None once anybody has it, so that none gets it for ever.
+        """Deliver to each recipient; None once one of them has the mail.
 
-        Only operators' mails have more than one recipient.
+        Only operators' mails have several.  One whose address fails for ever must not
+        make the others get the mail for ever.
         """
         accepted, last = False, None
         for envelope in envelopes:
@@ -140,26 +145,28 @@ class Sending:
         return last or MailRefused("it has no recipient", about_recipient=False)
 
     async def _write_failed(self, facts: LetterFacts, why: MailError) -> None:
-        """Later, or never; by what the server said, and of whom."""
+        """Put the mail off, or give it up, by what the server said and about whom."""
         mail = facts.mail
         if not isinstance(why, MailRefused):
-            again = self._pause(mail)
+            again = self._choose_pause(mail)
         elif why.about_recipient or facts.now > mail.queued_at + REFUSED_FOR_GOOD:
-            await self._journal.write(self._refused, mail, facts.contact, why)
+            await self._journal.write(self._give_up, mail, facts.contact, why)
             return
         else:
             again = REFUSED_AGAIN
             self._log.error("the mail server refuses us: {said}", said=str(why))
         await self._journal.write(self._put_off, mail, str(why), again)
 
-    def _pause(self, mail: Mail) -> timedelta:
-        return timedelta(seconds=pause(mail.attempts, self._rng, FIRST, LONGEST))
+    def _choose_pause(self, mail: Mail) -> timedelta:
+        return timedelta(
+            seconds=pause(mail.attempts, self._rng, RETRY_AFTER, RETRY_AT_MOST)
+        )
 
     @staticmethod
     def _put_off(tx: WriteTx, mail: Mail, why: str, again: timedelta) -> None:
         outbox.put_off(tx, mail.number, why, tx.now + again)
 
-    def _accepted(self, tx: WriteTx, mail: Mail, contact: Contact) -> None:
+    def _note_accepted(self, tx: WriteTx, mail: Mail, contact: Contact) -> None:
         signup_id = mail.signup_id
         new = outbox.accepted(tx, mail.number, contact.number)
         if not new or mail.kind != "active":
@@ -170,10 +177,10 @@ class Sending:
             # The address was corrected while the mail was under way to the old one.
             outbox.put(tx, signup_id, "active", f"corrected-{now}")
 
-    def _refused(
+    def _give_up(
         self, tx: WriteTx, mail: Mail, contact: Contact, refused: MailRefused
     ) -> None:
-        """Never to be sent: an operator is told, unless it was told to operators."""
+        """Give the mail up, and tell the operators, unless the mail was theirs."""
         signup_id = mail.signup_id
         outbox.refused(tx, mail.number, contact.number, str(refused))
         events.note(tx, signup_id, "mail-refused", "daemon", str(refused))

@@ -93,7 +93,7 @@ class Adoption:
     _log = Logger()
 
     async def adopt(self, session: CheckoutSession) -> bool:
-        """Make the row; False where a person must decide, who is told once.
+        """Make the row; False where an operator must decide, who is told once.
 
         The caller then settles the session.  Raises what the doors raise.
         """
@@ -102,12 +102,12 @@ class Adoption:
         try:
             found = await self._find(session, signup_id)
         except CannotAdopt as e:
-            await self.shop.journal.write(_told_once, session, str(e))
+            await self.shop.journal.write(_tell_once, session, str(e))
             return False
         try:
             await self.shop.journal.write(self._take_in, found, session)
         except NoPortLeft as e:
-            await self.shop.journal.write(_told_once, session, str(e))
+            await self.shop.journal.write(_tell_once, session, str(e))
             return False
         self._log.critical(
             "{signup_id} is adopted: Stripe had its payment, and the journal did not "
@@ -195,7 +195,7 @@ def newest(listed: Sequence[Host], signup_id: SignupId) -> Host | None:
     return max(own, key=lambda host: host.key.generation, default=None)
 
 
-def _told_once(tx: WriteTx, session: CheckoutSession, why: str) -> None:
+def _tell_once(tx: WriteTx, session: CheckoutSession, why: str) -> None:
     said = f"{session.session_id} of {session.signup_id}: {why}"
     if not events.noted(tx, "unknown-session", said):
         events.note(tx, None, "unknown-session", WHO, said)

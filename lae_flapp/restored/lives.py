@@ -26,7 +26,7 @@ _TRIES = 8
 
 
 class Lives:
-    """Claims the number of this life; *name* is unlike any other life's."""
+    """Claims the number of this daemon's life; *name* differs from any other life's."""
 
     _log = Logger()
 
@@ -35,7 +35,7 @@ class Lives:
         self.claimed = False
 
     async def claim(self) -> None:
-        """Do it once; raises what the vault raises."""
+        """Claim the number once; raises what the vault raises."""
         journal: Journal = self._shop.journal
         number = journal.epoch
         for _ in range(_TRIES):
@@ -44,10 +44,10 @@ class Lives:
             try:
                 await self._put(number)
             except AlreadyThere:
-                number = await self._free_after(number)
+                number = await self._find_free_after(number)
                 continue
             if number != journal.epoch:
-                await journal.advance(number, _restored)
+                await journal.advance(number, _note_restored)
                 self._log.critical(
                     "this journal was restored from an older backup: epoch {epoch}"
                     " follows, and what it does not know is looked for",
@@ -59,8 +59,8 @@ class Lives:
         shop, document = self._shop, Sealed(_key(number), self._name.encode())
         await shop.vault.put(document)
 
-    async def _free_after(self, number: int) -> int:
-        """The first of :data:`GAP` numbers that nobody has."""
+    async def _find_free_after(self, number: int) -> int:
+        """Find the first of :data:`GAP` numbers in a row that nobody has."""
         last = at = number
         while at < last + GAP:
             at += 1
@@ -74,7 +74,7 @@ class Lives:
         return found is not None
 
 
-def _restored(tx: WriteTx, number: int) -> None:
+def _note_restored(tx: WriteTx, number: int) -> None:
     events.note(tx, None, RESTORED, WHO, str(number))
 
 

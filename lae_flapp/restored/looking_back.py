@@ -20,15 +20,15 @@ from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
 from lae_provision.errors import ProvisionError
 
-#: Seconds between tries: the first, and the longest.
-FIRST, LONGEST = 1.0, 30.0
+RETRY_AFTER = 1.0  # s at most after the first failure; it doubles
+RETRY_AT_MOST = 30.0  # s
 
 Work = Callable[[], Awaitable[object]]
 
 
 @define
 class LookingBack:
-    """See the module.  *done* once the first two have succeeded."""
+    """Does the three of the module's docstring; *done* once the first two succeeded."""
 
     clock: IReactorTime
     rng: Random
@@ -40,7 +40,7 @@ class LookingBack:
     _log = Logger()
 
     async def run(self) -> None:
-        """Until all is done; ends with the journal, or by being cancelled."""
+        """Run until all three are done; end with the journal, or by being cancelled."""
         try:
             await self._until_done("the claim of this life", self.claim)
             await self._until_done("the cloud's hosts", self.look)
@@ -58,6 +58,6 @@ class LookingBack:
                 self._log.warn("{name}: {problem}", name=name, problem=str(e))
             else:
                 return
-            seconds = pause(attempt, self.rng, FIRST, LONGEST)
+            seconds = pause(attempt, self.rng, RETRY_AFTER, RETRY_AT_MOST)
             await deferLater(self.clock, seconds)
             attempt += 1

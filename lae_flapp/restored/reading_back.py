@@ -19,7 +19,8 @@ from lae_flapp.journal.transaction import ReadTx
 from lae_flapp.money.inbox.intake import Intake
 from lae_protocol.stripe_hints import StripeHint
 
-#: Clocks differ, and a transaction may have been on its way.
+#: Ask for events this much older: clocks differ, and a transaction may have been on
+#: its way.
 MARGIN = timedelta(hours=1)
 #: Stripe keeps events for 30 days.
 LONGEST = timedelta(days=30)
@@ -27,7 +28,7 @@ REQUEST = "reading-back"
 
 
 class ReadingBack:
-    """Reads; *hints_since* asks Stripe."""
+    """Reads back what Stripe told; *hints_since* asks Stripe."""
 
     _log = Logger()
 
@@ -42,13 +43,13 @@ class ReadingBack:
         self._since: datetime | None = None
 
     async def begin(self) -> None:
-        """Note when the journal last lived: before this daemon writes anything."""
+        """Note when the journal was last written, before we write anything."""
         self._since = await self._journal.read(last_lived)
 
     async def look(self) -> None:
-        """Read once; raises what the payments' door raises."""
+        """Read back once; raises what the door to the payment service raises."""
         assert self._since is not None, "begin() comes first"
-        now = await self._journal.read(_now)
+        now = await self._journal.read(_read_now)
         hints = await self._hints_since(self._since)
         new = 0
         for hint in hints:
@@ -65,5 +66,5 @@ def last_lived(tx: ReadTx) -> datetime:
     return max(max(known, default=tx.now) - MARGIN, tx.now - LONGEST)
 
 
-def _now(tx: ReadTx) -> datetime:
+def _read_now(tx: ReadTx) -> datetime:
     return tx.now

@@ -53,7 +53,7 @@ class Desk:
     clock: Clock
     account: Account = Factory(Account)
     faults: dict[str, list[Fault]] = Factory(dict)
-    woken: list[str] = Factory(list)
+    nudged: list[str] = Factory(list)
     closed: str | None = None
     quota: int = 1000
     ahead: float = 0.0
@@ -65,7 +65,6 @@ class Desk:
 
     def start(self) -> None:
         self.journal = open_journal(self.folder, self.clock)
-        self.journal.hear_of_signups(lambda signup_id, _: self.woken.append(signup_id))
         payments = MemoryPayments(self.account, self.clock, self._weather)
         shop = Workshop(
             journal=self.journal,
@@ -84,7 +83,7 @@ class Desk:
             deployment="s4test",
             livemode=False,
         )
-        self.settlement = Settlement(shop, self._adopt)
+        self.settlement = Settlement(shop, self.nudged.append, self._adopt)
         selling = Selling(
             (PLAN,),
             CELL,
@@ -95,7 +94,7 @@ class Desk:
         self.checkout = Checkout(
             self.journal, payments, MemorySealer(), self.settlement, selling
         )
-        self.subscriptions = Subscriptions(shop)
+        self.subscriptions = Subscriptions(shop, self.nudged.append)
         work = InboxWork(
             self.journal,
             self.settlement,
@@ -118,6 +117,8 @@ class Desk:
             plans=(PLAN,),
             environment="local",
             ready_for_business=lambda: self.closed,
+            mail_waits=lambda: None,
+            nudge=self.nudged.append,
             links=self.links,
         )
         furls = CustomerFurls(self.journal, MemoryIdentities(Line(Cloud(), self.clock)))
@@ -126,7 +127,7 @@ class Desk:
             self.journal,
             checkout=self.checkout,
             settlement=self.settlement,
-            intake=Intake(self.journal),
+            intake=Intake(self.journal, self.queue.wake),
             wishes=self.wishes,
             furls=furls,
             pulse=self.pulse,

@@ -14,7 +14,7 @@ from twisted.internet.task import Clock
 from lae_flapp.journal import inbox
 from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.money.inbox.working_off import (
-    LONGEST,
+    RETRY_AT_MOST,
     UNKNOWN_AGAIN,
     InboxWork,
 )
@@ -63,6 +63,7 @@ class Box:
     def take(self, number: int, session: str | None, kind: str = COMPLETED) -> None:
         hint = StripeHint(f"evt_{number:03}", kind, session)
         answer(self.journal.write(inbox.take, hint, "rq"))
+        self.queue.wake()
 
     def state(self, number: int) -> str:
         return answer(self.journal.read(inbox.find, f"evt_{number:03}")).state
@@ -104,9 +105,9 @@ def test_put_off(box, error) -> None:
     box.take(1, "cs_1")
     box.pass_time(3600)
     assert box.state(1) == "waiting"
-    assert 3600 / LONGEST < len(box.settling.asked) < 80
+    assert 3600 / RETRY_AT_MOST < len(box.settling.asked) < 80
     del box.settling.becomes["cs_1"]
-    box.pass_time(LONGEST + 1)
+    box.pass_time(RETRY_AT_MOST + 1)
     assert box.state(1) == "done"
 
 

@@ -141,6 +141,8 @@ class Mails:
             plans=(PLAN,),
             environment="test",
             ready_for_business=lambda: None,
+            mail_waits=self.queue.wake,
+            nudge=lambda _: None,
             links=LINKS,
         )
         self.queue.startService()
@@ -197,6 +199,7 @@ class Mails:
     def put(self, signup_id: SignupId, kind: str = "active", occasion: str = "") -> str:
         """Queue it; its Message-ID."""
         mail = self.write(outbox.put, signup_id, kind, occasion)
+        self.queue.wake()
         return f"<{mail.message_id}@s4.example>"
 
     def states(self, signup_id: SignupId) -> list[tuple[str, str]]:
@@ -486,9 +489,9 @@ def test_a_mail_on_a_full_disk(mails, monkeypatch) -> None:
     def full(work, *args, **kwargs):
         return fail(JournalFull("database or disk is full"))
 
-    # There is room for the mail, and none for what comes of it.
+    mails.write(outbox.put, su, "active")
     monkeypatch.setattr(mails.journal, "write", full)
-    answer(write(outbox.put, su, "active"))
+    mails.queue.wake()
     mails.pass_time(600)
     assert mails.server.to() == ["c1@example.org"]
     assert mails.states(su)[1:] == [("active", "waiting")]

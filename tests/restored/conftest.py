@@ -68,7 +68,7 @@ class Restorable(World):
         return adopted
 
     def look(self) -> None:
-        looking = LostHosts(self.crew.shop)
+        looking = LostHosts(self.crew.shop, self.crew.nudge)
         now(Deferred.fromCoroutine(looking.look()))
 
     def claim(self) -> Lives:

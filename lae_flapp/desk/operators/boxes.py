@@ -31,7 +31,9 @@ async def retry_event(by: Asker, asked: RetryInboxEvent) -> InboxLine:
         events.note(tx, None, "inbox-retry", who, asked.event_id)
         return _known_event(tx, asked.event_id)
 
-    return await by.write(hurried)
+    done = await by.write(hurried)
+    by.desk.wakes.events()
+    return done
 
 
 async def show_mail(by: Asker, asked: ShowMail) -> MailLine:
@@ -49,7 +51,9 @@ async def retry_mail(by: Asker, asked: RetryMail) -> MailLine:
         events.note(tx, mail.signup_id, "mail-retry", who, why)
         return mail_line(tx, mail)
 
-    return await by.write(hurried)
+    done = await by.write(hurried)
+    by.desk.wakes.mails()
+    return done
 
 
 def _known_event(tx: ReadTx, event_id: str) -> InboxLine:

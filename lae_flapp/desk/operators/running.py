@@ -88,7 +88,10 @@ async def resume(by: Asker, asked: Resume) -> Switches:
             outbox.hurry_all(tx)
         return _switches(tx)
 
-    return await by.write(resumed)
+    left = await by.write(resumed)
+    by.desk.wakes.mails()
+    await by.desk.wakes.everybody()
+    return left
 
 
 async def list_operators(by: Asker, _: AskOperators) -> Operators:

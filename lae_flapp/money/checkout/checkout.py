@@ -45,10 +45,11 @@ from lae_provision.doors import Sealer
 from lae_provision.errors import ProvisionError, TryLater
 from lae_provision.errors import Refused as DoorRefused
 
-#: Stripe's shortest is 30 minutes from when *it* makes the session.
+#: How long a session can be paid; Stripe's shortest is 30 minutes, counted from when
+#: Stripe makes the session.
 SESSION_LIVES = timedelta(minutes=31)
-#: Capacity is held as long, and a little longer: a payment at the last moment.
-HELD = SESSION_LIVES + timedelta(minutes=4)
+#: How long capacity is held: a little longer, for a payment at the last moment.
+HOLD_FOR = SESSION_LIVES + timedelta(minutes=4)
 
 #: A signup that may be paid for; a former customer's may be, too.
 UNPAID: frozenset[SignupState] = frozenset({"registered", "paying", "expired"})
@@ -134,7 +135,7 @@ class Checkout:
         return await self._in_order.run(register.signup_id, turn)
 
     async def expire_sessions(self, signup_id: SignupId) -> None:
-        """End what could still be paid; raises :class:`Refusal`."""
+        """Expire every session that could still be paid; raises :class:`Refusal`."""
         await self._in_order.run(signup_id, lambda: self._expire_open_ones(signup_id))
 
     async def pay_again(self, signup_id: SignupId) -> str:
@@ -204,7 +205,7 @@ class Checkout:
             tx,
             signup.signup_id,
             limits=self._selling.quotas,
-            until=tx.now + HELD,
+            until=tx.now + HOLD_FOR,
         )
 
     async def _way_on(
@@ -219,7 +220,7 @@ class Checkout:
         return await self._open(signup)
 
     async def _expire_open_ones(self, signup_id: SignupId) -> None:
-        """Two open sessions could both be paid, so the old one ends first."""
+        """Expire the old session first: two open ones could both be paid."""
         for session in await self._journal.read(sessions.of, signup_id):
             if session.state == "open":
                 await self._expire(session)
@@ -270,7 +271,7 @@ class Checkout:
         return session.url or f"{self._selling.site_url}/signup/{signup.signup_id}"
 
     async def _expire_unheard(self, signup_id: SignupId) -> None:
-        """An earlier try may have opened a session whose reply was lost."""
+        """Find the session that an earlier try opened, if its reply was lost."""
         try:
             for session in await self._payments.find_sessions(signup_id):
                 if session.status == "open":
@@ -295,10 +296,12 @@ class Checkout:
             language=signup.agreement.language,
             success_url=f"{page}?returned=1",
             cancel_url=f"{page}?stopped=1",
-            expires_at=(self._true(tx.now) + SESSION_LIVES).replace(microsecond=0),
+            expires_at=(self._correct_time(tx.now) + SESSION_LIVES).replace(
+                microsecond=0
+            ),
         )
 
-    def _true(self, now: datetime) -> datetime:
+    def _correct_time(self, now: datetime) -> datetime:
         return now + timedelta(seconds=self._selling.ahead())
 
     @staticmethod

@@ -42,8 +42,8 @@ Outcome = Literal["kept", "surplus", "unpaid", "expired", "foreign", "unknown"]
 class Settlement:
     """Fetches sessions and journals what they have become.
 
-    *adopt* takes in a signup that the journal does not know
-    (:class:`lae_flapp.restored.adoption.Adoption`).
+    *nudge* wakes the routine's worker for one signup; *adopt* takes in a signup that
+    the journal does not know (:class:`lae_flapp.restored.adoption.Adoption`).
     """
 
     _log = Logger()
@@ -51,9 +51,10 @@ class Settlement:
     def __init__(
         self,
         shop: Workshop,
+        nudge: Callable[[SignupId], object],
         adopt: Callable[[CheckoutSession], Awaitable[bool]],
     ) -> None:
-        self._shop, self._adopt = shop, adopt
+        self._shop, self._nudge, self._adopt = shop, nudge, adopt
         self._name = CustomerName(shop)
         self._in_order = OneAtATime()
 
@@ -80,6 +81,8 @@ class Settlement:
             taken = await payment.take(shop, session)
         if taken == "unpaid":
             return await shop.journal.write(self._unpaid, session, who)
+        if taken in {"kept", "surplus"} and session.signup_id is not None:
+            self._nudge(session.signup_id)
         if taken == "kept" and session.signup_id is not None:
             self._in_the_background(self._name.write(session.signup_id))
         if taken == "unknown":
@@ -97,11 +100,11 @@ class Settlement:
                 await self.settle(session.session_id, who)
 
     async def reconcile(self) -> None:
-        """Read Stripe: webhooks are lost, and we may have been away.
+        """Ask Stripe about what is open: a webhook may be lost, or we were away.
 
         1. Sessions that were open when we last heard; 2. sessions whose id we never
-        heard, since the reply was lost.  What cannot be settled now waits for the
-        next time, and holds up none of the others.
+        heard, since the reply was lost.  A session that cannot be settled now waits
+        for the next look, and holds up no other.
         """
         for session in await self._shop.journal.read(sessions.open_ones):
             await self._in_its_turn(self.settle(session.session_id, WHO))
@@ -137,9 +140,10 @@ class Settlement:
 
     @staticmethod
     def _give_up_unheard(tx: WriteTx, number: int) -> None:
-        """Nobody sent it again while it could still open a session: it is over.
+        """End an effect whose request can open no session any more.
 
-        So it is not looked for for ever, and the registration can be purged.
+        Otherwise its session would be looked for for ever, and the registration could
+        never be purged.
         """
         effect = effects.get(tx, number)
         if effect.state == "begun" and effect.changed_at <= tx.now - UNHEARD:
@@ -147,7 +151,7 @@ class Settlement:
 
     @staticmethod
     def _unpaid(tx: WriteTx, session: CheckoutSession, who: str) -> Outcome:
-        """Journal the end of a session that nobody paid."""
+        """Journal that a session ended and nobody paid it."""
         signup_id = session.signup_id
         if session.status != "expired" or signup_id is None:
             return "unpaid"

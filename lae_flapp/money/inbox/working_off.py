@@ -24,12 +24,12 @@ from lae_protocol.process.retry import pause
 from lae_protocol.stripe_hints import SUBJECTS
 from lae_provision.errors import ProvisionError, TryLater
 
-#: Seconds between tries: the first, and the longest.
-FIRST, LONGEST = 1.0, 300.0
-#: Who tells, in the events.
+RETRY_AFTER = 1.0  # s at most after the first failure; it doubles
+RETRY_AT_MOST = 300.0  # s
+#: Who learnt what an event told, in the journal's events.
 WHO = "webhook"
-#: What is of a signup that we do not know waits: it may be about to be adopted, by
-#: another of its events; then for a person.  Seconds after each try, the last for ever.
+#: Seconds after each try of an event whose signup the journal does not know, the last
+#: for ever.  Another event may be about to have the signup adopted; then a person must.
 UNKNOWN_AGAIN = (10, 60, 600, 3600)
 
 
@@ -49,7 +49,7 @@ class InboxWork:
         self._settlement, self._subscriptions = settlement, subscriptions
 
     async def __call__(self, event: InboxEvent) -> None:
-        """Settle what it is about; put it off where that is not possible now."""
+        """Settle what the event is about; put the event off where that fails now."""
         try:
             outcome = await self._follow(event.kind, event.object_id)
         except (ProvisionError, DeadlinePassed) as e:
@@ -73,7 +73,7 @@ class InboxWork:
                     inbox.ignore, event.event_id, "of another deployment"
                 )
             case "unknown":
-                await self._journal.write(self._unknown, event)
+                await self._journal.write(self._wait_for_adoption, event)
             case "kept" | "surplus" | "unpaid" | "expired":
                 await self._journal.write(inbox.done, event.event_id)
             case "history" | "missing" | "learnt":
@@ -97,7 +97,9 @@ class InboxWork:
                 return None
 
     async def _look(self, subscription: str) -> Looked:
-        """What ends may overtake what began: then the payment is settled first."""
+        """Look at the subscription.  The event of its end may overtake that of its
+        payment: then the payment is settled first.
+        """
         looked = await self._subscriptions.look(subscription, WHO)
         if looked != "unpaid":
             return looked
@@ -107,11 +109,11 @@ class InboxWork:
         return await self._subscriptions.look(subscription, WHO)
 
     def _put_off(self, tx: WriteTx, event: InboxEvent, why: str) -> None:
-        seconds = pause(event.attempts, self._rng, FIRST, LONGEST)
+        seconds = pause(event.attempts, self._rng, RETRY_AFTER, RETRY_AT_MOST)
         inbox.put_off(tx, event.event_id, why, tx.now + timedelta(seconds=seconds))
 
     @staticmethod
-    def _unknown(tx: WriteTx, event: InboxEvent) -> None:
+    def _wait_for_adoption(tx: WriteTx, event: InboxEvent) -> None:
         why = "of a signup that the journal does not know"
         seconds = UNKNOWN_AGAIN[min(event.attempts, len(UNKNOWN_AGAIN) - 1)]
         inbox.put_off(tx, event.event_id, why, tx.now + timedelta(seconds=seconds))

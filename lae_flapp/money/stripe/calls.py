@@ -22,19 +22,21 @@ from lae_provision.errors import Refused, TryLater
 
 T = TypeVar("T")
 
-#: Seconds to connect, and between two bytes of an answer (the library waits 80).
-CONNECT, READ = 3.05, 8.0
-#: Seconds for one call with its retries; a person may wait for it.
-DEADLINE = 20.0
-ATTEMPTS, BASE, CAP = 3, 0.5, 4.0
+CONNECT_TIMEOUT = 3.05  # s
+READ_TIMEOUT = 8.0  # s between two bytes of an answer (the library waits 80)
+#: For one call with its retries; a person may wait for it.
+DEADLINE = 20.0  # s
+ATTEMPTS = 3
+RETRY_AFTER = 0.5  # s at most after the first failure; it doubles
+RETRY_AT_MOST = 4.0  # s
 
 
 def connect(
     api_key: Secret,
     endpoint: str | None,
-    timeouts: tuple[float, float] = (CONNECT, READ),
+    timeouts: tuple[float, float] = (CONNECT_TIMEOUT, READ_TIMEOUT),
 ) -> stripe.StripeClient:
-    """A client of its own, with no global state; *endpoint* is None for Stripe."""
+    """Make a client without global state; *endpoint* is None for Stripe's own."""
     where: Any = {} if endpoint is None else {"api": endpoint}
     return stripe.StripeClient(
         api_key.reveal(),
@@ -56,7 +58,7 @@ class StripeCalls:
     clients: Sequence[stripe.StripeClient]
     rng: Random
     deadline: float = DEADLINE
-    base: float = BASE
+    base: float = RETRY_AFTER
     meter: Meter = unmetered
 
     async def ask(self, what: str, call: Callable[[stripe.StripeClient], T]) -> T:
@@ -74,7 +76,7 @@ class StripeCalls:
             lambda: self._metered(call),
             attempts=ATTEMPTS,
             base=self.base,
-            cap=CAP,
+            cap=RETRY_AT_MOST,
             is_retryable=_retryable,
         )
 
