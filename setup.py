@@ -19,6 +19,7 @@ PROTOCOL = [
     "idna",
     "email-validator",
     "prometheus-client",
+    "zope.interface",
 ]
 
 EXTRAS = {

@@ -13,7 +13,7 @@ from twisted.logger import Logger
 
 from lae_flapp.journal.errors import JournalClosed, JournalError
 from lae_flapp.journal.journal import OF_THE_FILE, Journal
-from lae_flapp.journal.transaction import ReadTx
+from lae_flapp.journal.transaction import Noun, ReadTx
 
 Row = TypeVar("Row")
 
@@ -23,7 +23,8 @@ AT_LEAST, AFTER_FAILURE, BESIDE_WORK = 60.0, 5.0, 2.0
 
 
 class Queue(Service, Generic[Row]):
-    """Takes due rows, a few at once, and goes on when woken or when more are due.
+    """Takes due rows, a few at once; looks when a commit touched *noun*, when more are
+    due, and from time to time.
 
     *work* settles or puts off its row itself.  When it raises, that is logged and the
     row held back for a while, so that rows that always fail take nobody's place.  One
@@ -34,7 +35,7 @@ class Queue(Service, Generic[Row]):
 
     def __init__(
         self,
-        name: str,
+        noun: Noun,
         clock: IReactorTime,
         journal: Journal,
         *,
@@ -44,8 +45,8 @@ class Queue(Service, Generic[Row]):
         work: Callable[[Row], Awaitable[object]],
         at_once: int,
     ) -> None:
-        self.setName(name)  # type: ignore[no-untyped-call]
-        self._clock, self._journal = clock, journal
+        self.setName(noun)  # type: ignore[no-untyped-call]
+        self._noun, self._clock, self._journal = noun, clock, journal
         self._due, self._next_due_at = due, next_due_at
         self._number_of, self._work, self._at_once = number_of, work, at_once
         self._in_work: dict[object, Deferred[Any]] = {}
@@ -58,7 +59,8 @@ class Queue(Service, Generic[Row]):
     def startService(self) -> None:
         """Begin with what was left."""
         super().startService()  # type: ignore[no-untyped-call]
-        self.wake()
+        self._journal.hear_of(self._noun, self.look)
+        self.look()
 
     def stopService(self) -> Deferred[Any]:
         """Take nothing more; fires when what is in work has ended or was cancelled."""
@@ -69,7 +71,7 @@ class Queue(Service, Generic[Row]):
             running.cancel()
         return DeferredList(list(self._in_work.values()), consumeErrors=True)
 
-    def wake(self) -> None:
+    def look(self) -> None:
         """Something may be due: look now."""
         if not self.running:
             return
@@ -77,10 +79,10 @@ class Queue(Service, Generic[Row]):
             self._look_again = True
             return
         self._looking = True
-        looked = Deferred.fromCoroutine(self._look())
+        looked = Deferred.fromCoroutine(self._look_once())
         looked.addErrback(self._could_not_look)
 
-    async def _look(self) -> None:
+    async def _look_once(self) -> None:
         ended, self._just_ended = self._just_ended, set()
         try:
             rows = await self._journal.read(self._due)
@@ -96,7 +98,7 @@ class Queue(Service, Generic[Row]):
             self._looking = False
         if self._look_again:
             self._look_again = False
-            self.wake()
+            self.look()
         else:
             self._set_timer(self._pause(at))
 
@@ -121,7 +123,7 @@ class Queue(Service, Generic[Row]):
     def _pause(self, at: datetime | None) -> float:
         """Seconds until something may be due that is not taken already."""
         if at is None or len(self._in_work) >= self._at_once:
-            # What is in work wakes us when it ends.
+            # We look again when what is in work ends.
             return AT_LEAST
         now = self._clock.seconds()
         pauses = [AT_LEAST, *(until - now for until in self._held_until.values())]
@@ -144,7 +146,7 @@ class Queue(Service, Generic[Row]):
             self._held_until[number] = self._clock.seconds() + AFTER_FAILURE
             if self.running and not failure.check(JournalClosed):
                 self._tell(failure, number)
-            self.wake()
+            self.look()
 
         def ended(result: object) -> object:
             del self._in_work[number]
@@ -154,7 +156,7 @@ class Queue(Service, Generic[Row]):
         running = Deferred.fromCoroutine(working())
         self._in_work[number] = running
         running.addBoth(ended)
-        running.addCallbacks(lambda _: self.wake(), failed)
+        running.addCallbacks(lambda _: self.look(), failed)
 
     def _tell(self, failure: Any, number: object) -> None:
         if failure.check(*OF_THE_FILE):
@@ -171,7 +173,7 @@ class Queue(Service, Generic[Row]):
             return
         if self._timer is not None and self._timer.active():
             self._timer.cancel()
-        self._timer = self._clock.callLater(seconds, self.wake)
+        self._timer = self._clock.callLater(seconds, self.look)
 
     def _could_not_look(self, failure: Any) -> None:
         self._looking = False

@@ -37,7 +37,7 @@ class _Parts(click.Group):
         return super().get_command(ctx, cmd_name)
 
 
-@click.group(cls=_Parts)
+@click.group(cls=_Parts, context_settings={"help_option_names": ["-h", "--help"]})
 def localcloud() -> None:
     """Run a cloud on this machine: AWS, S3, mail, Stripe; or all of S4."""
 

@@ -64,8 +64,8 @@ class HostDesk:
     """What the facets of all hosts share.
 
     *s3_endpoint* is what hosts are told (None on AWS); *host_furl* makes a furl of a
-    swissnum; *nudge* wakes the worker for a signup.  *cloud_keys* check the cloud's
-    signature of identity documents; without any, documents are only compared.
+    swissnum.  *cloud_keys* check the cloud's signature of identity documents; without
+    any, documents are only compared.
     """
 
     journal: Journal
@@ -73,7 +73,6 @@ class HostDesk:
     sealer: Sealer
     s3_endpoint: str | None
     host_furl: Callable[[str], str]
-    nudge: Callable[[SignupId], object]
     cloud_keys: tuple[RSAPublicKey, ...] = ()
 
 
@@ -141,11 +140,9 @@ class BootstrapFacet:
                     signup_id=signup_id,
                     said=why,
                 )
-                self._desk.nudge(signup_id)
                 return NOBODY
             case _Bound():
                 crash_point(CLAIM_BOUND)
-                self._desk.nudge(bound.signup.signup_id)
                 identity = await self._desk.furls.open(bound.identity)
                 return self._claimed(bound, identity)
 
@@ -229,7 +226,6 @@ class HostFacet:
         seen = await journal.read(self._seen_already, report)
         if seen is None:
             seen = await journal.write(self._journaled, report)
-            self._desk.nudge(seen[0].signup_id)
         signup, host = seen
         plan = signup.agreement.plan
         return Desired(_wanted(signup, host), plan.quota, plan.traffic)

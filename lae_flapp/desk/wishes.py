@@ -45,7 +45,6 @@ class Wishes:
     """Journals wishes; the outbox and the worker carry them out.
 
     *ready_for_business* says why no registrations can be taken, or None.
-    *mail_waits* wakes the outbox, *nudge* the worker of a signup.
     """
 
     _log = Logger()
@@ -57,14 +56,11 @@ class Wishes:
         plans: tuple[Plan, ...],
         environment: str,
         ready_for_business: Callable[[], str | None],
-        mail_waits: Callable[[], object],
-        nudge: Callable[[SignupId], object],
         links: Links,
     ) -> None:
         self._journal, self._plans, self._environment = journal, plans, environment
         self._ready_for_business = ready_for_business
-        self._mail_waits = mail_waits
-        self._nudge, self._links = nudge, links
+        self._links = links
 
     async def doors(self) -> Doors:
         """What the site asks before it shows a form."""
@@ -78,7 +74,6 @@ class Wishes:
     async def resend(self, signup_id: SignupId, request_id: str) -> None:
         """Queue one more mail with the furl, if the last is some minutes old."""
         await self._journal.write(self._resent, signup_id, request_id)
-        self._mail_waits()
 
     async def correct_address(
         self, signup_id: SignupId, text: str, request_id: str
@@ -94,18 +89,14 @@ class Wishes:
             raise Refusal(
                 Refused("confirmed", "This address is confirmed; please write to us.")
             ) from None
-        self._mail_waits()
 
     async def cancel(self, signup_id: SignupId) -> None:
         """End it: at once where nothing is paid, else with the paid period."""
         await self._journal.write(self._cancelled, signup_id)
-        self._nudge(signup_id)
-        self._mail_waits()
 
     async def stay(self, signup_id: SignupId) -> None:
         """Take a cancellation back."""
         await self._journal.write(self._stayed, signup_id)
-        self._nudge(signup_id)
 
     async def by_link(self, link: MailedLink, purpose: Purpose) -> Signup:
         """The signup that a mailed link is of; the same refusal for any other."""

@@ -1,8 +1,7 @@
 """All workers: one for each signup that has something to do, many at once.
 
-The daemon's ``service.py`` makes the crew with its workshop, calls :meth:`Crew.start`
-when the journal is open and :meth:`Crew.stop` before it closes.  The facets and the
-inbox journal what they learn and then :meth:`Crew.nudge`.
+The crew starts when the journal is open, and stops before it closes.  Whatever is
+committed for a signup wakes its worker, or begins one (:meth:`Crew.hear`).
 """
 
 from __future__ import annotations
@@ -37,11 +36,15 @@ class Crew:
     _stopped: bool = False
 
     async def start(self) -> None:
-        """Take up everything that is left undone: by a daemon before this one at
-        start, and by anybody when asked again.
-        """
+        """Hear of every commit from here on, and take up what was left before."""
+        self.shop.journal.hear_of_signups(self.hear)
+        self.shop.journal.hear_of("switches", self._resumed)
+        await self.take_up()
+
+    async def take_up(self) -> None:
+        """Take up everything that is left undone."""
         for signup_id in await self.shop.journal.read(_undone):
-            self.nudge(signup_id)
+            self.hear(signup_id)
 
     async def stop(self) -> None:
         """End all workers where they are; what is undone is in the journal."""
@@ -55,33 +58,25 @@ class Crew:
             one.cancel()
         await DeferredList(running)
 
-    def nudge(self, signup_id: SignupId) -> None:
-        """Something was journaled for this signup: look at once."""
-        worker = self._workers.get(signup_id)
-        if worker is None:
-            self._begin(signup_id)
-        else:
-            worker.nudge()
-
-    def retry(self, signup_id: SignupId) -> None:
-        """An operator asks: go on at once, with whatever was refused."""
-        worker = self._workers.get(signup_id)
-        if worker is None:
-            self._begin(signup_id)
-        else:
-            worker.retry()
-
-    async def give_up(self, signup_id: SignupId, who: str, why: str) -> None:
-        """Refund a signup that is paid and not served (cancelled, or decided so).
-
-        Raises :class:`~lae_flapp.journal.errors.StateChanged` in any other state.
+    def hear(self, signup_id: SignupId, again: bool = False) -> None:  # noqa: FBT001, FBT002  (told by the journal)
+        """Something was committed for this signup: look at once; *again*, where an
+        operator wants whatever was refused tried once more.
         """
-        await self.shop.journal.write(turns.give_up, signup_id, who, why)
-        self.nudge(signup_id)
+        worker = self._workers.get(signup_id)
+        if worker is None:
+            self._begin(signup_id)
+        elif again:
+            worker.retry()
+        else:
+            worker.hear()
 
     def busy(self) -> frozenset[SignupId]:
         """Tell which signups have a worker now."""
         return frozenset(self._workers)
+
+    def _resumed(self) -> None:
+        taken_up = Deferred.fromCoroutine(self.take_up())
+        taken_up.addErrback(lambda f: _log.failure("not taken up after a pause", f))
 
     def _begin(self, signup_id: SignupId) -> None:
         if self._stopped:
@@ -101,8 +96,7 @@ class Crew:
                 "worker of {signup_id} died", result, signup_id=worker.signup_id
             )
             self._begin_later(worker.signup_id, result)
-        elif worker.nudged():
-            # Somebody journaled something after the worker's last look.
+        elif worker.has_news():
             self._begin(worker.signup_id)
 
     def _begin_later(self, signup_id: SignupId, died: Failure) -> None:
@@ -111,7 +105,7 @@ class Crew:
             return
         seconds = self.shop.limits.retry_cap
         self._later[signup_id] = self.shop.clock.callLater(
-            seconds, self.nudge, signup_id
+            seconds, self.hear, signup_id
         )
         kind = died.type.__name__ if died.type is not None else "unknown"
         problem = f"a worker died of {kind}; it is tried again"

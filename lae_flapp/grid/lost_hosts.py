@@ -7,7 +7,7 @@ replaced by the next generation under the same furl, what is stray is told.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from twisted.logger import Logger
@@ -18,7 +18,6 @@ from lae_flapp.journal import events, hosts
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.transaction import ReadTx
-from lae_protocol.ids import SignupId
 from lae_provision.doors import Host, HostKey
 
 
@@ -50,12 +49,12 @@ def strays(rows: Sequence[HostRow], listed: Sequence[Host]) -> tuple[Host, ...]:
 
 
 class LostHosts:
-    """Looks; *nudge* wakes the worker of a signup."""
+    """Looks."""
 
     _log = Logger()
 
-    def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
-        self._shop, self._nudge = shop, nudge
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
         self._told: set[str] = set()
         #: Of the last look: instances that nobody knows, each with whose tags it has.
         self.strays: dict[str, str] = {}
@@ -94,7 +93,6 @@ class LostHosts:
                     instance=host.instance_id,
                     signup_id=signup_id,
                 )
-                self._nudge(signup_id)
         return taken
 
     async def _replace(self, row: HostRow) -> None:
@@ -113,7 +111,6 @@ class LostHosts:
             signup_id=row.signup_id,
             instance=row.instance_id,
         )
-        self._nudge(row.signup_id)
 
     async def _tell(self, host: Host) -> None:
         if host.instance_id in self._told:

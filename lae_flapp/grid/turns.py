@@ -1,7 +1,7 @@
 """What the journal does at each turn of a signup: whole transactions, no I/O.
 
 The routine runs them through ``journal.write``; the facets call :func:`claimed` and
-:func:`self_test_passed` inside their own transaction and then nudge the crew.
+:func:`self_test_passed` inside their own transaction.
 """
 
 from __future__ import annotations

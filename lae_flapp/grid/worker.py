@@ -118,12 +118,12 @@ class Worker:
         self._failing: Failing | None = None
         self._more_hosts = 0
 
-    def nudge(self) -> None:
-        """Something was journaled: look at once."""
+    def hear(self) -> None:
+        """Something was committed: look at once."""
         self._bell.ring()
 
-    def nudged(self) -> bool:
-        """Whether there was a nudge that nobody looked for."""
+    def has_news(self) -> bool:
+        """Whether something was committed since it read the journal last."""
         return self._bell.rung
 
     def retry(self) -> None:
@@ -154,6 +154,8 @@ class Worker:
                 raise
 
     async def _turn(self) -> bool:
+        # What was committed until now, by itself too, is in what it reads.
+        self._bell.rung = False
         known = await self._shop.journal.read(record.read, self.signup_id)
         now = self._shop.clock.seconds()
         if self._overdue_at(known) <= now:

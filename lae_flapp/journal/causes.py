@@ -116,6 +116,7 @@ def begin(
     if row is not None:
         _change(tx, row.number, what=what, over_at=None)
         return False
+    tx.touched.nouns.add("causes")
     tx.run(
         insert(CAUSES).values(
             kind=kind,
@@ -139,6 +140,7 @@ def end(tx: WriteTx, kind: str, subject: str) -> None:
     row = _lasting(tx, kind, subject[:_LONGEST_SUBJECT])
     if row is not None and row.over_at is None:
         _change(tx, row.number, over_at=tx.now)
+        tx.touched.nouns.add("causes")
         events.note(tx, None, "trouble-over", "daemon", _in_words(kind, subject, ""))
 
 

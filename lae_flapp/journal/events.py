@@ -144,7 +144,7 @@ def _append(
         signup_id=signup_id, kind=kind, at=tx.now, who=who, why=why, public=public
     )
     number = tx.insert(row)
-    tx.recorded.append(Recorded(number, signup_id, public))
+    tx.touched.events.append(Recorded(number, signup_id, public))
     return number
 
 

@@ -200,6 +200,7 @@ def take_in(
             launch_time=launch_time,
         )
     )
+    tx.touched.signups.add(signup_id)
 
 
 def begin(tx: WriteTx, signup_id: SignupId) -> HostRow:
@@ -257,6 +258,7 @@ def move(
     if not tx.run(statement.values(state=to, changed_at=tx.now, **values)):
         actual = get(tx, signup_id, generation).state
         raise StateChanged(f"host {generation} of {signup_id}", actual)
+    tx.touched.signups.add(signup_id)
     return get(tx, signup_id, generation)
 
 

@@ -90,6 +90,7 @@ def take(tx: WriteTx, hint: StripeHint, request_id: str) -> bool:
             next_try_at=tx.now,
         )
     )
+    tx.touched.nouns.add("inbox")
     return True
 
 
@@ -150,6 +151,7 @@ def hurry(tx: WriteTx, event_id: str) -> None:
     if known.state == "done":
         raise StateChanged(f"event {event_id}", known.state)
     tx.run(update(INBOX).where(*here).values(**values))
+    tx.touched.nouns.add("inbox")
 
 
 def done(tx: WriteTx, event_id: str) -> None:

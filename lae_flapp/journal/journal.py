@@ -1,5 +1,10 @@
 """The journal as the daemon sees it: open, read, write, watch, close.
 
+A commit wakes whom it concerns: the functions that change rows note what they touched,
+and after the commit those are told who asked to hear of it (:meth:`Journal.hear_of`,
+:meth:`Journal.hear_of_signups`, :meth:`Journal.watch`).  A write that is rolled back
+wakes nobody.
+
 One daemon writes.  Three things see to it: the lock beside the file (a second daemon
 does not start), the epoch (a daemon that was taken over can write nothing, whenever
 it wakes), and SQLite's own lock within a transaction.
@@ -32,7 +37,7 @@ from lae_flapp.journal.errors import (
 from lae_flapp.journal.lock import JournalLock
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import IThreads
-from lae_flapp.journal.transaction import ReadTx, Recorded, WriteTx
+from lae_flapp.journal.transaction import Noun, ReadTx, Touched, WriteTx
 from lae_flapp.journal.watchers import Watchers
 from lae_protocol.ids import SignupId
 
@@ -132,7 +137,7 @@ class Journal:
         if not self._running:
             return fail(JournalClosed("the journal is not open"))
         done = self._threads.write(lambda: self._write(work, *args, **kwargs))
-        return done.addCallbacks(self._committed, self._failed)
+        return self._answered(done)
 
     def advance(
         self, number: int, work: Callable[[WriteTx, int], object]
@@ -145,14 +150,23 @@ class Journal:
             epoch.advance(tx, number)
             work(tx, number)
 
-        def moved() -> tuple[None, list[Recorded]]:
+        def moved() -> tuple[None, Touched]:
             # On the one thread that writes, so that no write is between the two.
             written = self._write(advancing)
             self.epoch = number
             return written
 
-        done = self._threads.write(moved)
-        return done.addCallbacks(self._committed, self._failed)
+        return self._answered(self._threads.write(moved))
+
+    def hear_of(self, noun: Noun, heard: Callable[[], object]) -> None:
+        """Have *heard* called after each commit that touches *noun*."""
+        self._watchers.hear_of(noun, heard)
+
+    def hear_of_signups(self, heard: Callable[[SignupId, bool], object]) -> None:
+        """Have *heard* called after each commit that touches a signup: which, and
+        whether an operator wants it tried again.
+        """
+        self._watchers.hear_of_signups(heard)
 
     def watch(
         self, signup_id: SignupId | None, since: int, *, public: bool = False
@@ -214,19 +228,24 @@ class Journal:
         work: Callable[Concatenate[WriteTx, P], T],
         *args: P.args,
         **kwargs: P.kwargs,
-    ) -> tuple[T, list[Recorded]]:
+    ) -> tuple[T, Touched]:
         if self._writer is None:
             raise JournalClosed("the journal is not open")
         with sqlite.meanings(), self._writer.begin() as connection:
             tx = WriteTx(connection, self._now())
             epoch.check(tx, self.epoch)
-            return work(tx, *args, **kwargs), tx.recorded
+            return work(tx, *args, **kwargs), tx.touched
 
-    def _committed(self, result: tuple[T, list[Recorded]]) -> T:
-        answer, recorded = result
+    def _answered(self, done: Deferred[tuple[T, Touched]]) -> Deferred[T]:
+        """What the writer waits for; who stops waiting keeps the news from nobody."""
+        answer: Deferred[T] = Deferred()
+        done.addCallbacks(self._committed, self._failed).chainDeferred(answer)
+        return answer
+
+    def _committed(self, result: tuple[T, Touched]) -> T:
+        answer, touched = result
         self.failing = None
-        for event in recorded:
-            self._watchers.tell(event)
+        self._watchers.tell(touched)
         return answer
 
     def _failed(self, failure: Failure) -> Failure:

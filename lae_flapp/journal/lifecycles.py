@@ -83,6 +83,7 @@ def change(tx: WriteTx, signup_id: SignupId, **values: Any) -> Lifecycle:
         tx.run(insert(LIFECYCLES).values(**row))
     here = LIFECYCLES.c.signup_id == signup_id
     tx.run(update(LIFECYCLES).where(here).values(**values))
+    tx.touched.signups.add(signup_id)
     return get(tx, signup_id)
 
 

@@ -129,6 +129,7 @@ def put(tx: WriteTx, signup_id: SignupId, kind: MailKind, occasion: str = "") ->
             next_try_at=tx.now,
         )
     )
+    tx.touched.nouns.add("outbox")
     return get(tx, number)
 
 
@@ -187,11 +188,13 @@ def hurry(tx: WriteTx, number: int) -> None:
         .values(**(again if known.state == "refused" else values))
     ):
         raise StateChanged(f"mail {number}", known.state)
+    tx.touched.nouns.add("outbox")
 
 
 def hurry_all(tx: WriteTx) -> int:
     """Try all that waits now, not when its turn comes; how many."""
     waits = (OUTBOX.c.state == "waiting", OUTBOX.c.next_try_at > tx.now)
+    tx.touched.nouns.add("outbox")
     return tx.run(update(OUTBOX).where(*waits).values(next_try_at=tx.now))
 
 

@@ -177,6 +177,7 @@ def paid(
     if keep:
         _let_go(tx, signup_id)
     _set_paid(tx, payment, keep=keep)
+    tx.touched.signups.add(signup_id)
     return "kept" if keep else "surplus"
 
 

@@ -43,6 +43,11 @@ SUBSCRIBED: frozenset[SignupState] = frozenset(
     {"paid", "active", "past-due", "suspended", "stopped"}
 )
 
+#: Nothing is built for it, and nobody works on it.
+UNBUILT: frozenset[SignupState] = frozenset(
+    {"registered", "paying", "expired", "cancelled"}
+)
+
 #: Which states may follow which.  `refunding` leads to `refunded` alone: a later
 #: "ready" is turned away.  `expired` may be paid after all, by a session whose news
 #: was late; `cancelled` may turn out to be paid by another tab, and is paid back.
@@ -257,7 +262,15 @@ def move(
     if not moved:
         raise StateChanged(f"signup {signup_id}", get(tx, signup_id).state)
     events.tell(tx, signup_id, kind, who, why)
+    if to not in UNBUILT:
+        tx.touched.signups.add(signup_id)
     return get(tx, signup_id)
+
+
+def try_again(tx: WriteTx, signup_id: SignupId, who: str) -> None:
+    """An operator wants what is stuck tried at once, whatever was refused."""
+    events.note(tx, signup_id, "retry", who)
+    tx.touched.tried_again.add(signup_id)
 
 
 def set_problem(tx: WriteTx, signup_id: SignupId, problem: str | None) -> None:

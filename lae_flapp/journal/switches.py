@@ -51,6 +51,7 @@ def resume(tx: WriteTx, name: SwitchName, who: str) -> bool:
     """Let it go on; False if it was not paused, and nothing happens."""
     if not tx.run(delete(SWITCHES).where(SWITCHES.c.name == name)):
         return False
+    tx.touched.nouns.add("switches")
     events.note(tx, None, f"resumed-{name}", who)
     return True
 

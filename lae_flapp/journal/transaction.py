@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from attrs import Factory, define
 from sqlalchemy import Connection, Executable
 
 from lae_protocol.ids import SignupId
+
+#: What all wait for together: the rows of a queue, and what is paused.
+Noun = Literal["inbox", "outbox", "causes", "switches"]
 
 
 @define(frozen=True)
@@ -19,6 +22,22 @@ class Recorded:
     number: int
     signup_id: SignupId | None
     public: bool
+
+
+@define(frozen=True)
+class Touched:
+    """What a transaction changed that somebody waits for.
+
+    The functions that change the rows note it here; the journal tells it after the
+    commit (:class:`lae_flapp.journal.watchers.Watchers`), so that nobody who changes a
+    row has to know who works on it.  *tried_again* are signups of which an operator
+    wants once more what was refused.
+    """
+
+    events: list[Recorded] = Factory(list)
+    nouns: set[Noun] = Factory(set)
+    signups: set[SignupId] = Factory(set)
+    tried_again: set[SignupId] = Factory(set)
 
 
 @define(frozen=True, eq=False)
@@ -45,7 +64,7 @@ class ReadTx:
 class WriteTx(ReadTx):
     """A transaction under the active daemon's epoch; all of it is kept, or nothing."""
 
-    recorded: list[Recorded] = Factory(list)
+    touched: Touched = Factory(Touched)
 
     def run(self, statement: Executable) -> int:
         """Change something; how many rows it was."""

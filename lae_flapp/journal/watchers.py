@@ -1,14 +1,20 @@
-"""Who waits for which events; lives on the reactor's thread."""
+"""Who waits for what is committed; lives on the reactor's thread."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Callable
+
 from attrs import define, field
 from twisted.internet.defer import Deferred
+from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from lae_flapp.journal.errors import JournalClosed
-from lae_flapp.journal.transaction import Recorded
+from lae_flapp.journal.transaction import Noun, Recorded, Touched
 from lae_protocol.ids import SignupId
+
+_log = Logger()
 
 
 @define(eq=False)
@@ -32,9 +38,17 @@ class Watcher:
 
 @define(eq=False)
 class Watchers:
-    """All who wait, by the signup they wait for (None: any)."""
+    """All who wait: once, for an event, by the signup that they wait for (None: any);
+    and for as long as the journal lives, for what they work on.
+    """
 
     _waiting: dict[SignupId | None, set[Watcher]] = field(factory=dict, init=False)
+    _of_nouns: dict[Noun, list[Callable[[], object]]] = field(
+        factory=lambda: defaultdict(list), init=False
+    )
+    _of_signups: list[Callable[[SignupId, bool], object]] = field(
+        factory=list, init=False
+    )
 
     def add(self, signup_id: SignupId | None, since: int, *, public: bool) -> Watcher:
         """Wait for this signup; forgotten when its answer fired or was cancelled."""
@@ -44,10 +58,27 @@ class Watchers:
         self._waiting.setdefault(signup_id, set()).add(watcher)
         return watcher
 
-    def tell(self, event: Recorded) -> None:
-        """An event was committed."""
-        for watcher in self._interested(event):
-            watcher.offer(event.number)
+    def hear_of(self, noun: Noun, heard: Callable[[], object]) -> None:
+        """Have *heard* called after each commit that touched *noun*."""
+        self._of_nouns[noun].append(heard)
+
+    def hear_of_signups(self, heard: Callable[[SignupId, bool], object]) -> None:
+        """Have *heard* called after each commit that touched a signup: which, and
+        whether it is to be tried again.
+        """
+        self._of_signups.append(heard)
+
+    def tell(self, touched: Touched) -> None:
+        """A transaction was committed."""
+        for event in touched.events:
+            for watcher in self._interested(event):
+                watcher.offer(event.number)
+        for noun in sorted(touched.nouns):
+            for told in self._of_nouns[noun]:
+                _call(told)
+        for signup_id in sorted(touched.signups | touched.tried_again):
+            for heard in self._of_signups:
+                _call(heard, signup_id, signup_id in touched.tried_again)
 
     def close(self) -> None:
         """Nothing will come any more."""
@@ -71,3 +102,11 @@ class Watchers:
         if not waiting:
             self._waiting.pop(signup_id, None)
         return result
+
+
+def _call(heard: Callable[..., object], *args: object) -> None:
+    """One who fails keeps neither the writer's answer nor the news from the others."""
+    try:
+        heard(*args)
+    except Exception:  # noqa: BLE001  (whoever wrote has done nothing wrong)
+        _log.failure("after a commit")

@@ -1,8 +1,8 @@
 """What operators ask for: the same turns, with a plain no where nothing is to do.
 
 Functions of ``(tx, signup_id, who, why)`` for the operator's facet to run in the
-journal; the caller nudges the crew and wakes the mails afterwards.  Cancelling, which
-has to ask Stripe before, is :mod:`lae_flapp.desk.operators.cancelling`.
+journal.  Cancelling, which has to ask Stripe before, is
+:mod:`lae_flapp.desk.operators.cancelling`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""The turns of a subscription's life: whole transactions, no I/O.
-
-Whoever calls one of these nudges the crew for the signup afterwards.
-"""
+"""The turns of a subscription's life: whole transactions, no I/O."""
 
 from __future__ import annotations
 

@@ -6,7 +6,7 @@ order they come, however often.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from typing import Literal
 
 from twisted.logger import Logger
@@ -37,12 +37,12 @@ LEARNT_AFTER = declare("lifecycle.learnt.after", "what Stripe shows is journaled
 
 
 class Subscriptions:
-    """Looks; *nudge* wakes the worker of a signup."""
+    """Looks."""
 
     _log = Logger()
 
-    def __init__(self, shop: Workshop, nudge: Callable[[SignupId], object]) -> None:
-        self._shop, self._nudge = shop, nudge
+    def __init__(self, shop: Workshop) -> None:
+        self._shop = shop
 
     async def look(self, subscription: str, who: str) -> Outcome:
         """Fetch it, journal what it shows; raises what the door raises.
@@ -65,7 +65,6 @@ class Subscriptions:
             outcome = await shop.journal.write(self._learn, known, seen, who)
             crash_point(LEARNT_AFTER)
             if outcome is not None:
-                self._nudge(seen.signup_id)
                 return outcome
         raise TryLater("changing", f"{subscription} changes while it is looked at")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import assert_never
 
@@ -27,17 +26,12 @@ AFTER = declare("lifecycle.turn.after", "the state and the mail's row are journa
 
 
 class Times:
-    """Looks at every signup in whose state a time runs; *nudge* wakes its worker."""
+    """Looks at every signup in whose state a time runs."""
 
     _log = Logger()
 
-    def __init__(
-        self,
-        shop: Workshop,
-        subscriptions: Subscriptions,
-        nudge: Callable[[SignupId], object],
-    ) -> None:
-        self._shop, self._subscriptions, self._nudge = shop, subscriptions, nudge
+    def __init__(self, shop: Workshop, subscriptions: Subscriptions) -> None:
+        self._shop, self._subscriptions = shop, subscriptions
 
     async def look(self) -> None:
         """Do what is due; what fails is due again the next time."""
@@ -63,7 +57,6 @@ class Times:
         crash_point(BEFORE)
         if await self._shop.journal.write(self._turn, signup_id, turn):
             crash_point(AFTER)
-            self._nudge(signup_id)
 
     def _turn(self, tx: WriteTx, signup_id: SignupId, turn: Turn) -> bool:
         """Do the turn, if it is still the one that is due."""

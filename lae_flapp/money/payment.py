@@ -42,10 +42,7 @@ AFTER = declare("signup.paid.after", "the kept payment is journaled")
 
 
 async def take(shop: Workshop, session: CheckoutSession) -> Taken:
-    """Journal what a session, freshly fetched from the payment service, means.
-
-    The caller then nudges the crew for ``session.signup_id``.
-    """
+    """Journal what a session, freshly fetched from the payment service, means."""
     ours = (shop.deployment, shop.livemode)
     if (session.deployment, session.livemode) != ours or session.signup_id is None:
         return "foreign"

@@ -24,7 +24,6 @@ from lae_flapp.journal.figures import last_moment
 from lae_flapp.journal.journal import OF_THE_FILE, Journal
 from lae_flapp.journal.threads import JournalThreads
 from lae_flapp.money.stripe.check import Wanted
-from lae_flapp.queue import Queue
 from lae_flapp.settings import DaemonSettings
 from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.vitals import Vitals
@@ -171,13 +170,13 @@ class Daemon(Service):
         self._begin("outbox", inside.mails)
         self._begin("notices", signs.notices)
         self._begin("inbox", inside.events)
-        self._wake_on_events(journal, inside.mails, signs.notices)
+        await crew.start()
         self._begin("private tub", inside.private_tub)
         self._begin("hosts tub", inside.hosts_tub)
         seconds = self._settings.patience.reconcile
         self._repeat("reconciliation", seconds, settlement.reconcile)
         self._repeat("subscriptions", seconds, inside.subscriptions.reconcile)
-        self._repeat("what is left undone", seconds, crew.start)
+        self._repeat("what is left undone", seconds, crew.take_up, now=False)
         self._repeat("reading back", seconds, inside.reading_back.look, now=False)
         seconds = self._settings.patience.lost_hosts
         self._repeat("lost hosts", seconds, inside.lost_hosts.look)
@@ -219,21 +218,6 @@ class Daemon(Service):
             JournalThreads(self._reactor),
             self._superseded,
         )
-
-    def _wake_on_events(self, journal: Journal, *mails: Queue[Any]) -> None:
-        """Whatever happens may have put a mail into the outbox, or a notice."""
-
-        async def watching() -> None:
-            since = 0
-            while True:
-                since = await journal.watch(None, since)
-                for queue in mails:
-                    queue.wake()
-
-        watcher = Deferred.fromCoroutine(watching())
-        # It ends with the journal, or by being cancelled.
-        watcher.addErrback(lambda _: None)
-        self._ends.append(("outbox watch", watcher.cancel))
 
     def _begin(self, name: str, service: Any) -> None:
         service.startService()

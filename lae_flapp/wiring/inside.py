@@ -17,7 +17,7 @@ from lae_flapp.desk.front_desk import FrontDesk
 from lae_flapp.desk.hosts import HostDesk
 from lae_flapp.desk.operators.backups import Backups
 from lae_flapp.desk.operators.cancelling import Cancelling
-from lae_flapp.desk.operators.desk import OperatorDesk, Process, Wakes
+from lae_flapp.desk.operators.desk import OperatorDesk, Process
 from lae_flapp.desk.operators.facet import operator_facet
 from lae_flapp.desk.tubs import (
     furl_of,
@@ -59,7 +59,6 @@ from lae_flapp.wiring.opening import Opening
 from lae_flapp.wiring.outside import CellUserData, Outside, cloud_keys, ground_of
 from lae_protocol.address import parse_address
 from lae_protocol.furl import Furl
-from lae_protocol.ids import SignupId
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
 
@@ -114,14 +113,14 @@ class Wiring:
         backwards: list[LookingBack] = []
         shop = self._workshop(hosts_tub, lambda: all(b.done for b in backwards))
         crew = Crew(shop, StripeDues(shop))
-        lost_hosts = LostHosts(shop, crew.nudge)
-        settlement = Settlement(shop, crew.nudge, self._adoption(shop).adopt)
+        lost_hosts = LostHosts(shop)
+        settlement = Settlement(shop, self._adoption(shop).adopt)
         furls = CustomerFurls(self.journal, self.outside.identities)
         mails = self._mails(shop, furls)
-        subscriptions = Subscriptions(shop, crew.nudge)
+        subscriptions = Subscriptions(shop)
         events = self._events(settlement, subscriptions)
         checkout = self._checkout(settlement)
-        intake = Intake(self.journal, events.wake)
+        intake = Intake(self.journal)
         reading_back = self._reading_back(intake)
         claim = Lives(shop, _life()).claim
         looking_back = LookingBack(
@@ -134,15 +133,14 @@ class Wiring:
             checkout=checkout,
             settlement=settlement,
             intake=intake,
-            wishes=self._wishes(mails.wake, crew.nudge),
+            wishes=self._wishes(),
             furls=furls,
             pulse=self.vitals.pulse,
         )
         self._serve_site(private_tub, front_desk)
-        wakes = Wakes(crew.retry, crew.start, mails.wake, events.wake)
-        cancelling = Cancelling(self.journal, checkout.expire_sessions, crew.nudge)
-        operator_name = self._serve_operators(private_tub, shop, wakes, cancelling)
-        serve_hosts(hosts_tub, self._host_desk(crew, furls, hosts_tub))
+        cancelling = Cancelling(self.journal, checkout.expire_sessions)
+        operator_name = self._serve_operators(private_tub, shop, cancelling)
+        serve_hosts(hosts_tub, self._host_desk(furls, hosts_tub))
         return Inside(
             crew=crew,
             mails=mails,
@@ -153,7 +151,7 @@ class Wiring:
             reading_back=reading_back,
             cancelling=cancelling,
             subscriptions=subscriptions,
-            times=Times(shop, subscriptions, crew.nudge),
+            times=Times(shop, subscriptions),
             private_tub=private_tub,
             hosts_tub=hosts_tub,
             operator_name=operator_name,
@@ -229,18 +227,12 @@ class Wiring:
             self.ahead,
         )
 
-    def _wishes(
-        self,
-        mail_waits: Callable[[], object],
-        nudge: Callable[[SignupId], object],
-    ) -> Wishes:
+    def _wishes(self) -> Wishes:
         return Wishes(
             self.journal,
             plans=self.plans,
             environment=self.settings.environment,
             ready_for_business=self.vitals.closed_because,
-            mail_waits=mail_waits,
-            nudge=nudge,
             links=self._links(),
         )
 
@@ -285,7 +277,7 @@ class Wiring:
             at_once=MAILS_AT_ONCE,
         )
 
-    def _host_desk(self, crew: Crew, furls: CustomerFurls, tub: Any) -> HostDesk:
+    def _host_desk(self, furls: CustomerFurls, tub: Any) -> HostDesk:
         location = self.settings.hosts_tub.location
         return HostDesk(
             journal=self.journal,
@@ -293,7 +285,6 @@ class Wiring:
             sealer=self.outside.sealer,
             s3_endpoint=self.settings.cells[0].s3_endpoint,
             host_furl=lambda name: furl_of(tub, location, name),
-            nudge=crew.nudge,
             cloud_keys=cloud_keys(self.settings.cells[0]),
         )
 
@@ -308,7 +299,6 @@ class Wiring:
         self,
         tub: Any,
         shop: Workshop,
-        wakes: Wakes,
         cancelling: Cancelling,
     ) -> Secret:
         path = self.settings.state / "operator.furl"
@@ -322,7 +312,6 @@ class Wiring:
 
         desk = OperatorDesk(
             shop=shop,
-            wakes=wakes,
             process=Process(
                 environment=self.settings.environment,
                 release=version("s4"),

@@ -117,7 +117,7 @@ class SignsWiring:
             rng=self.rng,
         )
         return Queue(
-            "notices",
+            "causes",
             self.reactor,
             self.journal,
             due=causes.due,

@@ -27,6 +27,13 @@ def sign_up(window, email=ADDRESS) -> str:
     return re.search(r"su[a-z2-7]{20}", page.url)[0]
 
 
+def see(window, text) -> None:
+    """Wait until the page has this; without JavaScript, load it again."""
+    if window.look.endswith("no-js"):
+        window.page.reload()
+    window.page.get_by_text(text).wait_for()
+
+
 @pytest.mark.parametrize(
     "look", ["phone-light", "desktop-dark", "phone-dark-no-js", "desktop-light-no-js"]
 )
@@ -50,11 +57,11 @@ def test_a_signup_in_a_real_browser(open_window, running, look) -> None:
     furl = page.locator("#furl").text_content()
     assert furl.startswith("pb://")
     running.happen(signup_id, "bucket-ready", "role-ready", "instance-launched")
-    page.get_by_text("Your own server is started").wait_for()
+    see(window, "Your own server is started")
     window.shoot("status-building")
 
     running.happen(signup_id, *BUILT[3:], "mail-accepted")
-    page.get_by_text("Joining works now").wait_for()
+    see(window, "Joining works now")
     assert page.get_by_role("heading", name="Your grid is ready").is_visible()
     assert ADDRESS in page.locator("strong.email").text_content()
     window.shoot("status-ready")
@@ -70,6 +77,16 @@ def test_a_signup_in_a_real_browser(open_window, running, look) -> None:
     page.get_by_role("button", name="Use this address").click()
     page.get_by_text("Your address is corrected").wait_for()
     assert running.say()[signup_id] == "ann@example.org"
+
+
+def test_without_javascript_the_page_loads_itself(open_window, running) -> None:
+    """A page without JavaScript shows after some seconds what happened meanwhile."""
+    window = open_window("phone-light-no-js")
+    signup_id = sign_up(window)
+    window.page.goto(f"/signup/{signup_id}")
+    window.page.get_by_text("Waiting for your payment").wait_for()
+    running.happen(signup_id, "paid", "identity-sealed")
+    window.page.locator("#furl").wait_for()
 
 
 @pytest.mark.parametrize("look", ["phone-light", "desktop-dark-no-js"])

@@ -142,7 +142,6 @@ class Left(Life):
         match world.state(self.signup_id):
             case "active" if world.read(lifecycles.get, self.signup_id).wish == "stay":
                 world.write(ending.cancel, self.signup_id, "owner", "wished")
-                world.crew.nudge(self.signup_id)
             case "active" if world.read(lifecycles.get, self.signup_id).told == "leave":
                 self.became(world, status="canceled")
             case "ended":
@@ -192,8 +191,8 @@ class Living:
 
     def __init__(self, world: World) -> None:
         crew = world.crew
-        self._subscriptions = Subscriptions(crew.shop, crew.nudge)
-        self._times = Times(crew.shop, self._subscriptions, crew.nudge)
+        self._subscriptions = Subscriptions(crew.shop)
+        self._times = Times(crew.shop, self._subscriptions)
 
     def look(self) -> None:
         self._run(self._times.look())

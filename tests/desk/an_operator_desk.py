@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lae_flapp.desk.operators.backups import Backups
 from lae_flapp.desk.operators.cancelling import Cancelling
-from lae_flapp.desk.operators.desk import OperatorDesk, Process, Wakes
+from lae_flapp.desk.operators.desk import OperatorDesk, Process
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.copies import Copies
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.transaction import Noun
 from lae_flapp.money.checkout.checkout import Selling
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
@@ -41,7 +43,12 @@ def make_desk(
     closed_because: Callable[[], str | None] = lambda: None,
     room: int = 1000,
 ) -> OperatorDesk:
-    """*woken* hears what was woken."""
+    """*woken* hears what commits touched, and whose sessions were ended."""
+    journal.hear_of_signups(
+        lambda signup_id, again: woken.append("again " * again + signup_id)
+    )
+    for noun in get_args(Noun):
+        journal.hear_of(noun, partial(woken.append, noun))
     shop = Workshop(
         journal=journal,
         clock=clock,
@@ -60,9 +67,6 @@ def make_desk(
         livemode=False,
     )
 
-    async def everybody() -> None:
-        woken.append("everybody")
-
     async def expire(signup_id: SignupId) -> None:
         woken.append(f"expire {signup_id}")
 
@@ -72,12 +76,6 @@ def make_desk(
 
     return OperatorDesk(
         shop=shop,
-        wakes=Wakes(
-            retry=woken.append,
-            everybody=everybody,
-            mails=lambda: woken.append("mails"),
-            events=lambda: woken.append("events"),
-        ),
         process=Process(
             environment="test",
             release="1.2",
@@ -86,7 +84,7 @@ def make_desk(
             closed_because=closed_because,
         ),
         selling=Selling((PLAN,), CELL, {"instances": room}, "https://s4.example"),
-        cancel=Cancelling(journal, expire, woken.append).cancel,
+        cancel=Cancelling(journal, expire).cancel,
         new_furl=new_furl,
         back_up=Backups(Copies(folder / "journal.sqlite", folder / "b")).begin_or_tell,
     )

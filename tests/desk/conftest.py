@@ -53,7 +53,7 @@ class Desk:
     clock: Clock
     account: Account = Factory(Account)
     faults: dict[str, list[Fault]] = Factory(dict)
-    nudged: list[str] = Factory(list)
+    woken: list[str] = Factory(list)
     closed: str | None = None
     quota: int = 1000
     ahead: float = 0.0
@@ -65,6 +65,7 @@ class Desk:
 
     def start(self) -> None:
         self.journal = open_journal(self.folder, self.clock)
+        self.journal.hear_of_signups(lambda signup_id, _: self.woken.append(signup_id))
         payments = MemoryPayments(self.account, self.clock, self._weather)
         shop = Workshop(
             journal=self.journal,
@@ -83,7 +84,7 @@ class Desk:
             deployment="s4test",
             livemode=False,
         )
-        self.settlement = Settlement(shop, self.nudged.append, self._adopt)
+        self.settlement = Settlement(shop, self._adopt)
         selling = Selling(
             (PLAN,),
             CELL,
@@ -94,7 +95,7 @@ class Desk:
         self.checkout = Checkout(
             self.journal, payments, MemorySealer(), self.settlement, selling
         )
-        self.subscriptions = Subscriptions(shop, self.nudged.append)
+        self.subscriptions = Subscriptions(shop)
         work = InboxWork(
             self.journal,
             self.settlement,
@@ -117,8 +118,6 @@ class Desk:
             plans=(PLAN,),
             environment="local",
             ready_for_business=lambda: self.closed,
-            mail_waits=lambda: None,
-            nudge=self.nudged.append,
             links=self.links,
         )
         furls = CustomerFurls(self.journal, MemoryIdentities(Line(Cloud(), self.clock)))
@@ -127,7 +126,7 @@ class Desk:
             self.journal,
             checkout=self.checkout,
             settlement=self.settlement,
-            intake=Intake(self.journal, self.queue.wake),
+            intake=Intake(self.journal),
             wishes=self.wishes,
             furls=furls,
             pulse=self.pulse,

@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foolscap.util import allocate_tcp_port
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred, ensureDeferred
 from twisted.internet.stdio import StandardIO
@@ -36,6 +35,7 @@ from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.threads import JournalThreads
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.settings import TubSettings
+from lae_localcloud.ports import free_ports
 from lae_protocol.ids import (
     Generation,
     GridLabel,
@@ -152,7 +152,7 @@ async def main(folder: Path) -> None:
     await journal.write(fill)
     name = new_name("o")
     await journal.write(operators.add, "ann", Secret(name), "test")
-    port = allocate_tcp_port()
+    port = free_ports(1)[0]
     location = f"127.0.0.1:{port}"
     settings = TubSettings(f"tcp:{port}:interface=127.0.0.1", location)
     tub = serving_tub(reactor, settings, folder / "tub.pem")

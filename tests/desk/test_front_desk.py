@@ -217,7 +217,7 @@ def test_webhook(desk, a_form):
     view = desk.ask(Watch(owner, 0, 0))
     assert view.state == "paid"
     assert [p.kind for p in view.progress] == ["registered", "checkout-opened", "paid"]
-    assert set(desk.nudged) == {owner.signup_id}
+    assert set(desk.woken) == {owner.signup_id}
     assert desk.read(inbox.waiting) == 0
 
 
@@ -246,7 +246,7 @@ def test_event_that_lies(desk, a_form):
     desk.ask(register)
     desk.ask(event("cs_1"))
     assert desk.ask(Watch(owner, 0, 0)).state == "paying"
-    assert desk.nudged == []
+    assert desk.woken == []
 
 
 def test_foreign_event(desk, a_form):
@@ -257,7 +257,7 @@ def test_foreign_event(desk, a_form):
     desk.account.sessions["cs_9"] = evolve(paid, session_id="cs_9", deployment="other")
     assert isinstance(desk.ask(event("cs_9")), Taken)
     assert desk.read(inbox.find, "evt_1").state == "ignored"
-    assert desk.nudged == []
+    assert desk.woken == []
 
 
 def test_unknown_signup_of_ours(desk, a_form):

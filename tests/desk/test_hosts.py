@@ -77,7 +77,7 @@ class Hosts:
 
     folder: Path
     clock: Clock = Factory(Clock)
-    nudged: list[str] = Factory(list)
+    woken: list[str] = Factory(list)
     faults: list[Fault] = Factory(list)
     cloud: Cloud = Factory(Cloud)
     cloud_keys: tuple[Any, ...] = ()
@@ -86,6 +86,7 @@ class Hosts:
 
     def start(self) -> None:
         self.journal = open_journal(self.folder, self.clock)
+        self.journal.hear_of_signups(lambda signup_id, _: self.woken.append(signup_id))
         line = Line(self.cloud, self.clock, self._weather)
         self.identities = MemoryIdentities(line)
         self.desk = HostDesk(
@@ -94,7 +95,6 @@ class Hosts:
             sealer=MemorySealer(),
             s3_endpoint="http://s3.example",
             host_furl=lambda name: f"pb://tub@h:1/{name}",
-            nudge=self.nudged.append,
             cloud_keys=self.cloud_keys,
         )
 
@@ -223,6 +223,7 @@ def ours(tmp_path: Path) -> Iterator[Hosts]:
     made.sign_up()
     made.want()
     made.launch()
+    made.woken.clear()
     yield made
     made.stop()
 
@@ -238,7 +239,7 @@ def test_first_claim(ours, key) -> None:
     assert told.storage.endpoint == "http://s3.example"
     assert ours.host().state == "claimed"
     assert ours.kinds() == ["registered", "claimed"]
-    assert ours.nudged == [SU]
+    assert ours.woken == [SU]
     assert told.host_furl.reveal().encode() not in ours.host().furl_sealed
 
 
@@ -301,7 +302,7 @@ def test_another_key(ours, key) -> None:
     assert ours.kinds() == ["registered", "claimed", "claim-refused", "troubled"]
     (mail,) = ours.troubled_mails()
     assert mail.kind == "troubled"
-    assert ours.nudged == [SU, SU]
+    assert ours.woken == [SU, SU]
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,6 @@ class Box:
     def take(self, number: int, session: str | None, kind: str = COMPLETED) -> None:
         hint = StripeHint(f"evt_{number:03}", kind, session)
         answer(self.journal.write(inbox.take, hint, "rq"))
-        self.queue.wake()
 
     def state(self, number: int) -> str:
         return answer(self.journal.read(inbox.find, f"evt_{number:03}")).state

@@ -44,13 +44,13 @@ def test_a_cancellation_taken_back(edge) -> None:
     assert isinstance(edge.ask(asked), Done)
     again = edge.ask(asked)
     assert (again.code, "with the paid period" in again.message) == ("not-now", True)
-    edge.retried.clear()
+    edge.woken.clear()
     asked = Reactivate(ACTIVE, "active", "they stay")
     assert edge.ask(asked).view.state == "active"
     assert edge.read(lifecycles.get, ACTIVE).wish == "stay"
     event = last_event(edge)
     assert (event.who, event.why) == ("operator ann", "they stay")
-    assert edge.retried == [ACTIVE, "mails"]
+    assert edge.woken == [ACTIVE]
     again = edge.ask(asked)
     assert (again.code, "is not cancelled" in again.message) == ("not-now", True)
 
@@ -66,7 +66,7 @@ def test_an_ended_one_is_invited_and_deleted(edge) -> None:
     assert [m.kind for m in edge.read(outbox.of, ACTIVE)] == ["ended", "ended"]
     seen = DeleteData(ACTIVE, "active", "they wrote")
     assert edge.ask(seen).code == "changed"
-    edge.retried.clear()
+    edge.woken.clear()
     asked = DeleteData(ACTIVE, "ended", "they wrote")
     assert edge.ask(asked).view.state == "deleting"
     event = last_event(edge)
@@ -75,7 +75,7 @@ def test_an_ended_one_is_invited_and_deleted(edge) -> None:
         "operator ann",
         "they wrote",
     )
-    assert edge.retried == [ACTIVE, "mails"]
+    assert edge.woken == [ACTIVE]
     assert edge.ask(asked).code == "changed"
 
 

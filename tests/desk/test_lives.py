@@ -100,7 +100,7 @@ def test_the_owner_cancels_and_stays(desk, served) -> None:
         assert isinstance(told, Done)
         assert told.view.ends_at == until, "though Stripe does not know it yet"
     assert desk.read(lifecycles.get, served.signup_id).wish == "leave"
-    assert served.signup_id in desk.nudged
+    assert served.signup_id in desk.woken
     told = desk.ask(Stay(served))
     assert isinstance(told, Done)
     assert told.view.ends_at is None

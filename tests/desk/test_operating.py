@@ -50,6 +50,7 @@ from lae_protocol.operator_messages import (
     ShowEffect,
 )
 from lae_protocol.secret import Secret
+from lae_protocol.stripe_hints import StripeHint
 from tests.twins.journal import answer
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -79,7 +80,7 @@ def test_mail_again(edge) -> None:
     assert (mail.kind, mail.state) == ("active", "waiting")
     event = last_event(edge, ACTIVE)
     assert (event.kind, event.who) == ("mail-resent", "operator ann")
-    assert edge.retried == ["mails", "mails"]
+    assert edge.woken == ["outbox"]
 
 
 def test_mail_to_a_corrected_address(edge) -> None:
@@ -121,7 +122,7 @@ def test_mails_that_cannot_be_sent(edge, asked, code) -> None:
     before = edge.read(events.last_number, None)
     assert edge.ask(asked).code == code
     assert edge.read(events.last_number, None) == before
-    assert edge.retried == []
+    assert edge.woken == []
 
 
 def test_address_before_there_is_a_mail(edge) -> None:
@@ -145,7 +146,7 @@ def test_cancelling_what_is_not_served(edge) -> None:
     """A paid signup that is not served goes on its one way back."""
     told = edge.ask(Cancel(STUCK, "paid", "a wish"))
     assert told.view.state == "refunding"
-    assert edge.retried == [STUCK, "mails"]
+    assert edge.woken == [STUCK]
 
 
 def test_cancelling_a_payment_page(edge) -> None:
@@ -160,7 +161,7 @@ def test_cancelling_a_payment_page(edge) -> None:
     told = edge.ask(Cancel(LAST, "paying", "a wish"))
     # Stripe has not said yet what became of the page, so nothing is decided.
     assert told.code == "changed"
-    assert edge.retried == [f"expire {LAST}"]
+    assert edge.woken == [f"expire {LAST}"]
 
 
 def test_two_operators_cancel_one_signup(edge) -> None:
@@ -199,7 +200,7 @@ def test_a_gift(edge) -> None:
     assert edge.read(capacity.held, id_of(50))["instances"] == 1
     event = last_event(edge, id_of(50))
     assert (event.kind, event.who, event.why) == ("paid", "operator ann", "a friend")
-    assert edge.retried == [id_of(50), id_of(50)]
+    assert edge.woken == [id_of(50)]
     assert edge.read(gifts.ended) == ()
     edge.clock.advance(31 * 86_400)
     assert edge.read(gifts.ended) == (gift,)
@@ -216,7 +217,7 @@ def test_a_gift_ends(edge) -> None:
         signups.move(tx, id_of(51), {"paid"}, "active", kind="ready", who="test")
 
     edge.write(served)
-    cancelling = Cancelling(edge.journal, None, edge.retried.append)
+    cancelling = Cancelling(edge.journal, None)
     answer(Deferred.fromCoroutine(cancelling.end_gifts()))
     assert edge.read(signups.get, id_of(50)).state == "paid"
     edge.clock.advance(31 * 86_400)
@@ -327,7 +328,8 @@ def test_inbox(edge) -> None:
     was ignored can be worked off again, one that is done cannot.
     """
     for number in range(5):
-        edge.write(inbox.take, f"evt_{number}", "invoice.paid", b"sealed", "rq")
+        hint = StripeHint(f"evt_{number}", "invoice.paid", "in_1")
+        edge.write(inbox.take, hint, "rq")
     cursor, seen = None, []
     while True:
         page = edge.ask(ListInbox(None, cursor, 2))
@@ -338,9 +340,10 @@ def test_inbox(edge) -> None:
     assert seen == [f"evt_{n}" for n in (4, 3, 2, 1, 0)]
     edge.write(inbox.ignore, "evt_1", "not ours")
     edge.write(inbox.done, "evt_2")
+    edge.woken.clear()
     told = edge.ask(RetryInboxEvent("evt_1"))
     assert (told.state, told.settled_at) == ("waiting", None)
-    assert edge.retried == ["events"]
+    assert edge.woken == ["inbox"]
     told = edge.ask(RetryInboxEvent("evt_2"))
     assert told.code == "changed"
     told = edge.ask(RetryInboxEvent("evt_9"))
@@ -378,9 +381,10 @@ def test_switches(edge) -> None:
     mail = edge.write(outbox.put, ACTIVE, "active")
     later = datetime.fromtimestamp(edge.clock.seconds(), UTC) + timedelta(hours=1)
     edge.write(outbox.put_off, mail.number, "paused", later)
+    edge.woken.clear()
     assert edge.ask(Resume("mails")).paused == ()
     assert edge.read(outbox.due)[0].number == mail.number
-    assert edge.retried == ["mails", "everybody"]
+    assert edge.woken == ["outbox", "switches"]
     before = edge.read(events.last_number, None)
     assert edge.ask(Resume("mails")).paused == ()
     assert edge.read(events.last_number, None) == before

@@ -58,6 +58,7 @@ from lae_protocol.operator_messages import (
 )
 from lae_protocol.remote import OPERATOR
 from lae_protocol.secret import Secret
+from lae_protocol.stripe_hints import StripeHint
 from tests.twins.asking import ask, ask_raw, begin
 from tests.twins.cloud import Cloud, Instance
 from tests.twins.journal import answer, open_journal
@@ -81,7 +82,7 @@ class Edge:
 
     folder: Path
     clock: Clock = Factory(Clock)
-    retried: list[str] = Factory(list)
+    woken: list[str] = Factory(list)
     closed: str | None = None
     names: int = 1
     room: int = 1000
@@ -99,7 +100,7 @@ class Edge:
             self.clock,
             new_name=self.new_name,
             furl_of=lambda name: f"pb://{'t' * 32}@h.example:1/{name}",
-            woken=self.retried,
+            woken=self.woken,
             started_at=datetime.fromtimestamp(self.clock.seconds(), UTC),
             folder=self.folder,
             cloud=self.cloud,
@@ -191,7 +192,7 @@ def test_strangers(edge, question) -> None:
     assert answer(edge.journal.read(events.last_number, None)) == before
     assert stranger == revoked
     assert revoked.code == "unknown-operator"
-    assert edge.retried == []
+    assert edge.woken == []
     assert "retry" not in [
         e.kind for e in answer(edge.journal.read(events.since, STUCK, 0))
     ]
@@ -256,14 +257,14 @@ def test_unknown_signup(edge, signup_id) -> None:
         EventsSince(signup_id, 0, 20),
     ):
         assert edge.ask(question).code == "unknown-signup"
-    assert edge.retried == []
+    assert edge.woken == []
 
 
 def test_retry(edge) -> None:
     """A retry is journaled under the operator's name, then wakes the worker."""
     told = edge.ask(RetrySignup(STUCK))
     assert isinstance(told, Done)
-    assert edge.retried == [STUCK]
+    assert edge.woken == [f"again {STUCK}"]
     last = answer(edge.journal.read(events.since, STUCK, 0))[-1]
     assert (last.kind, last.who, last.public) == ("retry", "operator ann", False)
 
@@ -308,7 +309,7 @@ def test_closing_while_waiting(edge) -> None:
 def test_health(edge) -> None:
     """Health tells what waits, since when, and whether signups are taken."""
     edge.clock.advance(90)
-    edge.write(inbox.take, "evt_1", "k", b"{}", "rq")
+    edge.write(inbox.take, StripeHint("evt_1", "k", None), "rq")
     edge.write(outbox.put, STUCK, "active")
     health = edge.ask(AskHealth())
     assert (health.inbox_waiting, health.outbox_waiting) == (1, 1)

@@ -141,8 +141,6 @@ class Mails:
             plans=(PLAN,),
             environment="test",
             ready_for_business=lambda: None,
-            mail_waits=self.queue.wake,
-            nudge=lambda _: None,
             links=LINKS,
         )
         self.queue.startService()
@@ -199,7 +197,6 @@ class Mails:
     def put(self, signup_id: SignupId, kind: str = "active", occasion: str = "") -> str:
         """Queue it; its Message-ID."""
         mail = self.write(outbox.put, signup_id, kind, occasion)
-        self.queue.wake()
         return f"<{mail.message_id}@s4.example>"
 
     def states(self, signup_id: SignupId) -> list[tuple[str, str]]:
@@ -489,9 +486,9 @@ def test_a_mail_on_a_full_disk(mails, monkeypatch) -> None:
     def full(work, *args, **kwargs):
         return fail(JournalFull("database or disk is full"))
 
-    mails.write(outbox.put, su, "active")
+    # There is room for the mail, and none for what comes of it.
     monkeypatch.setattr(mails.journal, "write", full)
-    mails.queue.wake()
+    answer(write(outbox.put, su, "active"))
     mails.pass_time(600)
     assert mails.server.to() == ["c1@example.org"]
     assert mails.states(su)[1:] == [("active", "waiting")]

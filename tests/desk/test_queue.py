@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,9 @@ from twisted.logger import globalLogPublisher
 from lae_flapp.journal import inbox
 from lae_flapp.journal.errors import JournalBusy, JournalClosed
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.transaction import Noun
 from lae_flapp.queue import AFTER_FAILURE, AT_LEAST, Queue
+from lae_protocol.stripe_hints import StripeHint
 from tests.twins.journal import answer, open_journal
 
 START = 1_795_000_000.0
@@ -50,7 +52,7 @@ class Rows:
 
     def make(self, journal: Any, work: Any) -> Queue[Any]:
         return Queue(
-            "rows",
+            "inbox",
             self.clock,
             journal,
             due=inbox.due,
@@ -74,8 +76,7 @@ class Rows:
 
     def add(self, *names: str) -> None:
         for name in names:
-            answer(self.journal.write(inbox.take, name, "kind", b"{}", "rq"))
-        self.queue.wake()
+            answer(self.journal.write(inbox.take, StripeHint(name, "kind", None), "rq"))
 
     def finish(self, name: str) -> None:
         answer(self.journal.write(inbox.done, name))
@@ -167,7 +168,7 @@ def test_failing_rows_take_nobodys_place(rows, logged) -> None:
 
 
 def test_failing_at_once_is_no_busy_loop(tmp_path, logged) -> None:
-    """Work that fails in place is tried again after a pause, however often woken."""
+    """Work that fails in place is tried again after a pause, however often it looks."""
     tries: list[str] = []
 
     def failing(event: Any) -> Any:
@@ -178,7 +179,7 @@ def test_failing_at_once_is_no_busy_loop(tmp_path, logged) -> None:
     rows.start(failing)
     rows.add("a", "b")
     for _ in range(50):
-        rows.queue.wake()
+        rows.queue.look()
     assert tries == ["a", "b"]
     for _ in range(60):
         rows.clock.advance(1)
@@ -216,6 +217,9 @@ class Slow:
         self.asked.append((work, waiting))
         return waiting
 
+    def hear_of(self, noun: Noun, heard: Callable[[], object]) -> None:
+        """Nothing is committed here."""
+
     def answer(self, value: Any) -> None:
         _, waiting = self.asked.pop(0)
         if isinstance(value, Exception):
@@ -237,11 +241,11 @@ def with_slow_journal(tmp_path: Path) -> tuple[Rows, Slow]:
     return rows, slow
 
 
-def test_woken_while_looking(tmp_path) -> None:
-    """A wake during a look makes for one more look, and only one."""
+def test_asked_to_look_while_looking(tmp_path) -> None:
+    """What is committed during a look makes for one more look, and only one."""
     rows, slow = with_slow_journal(tmp_path)
     for _ in range(5):
-        rows.queue.wake()
+        rows.queue.look()
     assert len(slow.asked) == 1
     slow.answer(())
     slow.answer(None)
@@ -258,7 +262,7 @@ def test_ended_while_looking(tmp_path) -> None:
     rows, slow = with_slow_journal(tmp_path)
     slow.answer((an_event("a"),))
     slow.answer(None)
-    rows.queue.wake()
+    rows.queue.look()
     # The question is under way, with "a" still waiting in its view, when "a" ends.
     rows.working["a"].callback(None)
     slow.answer((an_event("a"),))
@@ -305,7 +309,7 @@ def test_stop(rows, logged) -> None:
     stopping = rows.queue.stopService()
     assert stopping.called
     assert rows.working == {}
-    rows.queue.wake()
+    rows.queue.look()
     rows.clock.advance(3600)
     assert rows.begun == ["a", "b"]
     assert rows.clock.getDelayedCalls() == []
@@ -348,6 +352,9 @@ class Counted:
 
     def __init__(self, due_at: datetime | None) -> None:
         self.reads, self.due_at = 0, due_at
+
+    def hear_of(self, noun: Noun, heard: Callable[[], object]) -> None:
+        """Nothing is committed here."""
 
     def read(self, work: Any) -> Deferred[Any]:
         self.reads += 1
@@ -414,8 +421,8 @@ class AnyOrder(RuleBasedStateMachine):
         self.rows.clock.advance(seconds)
 
     @rule()
-    def wake(self) -> None:
-        self.rows.queue.wake()
+    def look(self) -> None:
+        self.rows.queue.look()
 
     @rule()
     def restart(self) -> None:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from foolscap.api import RemoteException, Violation
-from foolscap.util import allocate_tcp_port
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
@@ -25,6 +24,7 @@ from lae_flapp.desk.tubs import (
 )
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.settings import TubSettings
+from lae_localcloud.ports import free_ports
 from lae_protocol import wire
 from lae_protocol.furl import Furl
 from lae_protocol.host_messages import Claim, Report
@@ -47,7 +47,7 @@ class TubTests(TestCase):
         self.addCleanup(shutil.rmtree, folder)
         self.journal = open_journal(folder / "journal", Clock())
         self.addCleanup(lambda: Deferred.fromCoroutine(self.journal.close()))
-        port = allocate_tcp_port()
+        port = free_ports(1)[0]
         self.location = f"127.0.0.1:{port}"
         settings = TubSettings(f"tcp:{port}:interface=127.0.0.1", self.location)
         self.tub = serving_tub(reactor, settings, folder / "tub.pem")
@@ -58,7 +58,6 @@ class TubTests(TestCase):
             sealer=MemorySealer(),
             s3_endpoint=None,
             host_furl=str,
-            nudge=lambda _: None,
         )
         self.client = make_tub()
         for one in (self.tub, self.client):

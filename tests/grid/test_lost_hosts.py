@@ -26,7 +26,7 @@ UNSEEN = timedelta(seconds=60)
 
 
 def look(world):
-    looking = LostHosts(world.crew.shop, world.crew.nudge)
+    looking = LostHosts(world.crew.shop)
     return Deferred.fromCoroutine(looking.look())
 
 
@@ -127,7 +127,7 @@ def test_a_stray_host_is_told_once(world):
         ),
     )
     world.cloud.instances[stray.instance_id] = stray
-    looking = LostHosts(world.crew.shop, world.crew.nudge)
+    looking = LostHosts(world.crew.shop)
     for _ in range(2):
         Deferred.fromCoroutine(looking.look())
     kinds = [e.kind for e in world.read(events.since, None, 0)]

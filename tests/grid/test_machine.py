@@ -19,7 +19,6 @@ from hypothesis.stateful import (
     precondition,
     rule,
 )
-from twisted.internet.defer import Deferred
 
 from lae_flapp.grid.limits import Limits
 from lae_flapp.journal import hosts, identities, signups
@@ -31,7 +30,6 @@ from tests.grid.world import (
     check_money,
     check_refunded,
     check_served,
-    now,
 )
 from tests.twins.weather import Fault, fair
 
@@ -148,13 +146,10 @@ class Signups(RuleBasedStateMachine):
 
         def act():
             if decision == "retry":
-                self.world.crew.retry(signup_id)
+                self.world.retry(signup_id)
                 return
-            try:
-                give_up = self.world.crew.give_up(signup_id, "op", "decided")
-                now(Deferred.fromCoroutine(give_up))
-            except StateChanged:
-                pass
+            with contextlib.suppress(StateChanged):
+                self.world.give_up(signup_id)
 
         self.survive(act)
 
@@ -212,7 +207,7 @@ class Signups(RuleBasedStateMachine):
             for session_id in self.unheard:
                 world.news(session_id)
             for signup_id in self.customers:
-                world.crew.retry(signup_id)
+                world.retry(signup_id)
             world.advance(600, step=2)
             self.all_settled()
         finally:

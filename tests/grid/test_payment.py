@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
 
 from lae_flapp.effects.payments import GiveBack
 from lae_flapp.journal import capacity, effects, events, sessions, signups
 from lae_flapp.life import ending
 from lae_protocol import wire
-from tests.grid.world import always, check_money, check_refunded, check_served, now
+from tests.grid.world import always, check_money, check_refunded, check_served
 from tests.grid.world import weather as foul
 from tests.twins.cloud import moment
 from tests.twins.weather import Fault, fair
@@ -76,7 +75,7 @@ def test_payment_after_the_refund_goes_back(world):
     world.pay(first)
     world.hosts_work = False
     world.news(first)
-    now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "owner", "cancelled")))
+    world.give_up(signup_id, "owner", "cancelled")
     world.advance(120)
     check_refunded(world, signup_id)
     world.pay(late)
@@ -159,7 +158,7 @@ def test_refused_refund_is_told_and_asked_again(world):
     world.advance(30)
     assert "troubled" in world.kinds(signup_id)
     world.weather = foul()
-    world.crew.retry(signup_id)
+    world.retry(signup_id)
     world.advance(10)
     check_money(world, subscriptions=1)
     asked = [e for e in world.read(effects.of, signup_id) if e.key.step == "payment"]
@@ -199,7 +198,6 @@ def test_a_payment_ends_the_hold_of_its_session(world):
     world.news(session_id)
     world.advance(30)
     world.write(ending.cancel, signup_id, "op", "asked", at_once=True)
-    world.crew.nudge(signup_id)
     world.advance(90)
     assert world.state(signup_id) == "ended"
     assert world.read(capacity.held, signup_id) == {"buckets": 1}
@@ -236,7 +234,7 @@ def test_capacity_is_kept_while_paid_and_free_when_refunded(world):
     world.kill()
     world.hosts_work = False
     world.start()
-    now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "op", "late")))
+    world.give_up(signup_id, "op", "late")
     world.advance(120)
     check_refunded(world, signup_id)
     assert not world.read(capacity.held, signup_id)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
-from twisted.internet.defer import Deferred
 
 from lae_flapp.grid import turns
 from lae_flapp.grid.limits import Limits
@@ -17,7 +16,6 @@ from tests.grid.world import (
     check_money,
     check_refunded,
     check_served,
-    now,
     weather,
 )
 from tests.twins.weather import Fault
@@ -60,10 +58,10 @@ def test_a_paid_signup_is_served(world):
 
 
 def test_nothing_is_built_before_payment(world):
-    """A signup that was not paid gets nothing, whoever nudges."""
+    """A signup that was not paid gets nothing, though somebody asks for it."""
     signup_id = world.register()
     world.checkout(signup_id)
-    world.crew.nudge(signup_id)
+    world.retry(signup_id)
     world.advance(10)
     assert world.cloud.empty()
     assert not world.cloud.vault
@@ -149,7 +147,7 @@ def test_hosts_in_vain_are_bounded_and_an_operator_grants_one_more(world):
     assert world.kinds(signup_id)[-1] == "troubled"
     assert world.mails(signup_id) == ["troubled"]
     world.hosts_work = True
-    world.crew.retry(signup_id)
+    world.retry(signup_id)
     world.advance(30)
     check_served(world, signup_id)
     assert world.read(signups.get, signup_id).problem is None
@@ -166,7 +164,6 @@ def test_self_test_that_never_passes_replaces_the_host(world):
 
     world.hosts_work = False
     world.write(claim)
-    world.crew.nudge(signup_id)
     world.advance(700, step=10)
     assert world.read(hosts.live, signup_id).generation == 2
 
@@ -202,7 +199,7 @@ def test_refusal_tells_an_operator_once_and_waits(world):
     assert world.mails(signup_id) == ["troubled"]
     assert "role" in world.read(signups.get, signup_id).problem
     world.weather = weather()
-    world.crew.retry(signup_id)
+    world.retry(signup_id)
     world.advance(10)
     check_served(world, signup_id)
 
@@ -266,7 +263,7 @@ def test_operator_gives_up_while_a_host_is_built(world):
     signup_id = world.paid()
     world.advance(5)
     assert world.live_hosts() == 1
-    now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "op", "no capacity")))
+    world.give_up(signup_id, "op", "no capacity")
     world.advance(120)
     check_refunded(world, signup_id)
     assert world.cloud.empty()
@@ -279,7 +276,7 @@ def test_ready_comes_too_late(world):
     row = world.read(hosts.live, signup_id)
     world.write(turns.claimed, signup_id, row.generation)
     world.weather = always("hosts.unmake", Fault.THROTTLED)
-    now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "op", "no capacity")))
+    world.give_up(signup_id, "op", "no capacity")
     with pytest.raises(StateChanged):
         world.write(turns.self_test_passed, signup_id, row.generation)
     world.weather = weather()
@@ -293,7 +290,7 @@ def test_served_signup_is_not_given_up(world):
     signup_id = world.paid()
     world.advance(10)
     with pytest.raises(StateChanged):
-        now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "op", "late")))
+        world.give_up(signup_id, "op", "late")
     check_served(world, signup_id)
 
 
@@ -305,7 +302,7 @@ def test_launch_still_in_the_air_is_waited_for_before_closing(world):
     signup_id = world.paid()
     world.advance(60)
     assert world.live_hosts() == 1
-    now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "op", "late")))
+    world.give_up(signup_id, "op", "late")
     world.advance(200)
     check_refunded(world, signup_id)
     assert world.cloud.empty()
@@ -322,7 +319,7 @@ def test_launch_sent_by_a_dead_daemon_is_waited_for_before_closing(world):
     world.kill()
     world.weather = always("hosts.find", Fault.THROTTLED)
     world.start()
-    now(Deferred.fromCoroutine(world.crew.give_up(signup_id, "op", "late")))
+    world.give_up(signup_id, "op", "late")
     world.weather = weather()
     world.advance(200)
     check_refunded(world, signup_id)
@@ -420,15 +417,14 @@ def test_stop_is_quick_and_leaves_everything_to_the_next_daemon(world):
     assert world.cloud.launches == 1
 
 
-def test_nudges_are_many_and_the_worker_is_one(world):
-    """However often it is nudged, a signup has one worker and one host."""
+def test_news_is_much_and_the_worker_is_one(world):
+    """However often something is committed for it, a signup has one worker and host."""
     signup_id = world.register()
     session_id = world.checkout(signup_id)
     world.pay(session_id)
     for _ in range(10):
         world.news(session_id)
-        world.crew.nudge(signup_id)
-        world.crew.retry(signup_id)
+        world.retry(signup_id)
     assert world.crew.busy() == {signup_id}
     world.advance(10)
     check_served(world, signup_id)

@@ -285,9 +285,15 @@ class World:
     def news(self, session_id):
         """News of the session reaches the daemon, as from inbox or return."""
         session = self.account.sessions[session_id]
-        taken = now(Deferred.fromCoroutine(payment.take(self.crew.shop, session)))
-        self.crew.nudge(session.signup_id)
-        return taken
+        return now(Deferred.fromCoroutine(payment.take(self.crew.shop, session)))
+
+    def retry(self, signup_id):
+        """An operator has it tried again."""
+        self.write(signups.try_again, signup_id, "op")
+
+    def give_up(self, signup_id, who="op", why="decided"):
+        """It is refunded: cancelled, or decided so."""
+        self.write(turns.give_up, signup_id, who, why)
 
     def paid(self, nonce=b"form"):
         signup_id = self.register(nonce)
@@ -338,7 +344,6 @@ class World:
             self.write(turn)
         except (StateChanged, Unknown):
             return
-        self.crew.nudge(request.key.signup_id)
 
 
 def now(asked):

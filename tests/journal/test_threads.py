@@ -6,13 +6,20 @@ import threading
 from pathlib import Path
 
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, DeferredList, gatherResults
+from twisted.internet.defer import (
+    CancelledError,
+    Deferred,
+    DeferredList,
+    gatherResults,
+)
 from twisted.trial.unittest import TestCase
 
-from lae_flapp.journal import events
+from lae_flapp.journal import events, inbox
 from lae_flapp.journal.errors import JournalBusy
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.threads import WAITING, JournalThreads
+from lae_flapp.journal.transaction import WriteTx
+from lae_protocol.stripe_hints import StripeHint
 from tests.twins.journal import HOME
 
 
@@ -67,6 +74,24 @@ class JournalThreadsTests(TestCase):
         go_on.set()
         await DeferredList([blocked, *queued], fireOnOneErrback=True)
         await journal.write(lambda tx: None)
+
+    async def test_who_stops_waiting_keeps_no_news_back(self) -> None:
+        """A write whose writer was cancelled is committed, and wakes whom it concerns."""
+        journal = await self.opened()
+        go_on, woken = threading.Event(), Deferred()
+        journal.hear_of("inbox", lambda: woken.callback(None))
+
+        def taken(tx: WriteTx) -> None:
+            go_on.wait(20)
+            inbox.take(tx, StripeHint("evt", "kind", "cs_1"), "rq")
+
+        writing = journal.write(taken)
+        writing.cancel()
+        go_on.set()
+        with self.assertRaises(CancelledError):
+            await writing
+        await woken
+        assert await journal.read(inbox.waiting) == 1
 
     async def opened(self) -> Journal:
         path = Path(self.mktemp()) / "journal.sqlite"

@@ -27,8 +27,8 @@ class LivingWorld(World):
     def start(self) -> None:
         super().start()
         shop = self.crew.shop
-        self.subscriptions = Subscriptions(shop, self.crew.nudge)
-        self.times = Times(shop, self.subscriptions, self.crew.nudge)
+        self.subscriptions = Subscriptions(shop)
+        self.times = Times(shop, self.subscriptions)
 
     def served(self, nonce=b"form"):
         signup_id = self.paid(nonce)
@@ -52,16 +52,10 @@ class LivingWorld(World):
         return now(Deferred.fromCoroutine(self.subscriptions.look(name, "webhook")))
 
     def cancel(self, signup_id, *, at_once=False):
-        answer = self.write(
-            ending.cancel, signup_id, "owner", "wished",
-            at_once=at_once,
-        )  # fmt: skip
-        self.crew.nudge(signup_id)
-        return answer
+        return self.write(ending.cancel, signup_id, "owner", "wished", at_once=at_once)
 
     def stay(self, signup_id):
         self.write(ending.stay, signup_id, "owner", "wished")
-        self.crew.nudge(signup_id)
 
     def days(self, days):
         """Days pass, in which the daemon looks at its times."""

@@ -26,13 +26,12 @@ def declined(words, ask, *asked):
 
 def ask(world, what, signup_id):
     done = world.write(what, signup_id, *WHY)
-    world.crew.nudge(signup_id)
     world.advance(10)
     return done
 
 
 def cancel(world, signup_id, at_once=False):
-    cancelling = Cancelling(world.journal, None, world.crew.nudge)
+    cancelling = Cancelling(world.journal, None)
     now(Deferred.fromCoroutine(cancelling.cancel(signup_id, *WHY, at_once)))
     world.advance(10)
 

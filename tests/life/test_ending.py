@@ -160,7 +160,6 @@ def test_cancelled_while_the_host_is_replaced(world) -> None:
     """The next host is not made, or goes again; one ended signup is left."""
     signup_id = world.served()
     world.write(turns.lose_host, signup_id, world.generation(signup_id))
-    world.crew.nudge(signup_id)
     world.advance(1)
     world.cancel(signup_id, at_once=True)
     world.advance(90)
@@ -351,8 +350,7 @@ def test_coming_back_in_vain(world) -> None:
     world.hosts_work = False
     assert world.come_back(signup_id) == "kept"
     world.advance(5)
-    now_back = world.crew.give_up(signup_id, "op", "decided")
-    world._drive(now_back)
+    world.give_up(signup_id)
     world.advance(90)
     assert world.state(signup_id) == "ended"
     assert world.life(signup_id).kept_until > before
@@ -392,7 +390,7 @@ def test_paid_after_the_deletion_began(world) -> None:
     world.write(ending.delete, signup, "owner", "asked for")
     assert world.come_back(signup_id) == "surplus"
     world.write(switches.resume, "deletions", "op")
-    world.crew.retry(signup_id)
+    world.retry(signup_id)
     world.advance(90)
     assert world.state(signup_id) == "deleted"
     assert world.receipt(signup_id).why == "asked for"

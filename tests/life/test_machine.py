@@ -197,7 +197,7 @@ class Lives(RuleBasedStateMachine):
             world.advance(90, step=3)
             for _ in range(3):
                 self.hear()
-                world.crew.retry(self.signup_id)
+                world.retry(self.signup_id)
                 world.advance(240, step=3)
             self.settled()
         finally:

@@ -244,7 +244,6 @@ def test_a_host_not_whole_at_the_stop_goes_instead(world) -> None:
     for instance in world.cloud.live():
         instance.terminated = True
     world.write(turns.lose_host, signup_id, world.generation(signup_id))
-    world.crew.nudge(signup_id)
     world.advance(5)
     world.clock.advance(500)
     world.turn()

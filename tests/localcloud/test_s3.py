@@ -293,7 +293,7 @@ def test_a_held_write_waits_for_its_release(calm: Any, s3: Any, bucket: str) -> 
         target=s3.put_object, kwargs={"Bucket": bucket, "Key": "h", "Body": b"h"}
     )
     put.start()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while calm.control("GET")["faults"][0]["holding"] == 0:
         assert time.monotonic() < deadline
         time.sleep(0.02)

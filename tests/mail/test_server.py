@@ -14,7 +14,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from foolscap.util import allocate_tcp_port
 from twisted.internet import reactor
 from twisted.internet import ssl as txssl
 from twisted.internet.protocol import Factory, Protocol
@@ -29,6 +28,7 @@ from lae_flapp.mail.server import (
     SmtpServer,
     sort_failure,
 )
+from lae_localcloud.ports import free_ports
 from lae_protocol.aws.tls import NamedPeerPolicy
 from lae_protocol.secret import Secret
 
@@ -108,7 +108,7 @@ class SmtpServerTests(TestCase):
             good = isinstance(data, LoginPassword) and data.password == b"open"
             return AuthResult(success=good, handled=False)
 
-        self.port = allocate_tcp_port()
+        self.port = free_ports(1)[0]
         controller = Controller(
             self.box,
             hostname="127.0.0.1",
@@ -160,7 +160,7 @@ class SmtpServerTests(TestCase):
     async def test_nobody_listens(self) -> None:
         """A mail server that is down means later."""
         policy = NamedPeerPolicy()
-        nobody = SmtpServer(reactor, "localhost", allocate_tcp_port(), None, policy)
+        nobody = SmtpServer(reactor, "localhost", free_ports(1)[0], None, policy)
         with self.assertRaises(MailLater):
             await nobody.deliver(ENVELOPE)
 

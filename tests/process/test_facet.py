@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from attrs import define
-from foolscap.util import allocate_tcp_port
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
 
+from lae_localcloud.ports import free_ports
 from lae_protocol import wire
 from lae_protocol.furl import Furl
 from lae_protocol.messages import AskDoors, Refused
@@ -71,7 +71,7 @@ async def answer(question: Ask | AskAtLength, request_id: str) -> Any:
 class FacetTests(TestCase):
     async def listening(self, port: int = 0, pem: bytes | None = None) -> Any:
         tub = make_tub(pem=pem)
-        port = port or allocate_tcp_port()
+        port = port or free_ports(1)[0]
         tub.listenOn(f"tcp:{port}:interface=127.0.0.1")
         tub.setLocation(f"127.0.0.1:{port}")
         tub.startService()

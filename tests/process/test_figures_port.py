@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from foolscap.util import allocate_tcp_port
 from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Gauge
@@ -17,6 +16,7 @@ from twisted.trial.unittest import TestCase
 from twisted.web.client import Agent, readBody
 from twisted.web.http_headers import Headers
 
+from lae_localcloud.ports import free_ports
 from lae_protocol.process import figures_port
 from lae_protocol.process.figures_port import (
     Figures,
@@ -51,7 +51,7 @@ class PortTests(TestCase):
         self.registry = CollectorRegistry()
         self.gauge = Gauge("s4_something", "Some.", registry=self.registry)
         self.healthy = True
-        self.number = allocate_tcp_port()
+        self.number = free_ports(1)[0]
         self.refreshed = 0
         self.hang = False
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from foolscap.api import Referenceable, RemoteException
-from foolscap.util import allocate_tcp_port
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.internet.endpoints import clientFromString, serverFromString
@@ -16,6 +15,7 @@ from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory, Protocol
 from twisted.trial.unittest import TestCase
 
+from lae_localcloud.ports import free_ports
 from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.process.gate import Gate, GatedEndpoint, gate_before
 from lae_protocol.process.tub import make_tub
@@ -124,7 +124,7 @@ class GateTests(TestCase):
 
     async def test_under_foolscap(self) -> None:
         """A Tub on a bounded endpoint negotiates, answers and ends as on any other."""
-        number = allocate_tcp_port()
+        number = free_ports(1)[0]
         inner = serverFromString(reactor, f"tcp:{number}:interface=127.0.0.1")
         server, client = make_tub(), make_tub()
         server.listenOn(inner)

@@ -68,7 +68,7 @@ class Restorable(World):
         return adopted
 
     def look(self) -> None:
-        looking = LostHosts(self.crew.shop, self.crew.nudge)
+        looking = LostHosts(self.crew.shop)
         now(Deferred.fromCoroutine(looking.look()))
 
     def claim(self) -> Lives:

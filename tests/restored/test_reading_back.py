@@ -41,7 +41,8 @@ def did(coroutine):
 def test_read_back(world):
     """Each event is taken once; where Stripe is away, the same time is asked for again."""
     stripe, woken = Stripe(), []
-    intake = Intake(world.journal, lambda: woken.append(1))
+    world.journal.hear_of("inbox", lambda: woken.append(1))
+    intake = Intake(world.journal)
     reading = ReadingBack(world.journal, stripe.since, intake)
     did(reading.begin())
     stripe.away = True

@@ -73,7 +73,7 @@ class Daemon:
             rng=Random(1),
         )
         self.notices = Queue(
-            "notices",
+            "causes",
             world.clock,
             world.journal,
             due=causes.due,
@@ -102,7 +102,6 @@ class Daemon:
         for _ in range(int(seconds // step)):
             self.world.advance(step, 15)
             now(self.watch.look())
-            self.notices.wake()
 
     @property
     def subjects(self) -> list[str]:
@@ -185,7 +184,7 @@ def test_a_troubled_signup_is_told_to_be_over(daemon) -> None:
     assert world.mails(signup_id) == ["troubled"]
     assert daemon.mailed == []
     world.weather = lambda _: Fault.NONE
-    world.crew.retry(signup_id)
+    world.retry(signup_id)
     daemon.passes(60)
     assert world.state(signup_id) == "active"
     daemon.passes(QUIET.total_seconds())
@@ -233,7 +232,6 @@ def test_a_lost_host_is_told_and_so_is_its_successor(daemon) -> None:
     daemon.passes(60)
     assert "the host of a served customer is gone" in daemon.subjects[0]
     world.hosts_work = True
-    world.crew.nudge(signup_id)
     daemon.passes(QUIET.total_seconds() + 300)
     assert daemon.subjects[-1].startswith("[staging] Over: the host of a served")
 
@@ -292,7 +290,6 @@ def test_a_notice_on_a_full_disk_is_sent_once(daemon, monkeypatch) -> None:
     """What the server has is not sent again because the journal could not note it."""
     daemon.strays["i-0123"] = "su1, generation 2"
     now(daemon.watch.look())
-    daemon.notices.wake()
     journal, write = daemon.world.journal, daemon.world.journal.write
     daemon.mailed.clear()
     (row,) = daemon.world.read(causes.lasting)

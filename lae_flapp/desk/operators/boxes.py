@@ -31,9 +31,7 @@ async def retry_event(by: Asker, asked: RetryInboxEvent) -> InboxLine:
         events.note(tx, None, "inbox-retry", who, asked.event_id)
         return _known_event(tx, asked.event_id)
 
-    done = await by.write(hurried)
-    by.desk.wakes.events()
-    return done
+    return await by.write(hurried)
 
 
 async def show_mail(by: Asker, asked: ShowMail) -> MailLine:
@@ -51,9 +49,7 @@ async def retry_mail(by: Asker, asked: RetryMail) -> MailLine:
         events.note(tx, mail.signup_id, "mail-retry", who, why)
         return mail_line(tx, mail)
 
-    done = await by.write(hurried)
-    by.desk.wakes.mails()
-    return done
+    return await by.write(hurried)
 
 
 def _known_event(tx: ReadTx, event_id: str) -> InboxLine:

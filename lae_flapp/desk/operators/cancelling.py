@@ -19,11 +19,10 @@ from lae_protocol.process.answer import Refusal
 
 @define(frozen=True)
 class Cancelling:
-    """*expire_sessions* ends what could still be paid; *nudge* wakes the worker."""
+    """*expire_sessions* ends what could still be paid."""
 
     journal: Journal
     expire_sessions: Callable[[SignupId], Awaitable[object]]
-    nudge: Callable[[SignupId], object]
 
     async def cancel(
         self,
@@ -59,7 +58,6 @@ class Cancelling:
         except StateChanged as e:
             said = f"It is {e.actual} by now: look again."
             raise Refusal(Refused("changed", said)) from None
-        self.nudge(signup_id)
 
     async def end_gifts(self) -> None:
         """End those whose time is over; what cannot be ended now has a problem."""

@@ -18,20 +18,6 @@ from lae_protocol.secret import Secret
 
 
 @define(frozen=True)
-class Wakes:
-    """Has work looked for at once, not when its turn comes.
-
-    *retry* goes on with one signup, whatever was refused; *everybody* looks after all
-    that is left undone; *mails* and *events* look into outbox and inbox.
-    """
-
-    retry: Callable[[SignupId], object]
-    everybody: Callable[[], Awaitable[object]]
-    mails: Callable[[], object]
-    events: Callable[[], object]
-
-
-@define(frozen=True)
 class Process:
     """What only the process knows: its settings' name, its release, its age."""
 
@@ -52,7 +38,6 @@ class OperatorDesk:
     """
 
     shop: Workshop
-    wakes: Wakes
     process: Process
     selling: Selling
     cancel: Callable[[SignupId, str, str, bool], Awaitable[None]]

@@ -1,6 +1,4 @@
-"""What an operator can do for one customer: each change is an event with the name of
-the operator, then work is woken.
-"""
+"""What an operator can do for one customer: each change is an event with their name."""
 
 from __future__ import annotations
 
@@ -32,12 +30,10 @@ async def retry_signup(by: Asker, asked: RetrySignup) -> Done:
 
     def noted(tx: WriteTx, who: str) -> Done:
         known(tx, asked.signup_id)
-        events.note(tx, asked.signup_id, "retry", who)
+        signups.try_again(tx, asked.signup_id, who)
         return Done(see(tx, asked.signup_id, 0))
 
-    done = await by.write(noted)
-    by.desk.wakes.retry(asked.signup_id)
-    return done
+    return await by.write(noted)
 
 
 async def resend_mail(by: Asker, asked: Resend) -> Done:
@@ -49,9 +45,7 @@ async def resend_mail(by: Asker, asked: Resend) -> Done:
         _resend(tx, by, asked, to, who)
         return Done(see(tx, asked.signup_id, 0))
 
-    done = await by.write(queued)
-    by.desk.wakes.mails()
-    return done
+    return await by.write(queued)
 
 
 async def cancel_signup(by: Asker, asked: Cancel) -> Done:
@@ -60,7 +54,6 @@ async def cancel_signup(by: Asker, asked: Cancel) -> Done:
 
     await by.read(lambda tx: _raise_unless_seen(tx, asked.signup_id, asked.seen))
     await by.desk.cancel(asked.signup_id, who, why, asked.at_once)
-    by.desk.wakes.mails()
     return Done(await by.read(lambda tx: see(tx, asked.signup_id, 0)))
 
 
@@ -93,13 +86,11 @@ async def give_free(by: Asker, asked: GiveFree) -> Done | Refused:
         free.give(tx, selling, asked, to, who=who, why=why)
         return Done(see(tx, asked.signup_id, 0))
 
-    done = await by.write(given)
-    by.desk.wakes.retry(asked.signup_id)
-    return done
+    return await by.write(given)
 
 
 async def _turn(by: Asker, asked: Reactivate | DeleteData, work: AskedFor) -> Done:
-    """Do it, if the operator saw what it is; the worker and the mails go on."""
+    """Do it, if the operator saw what it is."""
     why = reason(asked.why)
 
     def turned(tx: WriteTx, who: str) -> Done:
@@ -107,10 +98,7 @@ async def _turn(by: Asker, asked: Reactivate | DeleteData, work: AskedFor) -> Do
         work(tx, asked.signup_id, who, why)
         return Done(see(tx, asked.signup_id, 0))
 
-    done = await by.write(turned)
-    by.desk.wakes.retry(asked.signup_id)
-    by.desk.wakes.mails()
-    return done
+    return await by.write(turned)
 
 
 def _raise_unless_seen(tx: ReadTx, signup_id: SignupId, seen: SignupState) -> None:

@@ -88,10 +88,7 @@ async def resume(by: Asker, asked: Resume) -> Switches:
             outbox.hurry_all(tx)
         return _switches(tx)
 
-    left = await by.write(resumed)
-    by.desk.wakes.mails()
-    await by.desk.wakes.everybody()
-    return left
+    return await by.write(resumed)
 
 
 async def list_operators(by: Asker, _: AskOperators) -> Operators:

@@ -42,8 +42,8 @@ Outcome = Literal["kept", "surplus", "unpaid", "expired", "foreign", "unknown"]
 class Settlement:
     """Fetches sessions and journals what they have become.
 
-    *nudge* wakes the routine's worker for one signup; *adopt* takes in a signup that
-    the journal does not know (:class:`lae_flapp.restored.adoption.Adoption`).
+    *adopt* takes in a signup that the journal does not know
+    (:class:`lae_flapp.restored.adoption.Adoption`).
     """
 
     _log = Logger()
@@ -51,10 +51,9 @@ class Settlement:
     def __init__(
         self,
         shop: Workshop,
-        nudge: Callable[[SignupId], object],
         adopt: Callable[[CheckoutSession], Awaitable[bool]],
     ) -> None:
-        self._shop, self._nudge, self._adopt = shop, nudge, adopt
+        self._shop, self._adopt = shop, adopt
         self._name = CustomerName(shop)
         self._in_order = OneAtATime()
 
@@ -81,8 +80,6 @@ class Settlement:
             taken = await payment.take(shop, session)
         if taken == "unpaid":
             return await shop.journal.write(self._unpaid, session, who)
-        if taken in {"kept", "surplus"} and session.signup_id is not None:
-            self._nudge(session.signup_id)
         if taken == "kept" and session.signup_id is not None:
             self._in_the_background(self._name.write(session.signup_id))
         if taken == "unknown":

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from lae_flapp.journal import inbox
 from lae_flapp.journal.journal import Journal
 from lae_protocol.process.crash import crash_point, declare
@@ -13,15 +11,13 @@ TAKEN = declare("inbox.taken", "the hint is committed, nothing is decided")
 
 
 class Intake:
-    """Commits hints to the inbox and wakes whoever works them off."""
+    """Commits hints to the inbox."""
 
-    def __init__(self, journal: Journal, wake: Callable[[], object]) -> None:
-        self._journal, self._wake = journal, wake
+    def __init__(self, journal: Journal) -> None:
+        self._journal = journal
 
     async def take(self, hint: StripeHint, request_id: str) -> bool:
         """Commit the hint; True if the event was known already."""
         new = await self._journal.write(inbox.take, hint, request_id)
         crash_point(TAKEN)
-        if new:
-            self._wake()
         return not new

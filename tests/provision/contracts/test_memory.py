@@ -131,7 +131,7 @@ class Weathered(SynchronousTestCase):
     def test_late_effect_comes_although_the_caller_gave_up(self) -> None:
         """Cancelling a late call does not take back its effect."""
         bench = self.bench(Fault.LATE)
-        waiting = bench.addresses.make("a", "198.18.0.1")
+        waiting = Deferred.fromCoroutine(bench.addresses.make("a", "198.18.0.1"))
         waiting.addErrback(lambda _: None)
         waiting.cancel()
         assert not bench.line.cloud.records
