@@ -2,9 +2,10 @@
 
 Twisted's timers hang on ``time.time``: when somebody sets the clock back an hour, each
 timer fires an hour late, and when it is set forward a day, everything that waits has
-waited a day.  So the reactor's time is made of what really passes (Linux' boot time,
-which counts a suspended machine's sleep, too), and drawn to the machine's clock so
-slowly that no timer notices.  It never goes back.
+waited a day.  So the reactor's time is the machine's clock at the start plus what has
+really passed since (Linux' boot time, which counts a suspended machine's sleep, too).
+The units start after ``time-sync.target``, so that the clock is right by then; a clock
+that is set later is an operator's to look at, who is told of the difference.
 
 Who must know the true time all the same (signatures, another's expiry) asks the
 machine.
@@ -17,11 +18,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-#: A second lasts between 1 - SLEW and 1 + SLEW while the clock is caught up with: an
-#: hour in four.
-SLEW = 0.25
 #: What was written so far ahead was written with a clock that was wrong.
-FARTHEST = 26 * 3600.0
+FARTHEST = 26 * 3600.0  # s
 
 
 def elapsed() -> float:
@@ -44,10 +42,10 @@ class SteadyClock:
     ) -> None:
         self._wall, self._passed = wall, passed
         self._lock = threading.Lock()
-        self._at, self._seconds = passed(), wall()
+        self._began, self._wall_then = passed(), wall()
 
     def seconds(self) -> float:
-        """Now, in seconds since 1970; later than whenever it was asked before."""
+        """Now, in seconds since 1970; never earlier than it was told before."""
         with self._lock:
             return self._now()
 
@@ -63,18 +61,14 @@ class SteadyClock:
         right.
         """
         with self._lock:
-            if moment - self._now() > FARTHEST:
+            ahead = moment - self._now()
+            if ahead > FARTHEST:
                 return False
-            self._seconds = max(self._seconds, moment)
+            self._wall_then += max(0.0, ahead)
             return True
 
     def _now(self) -> float:
-        at = self._passed()
-        since, self._at = max(0.0, at - self._at), at
-        expected = self._seconds + since
-        ahead = self._wall() - expected
-        self._seconds = expected + max(-SLEW * since, min(SLEW * since, ahead))
-        return self._seconds
+        return self._wall_then + (self._passed() - self._began)
 
 
 def install(reactor: Any, clock: SteadyClock) -> None:
