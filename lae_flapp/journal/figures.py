@@ -53,7 +53,7 @@ class Figures:
     *unserved* are signups that are paid and have no storage yet, *late* those of them
     that wait longest; *lost* are served customers without a host that is ready;
     *troubled* are signups whose workers wait for something.  *used* is by cell and
-    quota.
+    quota, *paused* says since when what is paused.
     """
 
     now: datetime
@@ -68,7 +68,7 @@ class Figures:
     late: tuple[Customer, ...]
     troubled: frozenset[str]
     used: Mapping[tuple[str, str], int]
-    paused: tuple[str, ...]
+    paused: Mapping[str, datetime]
 
 
 def read(tx: ReadTx) -> Figures:
@@ -86,7 +86,7 @@ def read(tx: ReadTx) -> Figures:
         late=_late(tx),
         troubled=_troubled(tx),
         used=_used(tx),
-        paused=tuple(row.name for row in tx.all(select(SWITCHES.c.name))),
+        paused=_paused(tx),
     )
 
 
@@ -145,6 +145,11 @@ def _late(tx: ReadTx) -> tuple[Customer, ...]:
 def _troubled(tx: ReadTx) -> frozenset[str]:
     query = select(SIGNUPS.c.signup_id).where(SIGNUPS.c.problem.is_not(None))
     return frozenset(row.signup_id for row in tx.all(query))
+
+
+def _paused(tx: ReadTx) -> dict[str, datetime]:
+    query = select(SWITCHES.c.name, SWITCHES.c.paused_at)
+    return {row.name: row.paused_at for row in tx.all(query)}
 
 
 def _used(tx: ReadTx) -> dict[tuple[str, str], int]:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from lae_flapp.journal.events import Event
 from lae_flapp.signs.collector import JournalFigures
 from lae_flapp.signs.snapshots import Snapshots
+from lae_flapp.signs.standing import severity_of
 from lae_flapp.signs.steps import STEPS, durations
 from lae_flapp.signs.vitals import Vitals
 
@@ -68,7 +69,7 @@ class DaemonFigures:
         self._causes = Gauge(
             "s4_causes",
             "Causes of trouble that last, as told to the operators.",
-            ("kind",),
+            ("kind", "severity"),
             registry=registry,
         )
 
@@ -79,7 +80,7 @@ class DaemonFigures:
         self._open.set(bool(report.facts["signups_open"]))
         self._causes.clear()
         for kind, many in self._vitals.causes().items():
-            self._causes.labels(kind).set(many)
+            self._causes.labels(kind, severity_of(kind)).set(many)
         look = await self._snapshots.refresh()
         if look is not None:
             self._count(look.events)

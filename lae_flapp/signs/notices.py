@@ -19,7 +19,7 @@ from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.mail.message import Sender
 from lae_flapp.mail.notice import Notice, render_notice
 from lae_flapp.mail.server import IMailServer, MailError
-from lae_flapp.signs.standing import SECTIONS
+from lae_flapp.signs.standing import KINDS
 from lae_protocol.address import Address
 from lae_protocol.process.retry import pause
 
@@ -36,7 +36,7 @@ def notice_of(cause: Cause, deployment: str) -> Notice:
         begun_at=cause.begun_at,
         over_at=cause.over_at,
         first=cause.told_at is None,
-        section=SECTIONS[cause.kind],
+        section=KINDS[cause.kind].section,
         deployment=deployment,
     )
 

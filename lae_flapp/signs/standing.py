@@ -1,12 +1,13 @@
 """What is wrong now, out of all that was seen.  Pure: no I/O, no clock.
 
-Each cause is a kind, what it is about, and a sentence for the operators.  Its kind is a
-section of ``docs/alerts.rst``, by :data:`SECTIONS`.
+Each cause is a kind, what it is about, and a sentence for the operators.  Its kind has
+a section of ``docs/alerts.rst``, and says whether somebody is woken, by :data:`KINDS`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from attrs import define
 
@@ -14,25 +15,48 @@ from lae_flapp.journal.figures import Customer, Figures
 from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.snapshots import Disk
 
-#: Every kind of cause, and the section of the manual that tells what to do.
-SECTIONS: Mapping[str, str] = {
-    "backup-old": "S4BackupOld",
-    "capacity-low": "S4CapacityLow",
-    "clock": "S4ClockSet",
-    "closed": "S4SignupsClosed",
-    "disk-low": "S4JournalDiskLow",
-    "host-lost": "S4HostLost",
-    "host-silent": "S4HostsSilent",
-    "inbox-stuck": "S4InboxStuck",
-    "service-away": "S4ServiceAway",
-    "signup": "S4PaidNotReady",
-    "signup-late": "S4PaidNotReady",
-    "stray-host": "S4StrayInstance",
-}
-#: Of these :func:`standing` says all; a signup's own are begun by its worker.
-WATCHED = frozenset(SECTIONS) - {"signup"}
+Severity = Literal["page", "ticket"]
 
-MINUTE, HOUR = 60.0, 3600.0
+
+@define(frozen=True)
+class CauseKind:
+    """A kind of cause: the section of the manual that tells what to do, and whether it
+    wakes somebody (page) or waits for the day (ticket).
+    """
+
+    section: str
+    severity: Severity
+
+
+KINDS: Mapping[str, CauseKind] = {
+    "backup-old": CauseKind("S4BackupOld", "ticket"),
+    "capacity-low": CauseKind("S4CapacityLow", "ticket"),
+    "clock": CauseKind("S4ClockSet", "ticket"),
+    "closed": CauseKind("S4SignupsClosed", "page"),
+    "disk-low": CauseKind("S4JournalDiskLow", "page"),
+    "host-lost": CauseKind("S4HostLost", "page"),
+    "host-silent": CauseKind("S4HostsSilent", "page"),
+    "inbox-stuck": CauseKind("S4InboxStuck", "page"),
+    "left-paused": CauseKind("S4LeftPaused", "ticket"),
+    "outbox-stuck": CauseKind("S4OutboxStuck", "ticket"),
+    "service-away": CauseKind("S4ServiceAway", "page"),
+    "signup": CauseKind("S4PaidNotReady", "page"),
+    "signup-late": CauseKind("S4PaidNotReady", "page"),
+    "stray-host": CauseKind("S4StrayInstance", "ticket"),
+}
+
+
+def severity_of(kind: str) -> Severity:
+    """Say whether a cause wakes somebody; one of a newer release's kinds does."""
+    known = KINDS.get(kind)
+    return "page" if known is None else known.severity
+
+
+#: Of these :func:`standing` says all; a signup's own are begun by its worker.
+WATCHED = frozenset(KINDS) - {"signup"}
+
+MINUTE = 60.0  # s
+HOUR = 3600.0  # s
 
 
 @define(frozen=True)
@@ -42,6 +66,8 @@ class Bounds:
     away: float = 10 * MINUTE
     late: float = 30 * MINUTE
     inbox: float = 15 * MINUTE
+    outbox: float = 30 * MINUTE
+    paused: float = 24 * HOUR
     backup: float = 26 * HOUR
     used: float = 0.9
     disk: int = 1 << 30
@@ -124,6 +150,12 @@ def _queues(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]
     inbox = seen.figures.inbox
     if inbox.age(seen.figures.now) >= bounds.inbox:
         yield ("inbox-stuck", ""), "an event of Stripe cannot be worked off"
+    outbox, paused = seen.figures.outbox, seen.figures.paused
+    if outbox.age(seen.figures.now) >= bounds.outbox and "mails" not in paused:
+        yield ("outbox-stuck", ""), "a mail cannot be handed to the mail server"
+    for what, since in paused.items():
+        if (seen.figures.now - since).total_seconds() >= bounds.paused:
+            yield ("left-paused", what), f"{what} have been paused for a day"
 
 
 def _customers(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:

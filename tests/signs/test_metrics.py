@@ -64,7 +64,7 @@ def test_the_manual_names_every_metric_of_the_daemon(lived) -> None:
     signs.refresh()
     world.paid()
     world.advance(10)
-    signs.causes["canary"] = 1
+    signs.causes["closed"] = 1
     signs.refresh()
     both = documented("Of both processes") | documented("Of the daemon")
     assert existing(signs.registry) == both

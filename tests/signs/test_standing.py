@@ -14,7 +14,7 @@ from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.snapshots import Disk
 from lae_flapp.signs.standing import (
     HOUR,
-    SECTIONS,
+    KINDS,
     WATCHED,
     Bounds,
     Seen,
@@ -40,7 +40,7 @@ FIGURES = Figures(
     late=(),
     troubled=frozenset(),
     used={},
-    paused=(),
+    paused={},
 )
 WELL = Seen(
     figures=FIGURES,
@@ -90,6 +90,21 @@ TABLE = [
         figures(inbox=Waiting(9, ago(BOUNDS.inbox - 1))),
     ),
     (
+        ("outbox-stuck", ""),
+        figures(outbox=Waiting(1, ago(BOUNDS.outbox))),
+        figures(outbox=Waiting(1, ago(BOUNDS.outbox - 1))),
+    ),
+    (
+        ("outbox-stuck", ""),
+        figures(outbox=Waiting(1, ago(BOUNDS.outbox)), paused={"launches": NOW}),
+        figures(outbox=Waiting(1, ago(BOUNDS.outbox)), paused={"mails": NOW}),
+    ),
+    (
+        ("left-paused", "deletions"),
+        figures(paused={"deletions": ago(BOUNDS.paused)}),
+        figures(paused={"deletions": ago(BOUNDS.paused - 1)}),
+    ),
+    (
         ("signup-late", "su1"),
         figures(late=(Customer("su1", ago(BOUNDS.late)),)),
         figures(late=(Customer("su1", ago(BOUNDS.late - 1)),)),
@@ -127,9 +142,9 @@ def test_every_kind_is_in_the_table() -> None:
 def test_every_kind_has_its_section_in_the_manual() -> None:
     """A mail about any cause names a section that exists, and the manual lists it."""
     found = {s[0].astext() for s in sections(MANUAL).values()}
-    assert set(SECTIONS.values()) <= found
+    assert {kind.section for kind in KINDS.values()} <= found
     text = (ROOT / "docs" / "alerts.rst").read_text()
-    assert [kind for kind in SECTIONS if f"``{kind}``" not in text] == []
+    assert [kind for kind in KINDS if f"``{kind}``" not in text] == []
 
 
 def test_all_at_once() -> None:

@@ -129,7 +129,7 @@ def test_a_service_that_is_away_is_told_once_and_its_return_too(daemon) -> None:
         daemon.passes(60)
     assert daemon.subjects == ["[staging] s3 has answered nothing that it was asked"]
     daemon.signs.refresh()
-    assert daemon.signs.value("s4_causes", kind="service-away") == 1
+    assert daemon.signs.value("s4_causes", kind="service-away", severity="page") == 1
     assert daemon.signs.health().facts["causes"] == {"service-away": 1}
     daemon.signs.calls("s3", "ok", 1.0)
     daemon.passes(QUIET.total_seconds() - 30)
