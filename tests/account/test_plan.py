@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from lae_provision.account import daemon, log_group, policy, wildcard
 from lae_provision.account.desired import Desired
+from lae_provision.account.difference import Difference, tags_of
 from lae_provision.account.plan import Observed, doable, plan
 from lae_provision.account.quotas import Capacity, Network
 from lae_provision.account.sealing_key import Key, NoKey
@@ -163,6 +164,48 @@ CASES = [
 ]
 
 
+def test_what_is_missing_is_named_with_what_is_made_of_it() -> None:
+    """A log group that is not there is told by its name, with what apply makes."""
+    seen = evolve(RIGHT, log_group=log_group.NoGroup())
+    name = DESIRED.log_group.name
+    wanted = f"made, keeps for {log_group.KEPT} days"
+    assert plan(DESIRED, seen).differences == (
+        Difference("log group", name, "missing", wanted, "create"),
+    )
+
+
+def test_what_is_made_carries_the_deployment_and_the_purpose() -> None:
+    """Two tags say which deployment a thing is of, and what it is for."""
+    tags = {"s4:deployment": "s4-prod", "s4:purpose": "log"}
+    assert tags_of("s4-prod", "log") == tags
+
+
+def test_a_subnet_that_is_not_there_is_named_with_its_region() -> None:
+    """A person reads which subnet is missing, and in which region it was looked for."""
+    [found] = plan(DESIRED, evolve(RIGHT, network=None)).differences
+    assert (found.name, found.found) == ("subnet-1", "no such subnet in eu-west-1")
+
+
+def test_a_subnet_of_another_zone_is_named_with_both_zones() -> None:
+    """A person reads where the subnet is, and where the settings want it."""
+    network = evolve(RIGHT.network, zone="eu-west-1b")
+    [found] = plan(DESIRED, evolve(RIGHT, network=network)).differences
+    assert (found.name, found.found, found.wanted) == (
+        "subnet-1",
+        "in eu-west-1b",
+        "in eu-west-1a",
+    )
+
+
+def test_quotas_that_aws_does_not_tell_are_named() -> None:
+    """A quota that AWS does not tell is no difference, and is named as untold."""
+    capacity = evolve(RIGHT.capacity, roles=None, records=None)
+    decided = plan(DESIRED, evolve(RIGHT, capacity=capacity))
+    assert decided.differences == ()
+    assert decided.untold == ("roles", "records")
+    assert plan(DESIRED, RIGHT).untold == ()
+
+
 @pytest.mark.parametrize(("field", "seen", "thing", "step"), CASES)
 def test_one_difference(field: str, seen: object, thing: str, step: str | None) -> None:
     """One thing that is not right is one difference, for apply or for a person."""
@@ -253,6 +296,35 @@ def test_what_waits_for_a_person_holds_up_nothing_else() -> None:
     )
 
 
+def test_what_does_not_need_the_policy_does_not_wait_for_it() -> None:
+    """A daemon's instance profile is made while its policy waits for a key."""
+    desired = evolve(DESIRED, kms_key=KEY)
+    seen = evolve(
+        RIGHT,
+        key=NoKey(),
+        daemons_policy=policy.NoPolicy(),
+        daemon=evolve(RIGHT.daemon, profile=False),
+    )
+    step = doable(plan(desired, seen).steps, seen)
+    assert step is not None
+    assert (step.thing, step.step) == ("daemon", "profile")
+
+
+@pytest.mark.parametrize(
+    ("found", "step"),
+    [
+        (daemon.Nobody(), "create"),
+        (evolve(RIGHT.daemon, attached=frozenset()), "attach"),
+    ],
+)
+def test_a_daemon_whose_policy_is_there_waits_for_nothing(found, step) -> None:
+    """Where the daemon's policy exists the daemon is made, or gets that policy."""
+    seen = evolve(RIGHT, daemon=found)
+    done = doable(plan(DESIRED, seen).steps, seen)
+    assert done is not None
+    assert (done.thing, done.step) == ("daemon", step)
+
+
 def test_a_half_made_key_is_no_second_one() -> None:
     """A key with our tags and no alias gets its alias."""
     [found] = plan(DESIRED, evolve(RIGHT, key=NoKey(KEY))).differences
@@ -267,6 +339,19 @@ def test_no_kms() -> None:
     assert "kms:" not in document
     seen = evolve(RIGHT, key=None, daemons_policy=policy.PolicySeen(document))
     assert plan(desired, seen).differences == ()
+    nothing = evolve(seen, daemons_policy=policy.NoPolicy())
+    step = doable(plan(desired, nothing).steps, nothing)
+    assert step is not None
+    assert step.thing == "daemon's policy", "no key is waited for"
+
+
+def test_a_key_that_was_not_looked_at_is_no_difference() -> None:
+    """About a key that is not wanted, or was not looked at, nothing is told."""
+    told = plan(DESIRED, evolve(RIGHT, key=None)).differences
+    assert "sealing key" not in {difference.thing for difference in told}
+    unwanted = evolve(RIGHT, key=evolve(RIGHT.key, rotated=False))
+    told = plan(evolve(DESIRED, kms_key=None), unwanted).differences
+    assert "sealing key" not in {difference.thing for difference in told}
 
 
 def test_settings_of_another_account() -> None:

@@ -34,6 +34,7 @@ from lae_provision.deploy.plan import (
     RestartSite,
     Switch,
     Verify,
+    after_failure,
     next_step,
     take_up,
 )
@@ -120,6 +121,45 @@ def test_an_intent_is_read_as_it_was_written(intent) -> None:
     assert load(dump(intent)) == intent
 
 
+def test_an_intent_is_written_as_every_release_reads_it() -> None:
+    """An intent is one JSON object of version 1, with a field on each line."""
+    lines = dump(Back(ORDER, "it burns", OLD, ALL)).decode().split("\n")
+    assert lines == [
+        "{",
+        ' "version": 1,',
+        ' "is": "back",',
+        ' "order": {',
+        '  "number": 7,',
+        '  "kind": "release",',
+        f'  "target": "{NEW}",',
+        f'  "previous": "{OLD}",',
+        '  "who": "ann@laptop",',
+        '  "began": "2026-11-28T12:00:00+00:00",',
+        f'  "commit": "{"c" * 40}",',
+        '  "untested": null,',
+        '  "open_before": null',
+        " },",
+        ' "why": "it burns",',
+        f' "goal": "{OLD}",',
+        ' "proved": [',
+        '  "backed-up",',
+        '  "checked",',
+        '  "migrated",',
+        '  "verified"',
+        " ]",
+        "}",
+        "",
+    ]
+
+
+@pytest.mark.parametrize("intent", [Forward(ORDER), Back(ORDER, "why", OLD)])
+def test_what_was_proved_stays_proved(intent) -> None:
+    """Each step that is proved is kept beside those before, and nothing else changes."""
+    one = intent.having(Proved.CHECKED)
+    both = one.having(Proved.VERIFIED)
+    assert both == evolve(intent, proved={Proved.CHECKED, Proved.VERIFIED})
+
+
 @pytest.mark.parametrize(
     ("data", "says"),
     [
@@ -127,7 +167,9 @@ def test_an_intent_is_read_as_it_was_written(intent) -> None:
         (b"{}", "damaged"),
         (b'{"version": 2, "is": "forward"}', "a newer lae deploy wrote it"),
         (dump(Forward(ORDER)).replace(b'"number"', b'"nomber"'), "damaged"),
-        (dump(Forward(ORDER))[:-20], "damaged"),
+        (dump(Forward(ORDER))[:-20], r"damaged \(JSONDecodeError\)"),
+        (dump(Forward(ORDER)).replace(b'"proved"', b'"more": 1, "proved"'), "damaged"),
+        (b'{"version": 1, "is": "sideways"}', r"damaged \(KeyError\)"),
     ],
 )
 def test_an_intent_that_cannot_be_read_is_refused(data, says) -> None:
@@ -142,6 +184,50 @@ def test_too_many_releases_lose_the_oldest() -> None:
     host = TwinHost(evolve(RUNNING, installed=(OLD, *many)))
     assert carry_out(host, Forward(ORDER), quiet) == ("done", None)
     assert host.seen.installed == (OLD, *many[2:], NEW)
+
+
+def test_five_releases_stay_installed() -> None:
+    """Five whole releases are kept; of six the oldest that nobody needs is removed."""
+    five = (OLD, "1+g1", "1+g2", "1+g3", NEW)
+    intent = Forward(ORDER, ALL)
+    assert next_step(intent, evolve(AFTER, installed=five)) == Finish("done")
+    six = (OLD, "1+g0", *five[1:])
+    assert next_step(intent, evolve(AFTER, installed=six)) == Remove("1+g0")
+
+
+def test_what_was_interrupted_before_the_switch_is_given_up() -> None:
+    """Before the switch an interrupted release is given up, with the reason; after it
+    the release goes on.
+    """
+    why = "interrupted before anything was switched"
+    assert take_up(Forward(ORDER), RUNNING) == GivenUp(ORDER, why)
+    for intent in (Forward(ORDER), Back(ORDER, "why", OLD)):
+        assert take_up(intent, AFTER) == intent
+
+
+@pytest.mark.parametrize("step", [Remove(OLD), Finish("done")])
+@pytest.mark.parametrize("seen", [AFTER, RUNNING])
+def test_what_fails_when_the_release_is_proved_takes_nothing_back(step, seen) -> None:
+    """A release that runs and is proved stays, though tidying up after it failed."""
+    intent = Forward(ORDER, ALL)
+    assert after_failure(intent, step, "disk full", seen) == intent
+
+
+@pytest.mark.parametrize(
+    ("intent", "seen", "goes_on"),
+    [
+        (Forward(ORDER), RUNNING, GivenUp(ORDER, "no")),
+        (Forward(ORDER), AFTER, Back(ORDER, "no", OLD)),
+        (Forward(ORDER), evolve(AFTER, installed=(NEW,)), Forward(ORDER)),
+        (Back(ORDER, "why", OLD), AFTER, Back(ORDER, "why", OLD)),
+        (GivenUp(ORDER, "why"), RUNNING, GivenUp(ORDER, "why")),
+    ],
+)
+def test_what_a_failure_makes_of_a_deployment(intent, seen, goes_on) -> None:
+    """A failure before the switch gives up, one after it goes back to the release
+    before, and with that one gone, or on the way back, the intent stays.
+    """
+    assert after_failure(intent, Verify(NEW), "no", seen) == goes_on
 
 
 KINDS = [Install, Check, BackUp, Migrate, Switch]
