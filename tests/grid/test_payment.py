@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
+from sqlalchemy import select
 
-from lae_flapp.effects.payments import GiveBack
-from lae_flapp.journal import capacity, effects, events, sessions, signups
+from lae_flapp.effects.payments import GiveBack, GivenBack
+from lae_flapp.journal import capacity, effects, events, lifecycles, sessions, signups
 from lae_flapp.life import ending
 from lae_protocol import wire
+from lae_protocol.ids import signup_id_of_form
+from lae_protocol.process import crash
 from tests.grid.world import always, check_money, check_refunded, check_served
 from tests.grid.world import weather as foul
 from tests.twins.cloud import moment
@@ -201,6 +204,99 @@ def test_a_payment_ends_the_hold_of_its_session(world):
     world.advance(90)
     assert world.state(signup_id) == "ended"
     assert world.read(capacity.held, signup_id) == {"buckets": 1}
+
+
+def test_a_payment_is_journaled_by_stripes_names(world):
+    """What a session names is journaled with it, each name in its own place."""
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    paid = world.pay(session_id)
+    world.account.sessions[session_id] = evolve(
+        paid, customer="cus_7", invoice="in_7", payment_intent="pi_7"
+    )
+    assert world.news(session_id) == "kept"
+    now = moment(world.clock.seconds())
+    journaled = world.read(sessions.get, session_id)
+    assert journaled.kept
+    assert journaled.payment == sessions.Payment(
+        session_id, "cus_7", paid.subscription, "in_7", "pi_7", now
+    )
+    begun = world.read(lifecycles.get, signup_id)
+    assert (begun.subscription, begun.wish) == (paid.subscription, "stay")
+    assert world.read(signups.get, signup_id).state == "paid"
+    moved = [e for e in world.read(events.since, signup_id, 0) if e.kind == "paid"]
+    assert [e.who for e in moved] == ["daemon"]
+
+
+def test_a_kept_payment_ends_the_hold_at_once(world):
+    """In the transaction that keeps the payment the checkout's hold is let go."""
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    until = moment(world.clock.seconds() + 2100)
+    world.write(capacity.hold, signup_id, limits={}, until=until)
+    world.pay(session_id)
+    world.news(session_id)
+    query = select(signups.SIGNUPS.c.held_until)
+    query = query.where(signups.SIGNUPS.c.signup_id == signup_id)
+    assert world.read(lambda tx: tx.scalar(query)) is None
+
+
+def test_session_of_a_signup_that_the_journal_lost_is_unknown(world):
+    """A paid session of ours whose signup no journal knows is told as unknown."""
+    session_id = world.checkout(world.register())
+    paid = world.pay(session_id)
+    stranger = signup_id_of_form(b"lost")
+    world.account.sessions[session_id] = evolve(paid, signup_id=stranger)
+    assert world.news(session_id) == "unknown"
+    assert world.read(sessions.get, session_id).state == "open"
+
+
+def test_each_second_payment_is_told_with_what_went_back(world):
+    """Of each payment that went back the customer reads, and the journal keeps how
+    much and of which session.
+    """
+    signup_id = world.register()
+    kept, *others = (world.checkout(signup_id, attempt=n) for n in (1, 2, 3))
+    for session_id in (kept, *others):
+        world.pay(session_id)
+        world.news(session_id)
+    world.advance(30)
+    assert world.mails(signup_id).count("paid-twice") == 2
+    told = world.read(events.since, signup_id, 0)
+    back = [(e.who, e.why) for e in told if e.kind == "money-back"]
+    assert sorted(back) == sorted(("daemon", session_id) for session_id in others)
+    outcomes = [
+        wire.decode(GivenBack, e.outcome.encode()) for e in refunds(world, signup_id)
+    ]
+    assert {done.subscription for done in outcomes} == {
+        world.account.sessions[session_id].subscription for session_id in others
+    }
+    assert [done.amount for done in outcomes] == [500, 500]
+
+
+def test_a_payment_passes_each_place_at_which_a_test_kills(world):
+    """Keeping a payment and giving one back pass their declared crash points."""
+    signup_id = world.register()
+    first, second = world.checkout(signup_id), world.checkout(signup_id, attempt=2)
+    world.pay(first)
+    world.pay(second)
+    passed: list[str] = []
+    crash.on_crash_point(passed.append)
+    try:
+        world.news(first)
+        world.news(second)
+        world.advance(10)
+    finally:
+        crash.on_crash_point(None)
+    paid = [name for name in passed if name.startswith("signup.paid.")]
+    assert paid == ["signup.paid.before", "signup.paid.after"] * 2
+    back = [name for name in passed if name.startswith("signup.second-session.")]
+    assert back == [
+        f"signup.second-session.{place}"
+        for place in ("before-refund", "after-refund", "after-outcome")
+    ]
+    sentences = crash.declared()
+    assert all(isinstance(sentences[name], str) for name in paid + back)
 
 
 def test_a_refund_that_fails_for_hours_shows_its_tries(world):

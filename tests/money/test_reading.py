@@ -1,0 +1,102 @@
+"""What Stripe says of a session is read field by field, or refused."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from lae_flapp.effects.payments import CheckoutSession
+from lae_flapp.money.stripe.reading import id_of, session_from, signup_id_from
+from lae_provision.errors import Refused
+from tests.money.bench import signup
+
+OPEN: dict[str, Any] = {
+    "id": "cs_1",
+    "url": "https://pay.example/cs_1",
+    "status": "open",
+    "payment_status": "unpaid",
+    "metadata": {"s4_signup_id": signup(), "s4_deployment": "demo"},
+    "subscription": "sub_1",
+    "customer": {"id": "cus_1", "object": "customer"},
+    "livemode": True,
+    "expires_at": 1_800_000_000,
+    "invoice": "in_1",
+    "payment_intent": {"id": "pi_1", "object": "payment_intent"},
+}
+
+
+class SessionTests(SynchronousTestCase):
+    def test_whole(self) -> None:
+        """Each part of a session is read from its own field."""
+        self.assertEqual(
+            session_from(OPEN),
+            CheckoutSession(
+                session_id="cs_1",
+                url="https://pay.example/cs_1",
+                status="open",
+                payment_status="unpaid",
+                signup_id=signup(),
+                deployment="demo",
+                subscription="sub_1",
+                customer="cus_1",
+                livemode=True,
+                expires_at=datetime(2027, 1, 15, 8, tzinfo=UTC),
+                invoice="in_1",
+                payment_intent="pi_1",
+            ),
+        )
+
+    def test_test_mode(self) -> None:
+        """A session of test mode is not taken for one of live mode."""
+        self.assertIs(session_from({**OPEN, "livemode": False}).livemode, False)
+
+    def test_sparse(self) -> None:
+        """A session of others, without metadata or names, is of no signup."""
+        names = ("subscription", "customer", "invoice", "payment_intent")
+        for metadata in (None, {}):
+            nothing = dict.fromkeys(names)
+            found = session_from({**OPEN, **nothing, "metadata": metadata})
+            self.assertIsNone(found.signup_id)
+            self.assertIsNone(found.deployment)
+            self.assertEqual([getattr(found, name) for name in names], [None] * 4)
+
+    def test_closed(self) -> None:
+        """Only an open session has a page to send a browser to."""
+        for status in ("complete", "expired"):
+            found = session_from({**OPEN, "status": status})
+            self.assertEqual((found.status, found.url), (status, None))
+
+    def test_known_payments(self) -> None:
+        """Each payment status that is known is told as Stripe tells it."""
+        for status in ("paid", "unpaid", "no_payment_required"):
+            found = session_from({**OPEN, "payment_status": status})
+            self.assertEqual(found.payment_status, status)
+
+    def test_not_understood(self) -> None:
+        """An unknown status or payment status refuses, and is named."""
+        for name, word in (("status", "melted"), ("payment_status", "bartered")):
+            with self.assertRaises(Refused) as raised:
+                session_from({**OPEN, name: word})
+            self.assertEqual(raised.exception.code, "not-understood")
+            said = {**OPEN, name: word}
+            self.assertIn(
+                f"session cs_1: {said['status']}, {said['payment_status']}",
+                str(raised.exception),
+            )
+
+
+class NameTests(SynchronousTestCase):
+    def test_ids(self) -> None:
+        """An id is read from a name or an object; all else is none."""
+        self.assertEqual(id_of("sub_1"), "sub_1")
+        self.assertEqual(id_of({"id": "sub_2"}), "sub_2")
+        for other in (None, 7, {}, {"id": 7}, ["sub_1"]):
+            self.assertIsNone(id_of(other))
+
+    def test_signup_ids(self) -> None:
+        """What others put where a signup's id stands is no signup's id."""
+        self.assertEqual(signup_id_from(signup()), signup())
+        for other in (None, 7, "", "theirs", ["x"]):
+            self.assertIsNone(signup_id_from(other))
