@@ -23,6 +23,7 @@ from lae_localcloud.stripe.command import EVENTS
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import SUBJECTS
 from tests.money.bench import PLAN, SECRET_KEY, StripeBench
+from tests.money.scripted import Scripted, page, thing
 
 URL = "https://s4.example/webhook/stripe"
 PRICE = FoundPrice("price_1", "small", 900, "eur", "month", 1, livemode=False)
@@ -68,6 +69,31 @@ class JudgingTests(SynchronousTestCase):
         said = key_problems([Secret("rk_live_a"), Secret("sk_test_hush")], "live")
         self.assertEqual(len(said), 2)
         self.assertNotIn("hush", " ".join(said))
+
+    def test_keys_numbered(self) -> None:
+        """A key is named by its place in the list, the first being number 1."""
+        wrong, right = Secret("rk_live_a"), Secret("rk_test_b")
+        for keys, number in (([wrong, right], 1), ([right, wrong], 2)):
+            (said,) = key_problems(keys, "test")
+            self.assertIn(f"stripe.api_keys, number {number}: not of test mode", said)
+        (said,) = key_problems([Secret("sk_test_c")], "test")
+        self.assertIn("stripe.api_keys, number 1: not a restricted key", said)
+
+    def test_endpoints_looked_at(self) -> None:
+        """Endpoints are asked for a hundred at a time, disabled ones among them."""
+        hook = {"url": URL, "status": "disabled", "enabled_events": ["invoice.paid"]}
+        client: Any = Scripted(
+            {
+                "accounts.retrieve_current": [thing(id="acct_1")],
+                "webhook_endpoints.list": [page(hook)],
+            }
+        )
+        found = look(client, ())
+        self.assertIn(("webhook_endpoints.list", {"limit": 100}), client.asked)
+        disabled = FoundEndpoint(
+            URL, enabled=False, api_version=None, events=frozenset({"invoice.paid"})
+        )
+        self.assertEqual(found, FoundAccount("acct_1", {}, (disabled,)))
 
 
 class EventTests(SynchronousTestCase):
