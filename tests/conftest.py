@@ -8,6 +8,7 @@ are gone: nothing that they started may outlive them either.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -101,6 +102,15 @@ def temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
             lambda _: str(Path(tempfile.mkdtemp()) / "temp"),
         )
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def no_garbage_for_others() -> Iterator[None]:
+    """What these tests leave waiting ends here: collected in the middle of another
+    module's test, its last words would be taken for that one's.
+    """
+    yield
+    gc.collect()
 
 
 def _untracked() -> set[str]:

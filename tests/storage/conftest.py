@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import shutil
@@ -467,15 +466,6 @@ class Serving:
         made = [r.key for r in self.store.requests if r.operation in operations]
         self.store.requests.clear()
         return made
-
-
-@pytest.fixture(scope="module", autouse=True)
-def no_garbage_for_others() -> Iterator[None]:
-    """What these tests leave waiting ends here: collected in the middle of another
-    module's test, its last words would be taken for that one's.
-    """
-    yield
-    gc.collect()
 
 
 @pytest.fixture
