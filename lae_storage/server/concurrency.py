@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import (
     AsyncIterator,
-    Awaitable,
     Callable,
     Coroutine,
-    Hashable,
     Iterable,
 )
 from contextlib import asynccontextmanager
@@ -17,7 +15,6 @@ from typing import Any, Generic, TypeVar
 from attrs import define, field
 from twisted.internet.defer import (
     Deferred,
-    DeferredLock,
     DeferredSemaphore,
     FirstError,
     gatherResults,
@@ -43,28 +40,6 @@ async def run_parallel(jobs: Iterable[Job[T]], limit: int) -> list[T]:
     except FirstError as e:
         e.subFailure.raiseException()
         raise
-
-
-@define
-class KeyedLock:
-    """A lock for each key that somebody holds or waits for."""
-
-    _locks: dict[Hashable, tuple[DeferredLock, int]] = field(factory=dict)
-
-    async def run(self, key: Hashable, work: Callable[[], Awaitable[T]]) -> T:
-        """Do *work* when everybody who asked for this key before us is done."""
-        lock, users = self._locks.get(key) or (DeferredLock(), 0)
-        self._locks[key] = (lock, users + 1)
-        try:
-            await lock.acquire()
-            try:
-                return await work()
-            finally:
-                lock.release()
-        finally:
-            lock, users = self._locks.pop(key)
-            if users > 1:
-                self._locks[key] = (lock, users - 1)
 
 
 @define(eq=False)

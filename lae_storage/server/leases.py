@@ -13,11 +13,11 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from lae_protocol.process.keyed_lock import KeyedLock
 from lae_storage.s3.interface import Bytes, ConditionFailed, NotThere
 from lae_storage.server import keys, lease
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.cache import MemoryCache
-from lae_storage.server.concurrency import KeyedLock
 from lae_storage.server.lease import (
     Lease,
     Leases,

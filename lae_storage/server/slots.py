@@ -17,11 +17,12 @@ from attrs import define, evolve, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from lae_protocol.process.keyed_lock import KeyedLock
 from lae_storage.s3.interface import Bytes, ConditionFailed, NotThere, StoreError
 from lae_storage.server import keys, slot_object
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.cache import MemoryCache
-from lae_storage.server.concurrency import KeyedLock, run_parallel
+from lae_storage.server.concurrency import run_parallel
 from lae_storage.server.lease import Leases
 from lae_storage.server.slot import (
     NOTHING,

@@ -8,11 +8,13 @@ from sqlalchemy import select
 
 from lae_flapp.effects.payments import GiveBack, GivenBack
 from lae_flapp.journal import capacity, effects, events, lifecycles, sessions, signups
+from lae_flapp.journal.errors import StateChanged
 from lae_flapp.life import ending
+from lae_flapp.money import payment
 from lae_protocol import wire
 from lae_protocol.ids import signup_id_of_form
 from lae_protocol.process import crash
-from tests.grid.world import always, check_money, check_refunded, check_served
+from tests.grid.world import always, check_money, check_refunded, check_served, now
 from tests.grid.world import weather as foul
 from tests.twins.cloud import moment
 from tests.twins.weather import Fault, fair
@@ -334,3 +336,16 @@ def test_capacity_is_kept_while_paid_and_free_when_refunded(world):
     world.advance(120)
     check_refunded(world, signup_id)
     assert not world.read(capacity.held, signup_id)
+
+
+def test_giving_back_what_nobody_paid_names_no_subscription(world):
+    """Of a session that is open in the journal nothing is cancelled or given back."""
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    unpaid = world.read(sessions.get, session_id)
+    with pytest.raises(StateChanged):
+        now(payment.give_back(world.crew.shop, unpaid, "second-session"))
+    (asked,) = refunds(world, signup_id)
+    request = wire.decode(GiveBack, world.read(effects.get, asked.number).request)
+    assert request == GiveBack(signup_id, "second-session", 1, session_id, None)
+    assert world.account.refunded == {}

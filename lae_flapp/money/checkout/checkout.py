@@ -34,12 +34,12 @@ from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.signups import Agreement, Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.money.checkout.offer import Accepted, consider
-from lae_flapp.money.checkout.one_at_a_time import OneAtATime
 from lae_flapp.money.checkout.settlement import CHECKOUT, Settlement
 from lae_protocol import wire
 from lae_protocol.ids import SignupId, new_grid_label
 from lae_protocol.messages import Plan, Refused, Register, SignupState
 from lae_protocol.process.answer import Refusal
+from lae_protocol.process.keyed_lock import KeyedLock
 from lae_protocol.secret import Secret
 from lae_provision.doors import Sealer
 from lae_provision.errors import ProvisionError, TryLater
@@ -105,7 +105,7 @@ class Checkout:
         self._journal, self._payments = journal, payments
         self._effects = Effects(journal, sealer)
         self._settlement, self._selling = settlement, selling
-        self._in_order = OneAtATime()
+        self._in_order = KeyedLock()
 
     async def register(self, register: Register) -> str:
         """Journal the signup and open its session; where the browser goes next.

@@ -24,9 +24,9 @@ from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.money import payment
 from lae_flapp.money.checkout.customer_name import STEP as NAMING
 from lae_flapp.money.checkout.customer_name import CustomerName
-from lae_flapp.money.checkout.one_at_a_time import OneAtATime
 from lae_protocol.ids import SignupId
 from lae_protocol.process.deadline import DeadlinePassed
+from lae_protocol.process.keyed_lock import KeyedLock
 from lae_provision.errors import ProvisionError
 
 #: The step of effects that open Checkout sessions.
@@ -55,7 +55,7 @@ class Settlement:
     ) -> None:
         self._shop, self._adopt = shop, adopt
         self._name = CustomerName(shop)
-        self._in_order = OneAtATime()
+        self._in_order = KeyedLock()
 
     async def settle(self, session_id: str, who: str) -> Outcome:
         """Fetch the session, journal what it shows; raises what the door raises.
