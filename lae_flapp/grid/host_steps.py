@@ -62,7 +62,7 @@ class HostStep:
         shop, signup, generation = self.shop, record.signup, record.generation
         if record.launches_paused is not None:
             raise TryLater("paused", "launches are paused by an operator")
-        if not shop.looked_back():
+        if not shop.looked_back.done:
             raise TryLater("not-looked", "the cloud was not looked at since the start")
         furl = shop.new_bootstrap()
         key = requests.host_key(signup, generation)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from random import Random
 
 from attrs import Factory, define, field
@@ -23,6 +23,15 @@ from lae_provision.doors import (
     IVault,
     Sealer,
 )
+
+
+@define
+class LookedBack:
+    """Whether what a restored journal may not know was looked for; no host is launched
+    before.
+    """
+
+    done: bool = True
 
 
 @define(frozen=True)
@@ -51,8 +60,7 @@ class Workshop:
     livemode: bool
     limits: Limits = field(factory=Limits)
     random: Random = field(factory=Random)
-    #: Whether what a restored journal may not know was looked for: no host before.
-    looked_back: Callable[[], bool] = lambda: True
+    looked_back: LookedBack = field(factory=LookedBack)
     #: When this daemon began, on its clock.
     began_at: float = field(
         init=False, default=Factory(lambda self: self.clock.seconds(), takes_self=True)

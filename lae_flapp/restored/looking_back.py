@@ -15,6 +15,7 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
+from lae_flapp.grid.workshop import LookedBack
 from lae_flapp.journal.errors import JournalClosed
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
@@ -26,16 +27,18 @@ RETRY_AT_MOST = 30.0  # s
 Work = Callable[[], Awaitable[object]]
 
 
-@define
+@define(frozen=True)
 class LookingBack:
-    """Does the three of the module's docstring; *done* once the first two succeeded."""
+    """Does the three of the module's docstring; *looked_back* is told when the first
+    two have succeeded.
+    """
 
     clock: IReactorTime
     rng: Random
     claim: Work
     look: Work
     read: Work
-    done: bool = False
+    looked_back: LookedBack
 
     _log = Logger()
 
@@ -44,7 +47,7 @@ class LookingBack:
         try:
             await self._until_done("the claim of this life", self.claim)
             await self._until_done("the cloud's hosts", self.look)
-            self.done = True
+            self.looked_back.done = True
             await self._until_done("what Stripe told", self.read)
         except (CancelledError, JournalClosed):
             return

@@ -22,7 +22,7 @@ PATIENCE = 2.0
 
 @define(eq=False)
 class Vitals:
-    """What the process knows of itself; its parts are given as they come to life.
+    """What the process knows of itself, once its journal is open.
 
     It is healthy when it can work: started, with a journal that answers and can be
     written, and not superseded.  That registrations are closed is told, and is not
@@ -34,12 +34,11 @@ class Vitals:
     environment: str
     deployment: str
     started_at: float
-    #: None until the journal is open.
-    journal: Journal | None = None
+    journal: Journal
     #: Why no registrations are taken, beside an operator's pause.
-    why_closed: Callable[[], str | None] = lambda: "starting"
+    why_closed: Callable[[], str | None]
     #: Causes that last, by kind.
-    causes: Callable[[], Mapping[str, int]] = dict
+    causes: Callable[[], Mapping[str, int]]
     #: The Tubs listen.
     ready: bool = False
     superseded: bool = False
@@ -69,7 +68,7 @@ class Vitals:
             "environment": self.environment,
             "deployment": self.deployment,
             "seconds_since_start": int(self.age()),
-            "epoch": 0 if self.journal is None else self.journal.epoch,
+            "epoch": self.journal.epoch,
             "superseded": self.superseded,
             "journal": "ok" if problem is None else problem,
             "signups_open": closed is None and "signups" not in paused,
@@ -81,8 +80,6 @@ class Vitals:
 
     async def _journal_says(self) -> tuple[tuple[str, ...], str | None]:
         """What is paused, and what is wrong with the journal."""
-        if self.journal is None:
-            return (), "not open"
         try:
             # Of the epoch, too: whoever took over has another.
             number, paused = await with_deadline(

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Protocol
 
-from attrs import define, field
+from attrs import define
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
@@ -19,21 +18,9 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.figures import DaemonFigures
+from lae_flapp.signs.registrations import Registrations
 from lae_flapp.signs.snapshots import Snapshots
 from lae_flapp.signs.standing import WATCHED, Bounds, Seen, standing, unheard
-
-NO_ROOM = "Our disk is nearly full; nothing is lost, and we look at it."
-
-
-class Openness(Protocol):
-    """Whether registrations are open; *problem* says what is wrong where not."""
-
-    @property
-    def problem(self) -> str | None:
-        """What was wrong at the last look."""
-
-    def closed_because(self) -> str | None:
-        """Why none are taken now; None where they are."""
 
 
 @define(eq=False)
@@ -47,16 +34,15 @@ class Watch:
     journal: Journal
     figures: DaemonFigures
     snapshots: Snapshots
-    opening: Openness
+    registrations: Registrations
     tallies: Callable[[], Mapping[str, Tally]]
     strays: Callable[[], Mapping[str, str]]
     quotas: Mapping[tuple[str, str], int]
     bounds: Bounds
-    reserve: int
     probe: Callable[[], Awaitable[None]]
     ahead: Callable[[], float]
-    #: Causes that last, by kind, as of the last look.
-    lasting: dict[str, int] = field(factory=dict)
+    #: Causes that last, by kind, as of the last look; health shows them.
+    lasting: Counter[str]
     _closed_since: float | None = None
     _full_since: float | None = None
 
@@ -82,25 +68,16 @@ class Watch:
         lasting = await self.journal.read(causes.lasting)
         if self._differs(lasting, found, seen.figures):
             lasting = await self.journal.write(self._settle, found, seen.figures)
-        self.lasting = dict(Counter(cause.kind for cause in lasting))
+        self.lasting.clear()
+        self.lasting.update(cause.kind for cause in lasting)
         if unheard(seen, self.bounds):
             await self.probe()
-
-    def closed_because(self) -> str | None:
-        """Why no registrations can be taken; None when all is well."""
-        if isinstance(self.journal.failing, JournalFull) or self._is_short():
-            return NO_ROOM
-        return self.opening.closed_because()
-
-    def _is_short(self) -> bool:
-        latest = self.snapshots.latest
-        return latest is not None and latest.disk.free < self.reserve
 
     def _seen(self) -> Seen | None:
         latest, now = self.snapshots.latest, self.clock.seconds()
         if latest is None:
             return None
-        closed = self.closed_because()
+        closed = self.registrations.closed_because()
         if closed is None:
             self._closed_since = None
         elif self._closed_since is None:
@@ -113,7 +90,7 @@ class Watch:
             now=now,
             quotas=self.quotas,
             closed_for=0.0 if since is None else now - since,
-            closed_because=self.opening.problem or closed or "",
+            closed_because=self.registrations.problem or closed or "",
             strays=self.strays(),
             ahead=self.ahead(),
         )

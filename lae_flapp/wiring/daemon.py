@@ -31,11 +31,12 @@ from lae_flapp.wiring.inside import Inside, Wiring
 from lae_flapp.wiring.opening import Opening, WrongAccount
 from lae_flapp.wiring.outside import Outside, Secrets, open_outside
 from lae_flapp.wiring.place import copies_of, home_of, journal_path
-from lae_flapp.wiring.signs import Signs, SignsWiring
+from lae_flapp.wiring.signs import Signs, wire_health, wire_signs
 from lae_protocol.messages import Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.figures_port import Figures, FiguresPort
+from lae_protocol.process.own_figures import OwnFigures
 from lae_protocol.process.steady import SteadyClock
 
 #: Seconds that one part may take to end: a frozen client must not hold up the rest.
@@ -108,33 +109,40 @@ class Daemon(Service):
         backups = Backups(copies_of(settings.state))
         self._ends.append(("backup", backups.stop))
         rng, registry = self._rng, self._registry
-        watching = SignsWiring(
-            reactor,
-            rng,
-            settings,
-            registry,
-            calls,
-            journal,
-            outside,
-            opening,
-            self._steady.offset,
+        health = wire_health(
+            reactor=reactor, settings=settings, journal=journal, opening=opening
         )
-        vitals = self._vitals = watching.vitals()
+        vitals = self._vitals = health.vitals
         inside = Wiring(
-            reactor,
-            rng,
-            settings,
-            self._plans,
-            outside,
-            journal,
-            opening,
-            vitals,
-            self._steady.offset,
-            backups,
+            reactor=reactor,
+            rng=rng,
+            settings=settings,
+            plans=self._plans,
+            outside=outside,
+            journal=journal,
+            opening=opening,
+            vitals=vitals,
+            ahead=self._steady.offset,
+            backups=backups,
         ).inside()
-        signs = watching.signs(vitals, inside)
+        signs = wire_signs(
+            reactor=reactor,
+            rng=rng,
+            settings=settings,
+            registry=registry,
+            calls=calls,
+            journal=journal,
+            outside=outside,
+            opening=opening,
+            ahead=self._steady.offset,
+            health=health,
+            inside=inside,
+        )
+        own = OwnFigures(
+            reactor, registry, "daemon", vitals.release, self._steady.offset
+        )
         port = Figures(registry, vitals.report, signs.figures.refresh)
-        self._begin("own figures", watching.own_figures())
+        self._begin("own figures", own)
         self._begin("metrics", FiguresPort(reactor, settings.metrics_listen, port))
         # Events and steps are counted from here on.
         await signs.figures.refresh()

@@ -32,7 +32,7 @@ from lae_flapp.grid.crew import Crew
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.limits import Limits
 from lae_flapp.grid.lost_hosts import LostHosts
-from lae_flapp.grid.workshop import Workshop
+from lae_flapp.grid.workshop import LookedBack, Workshop
 from lae_flapp.journal import inbox, outbox
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
@@ -64,7 +64,8 @@ from lae_protocol.secret import Secret
 
 D = TypeVar("D")
 
-MAILS_AT_ONCE, EVENTS_AT_ONCE = 4, 8
+MAILS_AT_ONCE = 4
+EVENTS_AT_ONCE = 8
 
 
 @define(frozen=True)
@@ -87,7 +88,7 @@ class Inside:
     operator_name: Secret
 
 
-@define(frozen=True)
+@define(frozen=True, kw_only=True)
 class Wiring:
     """Everything that the inside is made of."""
 
@@ -110,8 +111,9 @@ class Wiring:
         private_tub = serving_tub(
             self.reactor, settings.private_tub, state / "private.pem"
         )
-        backwards: list[LookingBack] = []
-        shop = self._workshop(hosts_tub, lambda: all(b.done for b in backwards))
+        # Nothing is launched before the first looks at bucket and cloud.
+        looked_back = LookedBack(done=False)
+        shop = self._workshop(hosts_tub, looked_back)
         crew = Crew(shop, StripeDues(shop))
         lost_hosts = LostHosts(shop)
         settlement = Settlement(shop, self._adoption(shop).adopt)
@@ -124,9 +126,13 @@ class Wiring:
         reading_back = self._reading_back(intake)
         claim = Lives(shop, _life()).claim
         looking_back = LookingBack(
-            self.reactor, self.rng, claim, lost_hosts.look, reading_back.look
+            clock=self.reactor,
+            rng=self.rng,
+            claim=claim,
+            look=lost_hosts.look,
+            read=reading_back.look,
+            looked_back=looked_back,
         )
-        backwards.append(looking_back)
         front_desk = FrontDesk(
             self.reactor,
             self.journal,
@@ -184,7 +190,7 @@ class Wiring:
         payments = self.outside.payments.payments
         return ReadingBack(self.journal, payments.hints_since, intake)
 
-    def _workshop(self, hosts_tub: Any, looked_back: Callable[[], bool]) -> Workshop:
+    def _workshop(self, hosts_tub: Any, looked_back: LookedBack) -> Workshop:
         settings, outside = self.settings, self.outside
         location = settings.hosts_tub.location
         return Workshop(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from importlib.metadata import version
 from random import Random
@@ -17,6 +18,7 @@ from lae_flapp.settings import DaemonSettings
 from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.figures import DaemonFigures
 from lae_flapp.signs.notices import Notices
+from lae_flapp.signs.registrations import Registrations
 from lae_flapp.signs.snapshots import Snapshots
 from lae_flapp.signs.standing import Bounds
 from lae_flapp.signs.vitals import Vitals
@@ -24,8 +26,8 @@ from lae_flapp.signs.watch import Watch
 from lae_flapp.wiring.inside import Inside, quotas_of
 from lae_flapp.wiring.opening import Opening
 from lae_flapp.wiring.outside import Outside
+from lae_flapp.wiring.place import journal_path
 from lae_protocol.address import parse_address
-from lae_protocol.process.own_figures import OwnFigures
 
 #: Operators are few.
 NOTICES_AT_ONCE = 2
@@ -41,88 +43,101 @@ class Signs:
 
 
 @define(frozen=True)
-class SignsWiring:
-    """Everything that they are made of."""
+class DaemonHealth:
+    """What is known of a daemon whose journal is open, and shown to whoever asks."""
 
-    reactor: Any
-    rng: Random
-    settings: DaemonSettings
-    registry: CollectorRegistry
-    calls: CallFigures
-    journal: Journal
-    outside: Outside
-    opening: Opening
-    #: How far the machine's clock is ahead of the reactor's, in seconds.
-    ahead: Callable[[], float]
+    snapshots: Snapshots
+    registrations: Registrations
+    #: Causes that last, by kind: the watch keeps them.
+    lasting: Counter[str]
+    vitals: Vitals
 
-    def vitals(self) -> Vitals:
-        """The health of a daemon whose journal is open."""
-        return Vitals(
-            self.reactor,
-            version("s4"),
-            self.settings.environment,
-            self.settings.deployment,
-            self.reactor.seconds(),
-            self.journal,
-            self.opening.closed_because,
-        )
 
-    def own_figures(self) -> OwnFigures:
-        """What every process tells of itself."""
-        return OwnFigures(
-            self.reactor, self.registry, "daemon", version("s4"), self.ahead
-        )
+def wire_health(
+    *, reactor: Any, settings: DaemonSettings, journal: Journal, opening: Opening
+) -> DaemonHealth:
+    """Wire it; the daemon says that it is ready when its Tubs listen."""
+    snapshots = Snapshots(
+        reactor, journal, journal_path(settings.state), settings.journal_backups
+    )
+    registrations = Registrations(
+        journal, snapshots, opening, reserve=settings.journal_reserve_mib << 20
+    )
+    lasting: Counter[str] = Counter()
+    vitals = Vitals(
+        clock=reactor,
+        release=version("s4"),
+        environment=settings.environment,
+        deployment=settings.deployment,
+        started_at=reactor.seconds(),
+        journal=journal,
+        why_closed=registrations.closed_because,
+        causes=lambda: lasting,
+    )
+    return DaemonHealth(snapshots, registrations, lasting, vitals)
 
-    def signs(self, vitals: Vitals, inside: Inside) -> Signs:
-        """Wire them; the vitals then know what the watch sees."""
-        settings, journal = self.settings, self.journal
-        quotas = {
-            (cell.name, quota): limit
-            for cell in settings.cells
-            for quota, limit in quotas_of(cell).items()
-        }
-        path = settings.state / "journal" / "journal.sqlite"
-        snapshots = Snapshots(self.reactor, journal, path, settings.journal_backups)
-        figures = DaemonFigures(self.registry, vitals, snapshots, quotas, inside.crew)
-        patience, reserve = settings.patience, settings.journal_reserve_mib << 20
-        watch = Watch(
-            clock=self.reactor,
-            journal=journal,
-            figures=figures,
-            snapshots=snapshots,
-            opening=self.opening,
-            tallies=lambda: self.calls.tallies,
-            strays=lambda: inside.lost_hosts.strays,
-            quotas=quotas,
-            bounds=Bounds(
-                away=patience.operator_alert,
-                late=patience.unserved_alert,
-                disk=4 * reserve,
-            ),
-            reserve=reserve,
-            probe=self.opening.probe,
-            ahead=self.ahead,
-        )
-        vitals.why_closed = watch.closed_because
-        vitals.causes = lambda: watch.lasting
-        return Signs(figures, watch, self._notices())
 
-    def _notices(self) -> Queue[Any]:
-        notices = Notices(
-            self.journal,
-            self.outside.mail,
-            sender=self.outside.sender,
-            operators=tuple(map(parse_address, self.settings.mail.operators)),
-            deployment=self.settings.deployment,
-            rng=self.rng,
-        )
-        return Queue(
-            "causes",
-            self.reactor,
-            self.journal,
-            due=causes.due,
-            next_due_at=causes.next_due_at,
-            number_of=lambda cause: cause.number,
-            work=notices,
-            at_once=NOTICES_AT_ONCE,
-        )
+def wire_signs(
+    *,
+    reactor: Any,
+    rng: Random,
+    settings: DaemonSettings,
+    registry: CollectorRegistry,
+    calls: CallFigures,
+    journal: Journal,
+    outside: Outside,
+    opening: Opening,
+    ahead: Callable[[], float],
+    health: DaemonHealth,
+    inside: Inside,
+) -> Signs:
+    """Wire the metrics, the watch, and the mails to the operators.
+
+    *ahead* is how far the machine's clock is ahead of the reactor's, in seconds.
+    """
+    quotas = {
+        (cell.name, quota): limit
+        for cell in settings.cells
+        for quota, limit in quotas_of(cell).items()
+    }
+    patience = settings.patience
+    figures = DaemonFigures(
+        registry, health.vitals, health.snapshots, quotas, inside.crew
+    )
+    watch = Watch(
+        clock=reactor,
+        journal=journal,
+        figures=figures,
+        snapshots=health.snapshots,
+        registrations=health.registrations,
+        tallies=lambda: calls.tallies,
+        strays=lambda: inside.lost_hosts.strays,
+        quotas=quotas,
+        bounds=Bounds(
+            away=patience.operator_alert,
+            late=patience.unserved_alert,
+            disk=4 * health.registrations.reserve,
+        ),
+        probe=opening.probe,
+        ahead=ahead,
+        lasting=health.lasting,
+    )
+    notices = Notices(
+        journal,
+        outside.mail,
+        sender=outside.sender,
+        operators=tuple(map(parse_address, settings.mail.operators)),
+        deployment=settings.deployment,
+        rng=rng,
+    )
+    queue = Queue(
+        "causes",
+        reactor,
+        journal,
+        due=causes.due,
+        next_due_at=causes.next_due_at,
+        number_of=lambda cause: cause.number,
+        work=notices,
+        at_once=NOTICES_AT_ONCE,
+    )
+    return Signs(figures, watch, queue)

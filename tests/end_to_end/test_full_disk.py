@@ -15,7 +15,7 @@ import requests
 import yaml
 from attrs import define
 
-from lae_flapp.signs.watch import NO_ROOM
+from lae_flapp.signs.registrations import NO_ROOM
 from lae_localcloud.demo.parts import twistd_argv
 from lae_localcloud.demo.program import Program
 from lae_localcloud.state_folder import write_private

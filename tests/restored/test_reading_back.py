@@ -8,6 +8,7 @@ from random import Random
 import pytest
 from twisted.internet.defer import Deferred
 
+from lae_flapp.grid.workshop import LookedBack
 from lae_flapp.journal import inbox
 from lae_flapp.money.inbox.intake import Intake
 from lae_flapp.restored.looking_back import LookingBack
@@ -76,12 +77,15 @@ def test_nothing_is_done_before_it_was_looked(world):
         return once
 
     clock = world.clock
-    looking = LookingBack(clock, Random(1), work("claim"), work("look"), work("read"))
+    looked_back = LookedBack(done=False)
+    looking = LookingBack(
+        clock, Random(1), work("claim"), work("look"), work("read"), looked_back
+    )
     running = Deferred.fromCoroutine(looking.run())
     for name, done in (("look", False), ("claim", True)):
         away.discard(name)
         clock.pump([5] * 20)
-        assert looking.done is done
+        assert looked_back.done is done
     assert did_so_far == ["claim", "look"]
     away.clear()
     clock.pump([5] * 20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
+from lae_flapp.grid.workshop import LookedBack
 from lae_flapp.journal import contacts, events, hosts, identities, ports, signups
 from lae_flapp.journal.hosts import RESTORED, RESTORED_STEP
 from lae_flapp.restored.adoption import CannotAdopt, agreed_plan
@@ -111,12 +112,12 @@ def test_hosts_of_after_the_backup(world):
 
 def test_nothing_is_launched_before_the_cloud_was_seen(world):
     """Until the cloud was looked at a restored journal launches nothing."""
-    seen = []
-    world.crew.shop = evolve(world.crew.shop, looked_back=lambda: bool(seen))
+    looked_back = LookedBack(done=False)
+    world.crew.shop = evolve(world.crew.shop, looked_back=looked_back)
     signup_id = world.paid()
     world.advance(60)
     assert world.cloud.launches == 0
-    seen.append(1)
+    looked_back.done = True
     world.advance(120)
     check_served(world, signup_id)
 

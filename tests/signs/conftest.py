@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from types import SimpleNamespace
 from typing import Any
 
@@ -38,7 +39,7 @@ class Signs:
     busy: set[str] = Factory(set)
     closed: str | None = None
     ahead: float = 0.0
-    causes: dict[str, int] = Factory(dict)
+    causes: Counter[str] = Factory(Counter)
 
     def __attrs_post_init__(self) -> None:
         self.registry = CollectorRegistry()

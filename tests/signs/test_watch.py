@@ -8,6 +8,7 @@ from random import Random
 from types import SimpleNamespace
 
 import pytest
+from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 
 from lae_flapp.journal import causes, epoch, events, outbox
@@ -17,8 +18,9 @@ from lae_flapp.mail.message import Sender
 from lae_flapp.mail.server import MailLater
 from lae_flapp.queue import Queue
 from lae_flapp.signs.notices import Notices
+from lae_flapp.signs.registrations import NO_ROOM, Registrations
 from lae_flapp.signs.standing import Bounds
-from lae_flapp.signs.watch import NO_ROOM, Watch
+from lae_flapp.signs.watch import Watch
 from lae_protocol.address import parse_address
 from tests.grid.world import World, always
 from tests.signs.conftest import Signs, now
@@ -45,6 +47,9 @@ class Daemon:
         self.opening = SimpleNamespace(
             problem=None, closed_because=lambda: self.opening.problem and "later"
         )
+        self.registrations = Registrations(
+            world.journal, self.signs.snapshots, self.opening, reserve=1
+        )
         self.strays: dict[str, str] = {}
         self.asked = 0
         self.watch = Watch(
@@ -52,16 +57,15 @@ class Daemon:
             journal=world.journal,
             figures=self.signs.figures,
             snapshots=self.signs.snapshots,
-            opening=self.opening,
+            registrations=self.registrations,
             tallies=lambda: self.signs.calls.tallies,
             strays=lambda: self.strays,
             quotas={},
             bounds=Bounds(disk=1),
-            reserve=1,
             probe=self.probe,
             ahead=lambda: self.signs.ahead,
+            lasting=self.signs.causes,
         )
-        self.signs.vitals.causes = lambda: self.watch.lasting
         self.mailed: list[email.message.EmailMessage] = []
         self.mail_away = False
         notices = Notices(
@@ -260,7 +264,7 @@ def test_a_full_disk_closes_registrations(daemon, monkeypatch) -> None:
     once; when there is room all goes on, and the log of events says how long it was.
     """
     daemon.passes(15)
-    assert daemon.watch.closed_because() is None
+    assert daemon.registrations.closed_because() is None
     journal, write = daemon.world.journal, daemon.world.journal.write
 
     def full(work, *args, **kwargs):
@@ -271,11 +275,11 @@ def test_a_full_disk_closes_registrations(daemon, monkeypatch) -> None:
     for _ in range(4):
         daemon.clock.advance(15)
         now(daemon.watch.look())
-    assert daemon.watch.closed_because() == NO_ROOM
+    assert daemon.registrations.closed_because() == NO_ROOM
     assert daemon.signs.health().status == 503
     monkeypatch.setattr(journal, "write", write)
     daemon.passes(15)
-    assert daemon.watch.closed_because() is None
+    assert daemon.registrations.closed_because() is None
     assert daemon.signs.health().status == 200
     told = [
         e
@@ -317,6 +321,7 @@ def test_a_notice_on_a_full_disk_is_sent_once(daemon, monkeypatch) -> None:
 def test_little_room_closes_registrations_before_the_disk_is_full(daemon) -> None:
     """Below the reserve nobody new is taken, so that who paid can be served."""
     daemon.passes(15)
-    daemon.watch.reserve = 1 << 62
-    assert daemon.watch.closed_because() == NO_ROOM
+    assert daemon.registrations.closed_because() is None
+    short = evolve(daemon.registrations, reserve=1 << 62)
+    assert short.closed_because() == NO_ROOM
     assert daemon.signs.health().status == 200
