@@ -51,6 +51,7 @@ from lae_flapp.journal.errors import (
     StaleEpoch,
     StateChanged,
 )
+from lae_flapp.journal.watchers import WRITES_FOR
 from lae_protocol.ids import SignupId
 from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.process.deadline import DeadlinePassed
@@ -140,6 +141,8 @@ class Worker:
         action, or wait for what it waits for; 5. from the start, until nothing is
         left to do.
         """
+        # What it writes itself must not cut its own waiting short.
+        WRITES_FOR.set(self.signup_id)
         while True:
             try:
                 if not await self._turn():
@@ -154,7 +157,7 @@ class Worker:
                 raise
 
     async def _turn(self) -> bool:
-        # What was committed until now, by itself too, is in what it reads.
+        # What was committed until now is in what it reads.
         self._bell.rung = False
         known = await self._shop.journal.read(record.read, self.signup_id)
         now = self._shop.clock.seconds()

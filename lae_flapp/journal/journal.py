@@ -38,7 +38,7 @@ from lae_flapp.journal.lock import JournalLock
 from lae_flapp.journal.meta import Home
 from lae_flapp.journal.threads import IThreads
 from lae_flapp.journal.transaction import Noun, ReadTx, Touched, WriteTx
-from lae_flapp.journal.watchers import Watchers
+from lae_flapp.journal.watchers import WRITES_FOR, Watchers
 from lae_protocol.ids import SignupId
 
 P = ParamSpec("P")
@@ -137,7 +137,7 @@ class Journal:
         if not self._running:
             return fail(JournalClosed("the journal is not open"))
         done = self._threads.write(lambda: self._write(work, *args, **kwargs))
-        return self._answered(done)
+        return self._answered(done, WRITES_FOR.get())
 
     def advance(
         self, number: int, work: Callable[[WriteTx, int], object]
@@ -156,7 +156,7 @@ class Journal:
             self.epoch = number
             return written
 
-        return self._answered(self._threads.write(moved))
+        return self._answered(self._threads.write(moved), None)
 
     def hear_of(self, noun: Noun, heard: Callable[[], object]) -> None:
         """Have *heard* called after each commit that touches *noun*."""
@@ -236,16 +236,19 @@ class Journal:
             epoch.check(tx, self.epoch)
             return work(tx, *args, **kwargs), tx.touched
 
-    def _answered(self, done: Deferred[tuple[T, Touched]]) -> Deferred[T]:
+    def _answered(
+        self, done: Deferred[tuple[T, Touched]], writer: SignupId | None
+    ) -> Deferred[T]:
         """What the writer waits for; who stops waiting keeps the news from nobody."""
         answer: Deferred[T] = Deferred()
-        done.addCallbacks(self._committed, self._failed).chainDeferred(answer)
+        told = done.addCallbacks(self._committed, self._failed, (writer,))
+        told.chainDeferred(answer)
         return answer
 
-    def _committed(self, result: tuple[T, Touched]) -> T:
+    def _committed(self, result: tuple[T, Touched], writer: SignupId | None) -> T:
         answer, touched = result
         self.failing = None
-        self._watchers.tell(touched)
+        self._watchers.tell(touched, writer)
         return answer
 
     def _failed(self, failure: Failure) -> Failure:

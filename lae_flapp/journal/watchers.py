@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
+from contextvars import Context, ContextVar
 
 from attrs import define, field
 from twisted.internet.defer import Deferred
@@ -15,6 +16,9 @@ from lae_flapp.journal.transaction import Noun, Recorded, Touched
 from lae_protocol.ids import SignupId
 
 _log = Logger()
+
+#: The signup whose worker runs in this context, and whatever it awaits; None elsewhere.
+WRITES_FOR: ContextVar[SignupId | None] = ContextVar("WRITES_FOR", default=None)
 
 
 @define(eq=False)
@@ -68,15 +72,17 @@ class Watchers:
         """
         self._of_signups.append(heard)
 
-    def tell(self, touched: Touched) -> None:
-        """A transaction was committed."""
+    def tell(self, touched: Touched, writer: SignupId | None) -> None:
+        """A transaction was committed, by the worker of *writer* or by somebody else
+        (None): a worker is not told of what it wrote itself.
+        """
         for event in touched.events:
             for watcher in self._interested(event):
                 watcher.offer(event.number)
         for noun in sorted(touched.nouns):
             for told in self._of_nouns[noun]:
                 _call(told)
-        for signup_id in sorted(touched.signups | touched.tried_again):
+        for signup_id in sorted((touched.signups - {writer}) | touched.tried_again):
             for heard in self._of_signups:
                 _call(heard, signup_id, signup_id in touched.tried_again)
 
@@ -105,8 +111,11 @@ class Watchers:
 
 
 def _call(heard: Callable[..., object], *args: object) -> None:
-    """One who fails keeps neither the writer's answer nor the news from the others."""
+    """One who fails keeps neither the writer's answer nor the news from the others.
+
+    What is begun here is not the writer's work.
+    """
     try:
-        heard(*args)
+        Context().run(heard, *args)
     except Exception:  # noqa: BLE001  (whoever wrote has done nothing wrong)
         _log.failure("after a commit")

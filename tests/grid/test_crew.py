@@ -9,6 +9,7 @@ from lae_flapp.grid import record
 from lae_flapp.grid.worker import Worker
 from lae_flapp.journal import signups, switches
 from lae_flapp.journal.errors import JournalDamaged
+from lae_flapp.life import ending
 from tests.grid.world import always, check_served
 from tests.twins.weather import Fault
 
@@ -150,6 +151,33 @@ def test_what_a_worker_writes_of_a_refusal_does_not_wake_it(world):
     world.advance(600, step=10)
     assert "troubled" in world.mails(signup_id)
     assert asked.count("roles.make") == 1
+
+
+def test_what_a_worker_writes_before_a_call_does_not_cut_its_pause_short(world):
+    """A service that throttles us is asked again after a pause, though the worker wrote
+    a new host, or that nobody can be sure what Stripe knows, just before it asked.
+    """
+    asked = []
+
+    def met(call):
+        asked.append(call)
+        throttled = call in {"hosts.make", "payments.set_end"} and len(asked) < 200
+        return Fault.THROTTLED if throttled else Fault.NONE
+
+    world.weather = met
+    signup_id = world.paid()
+    while "hosts.make" not in asked:
+        world.advance(1)
+    assert asked.count("hosts.make") == 1
+    world.weather = always("nothing", Fault.NONE)
+    world.advance(90)
+    check_served(world, signup_id)
+    asked.clear()
+    world.weather = met
+    world.write(ending.cancel, signup_id, "op", "asked", at_once=False)
+    assert asked.count("payments.set_end") == 1
+    world.advance(60)
+    assert 2 <= asked.count("payments.set_end") <= 12
 
 
 def test_what_others_commit_wakes_the_worker_at_once(world):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import copy_context
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
@@ -23,6 +24,7 @@ from lae_flapp.journal import (
 from lae_flapp.journal.effects import EffectKey
 from lae_flapp.journal.signups import Payment
 from lae_flapp.journal.transaction import Noun, WriteTx
+from lae_flapp.journal.watchers import WRITES_FOR
 from lae_protocol.ids import Generation
 from lae_protocol.stripe_hints import StripeHint
 from tests.journal.conftest import Desk
@@ -189,6 +191,24 @@ def test_a_worker_is_not_woken_by_its_requests(desk, woken) -> None:
     effect = desk.write(effects.begin, upcoming, b"{}")
     desk.write(effects.finish, effect.number, "made")
     assert woken.now() == set()
+
+
+def test_a_worker_is_not_woken_by_what_it_writes(desk, woken) -> None:
+    """What the worker of a signup commits wakes everybody but that worker; what an
+    operator wants tried again wakes it whoever writes it.
+    """
+    a, b = desk.put_in("a", "active"), desk.put_in("b", "active")
+    woken.now()
+    worker = copy_context()
+    worker.run(WRITES_FOR.set, a)
+    worker.run(lambda: desk.write(lifecycles.change, a, told="unsure"))
+    assert woken.now() == set()
+    worker.run(lambda: desk.write(lifecycles.change, b, told="unsure"))
+    assert woken.now() == {b}
+    worker.run(lambda: desk.write(signups.try_again, a, "op"))
+    assert f"again {a}" in woken.now()
+    desk.write(lifecycles.change, a, told="unsure")
+    assert woken.now() == {a}
 
 
 def test_what_is_rolled_back_wakes_nobody(desk, woken) -> None:
