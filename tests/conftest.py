@@ -105,11 +105,11 @@ def temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 
 
 @pytest.fixture(scope="module", autouse=True)
-def no_garbage_for_others() -> Iterator[None]:
-    """What these tests leave waiting ends here: collected in the middle of another
-    module's test, its last words would be taken for that one's.
+def no_garbage_of_others() -> None:
+    """What the module before left waiting ends here: collected in the middle of a test,
+    its last words would be taken for that test's.  At the end of its own module pytest
+    still holds what the last test was given.
     """
-    yield
     gc.collect()
 
 
