@@ -80,6 +80,8 @@ class Journal:
         self.epoch = 0
         #: Why the last write of all failed, where it was the file's fault.
         self.failing: JournalError | None = None
+        #: Writes that found the disk full, since the journal was opened.
+        self.refused_as_full = 0
 
     async def open(self, *, by_force: bool = False) -> None:
         """1. lock, 2. back up and upgrade, 3. check the home, 4. take the epoch.
@@ -254,6 +256,8 @@ class Journal:
     def _failed(self, failure: Failure) -> Failure:
         if isinstance(failure.value, OF_THE_FILE):
             self.failing = failure.value
+        if isinstance(failure.value, JournalFull):
+            self.refused_as_full += 1
         if isinstance(failure.value, StaleEpoch):
             superseded, self._superseded = self._superseded, _nothing
             superseded()

@@ -12,7 +12,7 @@ from twisted.logger import Logger
 from lae_flapp.grid.turns import SIGNUP, WHO
 from lae_flapp.journal import causes, epoch, events
 from lae_flapp.journal.causes import Cause
-from lae_flapp.journal.errors import JournalError, JournalFull
+from lae_flapp.journal.errors import JournalFull
 from lae_flapp.journal.figures import Figures
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import WriteTx
@@ -45,6 +45,8 @@ class Watch:
     lasting: Counter[str]
     _closed_since: float | None = None
     _full_since: float | None = None
+    #: :attr:`Journal.refused_as_full` as of the last look.
+    _refused: int = 0
 
     _log = Logger()
 
@@ -56,10 +58,10 @@ class Watch:
         """
         try:
             await self.journal.write(epoch.beat)
+            await self._note_room()
         except JournalFull as e:
-            self._is_full(e)
+            self._is_full(str(e))
             return
-        await self._has_room()
         await self.figures.refresh()
         seen = self._seen()
         if seen is None:
@@ -114,25 +116,31 @@ class Watch:
                 causes.end(tx, cause.kind, cause.subject)
         return causes.lasting(tx)
 
-    def _is_full(self, error: JournalError) -> None:
+    async def _note_room(self) -> None:
+        """Journal how long the disk was full, once a whole look passed in which no
+        write was refused: a beat may fit where a signup does not.
+        """
+        if self._refused != self.journal.refused_as_full:
+            self._is_full("too little is left for some writes")
+        elif self._full_since is not None:
+            seconds = round(self.clock.seconds() - self._full_since)
+            await self.journal.write(_note_full, seconds)
+            self._full_since = None
+            self._log.info("there is room again, after {seconds} s", seconds=seconds)
+
+    def _is_full(self, problem: str) -> None:
+        self._refused = self.journal.refused_as_full
         if self._full_since is None:
             self._full_since = self.clock.seconds()
             self._log.critical(
                 "the journal's disk is full: nothing can be written, and no signups"
                 " are taken ({problem})",
-                problem=str(error),
+                problem=problem,
             )
-
-    async def _has_room(self) -> None:
-        since, self._full_since = self._full_since, None
-        if since is not None:
-            seconds = round(self.clock.seconds() - since)
-            self._log.info("there is room again, after {seconds} s", seconds=seconds)
-            await self.journal.write(_note_full, seconds)
 
 
 def _note_full(tx: WriteTx, seconds: int) -> None:
-    events.note(tx, None, "journal-full", WHO, f"nothing was written for {seconds} s")
+    events.note(tx, None, "journal-full", WHO, f"the disk was full for {seconds} s")
 
 
 def _went_on(cause: Cause, figures: Figures) -> bool:

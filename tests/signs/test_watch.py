@@ -14,6 +14,7 @@ from twisted.internet.defer import Deferred, fail, succeed
 from lae_flapp.journal import causes, epoch, events, outbox
 from lae_flapp.journal.causes import QUIET
 from lae_flapp.journal.errors import JournalFull
+from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.mail.message import Sender
 from lae_flapp.mail.server import MailLater
 from lae_flapp.queue import Queue
@@ -259,6 +260,12 @@ def test_each_look_writes_that_the_daemon_lives(daemon) -> None:
     assert beat.timestamp() == daemon.clock.seconds()
 
 
+def told_full(daemon: Daemon) -> list[events.Event]:
+    """What the journal says of a full disk."""
+    every = daemon.world.read(events.since, None, 0)
+    return [event for event in every if event.kind == "journal-full"]
+
+
 def test_a_full_disk_closes_registrations(daemon, monkeypatch) -> None:
     """When nothing can be written no signups are taken, health is bad, and it is said
     once; when there is room all goes on, and the log of events says how long it was.
@@ -281,13 +288,30 @@ def test_a_full_disk_closes_registrations(daemon, monkeypatch) -> None:
     daemon.passes(15)
     assert daemon.registrations.closed_because() is None
     assert daemon.signs.health().status == 200
-    told = [
-        e
-        for e in answer(journal.read(events.since, None, 0))
-        if e.kind == "journal-full"
-    ]
-    (one,) = told
-    assert one.why == "nothing was written for 60 s"
+    (one,) = told_full(daemon)
+    assert one.why == "the disk was full for 60 s"
+
+
+def test_a_disk_too_full_for_large_writes_is_full(daemon) -> None:
+    """A beat may fit where a signup does not: the disk is full until a whole look has
+    passed in which no write was refused, and then the events say how long it was.
+    """
+    journal = daemon.world.journal
+
+    def refused(tx: WriteTx) -> None:
+        raise JournalFull("database or disk is full")
+
+    for _ in range(3):
+        with pytest.raises(JournalFull):
+            answer(journal.write(refused))
+        daemon.clock.advance(15)
+        now(daemon.watch.look())
+    assert told_full(daemon) == []
+    daemon.clock.advance(15)
+    now(daemon.watch.look())
+    now(daemon.watch.look())
+    (one,) = told_full(daemon)
+    assert one.why == "the disk was full for 45 s"
 
 
 def test_a_notice_on_a_full_disk_is_sent_once(daemon, monkeypatch) -> None:
