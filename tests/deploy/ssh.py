@@ -6,6 +6,8 @@ import os
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from attrs import define
@@ -114,6 +116,16 @@ class SshServer:
         assert self._process is not None
         self.machine.run("pkill", "-9", "-f", "^sshd: ")
         self._process.wait(10)
+
+    @contextmanager
+    def mended(self) -> Iterator[None]:
+        """Whatever happens inside, connections are taken again afterwards."""
+        try:
+            yield
+        finally:
+            assert self._process is not None
+            if self._process.poll() is not None:
+                self.listen()
 
     def stop(self) -> None:
         """No more connections; those that are open go on."""

@@ -15,6 +15,7 @@ import pytest
 from tests.deploy.traffic import Customers, Visitors
 from tests.deploy.world import BIN, manual
 from tests.end_to_end.checks import check_served
+from tests.end_to_end.process import until
 
 _MIGRATION = '''"""A column that nobody needs yet."""
 
@@ -190,27 +191,30 @@ def test_a_cut_connection_leaves_the_host_running(installed) -> None:
     (other,) = set(before["installed"]) - {before["current"]}
     argv = ["rollback", other, "--host", "the-host"]
     argv += ["--ssh-config", str(world.ssh.config)]
-    with subprocess.Popen(
-        [str(BIN / "lae"), "deploy", *argv],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        stdin=subprocess.DEVNULL,
-        text=True,
-    ) as cut:
+    with (
+        world.ssh.mended(),
+        subprocess.Popen(
+            [str(BIN / "lae"), "deploy", *argv],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            stdin=subprocess.DEVNULL,
+            text=True,
+        ) as cut,
+    ):
         assert cut.stdout is not None
         for line in cut.stdout:
             if line.startswith("restart copy 1"):
                 world.ssh.cut()
                 break
         _, said = cut.communicate(timeout=120)
-    assert cut.returncode == 3, said
-    assert "call again" in said
-    between = status(world)
-    assert between["current"] == between["daemon"] == other
-    assert between["unfinished"]["release"] == other
-    assert "unfinished: rollback" in world.lae("status").stdout
-    assert world.health()["daemon"]["answers"]
-    world.ssh.listen()
+        assert cut.returncode == 3, said
+        assert "call again" in said
+        between = status(world)
+        assert between["current"] == between["daemon"] == other
+        assert between["unfinished"]["release"] == other
+        assert "unfinished: rollback" in world.lae("status").stdout
+        # A copy that has just started has yet to reach its daemon.
+        until(lambda: world.health()["daemon"]["answers"], "the daemon answers")
     killed = world.lae("resume", crash_at="deploy.finish.told")
     assert killed.returncode == -9
     done = world.lae("resume")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -116,11 +117,14 @@ def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
 
 def test_make_test_stamps_a_whole_run_alone() -> None:
     """`make test` begins and ends with the stamp; with TEST_ARGS there is none."""
+    # A make around this one would pass its own variables on, TEST_ARGS among them.
+    ours = {k: v for k, v in os.environ.items() if k not in {"MAKEFLAGS", "TEST_ARGS"}}
 
     def dry(*more: str) -> str:
         return subprocess.run(
             ["make", "--dry-run", "test", *more],
             cwd=ROOT,
+            env=ours,
             capture_output=True,
             text=True,
             check=True,
