@@ -1,24 +1,24 @@
-"""What goes back to a browser: pages, redirects, and form fields that came in."""
+"""Answers to a browser (pages, redirects), and the fields of a form that it sent."""
 
 from __future__ import annotations
 
 from typing import Any
 from urllib.parse import parse_qs
 
-#: A form of ours is far smaller; the largest body of all is a webhook's.
-LARGEST_FORM = 16 * 1024
+#: Our forms are far smaller; only a webhook may be larger.
+LARGEST_FORM = 16 * 1024  # bytes
 _MOST_FIELDS = 20
 PRIVATE = b"no-store"
 PUBLIC = b"no-cache"
 
 
 def page(request: Any, html: bytes, status: int = 200, cache: bytes = PRIVATE) -> bytes:
-    """An HTML page."""
+    """Answer with an HTML page."""
     return body(request, html, b"text/html; charset=utf-8", status, cache)
 
 
 def text(request: Any, line: str, status: int = 200) -> bytes:
-    """One line for machines."""
+    """Answer with one line of text, for machines."""
     return body(request, line.encode() + b"\n", b"text/plain; charset=utf-8", status)
 
 
@@ -29,7 +29,7 @@ def body(
     status: int = 200,
     cache: bytes = PRIVATE,
 ) -> bytes:
-    """Any answer with a length, so that HEAD tells it too."""
+    """Answer with *data*, and with its length, which HEAD needs."""
     request.setResponseCode(status)
     request.setHeader(b"content-type", media_type)
     request.setHeader(b"content-length", str(len(data)).encode())
@@ -38,19 +38,19 @@ def body(
 
 
 def see_other(request: Any, url: str) -> bytes:
-    """Go there with GET.  *url* is a path of ours, or a checked address."""
+    """Redirect to *url* with GET; *url* is a path of ours, or a checked address."""
     request.setHeader(b"location", url.encode("ascii"))
     return body(request, b"", b"text/plain; charset=utf-8", 303)
 
 
 class FormMalformed(ValueError):
-    """The body is no form of ours.  Answer 400."""
+    """The request's body is not one of our forms: answer 400."""
 
 
 def form_fields(request: Any) -> dict[str, str]:
-    """The fields of a form that was sent; raises :class:`FormMalformed`.
+    """Read the fields of a form; raises :class:`FormMalformed`.
 
-    Read from the body alone: what a link's query says is not what a person sent.
+    The URL's query is ignored: a link may carry one that no person typed.
     """
     sent = request.content.read(LARGEST_FORM + 1)
     media_type = (request.getHeader("content-type") or "").partition(";")[0]
@@ -71,6 +71,6 @@ def form_fields(request: Any) -> dict[str, str]:
 
 
 def query(request: Any, name: str) -> str:
-    """One value of the URL's query, or nothing."""
+    """Read one value of the URL's query; empty where it is missing."""
     values = request.args.get(name.encode()) or [b""]
     return str(values[0].decode("utf-8", "replace"))

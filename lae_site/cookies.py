@@ -1,7 +1,7 @@
-"""The two cookies: a browser's random one for forms, and one for each signup it owns.
+"""Two kinds of cookie: a random one for forms, and one for each signup a browser owns.
 
-``__Host-`` keeps other hosts of the domain from planting one.  SameSite is Lax: with
-Strict a browser would come back from Stripe without it.
+The prefix ``__Host-`` keeps other hosts of the domain from setting our cookies.
+SameSite is Lax: with Strict, a browser coming back from Stripe would not send them.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from lae_protocol.ids import OwnerSecret, SignupId
 from lae_protocol.secret import Secret
 from lae_site.form_token import is_form_cookie
 
-#: Seconds that a browser stays an owner; the mail holds all that matters for longer.
-OWNED_FOR = 90 * 24 * 3600
+#: How long a browser stays the owner's; after that the mail has all that is needed.
+OWNER_COOKIE_AGE = 90 * 24 * 3600  # s
 _OWNER = re.compile(r"^[a-z2-7]{52}\Z")
 
 
 @define(frozen=True)
 class Cookies:
-    """Sets and reads them.  *over_http* drops the prefix and ``Secure``, since over
-    http no browser keeps such a cookie; the settings allow it on this machine alone.
+    """Sets and reads the cookies.  *over_http* drops the prefix and ``Secure``, since
+    browsers keep no such cookie over http; the settings allow that on localhost alone.
     """
 
     over_http: bool
@@ -47,19 +47,19 @@ class Cookies:
         return "" if value is None else str(value.decode("ascii", "replace"))
 
     def form(self, request: Any) -> str:
-        """The form cookie that came, or nothing."""
+        """Read the form cookie; empty where there is none that we could have set."""
         value = self._get(request, "form")
         return value if is_form_cookie(value) else ""
 
     def set_form(self, request: Any, value: Secret) -> None:
-        """Until the browser is closed."""
+        """Set the form cookie, which lasts until the browser is closed."""
         self._set(request, "form", value, None)
 
     def owner(self, request: Any, signup_id: SignupId) -> OwnerSecret | None:
-        """The owner's secret that came for this signup, if any; not yet believed."""
+        """Read the owner's secret for this signup, if any; the daemon checks it."""
         value = self._get(request, signup_id)
         return OwnerSecret(value) if _OWNER.match(value) else None
 
     def set_owner(self, request: Any, signup_id: SignupId, owner: OwnerSecret) -> None:
-        """Make this browser the owner's."""
-        self._set(request, signup_id, owner, OWNED_FOR)
+        """Set the cookie by which this browser is the owner's."""
+        self._set(request, signup_id, owner, OWNER_COOKIE_AGE)

@@ -1,7 +1,7 @@
-"""Connections that are let go when a copy of the site ends: nobody is cut off.
+"""Draining: a copy of the site that stops answers accepted requests first.
 
-The socket belongs to the supervisor and stays open (``docs/decisions/deploy.rst``), so
-whoever comes later is another copy's.  Who was taken already is answered first.
+The listening socket belongs to the supervisor and stays open
+(``docs/decisions/deploy.rst``), so another copy accepts later connections.
 """
 
 from __future__ import annotations
@@ -17,61 +17,61 @@ from twisted.web.http import HTTPChannel
 
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 
-#: Seconds in which those who were taken are answered.
-DRAIN_WITHIN = 5.0
+#: How long accepted requests have to be answered.
+DRAIN_WITHIN = 5.0  # s
 
 
 class Connections:
-    """All connections of one copy.  *reactor* is the one that time is taken from."""
+    """All connections of one copy of the site."""
 
     def __init__(self, reactor: IReactorTime) -> None:
         self._reactor = reactor
-        self._open: set[LetGoChannel] = set()
+        self._open: set[DrainableChannel] = set()
         self._empty: Deferred[None] | None = None
         self.draining = False
 
-    def channel(self) -> LetGoChannel:
-        """A new connection's protocol."""
-        return LetGoChannel(self)
+    def channel(self) -> DrainableChannel:
+        """Make the protocol of a new connection."""
+        return DrainableChannel(self)
 
-    def opened(self, channel: LetGoChannel) -> None:
-        """It was taken."""
+    def opened(self, channel: DrainableChannel) -> None:
+        """Add an accepted connection."""
         self._open.add(channel)
 
-    def closed(self, channel: LetGoChannel) -> None:
-        """It is over."""
+    def closed(self, channel: DrainableChannel) -> None:
+        """Remove a closed connection; the last one ends a drain."""
         self._open.discard(channel)
         if self._empty is not None and not self._open:
             empty, self._empty = self._empty, None
             empty.callback(None)
 
     def drain(self, endless: Iterable[Any]) -> Deferred[None]:
-        """Answer who was taken, hang up on the rest; fires when nobody is left, or
-        after :data:`DRAIN_WITHIN`.
+        """Answer the requests under way and close the other connections; fires when no
+        connection is left, or after :data:`DRAIN_WITHIN`.
 
-        Of *endless* requests (streams) the browser asks again by itself, and is then
-        another copy's.
+        *endless* requests (streams) are cut: their browsers reconnect by themselves,
+        to another copy.
         """
         self.draining = True
         for request in list(endless):
             request.loseConnection()
         for channel in list(self._open):
-            channel.let_go()
+            channel.close_when_answered()
         empty: Deferred[None] = Deferred()
         if not self._open:
             empty.callback(None)
             return empty
         self._empty = empty
         waited = with_deadline(self._reactor, DRAIN_WITHIN, "visitors", empty)
-        return waited.addErrback(self._late)
+        return waited.addErrback(self._give_up)
 
-    def _late(self, failure: Failure) -> None:
+    def _give_up(self, failure: Failure) -> None:
         failure.trap(DeadlinePassed)  # type: ignore[no-untyped-call]
         self._empty = None
 
 
-class LetGoChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]
-    """HTTP/1.1 that knows when its copy of the site is about to end."""
+class DrainableChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]
+    """An HTTP/1.1 connection that closes early when its copy of the site drains."""
 
     def __init__(self, connections: Connections) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
@@ -79,17 +79,17 @@ class LetGoChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]
         self._asked = False
 
     def connectionMade(self) -> None:
-        """Somebody is there."""
+        """Add this connection."""
         super().connectionMade()  # type: ignore[no-untyped-call]
         self._connections.opened(self)
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
-        """Nobody is."""
+        """Remove this connection."""
         super().connectionLost(reason)  # type: ignore[no-untyped-call]
         self._connections.closed(self)
 
     def checkPersistence(self, request: Any, version: bytes) -> bool:
-        """Whether more may be asked on this connection: not of one that ends."""
+        """Whether the connection stays open for more requests: not while draining."""
         self._asked = True
         kept: Callable[[Any, bytes], Any] = super().checkPersistence
         if kept(request, version) and not self._connections.draining:
@@ -97,9 +97,9 @@ class LetGoChannel(HTTPChannel):  # type: ignore[misc, unused-ignore]
         request.responseHeaders.setRawHeaders(b"connection", [b"close"])
         return False
 
-    def let_go(self) -> None:
-        """End with the answer that is under way.  Who is idle after an answer is hung
-        up on; who has asked nothing yet may be about to.
+    def close_when_answered(self) -> None:
+        """Close after the answer that is under way, or now if the last one was sent.  A
+        new connection stays open: its first request may be on the way.
         """
         if self.requests:
             self.persistent = False

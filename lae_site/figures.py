@@ -1,4 +1,4 @@
-"""What the site counts, and what it tells of the daemon: ``docs/metrics.rst``."""
+"""The site's metrics, of itself and of how the daemon answers: ``docs/metrics.rst``."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lae_protocol.process.own_figures import OwnFigures
 from lae_site.health import SiteHealth
 from lae_site.parts import Parts
 
-#: Requests that last as long as somebody looks on.
+#: Streams last as long as a browser watches, so their duration says nothing.
 _STREAMS = "/signup/<string:signup_id>/events"
 
 
 class RequestFigures:
-    """Counts answers by route, never by path: paths are the visitors' to choose."""
+    """Counts answers by route, never by path: a visitor can send any path."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         labels = ("method", "route")
@@ -36,7 +36,7 @@ class RequestFigures:
         )
 
     def __call__(self, request: Any, seconds: float) -> None:
-        """One request ended."""
+        """Count one answered request."""
         route = request.route
         method = request.method.decode("ascii", "replace")
         if method not in {"GET", "HEAD", "POST"}:
@@ -47,7 +47,7 @@ class RequestFigures:
 
 
 def site_figures(parts: Parts, registry: CollectorRegistry) -> Figures:
-    """Metrics and health of this copy of the site."""
+    """Make the metrics and the health of this copy of the site."""
     answers = Gauge(
         "s4_site_daemon_answers",
         "Whether the daemon answers the site (1) or not (0).",
@@ -71,9 +71,9 @@ def site_figures(parts: Parts, registry: CollectorRegistry) -> Figures:
     health = SiteHealth(parts)
 
     async def refresh() -> None:
-        doors = await parts.opening.now()
+        doors = await parts.daemon.doors()
         answers.set(doors is not None)
-        age = parts.opening.age
+        age = parts.daemon.age
         silence.set(parts.reactor.seconds() - parts.started_at if age is None else age)
         is_open.set(doors is not None and doors.signups_open)
 
@@ -83,5 +83,5 @@ def site_figures(parts: Parts, registry: CollectorRegistry) -> Figures:
 def own_figures(
     reactor: Any, registry: CollectorRegistry, ahead: Callable[[], float]
 ) -> OwnFigures:
-    """What every process tells of itself."""
+    """Make the metrics that every process has."""
     return OwnFigures(reactor, registry, "site", version("s4"), ahead)

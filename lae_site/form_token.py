@@ -2,8 +2,8 @@
 
 A form's page sets a random cookie and carries a token: time, nonce, and a MAC over both
 and the cookie.  The nonce decides the signup's id, so however often the form is sent it
-is one signup; nonce and cookie together decide the owner's secret, which therefore
-stands in no page.  Any copy of the site that has the keys can check a token.
+is one signup; nonce and cookie together decide the owner's secret, which
+no page therefore contains.  Any copy of the site that has the keys can check a token.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ from attrs import define
 from lae_protocol.ids import OwnerSecret, SignupId, base32, signup_id_of_form
 from lae_protocol.secret import Secret
 
-#: Seconds that a form may stay open; of clocks of two copies that may differ.
-LIFETIME, SKEW = 2 * 3600, 60
+#: How long a form may stay open before it is sent.
+LIFETIME = 2 * 3600  # s
+#: How far the clocks of two copies of the site may differ.
+SKEW = 60  # s
 _NONCE_BYTES = 20
 _COOKIE = re.compile(r"^[a-z2-7]{32}\Z")
 _TOKEN = re.compile(
@@ -33,76 +35,78 @@ Randomness = Callable[[int], bytes]
 
 
 class FormRefused(Exception):
-    """The token is stale, forged or of another browser.  Show a fresh form."""
+    """The token is stale, forged or of another browser: show a fresh form."""
 
 
 @define(frozen=True)
 class OpenedForm:
-    """What a good token says: which signup the form makes, and its owner's secret."""
+    """What a valid token says: which signup the form makes, and its owner's secret."""
 
     signup_id: SignupId
     owner_secret: OwnerSecret
 
 
 def new_form_cookie(randomness: Randomness) -> Secret:
-    """A value for a browser that has none yet: 160 random bits."""
+    """Make the cookie of a browser that has none yet: 160 random bits."""
     return Secret(base32(randomness(_NONCE_BYTES)))
 
 
 def is_form_cookie(text: str) -> bool:
-    """Whether a browser's value is one that we could have set."""
+    """Whether *text* has the form of a cookie that we set."""
     return _COOKIE.match(text) is not None
 
 
-def _mac(key: Secret, purpose: bytes, *parts: bytes) -> bytes:
-    """Each part with its length, so that no two lists of parts read alike."""
+def _sign(key: Secret, purpose: bytes, *parts: bytes) -> bytes:
+    """Sign each part with its length, so that no two lists of parts sign alike."""
     message = b"".join(len(p).to_bytes(4, "big") + p for p in (purpose, *parts))
     return hmac.digest(key.reveal().encode(), message, "sha256")
 
 
-def _text(data: bytes) -> str:
+def _encode(data: bytes) -> str:
     return base64.urlsafe_b64encode(data).decode("ascii").rstrip("=")
 
 
-def _bytes(text: str) -> bytes:
+def _decode(text: str) -> bytes:
     return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
 
 
 def make_token(keys: Keys, cookie: Secret, now: int, randomness: Randomness) -> str:
-    """A token for a form shown *now* (seconds) to the browser with *cookie*."""
+    """Make a token for a form shown *now* (seconds) to the browser with *cookie*."""
     nonce = randomness(_NONCE_BYTES)
-    mac = _mac(keys[0], b"s4 form", str(now).encode(), nonce, cookie.reveal().encode())
-    return f"{now}.{_text(nonce)}.{_text(mac)}"
+    mac = _sign(keys[0], b"s4 form", str(now).encode(), nonce, cookie.reveal().encode())
+    return f"{now}.{_encode(nonce)}.{_encode(mac)}"
 
 
 def open_token(keys: Keys, cookie: str, token: str, now: int) -> OpenedForm:
-    """Check a token that came back; raises :class:`FormRefused`."""
+    """Check the token of a form that was sent; raises :class:`FormRefused`."""
     match = _TOKEN.match(token)
     if match is None or not is_form_cookie(cookie):
         raise FormRefused
     try:
-        nonce, mac = _bytes(match["nonce"]), _bytes(match["mac"])
+        nonce, mac = _decode(match["nonce"]), _decode(match["mac"])
     except binascii.Error:
         raise FormRefused from None
     parts = (match["time"].encode(), nonce, cookie.encode())
-    signed = [k for k in keys if hmac.compare_digest(_mac(k, b"s4 form", *parts), mac)]
+    signed = [k for k in keys if hmac.compare_digest(_sign(k, b"s4 form", *parts), mac)]
     age = now - int(match["time"])
     if not signed or not -SKEW <= age <= LIFETIME:
         raise FormRefused
-    # The key that signed the token, so that a form sent twice while keys change is
-    # still of one owner.
-    secret = _mac(signed[0], b"s4 owner", cookie.encode(), nonce)
+    # With the key that signed the token: a form sent twice while keys change must
+    # yield the same owner.
+    secret = _sign(signed[0], b"s4 owner", cookie.encode(), nonce)
     return OpenedForm(signup_id_of_form(nonce), OwnerSecret(base32(secret)))
 
 
-def action_token(key: Secret, signup_id: SignupId, owner: OwnerSecret) -> str:
-    """A token for the forms of a status page, good for as long as the cookie is."""
-    return _text(_mac(key, b"s4 action", signup_id.encode(), owner.reveal().encode()))
+def make_action_token(key: Secret, signup_id: SignupId, owner: OwnerSecret) -> str:
+    """Make a token for the forms of a status page; valid as long as the cookie."""
+    return _encode(
+        _sign(key, b"s4 action", signup_id.encode(), owner.reveal().encode())
+    )
 
 
 def is_action_token(
     keys: Keys, signup_id: SignupId, owner: OwnerSecret, token: str
 ) -> bool:
-    """Check it, in constant time."""
-    good = [action_token(k, signup_id, owner).encode() for k in keys]
+    """Check a status page's token, in constant time."""
+    good = [make_action_token(k, signup_id, owner).encode() for k in keys]
     return any(hmac.compare_digest(g, token.encode()) for g in good)

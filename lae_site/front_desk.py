@@ -1,4 +1,4 @@
-"""What the site asks of the daemon, over a Foolscap furl."""
+"""The site's client of the daemon's front desk, over a Foolscap furl."""
 
 from __future__ import annotations
 
@@ -20,56 +20,57 @@ from lae_protocol.messages import (
 from lae_protocol.process.call import Facet, FacetAway, FacetError
 from lae_protocol.question import A, Question
 
-#: Stripe's answer stands behind these.
-REGISTER = 20.0  # s
-#: A webhook that takes longer is to be sent again.
-WEBHOOK = 5.0  # s
-ACTION = 8.0  # s
-LOOK = 2.0  # s
-#: The wait for a connection where there is none: a page must not hang on it.
-CONNECT = 1.5  # s
+#: The daemon asks Stripe before it answers.
+REGISTER_TIMEOUT = 20.0  # s
+#: Stripe sends a webhook again that takes longer.
+WEBHOOK_TIMEOUT = 5.0  # s
+ACTION_TIMEOUT = 8.0  # s
+LOOK_TIMEOUT = 2.0  # s
+#: The longest wait while there is no connection: no page may hang on that.
+CONNECT_TIMEOUT = 1.5  # s
 
 
 class DeskAway(Exception):
-    """The daemon is down, cannot be reached, did not answer in time, or is of another
+    """The daemon is down, cannot be reached, did not answer in time, or runs another
     release.
 
-    What was asked may have happened.  Ask again, with the same message.
+    The request may have been carried out.  Send the same message again.
     """
 
 
 class FrontDesk(Protocol):
-    """The daemon's front desk: it is asked one of
+    """The daemon's front desk, which answers every
     :data:`lae_protocol.messages.FrontDeskQuestion`.
     """
 
     async def ask(
         self, question: Question[A], request_id: str | None = None
     ) -> A | Refused:
-        """The answer, or a refusal, within the question's deadline; may be asked again.
+        """Get the answer, or a refusal, within the question's deadline.
 
-        Raises :class:`DeskAway`.  *request_id* is the caller's, or made.
+        A question may be asked again.  Raises :class:`DeskAway`.  Without *request_id*
+        a new one is made.
         """
 
 
 def deadline(question: Question[Any]) -> float:
-    """Seconds to wait for the answer."""
+    """Return the seconds to wait for the answer."""
     match question:
         case Register() | PayAgain() | ReturnByLink():
-            return REGISTER
+            return REGISTER_TIMEOUT
         case StripeEvent():
-            return WEBHOOK
+            return WEBHOOK_TIMEOUT
         case Watch():
-            return LOOK + question.patience
+            return LOOK_TIMEOUT + question.patience
         case AskDoors() | AskPulse():
-            return LOOK
+            return LOOK_TIMEOUT
         case _:
-            return ACTION
+            return ACTION_TIMEOUT
 
 
 @define(frozen=True)
 class RemoteDesk:
-    """The front desk of the daemon whose furl *facet* has."""
+    """The front desk behind the furl of *facet*."""
 
     facet: Facet
     _log = Logger()
@@ -80,18 +81,18 @@ class RemoteDesk:
         """See :class:`FrontDesk`."""
         seconds = deadline(question)
         if not self.facet.connected:
-            seconds = min(seconds, CONNECT)
+            seconds = min(seconds, CONNECT_TIMEOUT)
         try:
             answer = await self.facet.ask(question, seconds, request_id)
         except FacetAway as e:
             raise DeskAway(str(e)) from None
         except FacetError as e:
-            raise self._of_another_release(str(e)) from None
+            raise self._report_other_release(str(e)) from None
         if isinstance(answer, Refused) and answer.code in {"version", "not-known-here"}:
-            raise self._of_another_release(answer.message)
+            raise self._report_other_release(answer.message)
         return answer
 
-    def _of_another_release(self, problem: str) -> DeskAway:
-        """For a visitor the same as a daemon that is away, for the operator not."""
+    def _report_other_release(self, problem: str) -> DeskAway:
+        """Log an error for the operator; to a visitor the daemon just seems away."""
         self._log.error("front desk: {problem}", problem=problem)
         return DeskAway(problem)

@@ -1,4 +1,4 @@
-"""How the site is, and, as far as it can tell, the daemon behind it."""
+"""The health of the site, and of the daemon as far as the site can tell."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from lae_protocol.process.figures_port import HealthReport
 from lae_site import answer
 from lae_site.parts import Parts
 
-#: Seconds for which a daemon may be silent before the whole counts as unhealthy: it
-#: restarts within them, and no release should wake anybody.
-SILENCE = 30.0
+#: How long the daemon may be silent before S4 counts as unhealthy.  A daemon restarts
+#: in less, so that no release wakes anybody.
+LONGEST_SILENCE = 30.0  # s
 
 
 @define(frozen=True)
 class SiteHealth:
-    """Two answers with one content: of the whole, and of this copy of the site."""
+    """Answers with one content and two statuses: of all of S4, and of this copy."""
 
     parts: Parts
 
     async def whole(self, request: Any) -> bytes:
-        """GET /health: 503 where the daemon is away or says that it cannot work."""
+        """GET /health: 503 when the daemon is away or says that it cannot work."""
         report = await self.report()
         return self._answer(request, report, report.status)
 
     async def of_site(self, request: Any) -> bytes:
-        """GET /health/site: 200, since this copy answers.  For what shares visitors out
-        among copies: without the daemon the pages are served too, and say so.
+        """GET /health/site: always 200.  For load balancers: a copy serves its pages
+        without the daemon too, and they say so.
         """
         return self._answer(request, await self.report(), 200)
 
     async def report(self) -> HealthReport:
-        """Asked at most every few seconds, however often it is looked at."""
+        """Report the health; the daemon is asked every few seconds at most."""
         parts = self.parts
-        doors = await parts.opening.now()
-        pulse = await parts.opening.pulse()
-        age = parts.opening.age
-        heard = age is not None and age <= SILENCE
+        doors = await parts.daemon.doors()
+        pulse = await parts.daemon.pulse()
+        age = parts.daemon.age
+        heard = age is not None and age <= LONGEST_SILENCE
         healthy = heard and (pulse is None or pulse.healthy)
         daemon = {
             "answers": doors is not None,

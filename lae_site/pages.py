@@ -1,4 +1,4 @@
-"""The pages: Jinja2 templates, which fail loudly when a value is missing."""
+"""Pages are Jinja2 templates; one that lacks a value raises an error."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MEDIA_TYPES = {
 
 @define(frozen=True)
 class StaticFile:
-    """A file of the site: its bytes, what they are, and a name of this version."""
+    """A static file: its bytes, its type, and a digest that names its version."""
 
     data: bytes
     media_type: bytes
@@ -37,7 +37,7 @@ class StaticFile:
 
 
 def static_files(folder: Path = STATIC_FOLDER) -> dict[str, StaticFile]:
-    """Every file that browsers may ask for, by name; read once, at start."""
+    """Read every file that browsers may ask for, by name; once, at start."""
     files = {}
     for path in folder.iterdir():
         if path.suffix in MEDIA_TYPES:
@@ -53,21 +53,21 @@ def _clock_time(moment: datetime) -> str:
 
 @define(frozen=True)
 class Pages:
-    """Renders a template of ``templates/pages/`` with what all pages need."""
+    """Renders the templates of ``templates/pages/``."""
 
     environment: Environment
 
     def render(self, name: str, **values: Any) -> bytes:
-        """The page as bytes; raises jinja2's UndefinedError for a value not given."""
+        """Render a page; raises jinja2's UndefinedError for a missing value."""
         return self.environment.get_template(name).render(**values).encode()
 
     def render_text(self, name: str, **values: Any) -> str:
-        """A part of a page, for browsers that put it in place themselves."""
+        """Render a part of a page, which the page's script puts in place."""
         return self.environment.get_template(name).render(**values).strip()
 
 
 def make_pages(settings: SiteSettings, files: dict[str, StaticFile]) -> Pages:
-    """Load the templates; what they all know is set here."""
+    """Load the templates, with the values and filters that all of them have."""
     environment = Environment(
         loader=FileSystemLoader(template_folder() / "pages"),
         undefined=StrictUndefined,

@@ -1,4 +1,4 @@
-"""What the routes are made with; the process's ``service.py`` puts it together."""
+"""What the routes share; the process's ``service.py`` makes it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from twisted.internet.interfaces import IReactorTime
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
 from lae_site.cookies import Cookies
+from lae_site.daemon_status import DaemonStatus
 from lae_site.front_desk import FrontDesk
-from lae_site.opening import Opening
 from lae_site.pages import Pages, StaticFile, make_pages, static_files
 from lae_site.rate import RateLimit
 from lae_site.settings import SiteSettings
@@ -19,7 +19,7 @@ from lae_site.settings import SiteSettings
 
 @define(frozen=True)
 class Parts:
-    """Everything that a route may use, already parsed and checked."""
+    """Everything that a route may use, parsed and checked."""
 
     settings: SiteSettings
     desk: FrontDesk
@@ -31,21 +31,21 @@ class Parts:
     files: dict[str, StaticFile]
     pages: Pages
     cookies: Cookies
-    opening: Opening
+    daemon: DaemonStatus
     registrations: RateLimit
     #: When this copy started, on the reactor's clock.
     started_at: float
-    #: The true time, for what Stripe and other copies of the site have dated.
+    #: Wall-clock time, for what Stripe and other copies of the site have dated.
     wall: Callable[[], float]
-    #: Streams that are open, by object; their number is bounded.
+    #: The open streams; their number is limited.
     streams: set[object] = field(factory=set)
 
     def plan(self, plan_id: str) -> Plan | None:
-        """The plan that is sold under this id."""
+        """Find the plan that is sold under this id."""
         return next((p for p in self.plans if p.plan_id == plan_id), None)
 
     def may_pay_at(self, url: str) -> bool:
-        """Whether a browser may be sent there to pay."""
+        """Whether a browser may be sent to *url* to pay."""
         return any(url.startswith(o + "/") for o in self.settings.checkout_origins)
 
 
@@ -60,9 +60,9 @@ def make_parts(
     randomness: Callable[[int], bytes],
     wall: Callable[[], float] | None = None,
 ) -> Parts:
-    """Make the rest from what comes from outside: settings, secrets, time, chance.
+    """Make the parts from settings, secrets, time and randomness.
 
-    *wall* is the reactor's time where None.
+    Without *wall*, the reactor's time is used.
     """
     files = static_files()
     return Parts(
@@ -76,7 +76,7 @@ def make_parts(
         files=files,
         pages=make_pages(settings, files),
         cookies=Cookies(settings.cookies_over_http),
-        opening=Opening(desk, reactor.seconds),
+        daemon=DaemonStatus(desk, reactor.seconds),
         registrations=RateLimit(settings.registrations_per_hour, reactor.seconds),
         started_at=reactor.seconds(),
         wall=wall or reactor.seconds,

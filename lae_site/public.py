@@ -1,4 +1,4 @@
-"""The pages that say what S4 is, for anybody."""
+"""The public pages, which say what S4 is."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from attrs import define
 from lae_site import answer
 from lae_site.parts import Parts
 
-#: Pages with nothing but words, by path.
-WORDS = {
+#: Pages that depend on settings and plans alone: template by path.
+TEXT_PAGES = {
     "/how-it-works": "how_it_works.html",
     "/join": "join.html",
     "/support": "support.html",
@@ -21,21 +21,21 @@ WORDS = {
 
 @define(frozen=True)
 class PublicPages:
-    """Landing page, explanations and files."""
+    """The landing page, the pages of text, and the static files."""
 
     parts: Parts
 
     async def landing(self, request: Any) -> bytes:
-        """What it is, what it costs, and whether one can sign up now."""
+        """GET /: what S4 is, what it costs, and whether signing up is possible now."""
         html = self.parts.pages.render(
             "landing.html",
             plans=self.parts.plans,
-            doors=await self.parts.opening.now(),
+            doors=await self.parts.daemon.doors(),
         )
         return answer.page(request, html, cache=answer.PUBLIC)
 
-    def words(self, request: Any, template: str) -> bytes:
-        """A page that depends on nothing but the settings."""
+    def text(self, request: Any, template: str) -> bytes:
+        """Answer with one of :data:`TEXT_PAGES`."""
         html = self.parts.pages.render(
             template, plans=self.parts.plans, minutes=self._minutes
         )
@@ -46,7 +46,7 @@ class PublicPages:
         return self.parts.settings.usual_build_minutes
 
     def file(self, request: Any, name: str) -> bytes:
-        """A stylesheet, the script, the icon: named in a table, not by the disk."""
+        """Answer with a static file, looked up in a table and never on the disk."""
         found = self.parts.files.get(name)
         if found is None:
             html = self.parts.pages.render("404.html")

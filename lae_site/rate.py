@@ -1,4 +1,4 @@
-"""How often one visitor may register: a token bucket per client, in bounded memory."""
+"""The rate limit of registrations: a token bucket per client, in bounded memory."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from ipaddress import IPv6Address, ip_address
 
 from attrs import define, field
 
-#: Clients remembered; the one unseen longest is forgotten first.
+#: How many clients are remembered; the one not seen for longest is forgotten first.
 _CLIENTS = 10_000
-#: So many at once are always allowed; or, where that is more, a minute's worth.
+#: Registrations allowed at once: at least this many, or a minute's worth if more.
 _BURST = 5
-_BURST_SHARE = 1 / 60
+_BURST_SHARE = 1 / 60  # of an hour
 
 
 def client_of(peer: str, forwarded: str | None, proxies: int) -> str:
-    """Who asks: the address that the outermost of our own *proxies* saw.
+    """Find the client: the address that the outermost of our own *proxies* saw.
 
-    What stands further left in ``X-Forwarded-For`` is the visitor's own claim.  An
-    IPv6 visitor has a network of 64 bits to choose from, so that is what is counted.
+    Entries further left in ``X-Forwarded-For`` are the visitor's own claim.  An IPv6
+    client is its /64 network, since a visitor can use any address of it.
     """
     hops = [h.strip() for h in (forwarded or "").split(",") if h.strip()]
     seen = hops[-proxies] if 0 < proxies <= len(hops) else peer
@@ -34,14 +34,14 @@ def client_of(peer: str, forwarded: str | None, proxies: int) -> str:
 
 @define
 class RateLimit:
-    """At most *per_hour* events an hour for each client, a few of them at once."""
+    """Allows *per_hour* events an hour for each client, a few of them at once."""
 
     per_hour: int
     seconds: Callable[[], float]
     _buckets: OrderedDict[str, tuple[float, float]] = field(factory=OrderedDict)
 
     def take(self, client: str) -> int:
-        """Spend one; 0 when allowed, else the seconds until the next is."""
+        """Count one event: 0 if it is allowed, else the seconds to wait."""
         most = max(_BURST, self.per_hour * _BURST_SHARE)
         now, burst = self.seconds(), float(min(most, self.per_hour))
         tokens, since = self._buckets.pop(client, (burst, now))

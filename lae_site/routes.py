@@ -1,8 +1,9 @@
-"""Every address of the site, in the order in which a visitor meets them."""
+"""Every route of the site, in the order in which a visitor meets them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from klein import Klein
@@ -13,11 +14,11 @@ from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from lae_site import answer
-from lae_site.door import FrontDoor, Observe, WebServer, unobserved
 from lae_site.front_desk import DeskAway
 from lae_site.health import SiteHealth
+from lae_site.http_server import Observe, RequestFilter, WebServer, ignore_answer
 from lae_site.parts import Parts
-from lae_site.public import WORDS, PublicPages
+from lae_site.public import TEXT_PAGES, PublicPages
 from lae_site.signup import SignupForm
 from lae_site.status import Declined, NoSuchSignup, NotTheOwner, StatusPages
 from lae_site.stream import ProgressStream
@@ -28,24 +29,28 @@ _OWN_PAGES = (400, 404, 405, 413)
 
 
 def routes(parts: Parts) -> Klein:
-    """The table of routes; nothing is reachable that does not stand here."""
+    """Make the table of routes; nothing else can be reached."""
     app = Klein()
-    # Werkzeug's redirects to tidier paths would be absolute, and are not needed.
+    # No redirects to tidier paths: Werkzeug's are absolute, and name a host.
     app.url_map.strict_slashes = True
     app.url_map.merge_slashes = False
 
     def get(path: str, shown: Callable[..., Any]) -> None:
-        app.route(path, methods=["GET"], endpoint=f"GET {path}")(_on(path, shown))
+        app.route(path, methods=["GET"], endpoint=f"GET {path}")(
+            _with_route(path, shown)
+        )
 
     def post(path: str, taken: Callable[..., Any]) -> None:
-        app.route(path, methods=["POST"], endpoint=f"POST {path}")(_on(path, taken))
+        app.route(path, methods=["POST"], endpoint=f"POST {path}")(
+            _with_route(path, taken)
+        )
 
     public, form = PublicPages(parts), SignupForm(parts)
     status, stream = StatusPages(parts), ProgressStream(parts)
 
     get("/", public.landing)
-    for path, template in WORDS.items():
-        get(path, _words(public, template))
+    for path, template in TEXT_PAGES.items():
+        get(path, partial(public.text, template=template))
     get("/static/<string:name>", public.file)
 
     get("/signup", form.show)
@@ -67,12 +72,12 @@ def routes(parts: Parts) -> Klein:
     health = SiteHealth(parts)
     get("/health", health.whole)
     get("/health/site", health.of_site)
-    _errors(app, parts)
+    _add_error_pages(app, parts)
     return app
 
 
-def _on(path: str, answer: Callable[..., Any]) -> Callable[..., Any]:
-    """Have the request know its route, for what counts answers."""
+def _with_route(path: str, answer: Callable[..., Any]) -> Callable[..., Any]:
+    """Note the route in the request, for the metrics."""
 
     def answered(request: Any, **parts_of_path: Any) -> Any:
         request.route = path
@@ -81,21 +86,14 @@ def _on(path: str, answer: Callable[..., Any]) -> Callable[..., Any]:
     return answered
 
 
-def _words(public: PublicPages, template: str) -> Callable[[Any], bytes]:
-    def words(request: Any) -> bytes:
-        return public.words(request, template)
-
-    return words
-
-
-def _errors(app: Klein, parts: Parts) -> None:
-    """A page for everything that can go wrong; none of them tells how we work."""
+def _add_error_pages(app: Klein, parts: Parts) -> None:
+    """Add a page for each error; none of them says anything of our internals."""
 
     def shown(
         request: Any, status: int, template: str | None = None, **values: Any
     ) -> bytes:
         if request.startedWriting:
-            # A stream that broke in the middle just ends; the browser asks again.
+            # A stream that fails midway just ends; the browser reconnects.
             return b""
         html = parts.pages.render(template or f"{status}.html", **values)
         return answer.page(request, html, status)
@@ -111,7 +109,7 @@ def _errors(app: Klein, parts: Parts) -> None:
 
     def away(request: Any, _: Failure) -> bytes:
         request.setHeader(b"retry-after", b"5")
-        # To load this address again is not what somebody who sent a form wants.
+        # Reloading the page by itself would send a form again as a GET.
         return shown(request, 503, again=request.method != b"POST")
 
     def http(request: Any, failure: Failure) -> bytes:
@@ -135,10 +133,10 @@ def _errors(app: Klein, parts: Parts) -> None:
     app.handle_errors(Exception)(broken)
 
 
-def web_server(
-    parts: Parts, reactor: IReactorTime, observe: Observe = unobserved
+def make_web_server(
+    parts: Parts, reactor: IReactorTime, observe: Observe = ignore_answer
 ) -> WebServer:
-    """The site as a factory for connections; *observe* is told of each answer."""
+    """Make the site's HTTP server; *observe* is called for each answer."""
     inside: IResource = routes(parts).resource()
-    door = FrontDoor(parts.settings, parts.pages, inside)
-    return WebServer(door, reactor, observe)
+    checked = RequestFilter(parts.settings, parts.pages, inside)
+    return WebServer(checked, reactor, observe)

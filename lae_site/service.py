@@ -1,4 +1,4 @@
-"""The site's process, on one screen."""
+"""The site's process: its options, and how its parts are put together."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ from lae_protocol.process.settings import SecretSource, SettingsError, load
 from lae_protocol.process.steady import SteadyClock, install
 from lae_protocol.process.tub import make_tub
 from lae_protocol.secret import Secret
-from lae_site.asking import Asking
+from lae_site.daemon_status import DaemonPoll
 from lae_site.draining import Connections
 from lae_site.figures import RequestFigures, own_figures, site_figures
 from lae_site.front_desk import RemoteDesk
 from lae_site.parts import make_parts
-from lae_site.routes import web_server
+from lae_site.routes import make_web_server
 from lae_site.settings import SiteSettings
 
 _COPY = re.compile(r"[1-9][0-9]?")
-#: Characters of a key that signs forms and makes owners' secrets.
-_SHORTEST_KEY = 32
-#: Seconds in which the process ends, whatever its peers do.
-STOP_WITHIN = 3.0
+#: Of a key that signs forms and makes owners' secrets.
+_SHORTEST_KEY = 32  # characters
+#: The process ends within this time, whatever its peers do.
+STOP_WITHIN = 3.0  # s
 
 
 @define(frozen=True)
 class Held:
-    """What the settings name."""
+    """What is in the files that the settings name."""
 
     plans: tuple[Plan, ...]
     furl: Furl
@@ -70,7 +70,7 @@ class Options(usage.Options):
     metrics_listen: str | None
 
     def postOptions(self) -> None:
-        """Read all that can be wrong before twistd goes into the background."""
+        """Read everything that may be wrong before twistd goes into the background."""
         if self["config"] is None:
             raise usage.UsageError("--config FILE is needed")
         if not _COPY.fullmatch(self["copy"]):
@@ -89,7 +89,7 @@ class Options(usage.Options):
 
 
 def read_all(settings: SiteSettings) -> Held:
-    """Read it; a :class:`SettingsError` says what is wrong with it."""
+    """Read the files; raises :class:`SettingsError`, which says what is wrong."""
     return Held(
         load_plans(settings.plans_file),
         _furl(settings.front_desk_furl),
@@ -118,9 +118,8 @@ def _cookie_keys(folder: KeyFolder) -> tuple[Secret, ...]:
 
 
 class WebSite(MultiService):
-    """Makes what needs a reactor when it is started, which is after twistd's fork.
-
-    *registry* has the metrics of this process.
+    """The site's services.  They need a reactor, so they are made when the service
+    starts, after twistd's fork.  *registry* has the metrics of this process.
     """
 
     _log = Logger()
@@ -138,7 +137,7 @@ class WebSite(MultiService):
         self._end_visits: tuple[Any, Connections, set[object]] | None = None
 
     def startService(self) -> None:
-        """The Tub, the front desk behind it, the pages, the port, the metrics."""
+        """Start the Tub, the front desk's client, the pages and the metrics."""
         options, reactor = self._options, self._reactor
         tub = make_tub()
         desk = Facet(reactor, tub, options.held.furl)
@@ -153,20 +152,20 @@ class WebSite(MultiService):
             wall=time.time,
         )
         registry = self._registry
-        server = web_server(parts, reactor, RequestFigures(registry))
+        server = make_web_server(parts, reactor, RequestFigures(registry))
         port = listening(options.settings.listen, server, reactor)
         figures = FiguresPort(
             reactor, options.metrics_listen, site_figures(parts, registry)
         )
         own = own_figures(reactor, registry, self._steady.offset)
-        asking = Asking(reactor, parts.opening)
-        for service in (tub, desk, asking, port, own, figures, Ready()):
+        poll = DaemonPoll(reactor, parts.daemon)
+        for service in (tub, desk, poll, port, own, figures, Ready()):
             service.setServiceParent(self)
         self._end_visits = (port, server.connections, parts.streams)
         super().startService()  # type: ignore[no-untyped-call]
 
     def stopService(self) -> Deferred[None]:
-        """Take no more visitors, answer those that are here, then stop."""
+        """Accept no more connections, answer the requests under way, then stop."""
         return Deferred.fromCoroutine(self._stop())
 
     async def _stop(self) -> None:
@@ -177,8 +176,8 @@ class WebSite(MultiService):
         await self._stop_parts()
 
     def _stop_parts(self) -> Deferred[None]:
-        """Stop within :data:`STOP_WITHIN`: a Tub waits for ever for a peer that is
-        stopped itself to hang up.
+        """Stop within :data:`STOP_WITHIN`: a Tub waits without limit for a paused peer
+        to hang up.
         """
         stopping = super().stopService()  # type: ignore[no-untyped-call]
         ended = with_deadline(self._reactor, STOP_WITHIN, "stopping", stopping)
@@ -186,25 +185,25 @@ class WebSite(MultiService):
 
     def _cut_short(self, failure: Failure) -> None:
         failure.trap(DeadlinePassed)  # type: ignore[no-untyped-call]
-        self._log.warn("{problem}: going without", problem=str(failure.value))
+        self._log.warn("{problem}; stopping without it", problem=str(failure.value))
 
 
 class Ready(Service):
-    """Tells the supervisor; started last, stopped first."""
+    """Tells the supervisor when the site is ready; started last, stopped first."""
 
     def startService(self) -> None:
-        """The port is bound."""
+        """Say that the port is bound."""
         super().startService()  # type: ignore[no-untyped-call]
         readiness.notify("READY=1")
 
     def stopService(self) -> None:
-        """About to end."""
+        """Say that the process is stopping."""
         readiness.notify("STOPPING=1")
         super().stopService()  # type: ignore[no-untyped-call]
 
 
 def makeService(options: Options) -> LoggedService:
-    """What twistd asks for."""
+    """Make the service that twistd runs."""
     from twisted.internet import reactor  # noqa: PLC0415  (twistd chooses it first)
 
     top = LoggedService(options.parent, options.settings.log_format)

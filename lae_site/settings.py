@@ -19,7 +19,7 @@ _ORIGIN = re.compile(r"^https?://[A-Za-z0-9.\-\[\]:]+$")
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether the host can only be this machine."""
+    """Whether *host* can only be this machine."""
     if host == "localhost":
         return True
     try:
@@ -30,8 +30,8 @@ def is_loopback(host: str | None) -> bool:
 
 @define(frozen=True)
 class SiteSettings:
-    """What ``process: site`` may say.  Times in seconds; keys are folders (the newest
-    signs, all verify), so that each can be changed without turning anybody away.
+    """The settings of ``process: site``.  Keys are folders (the newest signs, all
+    verify), so that changing a key turns nobody away.
     """
 
     process: Literal["site"]
@@ -74,7 +74,7 @@ class SiteSettings:
         self._refuse_clear_text()
 
     def _refuse_clear_text(self) -> None:
-        """Over http a cookie can be read under way, so only this machine may do so."""
+        """Allow http on this machine alone: elsewhere a cookie could be read."""
         site = urlsplit(self.site_url)
         if self.cookies_over_http and not (
             site.scheme == "http" and is_loopback(site.hostname)

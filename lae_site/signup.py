@@ -1,4 +1,4 @@
-"""The form: a visitor becomes a registered customer and is sent to pay."""
+"""The signup form: a visitor registers and is sent to the payment page."""
 
 from __future__ import annotations
 
@@ -29,22 +29,28 @@ from lae_site.parts import Parts
 from lae_site.rate import client_of
 
 _STALE = (
-    "This form was open for too long, or your browser did not keep our cookie."
-    " Nothing was lost or charged: please send it again."
+    "This form was open for more than two hours, or your browser did not keep our"
+    " cookie. You have not been charged. Please send the form again."
 )
 _AWAY = (
     "Our signup service does not answer at the moment. You have not been charged."
     " Please send the form again in a minute."
 )
 _OTHER_PLAN = (
-    "You ordered another plan with this form before. Send it again to order this one;"
-    " the other order lapses by itself unless you pay for it."
+    "You already ordered another plan with this form. Send the form again to order"
+    " this one as well; the first order expires by itself unless you pay for it."
+)
+
+
+_TOO_MANY = (
+    "Too many signups have come from your network. Please wait a few minutes, then"
+    " send the form again."
 )
 
 
 @define(frozen=True)
 class FilledForm:
-    """A form as it is shown: what was typed, and what is wrong, field by field."""
+    """A form as it is shown: what was typed, and the problem of each field."""
 
     email: str = ""
     plan_id: str = ""
@@ -53,11 +59,11 @@ class FilledForm:
     notice: str | None = None
 
     def problem(self, field: str) -> str | None:
-        """What is wrong with *field*."""
+        """Find what is wrong with *field*."""
         return dict(self.problems).get(field)
 
-    def wrong(self, field: str | None, sentence: str) -> FilledForm:
-        """The same, with a complaint beside *field*, or above all for None."""
+    def with_problem(self, field: str | None, sentence: str) -> FilledForm:
+        """Add a problem beside *field*, or above the form where *field* is not one."""
         if field not in ("email", "plan", "terms"):
             return evolve(self, notice=sentence)
         return evolve(self, problems=(*self.problems, (field, sentence)))
@@ -65,21 +71,21 @@ class FilledForm:
 
 @define(frozen=True)
 class SignupForm:
-    """GET shows it, POST takes it."""
+    """GET shows the form, POST takes it."""
 
     parts: Parts
 
     async def show(self, request: Any) -> bytes:
         """An empty form, with the plan that was chosen on the landing page."""
         plan = self.parts.plan(answer.query(request, "plan")) or self.parts.plans[0]
-        return await self._page(request, FilledForm(plan_id=plan.plan_id), 200)
+        return await self._show_form(request, FilledForm(plan_id=plan.plan_id), 200)
 
     async def take(self, request: Any) -> bytes:
         """Register and send the visitor to the payment page.
 
-        1. The form's token: which signup it makes, and whose.  2. The fields.
-        3. Not too many from one place.  4. The daemon journals it and opens the
-        Checkout session.  5. The browser gets the owner's cookie and goes to pay.
+        1. Check the form's token, which says whose signup it makes.  2. Check the
+        fields.  3. Check the rate limit.  4. Have the daemon journal the signup and
+        open the Checkout session.  5. Set the owner's cookie and redirect to pay.
         """
         try:
             fields = answer.form_fields(request)
@@ -93,20 +99,20 @@ class SignupForm:
         )
         token = fields.get("token", "")
         try:
-            opened = self._open(request, token)
+            opened = self._open_token(request, token)
         except FormRefused:
-            return await self._page(request, evolve(form, notice=_STALE), 403)
-        form, plan = self._checked(form), self.parts.plan(form.plan_id)
+            return await self._show_form(request, evolve(form, notice=_STALE), 403)
+        form, plan = self._check_fields(form), self.parts.plan(form.plan_id)
         if form.problems or plan is None:
-            return await self._page(request, form, 400, token)
-        wait = self.parts.registrations.take(self._client(request))
+            return await self._show_form(request, form, 400, token)
+        wait = self.parts.registrations.take(self._find_client(request))
         if wait:
             request.setHeader(b"retry-after", str(wait).encode())
-            form = form.wrong(None, "Too many signups from your network. Wait a while.")
-            return await self._page(request, form, 429, token)
+            form = form.with_problem(None, _TOO_MANY)
+            return await self._show_form(request, form, 429, token)
         return await self._register(request, form, plan, opened, token)
 
-    def _open(self, request: Any, token: str) -> OpenedForm:
+    def _open_token(self, request: Any, token: str) -> OpenedForm:
         return open_token(
             self.parts.cookie_keys,
             self.parts.cookies.form(request),
@@ -114,20 +120,20 @@ class SignupForm:
             int(self.parts.wall()),
         )
 
-    def _client(self, request: Any) -> str:
+    def _find_client(self, request: Any) -> str:
         peer = getattr(request.getClientAddress(), "host", "local")
         forwarded = request.getHeader("x-forwarded-for")
         return client_of(str(peer), forwarded, self.parts.settings.proxies)
 
-    def _checked(self, form: FilledForm) -> FilledForm:
+    def _check_fields(self, form: FilledForm) -> FilledForm:
         try:
             parse_address(form.email)
         except AddressRefused as e:
-            form = form.wrong("email", str(e))
+            form = form.with_problem("email", str(e))
         if self.parts.plan(form.plan_id) is None:
-            form = form.wrong("plan", "Please choose a plan.")
+            form = form.with_problem("plan", "Please choose a plan.")
         if not form.agreed:
-            form = form.wrong("terms", "Please agree to the terms to go on.")
+            form = form.with_problem("terms", "Please agree to the terms to go on.")
         return form
 
     async def _register(
@@ -138,25 +144,29 @@ class SignupForm:
         try:
             registered = await self.parts.desk.ask(asked)
             if isinstance(registered, Registered):
-                registered = await self._corrected(registered, asked)
+                registered = await self._correct_address(registered, asked)
         except DeskAway:
-            # The same token again: if the daemon did take it, it is the same signup.
+            # Keep the token: if the daemon did register the signup, it is the same one.
             request.setHeader(b"retry-after", b"30")
-            return await self._page(request, form.wrong(None, _AWAY), 503, token)
+            return await self._show_form(
+                request, form.with_problem(None, _AWAY), 503, token
+            )
         if isinstance(registered, Refused):
-            return await self._refused(request, form, registered, opened, token)
+            return await self._show_refusal(request, form, registered, opened, token)
         if registered.view.plan.plan_id != plan.plan_id:
-            return await self._page(request, form.wrong("plan", _OTHER_PLAN), 409)
+            return await self._show_form(
+                request, form.with_problem("plan", _OTHER_PLAN), 409
+            )
         self.parts.cookies.set_owner(request, opened.signup_id, opened.owner_secret)
         if not self.parts.may_pay_at(registered.checkout_url):
-            # Not where our customers pay; the status page says how it goes on.
+            # No payment page of ours; the status page says how to go on.
             return answer.see_other(request, f"/signup/{opened.signup_id}")
         return answer.see_other(request, registered.checkout_url)
 
-    async def _corrected(
+    async def _correct_address(
         self, registered: Registered, asked: Register
     ) -> Registered | Refused:
-        """Who went back and sent the form with another address means that one."""
+        """Correct the address of a form that was sent again with another one."""
         owner = registered.view.owner
         if owner is None or owner.email == asked.email:
             return registered
@@ -166,7 +176,7 @@ class SignupForm:
         done = await self.parts.desk.ask(correct)
         return done if isinstance(done, Refused) else registered
 
-    async def _refused(
+    async def _show_refusal(
         self,
         request: Any,
         form: FilledForm,
@@ -176,36 +186,36 @@ class SignupForm:
     ) -> bytes:
         match refused.code:
             case "not-now":
-                # Sent before, and paid since: this browser is the owner's.
+                # Sent before, and paid since: this is the owner's browser.
                 self.parts.cookies.set_owner(
                     request, opened.signup_id, opened.owner_secret
                 )
                 return answer.see_other(request, f"/signup/{opened.signup_id}")
             case "bad-address" | "confirmed":
-                form, status = form.wrong("email", refused.message), 400
+                form, status = form.with_problem("email", refused.message), 400
             case "unknown-plan" | "plan-changed":
-                form, status = form.wrong("plan", refused.message), 409
+                form, status = form.with_problem("plan", refused.message), 409
             case "unknown-signup":
-                # Another browser's: only a fresh form can help.
-                return await self._page(request, evolve(form, notice=_STALE), 403)
+                # The signup is another browser's, so only a fresh form can help.
+                return await self._show_form(request, evolve(form, notice=_STALE), 403)
             case "paused" | "full":
-                form, status = form.wrong(None, refused.message), 503
+                form, status = form.with_problem(None, refused.message), 503
             case _:
-                form, status = form.wrong(None, _AWAY), 503
+                form, status = form.with_problem(None, _AWAY), 503
         if status == 503:  # noqa: PLR2004
             request.setHeader(b"retry-after", b"60")
-        return await self._page(request, form, status, token)
+        return await self._show_form(request, form, status, token)
 
-    async def _page(
+    async def _show_form(
         self, request: Any, form: FilledForm, status: int, token: str | None = None
     ) -> bytes:
-        """The form; with a fresh token unless the one that came is still good."""
+        """Show the form, with a fresh token unless *token* can be used again."""
         html = self.parts.pages.render(
             "signup.html",
             form=form,
             plans=self.parts.plans,
             token=token or self._fresh_token(request),
-            doors=await self.parts.opening.now(),
+            doors=await self.parts.daemon.doors(),
         )
         return answer.page(request, html, status)
 

@@ -13,19 +13,19 @@ from collections.abc import Sequence
 
 from lae_protocol.secret import Secret
 
-#: Seconds that a signature may be old, or in the future.
-TOLERANCE = 300
+#: How old, or how far in the future, a signature may be.
+TOLERANCE = 300  # s
 _TIME = re.compile(r"^[0-9]{1,12}\Z")
 _HEX = re.compile(r"^[0-9a-f]{64}\Z")
 _LONGEST_HEADER = 4096
 
 
 class SignatureRefused(Exception):
-    """The request is not Stripe's, or too old to believe.  Answer 400."""
+    """The request is not Stripe's, or too old: answer 400."""
 
 
 def expected_signature(secret: Secret, time: str, body: bytes) -> str:
-    """What Stripe writes after ``v1=``."""
+    """Compute what Stripe writes after ``v1=``."""
     signed = time.encode("ascii") + b"." + body
     return hmac.new(secret.reveal().encode(), signed, "sha256").hexdigest()
 

@@ -1,4 +1,4 @@
-"""What Stripe tells us: checked, handed to the daemon, and only then acknowledged."""
+"""Stripe's webhook: an event is checked, passed to the daemon, then acknowledged."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from lae_site.stripe_signature import SignatureRefused, check_signature
 
 @define(frozen=True)
 class Webhook:
-    """200 means that the daemon has committed the event's hint.  Anything else makes
-    Stripe send it again, for three days.  What else the event says stays here.
+    """Status 200 means that the daemon has committed the event's hint.  After any other
+    status Stripe sends the event again, for three days.  Only the hint is passed on.
     """
 
     parts: Parts
@@ -41,7 +41,9 @@ class Webhook:
         request_id = new_request_id()
         hint = hint_in(body)
         if hint is None:
-            self._log.warn("webhook {request_id} is no event", request_id=request_id)
+            self._log.warn(
+                "webhook {request_id} is not an event", request_id=request_id
+            )
             return answer.text(request, "not an event", 400)
         try:
             taken = await self.parts.desk.ask(StripeEvent(hint), request_id)

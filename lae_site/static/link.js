@@ -1,4 +1,4 @@
-// A mail's link has its code behind the "#": it is put into the form, and out of sight.
+// A mailed link has its code after the "#": move the code into the form, out of the URL.
 "use strict";
 (() => {
   const field = document.getElementById("link");

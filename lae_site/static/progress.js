@@ -1,14 +1,14 @@
-// The status page, live.  Without this script the page refreshes itself instead.
+// Keeps the status page up to date.  Without this script the page reloads itself.
 "use strict";
 (() => {
   const byId = (id) => document.getElementById(id);
 
-  // Times are sent in UTC and shown as the visitor's own clock has them.
+  // The server sends times in UTC; show them in the visitor's time zone.
   const localTimes = (inside) => {
     for (const time of inside.querySelectorAll("time[datetime]")) {
       const moment = new Date(time.dateTime);
       if (!Number.isNaN(moment.getTime())) {
-        // What happened on another day is nothing without its date.
+        // A time of another day needs its date.
         const today = moment.toDateString() === new Date().toDateString();
         time.textContent = today
           ? moment.toLocaleTimeString()
@@ -31,7 +31,7 @@
       await navigator.clipboard.writeText(byId(button.dataset.copy).textContent);
       button.textContent = "Copied";
     } catch {
-      button.textContent = "Select it and copy it by hand";
+      button.textContent = "Select the address and copy it by hand";
     }
   });
 
@@ -41,14 +41,14 @@
   };
 
   const say = (id, text) => {
-    // Only what changed is announced to who cannot see the page.
+    // Change only what differs, so that screen readers announce nothing else.
     if (byId(id).textContent !== text) byId(id).textContent = text;
   };
 
   const shown = new Map();
   const put = (name, html) => {
     const region = document.querySelector(`[data-region="${name}"]`);
-    // What is selected or focused stays so, as long as nothing changed.
+    // An unchanged region is left alone: it may have the focus or a selection.
     if (!region || shown.get(name) === html) return;
     shown.set(name, html);
     const opened = [...region.querySelectorAll("details")].map((d) => d.open);
@@ -77,7 +77,7 @@
   });
   events.addEventListener("over", () => events.close());
   events.addEventListener("error", () => {
-    // A browser tries again by itself unless it was told a plain no.
+    // A browser reconnects by itself, except after an error status.
     if (events.readyState === EventSource.CLOSED) {
       setTimeout(() => location.reload(), 5000);
     }

@@ -43,11 +43,11 @@ def test_cancelling_and_thinking_better_of_it(customer, look) -> None:
     page.get_by_role("button", name="Cancel the subscription").click()
     page.get_by_role("heading", name="Cancelled, and still running").wait_for()
     window.shoot("status-leaving")
-    page.get_by_role("button", name="Take the cancellation back").click()
-    page.get_by_role("heading", name="Take the cancellation back?").wait_for()
+    page.get_by_role("button", name="Withdraw the cancellation").click()
+    page.get_by_role("heading", name="Withdraw the cancellation?").wait_for()
     window.shoot("return-asks")
     page.get_by_role("button", name="Keep my subscription").click()
-    page.get_by_text("Your subscription goes on.").wait_for()
+    page.get_by_text("Your subscription continues.").wait_for()
     page.get_by_role("heading", name="Your grid is ready").wait_for()
 
 

@@ -73,7 +73,7 @@ def test_it_starts_and_serves_with_the_daemon_down(running) -> None:
     assert health["daemon"]["answers"] is False
     assert health["daemon"]["seconds_since_answer"] is None
     with urllib.request.urlopen(running.site_url + "/") as page:
-        assert b"Signing up does not work at the moment" in page.read()
+        assert b"You cannot sign up at the moment" in page.read()
     assert webhook(running) == 503
     running.start_twin()
     running.wait_until(lambda: running.health()["daemon"]["answers"])

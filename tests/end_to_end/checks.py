@@ -68,7 +68,7 @@ def check_refunded(stack: Stack, customer: Customer) -> None:
     assert stack.cloud.named_after(detail.row.grid_label) == set()
     mails = until(lambda: to_the_customer(stack, signup_id), "the mail of the refund")
     assert len({mail["Message-ID"] for mail in mails}) == 1, mails
-    assert "your payment goes back" in mails[0]["Subject"]
+    assert "you are being refunded" in mails[0]["Subject"]
 
 
 def to_the_customer(stack: Stack, signup_id: str) -> list[EmailMessage]:

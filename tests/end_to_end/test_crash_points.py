@@ -203,7 +203,7 @@ def check_one_went_back(stack: Stack, signup_id: str) -> None:
     told = [
         mail["Message-ID"]
         for mail in to_the_customer(stack, signup_id)
-        if "You paid twice" in mail["Subject"]
+        if "second payment is being refunded" in mail["Subject"]
     ]
     assert len(set(told)) == 1
 
@@ -301,7 +301,7 @@ def test_dying_while_a_host_is_ended_and_built_anew(stack) -> None:
     stack.operator.wait_for(signup_id, "recovered")
     for words in ("failed", "read-only", "shut down", "paid again"):
         until(lambda words=words: mailed(stack, signup_id, words), words)
-    until(lambda: "Joining works" in customer.status(), "its grid can be joined")
+    until(lambda: "You can join" in customer.status(), "its grid can be joined")
     assert stack.operator.show(signup_id).row.state == "active"
     (after,) = stack.cloud.instances(signup_id)
     assert after["InstanceId"] != before["InstanceId"]

@@ -51,7 +51,7 @@ def test_s3_refusing_for_a_while_delays_a_signup(stack) -> None:
     stack.operator.wait_for(signup_id, "claimed")
     until(lambda: stack.cloud.control.struck(number) > 1, "S3 refuses")
     assert "ready" not in stack.operator.kinds(signup_id)
-    assert "Joining works now" not in customer.status()
+    assert "You can join now" not in customer.status()
     stack.cloud.control.calm()
     check_served(stack, customer)
 

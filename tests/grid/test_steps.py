@@ -20,7 +20,7 @@ from lae_flapp.grid.steps import (
 from lae_flapp.journal.events import PublicKind
 from lae_flapp.signs import steps as measured
 from lae_protocol.process.crash import declared
-from lae_site import picture
+from lae_site import description
 from tests.twins.front_desk import BUILT
 
 
@@ -52,7 +52,7 @@ def test_every_step_tells_customers_that_it_is_done() -> None:
     told = [facts.tells for facts in STEPS.values()]
     assert len(set(told)) == len(told)
     assert set(told) <= set(get_args(PublicKind))
-    assert [k for k in picture.STEPS if k in told] == told
+    assert [k for k in description.STEPS if k in told] == told
     assert [k for k in measured.STEPS if k in told] == told
     assert tuple(told[1:]) == BUILT
 
@@ -60,7 +60,7 @@ def test_every_step_tells_customers_that_it_is_done() -> None:
 def test_a_servers_own_steps_are_shown_again() -> None:
     """What the site shows anew for another server is what goes with the hosting."""
     of_a_host = [f.tells for f in STEPS.values() if f.lasts <= Lasts.HOSTING]
-    assert list(picture._OF_A_SERVER) == of_a_host
+    assert list(description._OF_A_SERVER) == of_a_host
 
 
 def test_what_goes_when() -> None:

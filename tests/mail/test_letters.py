@@ -77,7 +77,7 @@ def test_what_must_be_said() -> None:
         for said in (
             "This address is not your files.",
             "Make a Recovery Key (with tahoe: keep your rootcap and your aliases)",
-            "Nobody, we included, can recover files without it.",
+            "Nobody, not even we, can recover your files without it.",
             "USD 9.00 a month",
             "To cancel,",
             "250 GB",

@@ -154,7 +154,7 @@ def test_what_the_mail_says(daemon) -> None:
     daemon.passes(15)
     (message,) = daemon.mailed
     text = message.get_content()
-    assert "This needs you:" in text
+    assert "This problem needs you:" in text
     assert (
         "an instance that the journal does not know, tagged su1, generation 2" in text
     )

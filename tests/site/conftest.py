@@ -26,7 +26,7 @@ from lae_protocol.process.resources import config_folder
 from lae_protocol.process.settings import SecretSource
 from lae_protocol.secret import Secret
 from lae_site.parts import Parts, make_parts
-from lae_site.routes import web_server
+from lae_site.routes import make_web_server
 from lae_site.settings import SiteSettings
 from tests.twins.front_desk import MemoryDesk
 
@@ -204,7 +204,7 @@ def make_world(**changes: Any) -> World:
         reactor=clock,
         randomness=_Randomness(),
     )
-    return World(clock, desk, parts, Visitor(web_server(parts, clock)))
+    return World(clock, desk, parts, Visitor(make_web_server(parts, clock)))
 
 
 @pytest.fixture

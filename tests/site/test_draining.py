@@ -14,8 +14,8 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
-from lae_site.door import WebServer
 from lae_site.draining import DRAIN_WITHIN
+from lae_site.http_server import WebServer
 
 PEER = IPv4Address("TCP", "192.0.2.7", 40000)
 ASKED = b"GET /slow HTTP/1.1\r\nHost: x\r\n\r\n"

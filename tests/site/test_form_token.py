@@ -13,8 +13,8 @@ from lae_site.form_token import (
     LIFETIME,
     SKEW,
     FormRefused,
-    action_token,
     is_action_token,
+    make_action_token,
     make_token,
     new_form_cookie,
     open_token,
@@ -107,7 +107,7 @@ def test_an_action_token_is_for_one_signup_and_owner() -> None:
     cookie, token = fresh()
     opened = open_token(KEYS, cookie.reveal(), token, NOW)
     other = open_token(KEYS, *((c.reveal(), t) for c, t in [fresh()]).__next__(), NOW)
-    made = action_token(KEYS[0], opened.signup_id, opened.owner_secret)
+    made = make_action_token(KEYS[0], opened.signup_id, opened.owner_secret)
     rotated = [Secret("n" * 40), *KEYS]
     assert is_action_token(rotated, opened.signup_id, opened.owner_secret, made)
     assert not is_action_token(KEYS, other.signup_id, opened.owner_secret, made)

@@ -8,11 +8,11 @@ import re
 
 import pytest
 
-from lae_site.asking import Asking
-from lae_site.health import SILENCE
-from lae_site.public import WORDS
+from lae_site.daemon_status import DaemonPoll
+from lae_site.health import LONGEST_SILENCE
+from lae_site.public import TEXT_PAGES
 
-PAGES = ["/", "/signup", *WORDS]
+PAGES = ["/", "/signup", *TEXT_PAGES]
 VOID = {"meta", "link", "input", "img", "br", "hr"}
 
 
@@ -78,7 +78,7 @@ def test_links_lead_somewhere(world, path) -> None:
 
 def test_status_pages_are_well_formed_in_every_state(world) -> None:
     """A signup's page is well formed after each thing that can happen to it."""
-    from lae_site.picture import NOTES, STEPS  # noqa: PLC0415
+    from lae_site.description import NOTES, STEPS  # noqa: PLC0415
 
     signup_id = world.signed_up()
     for kind in [*STEPS, "paid", *NOTES, "something-new"]:
@@ -222,12 +222,12 @@ def test_health_of_a_whole_whose_daemon_is_dead(world) -> None:
     """A daemon may be silent while it restarts; then a check from outside sees it."""
     world.visitor.get("/health")
     world.desk.down = True
-    world.clock.advance(SILENCE - 1)
+    world.clock.advance(LONGEST_SILENCE - 1)
     answer = world.visitor.get("/health")
     health = json.loads(answer.text)
     assert answer.status == 200
     assert health["daemon"]["answers"] is False
-    assert health["daemon"]["seconds_since_answer"] == SILENCE - 1
+    assert health["daemon"]["seconds_since_answer"] == LONGEST_SILENCE - 1
     assert health["signups_open"] is None
     world.clock.advance(10)
     answer = world.visitor.get("/health")
@@ -256,7 +256,7 @@ def test_a_site_that_never_heard_of_a_daemon_is_not_healthy(worlds) -> None:
 
 def test_the_daemons_silence_is_known_from_its_beginning(world) -> None:
     """The site asks by itself, so the first who looks hears how long it has been."""
-    asking = Asking(world.clock, world.parts.opening)
+    asking = DaemonPoll(world.clock, world.parts.daemon)
     asking.startService()
     for _ in range(30):
         world.clock.advance(10)
@@ -266,7 +266,7 @@ def test_the_daemons_silence_is_known_from_its_beginning(world) -> None:
     assert answer.status == 200
     assert json.loads(answer.text)["daemon"]["seconds_since_answer"] == 10
     asking.stopService()
-    world.clock.advance(SILENCE)
+    world.clock.advance(LONGEST_SILENCE)
     assert world.visitor.get("/health").status == 503
 
 
@@ -286,7 +286,7 @@ def test_with_the_daemon_down_the_pages_are_served_and_honest(world) -> None:
     for path in ("/", "/signup"):
         answer = world.visitor.get(path)
         assert answer.status == 200
-        assert "Signing up does not work at the moment" in answer.text
+        assert "You cannot sign up at the moment" in answer.text
     assert world.visitor.get("/join").status == 200
 
 

@@ -18,7 +18,7 @@ from lae_protocol.process.call import FacetAway, FacetRefused, FacetSlow
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.steady import SteadyClock
 from lae_protocol.stripe_hints import StripeHint
-from lae_site.front_desk import CONNECT, WEBHOOK, DeskAway, RemoteDesk
+from lae_site.front_desk import CONNECT_TIMEOUT, WEBHOOK_TIMEOUT, DeskAway, RemoteDesk
 from lae_site.service import STOP_WITHIN, Options, WebSite, makeService
 
 SETTINGS = """\
@@ -205,9 +205,13 @@ def test_deadlines() -> None:
     now(desk.ask(Watch(Owner("su" + "a" * 20), 0, 20)))
     facet.connected = False
     now(desk.ask(EVENT))
-    assert [seconds for _, seconds, _ in facet.asked] == [WEBHOOK, 22, CONNECT]
+    assert [seconds for _, seconds, _ in facet.asked] == [
+        WEBHOOK_TIMEOUT,
+        22,
+        CONNECT_TIMEOUT,
+    ]
     assert [request_id for *_, request_id in facet.asked] == ["rq1", None, None]
-    assert WEBHOOK == 5
+    assert WEBHOOK_TIMEOUT == 5
 
 
 @pytest.mark.parametrize("problem", [FacetAway, FacetSlow, FacetRefused])

@@ -124,7 +124,7 @@ def test_a_form_that_is_not_ours_is_not_taken(world, wrong) -> None:
         },
     )
     assert answer.status == 403
-    assert "open for too long" in answer.text
+    assert "open for more than two hours" in answer.text
     assert 'value="ann@example.org"' in answer.text
     assert 'value="s4-large-monthly" checked' in answer.text
     assert not world.desk.ids()

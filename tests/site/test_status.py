@@ -21,11 +21,11 @@ def test_the_owner_sees_the_furl_once_it_exists(world, keys) -> None:
     world.desk.happen(signup_id, "identity-sealed")
     text = world.visitor.get(page).text
     assert keys.furl in text
-    assert "Joining will work in about 3 minutes" in text
+    assert "You can join in about 3 minutes" in text
     assert "This address is not your files" in text
     assert "--shares-needed 1" in text
     world.desk.happen(signup_id, *BUILT)
-    assert "Joining works now" in world.visitor.get(page).text
+    assert "You can join now" in world.visitor.get(page).text
 
 
 def test_without_the_cookie_there_is_progress_and_no_furl(world, keys) -> None:
@@ -55,7 +55,10 @@ def test_usage_is_its_owners_to_see(world) -> None:
     assert "slower" not in text
     assert 'id="usage"' not in world.stranger().get(page).text
     world.desk.usage = evolve(world.desk.usage, slowed=True)
-    assert "until the month ends transfers are slower" in world.visitor.get(page).text
+    assert (
+        "transfers are slower until the end of the month"
+        in world.visitor.get(page).text
+    )
 
 
 def test_a_wrong_cookie_is_no_cookie(world) -> None:
@@ -124,7 +127,7 @@ def test_the_mail_can_be_sent_again(world) -> None:
     answer = world.visitor.post(f"/signup/{signup_id}/resend", {"token": token})
     assert answer.status == 303
     text = world.visitor.get(answer.headers["location"]).text
-    assert "on its way once more" in text
+    assert "sending the mail again" in text
 
 
 def test_an_address_can_be_corrected_until_it_is_confirmed(world) -> None:
@@ -155,7 +158,7 @@ def test_cancelling_asks_first(world) -> None:
     path = f"/signup/{signup_id}/cancel"
     assert path in world.visitor.get(f"/signup/{signup_id}").text
     page = world.visitor.get(path)
-    assert "nothing was charged" in page.text
+    assert "you were not charged" in page.text
     assert world.visitor.post(path, {"token": page.field("token")}).status == 303
     assert "order is cancelled" in world.visitor.get(f"/signup/{signup_id}").text
 
@@ -164,7 +167,7 @@ def test_cancelling_asks_first(world) -> None:
     ("kinds", "asked", "then"),
     [
         (("paid",), "refunded", "refunding"),
-        (("paid", "ready"), "end of what you paid for", "active"),
+        (("paid", "ready"), "end of the period that you paid for", "active"),
         (("paid", "ready", "past-due"), "removed now", "ending"),
         (("paid", "ready", "past-due", "suspended", "stopped"), "removed", "ending"),
     ],
@@ -192,7 +195,7 @@ def test_a_cancellation_is_taken_back_on_the_page(world) -> None:
     signup_id = world.signed_up()
     world.desk.happen(signup_id, "paid", "identity-sealed", "ready", "leaving")
     status = world.visitor.get(f"/signup/{signup_id}")
-    assert "Take the cancellation back" in status.text
+    assert "Withdraw the cancellation" in status.text
     page = world.visitor.get(f"/signup/{signup_id}/return")
     answer = world.visitor.post(
         f"/signup/{signup_id}/return", {"token": page.field("token")}
@@ -339,19 +342,19 @@ def test_a_server_that_is_built_again_is_waited_for(world) -> None:
     world.desk.happen(signup_id, "paid", "identity-sealed", *BUILT, "mail-accepted")
     world.desk.happen(signup_id, "past-due", "suspended", "stopped")
     text = world.visitor.get(page).text
-    assert "Your server is removed, and your files are kept." in text
-    assert "a new server is built under this address" in text
+    assert "Your server was removed; your files are kept." in text
+    assert "we build a new server with this address" in text
     assert "Your own server is started" not in text
     world.desk.happen(signup_id, "recovered")
     text = world.visitor.get(page).text
     assert "Building your server again" in text
-    assert "Joining will work again in about 3 minutes" in text
+    assert "You can join again in about 3 minutes" in text
     assert "Start your own server" in text
     assert '<noscript><meta http-equiv="refresh"' in text
     world.desk.happen(signup_id, *BUILT[-5:-1])
     text = world.visitor.get(page).text
     assert "Your grid is ready" in text
-    assert "Joining works now." in text
+    assert "You can join now." in text
     assert "Start your own server" not in text
     assert '<noscript><meta http-equiv="refresh"' not in text
 
@@ -359,10 +362,10 @@ def test_a_server_that_is_built_again_is_waited_for(world) -> None:
 @pytest.mark.parametrize(
     ("kinds", "says"),
     [
-        (["paid", "delayed"], "makes us wait"),
-        (["paid", "troubled"], "One of us has been told"),
-        (["paid", "refunding"], "money is on its way back"),
-        (["paid", "refunding", "refunded"], "money was sent back"),
+        (["paid", "delayed"], "depend on is slow"),
+        (["paid", "troubled"], "We have been alerted"),
+        (["paid", "refunding"], "You are being refunded"),
+        (["paid", "refunding", "refunded"], "payment was refunded"),
     ],
 )
 def test_trouble_is_told(world, kinds, says) -> None:

@@ -43,7 +43,7 @@ def test_a_stream_goes_on_where_it_broke(world) -> None:
     assert numbers(resumed.text) == [3, 4]
     assert numbers(world.visitor.get(path + "?since=junk").text) == [1, 2, 3, 4]
     # All steps are in the picture, whatever the browser had been told before.
-    assert "order is written down" in view(resumed.text)["regions"]["progress"]
+    assert "order is recorded" in view(resumed.text)["regions"]["progress"]
 
 
 def test_it_ends_when_all_is_over(world) -> None:

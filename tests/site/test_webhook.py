@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from lae_protocol.messages import Refused
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import StripeHint
-from lae_site.routes import web_server
+from lae_site.routes import make_web_server
 from lae_site.stripe_signature import (
     SignatureRefused,
     check_signature,
@@ -49,7 +49,7 @@ def test_a_webhook_is_as_old_as_the_true_time_says(worlds) -> None:
     """
     world = worlds()
     parts = evolve(world.parts, wall=lambda: world.clock.seconds() + 3600)
-    world.visitor.factory = web_server(parts, world.clock)
+    world.visitor.factory = make_web_server(parts, world.clock)
     assert signed(world).status == 400
     assert signed(world, age=-3600).status == 200
 

@@ -1,4 +1,4 @@
-"""Looking at one signup, as its owner where the browser can prove it."""
+"""What the site knows of one signup, seen as its owner where the browser proves it."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from lae_protocol.messages import (
     SignupView,
     Watch,
 )
+from lae_site.description import Description, describe, find_offers
 from lae_site.parts import Parts
-from lae_site.picture import Picture, offers, picture
 
-#: The parts of the status page that change while one watches.
+#: The parts of the status page that live progress replaces.
 REGIONS = ("grid", "progress", "join", "actions")
 
 
-async def look(
+async def fetch_view(
     parts: Parts, owner: Owner, since: int, patience: int
 ) -> SignupView | Refused:
-    """What there is to see after event *since*; raises DeskAway.
+    """Ask the daemon for the signup after event *since*; raises DeskAway.
 
-    A cookie that the daemon does not believe gives what anybody may see.
+    With an owner's cookie that the daemon refuses, the answer is the public view.
     """
     seen = await parts.desk.ask(Watch(owner, since, patience))
     if (
@@ -41,14 +41,14 @@ async def look(
     return seen
 
 
-def owner_of(parts: Parts, request: Any, signup_id: SignupId) -> Owner:
-    """Who asks, with the proof that the browser brought, if any."""
+def read_owner(parts: Parts, request: Any, signup_id: SignupId) -> Owner:
+    """Read the owner's secret that the browser sent, if any."""
     return Owner(signup_id, parts.cookies.owner(request, signup_id))
 
 
 @define
-class Sight:
-    """A signup's latest view, and all its events as far as they were told."""
+class WatchedSignup:
+    """A signup's latest view, and all of its events so far."""
 
     view: SignupView
     _events: dict[int, Progress] = field(factory=dict)
@@ -57,32 +57,32 @@ class Sight:
         self.add(self.view)
 
     def add(self, view: SignupView) -> None:
-        """Take up a later view."""
+        """Replace the view by a later one, and add its events."""
         self.view = view
         self._events |= {e.number: e for e in view.progress}
 
     @property
     def events(self) -> Sequence[Progress]:
-        """In order."""
+        """All events, in order."""
         return [self._events[n] for n in sorted(self._events)]
 
-    def picture(self) -> Picture:
-        """What to tell."""
-        return picture(self.view, self.events)
+    def description(self) -> Description:
+        """Describe the signup to its customer."""
+        return describe(self.view, self.events)
 
     def furl(self) -> str | None:
-        """The grid's address, where the browser is the owner's and there is one."""
+        """The grid's address, if there is one and the browser is the owner's."""
         owner = self.view.owner
         if owner is None or owner.introducer_furl is None:
             return None
         return Furl.parse(owner.introducer_furl).reveal()
 
     def values(self, parts: Parts, action: str) -> dict[str, Any]:
-        """What the templates need; *action* is the token of the page's forms."""
+        """Return what the templates need; *action* is the token of the page's forms."""
         return {
             "view": self.view,
-            "picture": self.picture(),
-            "offers": offers(self.view),
+            "description": self.description(),
+            "offers": find_offers(self.view),
             "furl": self.furl(),
             "shares": SHARES,
             "minutes": parts.settings.usual_build_minutes,

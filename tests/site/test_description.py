@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lae_protocol.messages import OwnerView, Plan, Progress, SignupState, SignupView
-from lae_site.picture import NOTES, STEPS, offers, picture
+from lae_site.description import NOTES, STEPS, describe, find_offers
 
 PLAN = Plan("p", "P", 500, "eur", "month", 10, 10, "1")
 KINDS = st.lists(st.sampled_from([*STEPS, *NOTES, "unheard-of"]), max_size=20)
@@ -47,7 +47,7 @@ def test_every_history_has_a_picture(state, kinds, joinable) -> None:
     """Whatever happened, what is done comes first, then at most one step is current;
     each step stands there once; and nothing that is over is moving.
     """
-    shown = picture(view(state, kinds), view(state, kinds).progress)
+    shown = describe(view(state, kinds), view(state, kinds).progress)
     phases = [s.phase for s in shown.steps]
     order = ["done", "current", "waiting"]
     assert phases == sorted(phases, key=order.index)
@@ -63,7 +63,7 @@ def test_every_history_has_a_picture(state, kinds, joinable) -> None:
 @settings(max_examples=60)
 def test_only_an_owner_is_offered_anything(state, kinds) -> None:
     """A stranger can do nothing, in no state."""
-    assert not offers(view(state, kinds))
+    assert not find_offers(view(state, kinds))
 
 
 @given(
@@ -78,7 +78,7 @@ def test_offers_fit_the_state(state, email_state, mailed, checkout) -> None:
     confirmed.
     """
     owner = OwnerView("a@example.org", email_state, None, "S4", checkout, mailed)
-    offered = offers(view(state, [], owner))
+    offered = find_offers(view(state, [], owner))
     ended = state in ("refunding", "refunded", "cancelled")
     if ended or state in ("paid", "active"):
         assert not offered.pay_again

@@ -1,4 +1,4 @@
-"""What a customer is told of a signup: pure functions of what the daemon told us."""
+"""A signup as its customer reads it: pure functions of what the daemon answered."""
 
 from __future__ import annotations
 
@@ -11,15 +11,14 @@ from attrs import define
 from lae_protocol.messages import Progress, SignupState, SignupView
 from lae_protocol.plan_words import moment_in_words
 
-#: The way of a signup when all goes well, in the order in which it happens: in words
-#: for what is to be done, and for what was.
+#: What happens to a signup when all goes well, in order: before it is done, and after.
 STEPS = {
-    "registered": ("Write down your order", "Your order is written down"),
+    "registered": ("Record your order", "Your order is recorded"),
     "checkout-opened": ("Open the payment page", "The payment page is open"),
     "paid": ("Receive your payment", "Your payment arrived"),
     "identity-sealed": (
         "Give your grid its address",
-        "Your grid has its address; its keys are sealed away",
+        "Your grid has its address; its keys are safely stored",
     ),
     "bucket-ready": (
         "Make your own storage bucket",
@@ -28,7 +27,7 @@ STEPS = {
     "role-ready": ("Limit access to that bucket", "Access is limited to that bucket"),
     "instance-launched": ("Start your own server", "Your own server is started"),
     "address-ready": ("Set its network address", "Its network address is set"),
-    "claimed": ("Hand its keys to the server", "The server took over its keys"),
+    "claimed": ("Give the server its keys", "The server has its keys"),
     "self-test-passed": (
         "Store a test file and read it back",
         "A test file was stored and read back",
@@ -39,40 +38,40 @@ STEPS = {
         "The mail with the address is sent",
     ),
 }
-#: What else may happen.
+#: What else may happen, as notes beside the steps.
 NOTES = {
     "checkout-expired": "The payment page expired; nothing was charged.",
-    "delayed": "A service that we depend on makes us wait. We go on by ourselves.",
-    "troubled": "Something went wrong. One of us has been told and is looking at it.",
-    "refunding": "We could not serve you; your money is on its way back.",
-    "refunded": "Your money was sent back.",
+    "delayed": "A service that we depend on is slow. We will continue soon.",
+    "troubled": "Something went wrong. We have been alerted and are looking into it.",
+    "refunding": "We could not build your grid. You are being refunded.",
+    "refunded": "Your payment was refunded.",
     "address-corrected": "Your email address was corrected.",
-    "mail-resent": "The mail was sent once more.",
-    "cancelled": "It was cancelled.",
-    "leaving": "You cancelled; it goes on until the end of what is paid.",
-    "staying": "Your cancellation was taken back.",
+    "mail-resent": "The mail was sent again.",
+    "cancelled": "Your order was cancelled.",
+    "leaving": "You cancelled; your grid runs until the end of the paid period.",
+    "staying": "You withdrew your cancellation.",
     "past-due": "A payment failed. We mailed you how to pay.",
-    "suspended": "Still not paid: nothing can be written any more.",
-    "stopped": "Still not paid: your server is removed. Your files are kept.",
-    "recovered": "Your payment arrived; everything goes on.",
+    "suspended": "Still not paid: your grid is read-only.",
+    "stopped": "Still not paid: your server was removed. Your files are kept.",
+    "recovered": "Your payment arrived; your subscription continues.",
     "ending": "Your subscription has ended. Nothing more is charged.",
-    "ended": "Your server is removed. Your files are kept.",
-    "deleting": "The time for which we keep your files is over.",
+    "ended": "Your server was removed. Your files are kept.",
+    "deleting": "The time for which we keep your files is over. We are deleting them.",
     "deleted": "Your files are deleted; we mailed you the receipt.",
 }
 _FINAL = ("refunded", "cancelled", "ended", "deleted")
-#: Done once, however often somebody comes back.
+#: Done once, however often a customer comes back.
 _ORDERED = ("registered", "checkout-opened")
-#: Of one server: done again for who pays after it was removed.
+#: Done again when a customer pays after the server was removed.
 _OF_A_SERVER = ("instance-launched", "address-ready", "claimed", "self-test-passed")
-#: Served, or would be if it were paid.
+#: The subscription runs, paid or not.
 _RUNNING = ("active", "past-due", "suspended", "stopped")
 _SERVED = ("active", "past-due", "suspended")
 
 
 @define(frozen=True)
 class Step:
-    """One line of the list; *at* is when it was done."""
+    """One line of the list of steps; *at* is when the step was done."""
 
     title: str
     phase: Literal["done", "current", "waiting"]
@@ -81,18 +80,18 @@ class Step:
 
 @define(frozen=True)
 class Note:
-    """Something beside the usual way; *pressing* ones stand at the top."""
+    """Something that happened beside the steps."""
 
     text: str
     at: datetime
 
 
 @define(frozen=True)
-class Picture:
-    """All that the status page says but for the grid's address.
+class Description:
+    """What the status page says, apart from the grid's address.
 
-    *moving* says whether more is to come without the customer doing anything;
-    *over* that nothing will come at all.
+    *moving*: more will happen without the customer doing anything.  *over*: nothing
+    more will happen.
     """
 
     title: str
@@ -105,7 +104,7 @@ class Picture:
 
 @define(frozen=True)
 class Offers:
-    """What the owner can do now."""
+    """What the owner can do now, each a button or a link of the page."""
 
     checkout_url: str | None
     pay_again: bool
@@ -129,40 +128,41 @@ class Offers:
         )
 
 
-def picture(view: SignupView, events: Sequence[Progress]) -> Picture:
-    """What to show of *view*; *events* are all of the signup's, in order."""
+def describe(view: SignupView, events: Sequence[Progress]) -> Description:
+    """Describe *view*; *events* are all events of the signup, in order."""
     happened: dict[str, datetime] = {}
     for event in events:
         if event.kind == "paid" and "ended" in happened:
-            # Who comes back is built for anew.
+            # For a customer who comes back everything is built again.
             happened = {k: at for k, at in happened.items() if k in _ORDERED}
         if event.kind == "stopped":
             happened = {k: at for k, at in happened.items() if k not in _OF_A_SERVER}
         happened.setdefault(event.kind, event.at)
     mailed = "mail-accepted" in happened
-    again = is_built_again(view, events)
-    title, headline = _words(view, mailed=mailed, again=again)
+    rebuilt = is_rebuilt(view, events)
+    title, headline = _words(view, mailed=mailed, rebuilt=rebuilt)
     underway = view.state in ("paying", "paid", "active")
-    return Picture(
+    return Description(
         title=title,
         headline=headline,
         steps=_steps(happened, still_to_come=underway),
         notes=tuple(Note(NOTES[e.kind], e.at) for e in events if e.kind in NOTES),
         moving=view.state in ("paying", "paid", "refunding", "ending", "deleting")
         or (view.state == "active" and not mailed)
-        or again,
-        over=view.state in _FINAL or (view.state in _RUNNING and mailed and not again),
+        or rebuilt,
+        over=view.state in _FINAL
+        or (view.state in _RUNNING and mailed and not rebuilt),
     )
 
 
-def is_built_again(view: SignupView, events: Sequence[Progress]) -> bool:
-    """Whether a server is being built for who paid after theirs was removed."""
+def is_rebuilt(view: SignupView, events: Sequence[Progress]) -> bool:
+    """Whether a server is being built for a customer who paid after losing theirs."""
     turns = [e.kind for e in events if e.kind in {"stopped", "self-test-passed"}]
     return turns[-1:] == ["stopped"] and view.state in _SERVED
 
 
 def _steps(happened: dict[str, datetime], *, still_to_come: bool) -> tuple[Step, ...]:
-    """What was done, and, while there is hope of it, what is next and after that."""
+    """List the steps that were done, then the current one and those to come, if any."""
     done = [Step(STEPS[k][1], "done", at) for k, at in happened.items() if k in STEPS]
     open_steps = [words for k, (words, _) in STEPS.items() if k not in happened]
     if not still_to_come or not open_steps:
@@ -176,42 +176,45 @@ def _steps(happened: dict[str, datetime], *, still_to_come: bool) -> tuple[Step,
 
 
 def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
-    view: SignupView, *, mailed: bool, again: bool
+    view: SignupView, *, mailed: bool, rebuilt: bool
 ) -> tuple[str, str]:
-    """The page's title and the sentence under it: one for each state."""
+    """Return the page's title and the sentence below it."""
     state: SignupState = view.state
     match state:
         case "registered":
-            return "Not paid yet", "Your order is written down, but not paid."
+            return "Not paid yet", "Your order is recorded, but not paid."
         case "paying":
             return (
                 "Waiting for your payment",
                 "As soon as your payment arrives, we build your grid.",
             )
         case "paid":
-            return "Building your grid", "Paid, thank you. We are building your grid."
+            return (
+                "Building your grid",
+                "Thank you for your payment. We are building your grid.",
+            )
         case "active" if view.ends_at is not None:
             until = moment_in_words(view.ends_at)
-            return "Cancelled, and still running", f"It goes on until {until}."
-        case "active" if again:
+            return "Cancelled, and still running", f"Your grid runs until {until}."
+        case "active" if rebuilt:
             return (
                 "Building your server again",
-                "Paid, thank you. That takes minutes.",
+                "Thank you for your payment. A new server takes a few minutes.",
             )
         case "active" if view.joinable and mailed:
-            return "Your grid is ready", "Joining works, and the mail is sent."
+            return "Your grid is ready", "You can join now. We mailed you how."
         case "active" if view.joinable:
-            return "Your grid is ready", "Joining works. The mail is on its way."
+            return "Your grid is ready", "You can join now. The mail is on its way."
         case "active":
-            return "Your grid is being looked after", "Your grid is not reachable now."
+            return "Your grid is not reachable", "We are repairing it."
         case "past-due":
-            return "Please pay", "A payment failed. Your grid goes on for now."
+            return "Please pay", "A payment failed. Your grid keeps running for now."
         case "suspended":
-            return "Read-only", "Not paid: your grid can be read, but not written to."
+            return "Read-only", "Not paid: you can read from your grid, but not write."
         case "stopped":
             return (
                 "Shut down",
-                "Not paid: your server is removed. Your files are kept.",
+                "Not paid: your server was removed. Your files are kept.",
             )
         case "ending":
             return "Ended", "Nothing more is charged. Your server is being removed."
@@ -220,26 +223,29 @@ def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
             until = "for now" if kept is None else f"until {moment_in_words(kept)}"
             return "Ended", f"Nothing more is charged. Your files are kept {until}."
         case "deleting":
-            return "Being deleted", "Your files are being deleted, for good."
+            return "Being deleted", "Your files are being deleted for good."
         case "deleted":
             return "Deleted", "Your files are deleted. We mailed you the receipt."
         case "refunding":
             return (
-                "Your money is on its way back",
-                "We could not build your grid. You will not be charged.",
+                "Being refunded",
+                "We could not build your grid. You are being refunded in full.",
             )
         case "refunded":
-            return "Refunded", "We could not build your grid; your money was sent back."
+            return (
+                "Refunded",
+                "We could not build your grid. You were refunded in full.",
+            )
         case "expired":
-            return "Never paid", "This order was never paid, and nothing was charged."
+            return "Never paid", "This order was never paid. Nothing was charged."
         case "cancelled":
-            return "Cancelled", "This order is cancelled, and nothing more is charged."
+            return "Cancelled", "This order is cancelled. Nothing more is charged."
         case _:  # pragma: no cover
             assert_never(state)
 
 
-def offers(view: SignupView) -> Offers:
-    """What the owner of *view* can do now; nothing for anybody else."""
+def find_offers(view: SignupView) -> Offers:
+    """Find what the owner of *view* can do now; any other visitor can do nothing."""
     owner, state = view.owner, view.state
     if owner is None:
         return Offers(None, False, False, False, False)  # noqa: FBT003
@@ -249,7 +255,7 @@ def offers(view: SignupView) -> Offers:
         resend=state == "active" and owner.mail_accepted,
         correct_address=owner.email_state != "confirmed"
         and state in ("registered", "paying", "paid", "active", "past-due"),
-        # A session that is open could be paid a moment later.
+        # Not while paying: an open session could be paid a moment later.
         cancel=state in ("registered", "expired", "paid", "past-due", "suspended")
         or state == "stopped"
         or (state == "active" and view.ends_at is None),

@@ -1,4 +1,4 @@
-"""The outermost of the site: what holds for every request and every answer."""
+"""The HTTP server: limits and headers for every request, before any route sees it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lae_site.draining import Connections
 from lae_site.pages import Pages
 from lae_site.settings import SiteSettings
 
-#: Bytes of a request's body: a webhook's.  Beyond four times that, hang up.
-LARGEST_BODY = 512 * 1024
+#: Enough for a webhook.  A client that sends four times as much is disconnected.
+LARGEST_BODY = 512 * 1024  # bytes
 _METHODS = (b"GET", b"HEAD", b"POST")
 _LONGEST_LOGGED = 200
 
 
 def security_headers(settings: SiteSettings) -> dict[bytes, bytes]:
-    """The headers of every answer.
+    """Return the headers of every answer.
 
     ``form-action`` names Stripe's page too, because browsers apply it to the redirect
     that answers a form.
@@ -49,37 +49,37 @@ def security_headers(settings: SiteSettings) -> dict[bytes, bytes]:
     return headers
 
 
-#: Told of each request that was answered, and how many seconds that took.
+#: Called for each answered request, with the seconds that the answer took.
 Observe = Callable[[Any, float], None]
 
 
-def unobserved(request: Any, seconds: float) -> None:
-    """Count nothing."""
+def ignore_answer(request: Any, seconds: float) -> None:
+    """Count nothing, where nobody asked for metrics."""
 
 
 class BoundedRequest(Request):  # type: ignore[misc, unused-ignore]
-    """A request that keeps no more than :data:`LARGEST_BODY` of what is sent."""
+    """A request that keeps at most :data:`LARGEST_BODY` bytes of its body."""
 
     too_large = False
     _received = 0
-    #: The route that answers, for what counts; what has none is one of "other".
+    #: The route that answers, for the metrics.
     route = "other"
-    #: When it came, on the reactor's clock.
+    #: When the request came, on the reactor's clock.
     came_at: float | None = None
 
     def process(self) -> None:
-        """Note when it came."""
+        """Note when the request came."""
         server: Any = self.channel
         self.came_at = server.site.seconds()
         super().process()  # type: ignore[no-untyped-call]
 
     def gotLength(self, length: int | None) -> None:
-        """Keep the body in memory, which its bound allows."""
+        """Keep the body in memory, since its size is bounded."""
         del length
         self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
-        """Take what fits, drop the rest, and hang up on who goes on and on."""
+        """Keep what fits, drop the rest, and disconnect a client that does not stop."""
         self._received += len(data)
         if self._received <= LARGEST_BODY:
             assert self.content is not None
@@ -90,8 +90,8 @@ class BoundedRequest(Request):  # type: ignore[misc, unused-ignore]
             self.loseConnection()  # type: ignore[no-untyped-call]
 
 
-class FrontDoor(Resource):
-    """Sets the headers, believes no ``Host``, turns away what no route could take."""
+class RequestFilter(Resource):
+    """Sets the headers, replaces ``Host``, and refuses what no route could answer."""
 
     isLeaf = True
 
@@ -102,10 +102,10 @@ class FrontDoor(Resource):
         self._pages, self._routes = pages, routes
 
     def render(self, request: Any) -> Any:
-        """Let the routes answer, or refuse."""
+        """Refuse the request, or pass it to the routes."""
         for name, value in self._headers.items():
             request.setHeader(name, value)
-        # Nothing behind this door can be made to speak of another host.
+        # So that no request can make a page or redirect name another host.
         request.requestHeaders.setRawHeaders(b"host", [self._host])
         if request.method not in _METHODS:
             request.setHeader(b"allow", b"GET, HEAD, POST")
@@ -123,14 +123,14 @@ class FrontDoor(Resource):
 
 
 class WebServer(Site):
-    """Twisted's HTTP server with our bounds, and a log without what is private: no
-    query strings, no addresses of visitors, no headers.
+    """Twisted's HTTP server with our limits.  Its log leaves out what is private: query
+    strings, visitors' addresses, headers.
     """
 
     _log = Logger()
 
     def __init__(
-        self, resource: IResource, reactor: Any, observe: Observe = unobserved
+        self, resource: IResource, reactor: Any, observe: Observe = ignore_answer
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
             resource, requestFactory=BoundedRequest, timeout=60, reactor=reactor
@@ -141,7 +141,7 @@ class WebServer(Site):
         self.protocol = self.connections.channel  # type: ignore[method-assign, assignment, unused-ignore]  # so Twisted means it
 
     def log(self, request: Any) -> None:
-        """One line for each answer."""
+        """Log one line for each answer."""
         path = request.path.decode("ascii", "replace")[:_LONGEST_LOGGED]
         self._log.debug(
             "{method} {path} {status}",
