@@ -10,6 +10,7 @@ import yaml
 
 from lae_flapp.settings import DaemonSettings
 from lae_flapp.wiring.outside import cloud_keys
+from lae_flapp.wiring.place import copies_of
 from lae_localcloud.booter.signer import IdentitySigner
 from lae_protocol.process.settings import SettingsError, load
 
@@ -31,6 +32,12 @@ ELSEWHERE = {
 def test_examples(name) -> None:
     """The examples that ship can be read."""
     assert load(CONFIG / name, DaemonSettings).process == "daemon"
+
+
+def test_the_example_watches_the_folder_of_the_copies() -> None:
+    """As shipped, the age that is watched is that of `lae journal backup`'s copies."""
+    settings = load(EXAMPLE, DaemonSettings)
+    assert settings.journal_backups == copies_of(settings.state).folder
 
 
 def test_the_example_has_every_key() -> None:
