@@ -16,7 +16,6 @@ from lae_flapp.desk.wishes import Wishes
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import inbox
-from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.journal import Journal
 from lae_flapp.life.links import Links
 from lae_flapp.life.looking import Subscriptions
@@ -30,14 +29,11 @@ from lae_protocol.messages import Owner, Plan, Pulse, Register
 from tests.twins.asking import ask
 from tests.twins.cloud import Cloud
 from tests.twins.doors import Line
+from tests.twins.ground import CELL, PLAN, START
 from tests.twins.identities import MemoryIdentities, MemorySealer
 from tests.twins.journal import answer, open_journal
 from tests.twins.payments import Account, MemoryPayments
 from tests.twins.weather import Fault
-
-PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
-CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "grids.example")
-START = 1_795_000_000.0
 
 
 def now(waiting: Any) -> Any:

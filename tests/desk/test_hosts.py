@@ -31,7 +31,6 @@ from lae_flapp.journal import (
     outbox,
     signups,
 )
-from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.signups import Agreement
@@ -45,7 +44,7 @@ from lae_protocol.host_messages import (
     Report,
 )
 from lae_protocol.ids import Generation, OwnerSecret, new_grid_label, signup_id_of_form
-from lae_protocol.messages import Plan, Refused, Requests
+from lae_protocol.messages import Refused, Requests
 from lae_protocol.process.answer import Answering
 from lae_protocol.process.crash import on_crash_point
 from lae_protocol.remote import BOOTSTRAP, HOST
@@ -55,13 +54,11 @@ from lae_provision.errors import TryLater
 from tests.twins.asking import ask, ask_raw, begin
 from tests.twins.cloud import Cloud
 from tests.twins.doors import Line
+from tests.twins.ground import CELL, PLAN, START
 from tests.twins.identities import MemoryIdentities, MemorySealer
 from tests.twins.journal import answer, open_journal
 from tests.twins.weather import Fault
 
-CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "g.example")
-PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
-START = 1_795_000_000.0
 LAUNCH = datetime.fromtimestamp(START, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 SU = signup_id_of_form(b"1")
 ONE, TWO = Generation(1), Generation(2)

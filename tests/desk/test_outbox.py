@@ -26,7 +26,6 @@ from lae_flapp.journal import (
     signups,
     switches,
 )
-from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.errors import JournalFull
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.outbox import Mail
@@ -46,18 +45,15 @@ from lae_protocol.ids import (
     new_grid_label,
     signup_id_of_form,
 )
-from lae_protocol.messages import Plan
 from lae_protocol.process.crash import on_crash_point
 from lae_provision.doors import IdentityRequest
 from tests.twins.cloud import Cloud
 from tests.twins.doors import Line
+from tests.twins.ground import CELL, PLAN, START
 from tests.twins.identities import MemoryIdentities, MemorySealer
 from tests.twins.journal import answer, open_journal
 from tests.twins.weather import Fault
 
-CELL = Cell("one", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "g.example")
-PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
-START = 1_795_000_000.0
 OPERATORS = ("ops1@s4.example", "ops2@s4.example")
 SENDER = Sender(
     "S4",

@@ -27,9 +27,8 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import Noun
 from lae_flapp.queue import AFTER_FAILURE, AT_LEAST, Queue
 from lae_protocol.stripe_hints import StripeHint
+from tests.twins.ground import START
 from tests.twins.journal import answer, open_journal
-
-START = 1_795_000_000.0
 
 
 @define(slots=False)

@@ -58,6 +58,7 @@ from tests.twins.doors import (
     MemoryRoles,
     MemoryVault,
 )
+from tests.twins.ground import START
 from tests.twins.identities import MemoryIdentities, MemorySealer
 from tests.twins.journal import open_journal
 from tests.twins.payments import Account, MemoryPayments
@@ -76,7 +77,6 @@ GROUND = Ground(
     role_path="/s4/",
 )
 #: 2026-11-23, so that times look like times.
-START = 1_795_000_000.0
 
 
 class Crashed(BaseException):

@@ -19,13 +19,12 @@ from lae_flapp.journal.meta import Home
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.threads import SameThread
 from lae_protocol.ids import OwnerSecret, new_grid_label, signup_id_of_form
-from lae_protocol.messages import Plan
 from lae_protocol.process.command import main
 from lae_protocol.process.resources import config_folder
+from tests.twins.ground import PLAN
 from tests.twins.journal import answer
 
 HOME = Home("production", "s4-prod", "123456789012", "live")
-PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
 CELL = Cell("one", "s4-prod", "123456789012", "eu-west-1", "eu-west-1a", "g.example")
 
 

@@ -17,11 +17,10 @@ from lae_flapp.mail.letters import Active, Letter, Plain, Troubled, render
 from lae_flapp.mail.message import Sender, build_message
 from lae_protocol.address import parse_address
 from lae_protocol.furl import PLAIN, Furl
-from lae_protocol.messages import Plan
+from tests.twins.ground import PLAN
 
 SIGNUP = "su" + "a" * 20
 FURL = "pb://" + "a2b3" * 8 + "@localhost:20001/" + "abcd" * 8
-PLAN = Plan("basic", "Basic", 900, "usd", "month", 250 * 10**9, 10**12, "1")
 SENDER = Sender(
     "S4",
     parse_address("hello@s4.example"),

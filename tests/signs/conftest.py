@@ -18,7 +18,8 @@ from lae_flapp.signs.figures import DaemonFigures
 from lae_flapp.signs.snapshots import Snapshots
 from lae_flapp.signs.vitals import Vitals
 from lae_protocol.process.own_figures import OwnFigures
-from tests.grid.world import START, World
+from tests.grid.world import World
+from tests.twins.ground import START
 from tests.twins.journal import answer, open_journal
 
 CELL = ("c1", "instances")
