@@ -25,7 +25,7 @@ from lae_protocol.aws.credentials import StaticCredentials
 from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.process.settings import SettingsError, load
 from lae_provision.account.account import Account, NeedsPermissions
-from lae_provision.account.asking import KeysRefused
+from lae_provision.account.api import KeysRefused
 from lae_provision.account.desired import Desired
 from lae_provision.account.difference import Difference
 from lae_provision.account.plan import Plan, plan
@@ -176,8 +176,8 @@ def _end(called: Call, who: str, decided: Plan, done: list[Difference] | None) -
             called.say("\n" + words.told(difference))
     elif done is not None:
         _show(called, who, decided)
-    if decided.untold:
-        called.say("\n" + words.untold(decided), err=True)
+    if decided.unreported:
+        called.say("\n" + words.unreported(decided), err=True)
     called.say("\n" + words.summary(decided))
     if decided.differences:
         raise click.exceptions.Exit(DIFFERS)

@@ -81,9 +81,9 @@ def summary(plan: Plan) -> str:
     return f"Differences: {', '.join(parts)}."
 
 
-def untold(plan: Plan) -> str:
+def unreported(plan: Plan) -> str:
     """The quotas of which AWS says nothing."""
-    return f"AWS does not tell these quotas: {', '.join(plan.untold)}."
+    return f"AWS does not tell these quotas: {', '.join(plan.unreported)}."
 
 
 def as_json(desired: Desired, who: str, plan: Plan, done: list[Difference]) -> str:
@@ -97,7 +97,7 @@ def as_json(desired: Desired, who: str, plan: Plan, done: list[Difference]) -> s
             "caller": who,
             "done": [_object(d) for d in done],
             "differences": [_object(d) for d in plan.differences],
-            "untold_quotas": list(plan.untold),
+            "untold_quotas": list(plan.unreported),
         },
         indent=1,
     )

@@ -21,11 +21,11 @@ from twisted.internet.threads import deferToThread
 from twisted.logger import Logger
 from twisted.web.resource import Resource
 
+from lae_localcloud.certificates import Certificates, make_certificates
 from lae_localcloud.control import Control
 from lae_localcloud.faults import Fault, FaultBook
 from lae_localcloud.front.slowness import Slowness
 from lae_localcloud.listening import Listening, listen
-from lae_localcloud.smtp.certificates import Certificates, make_certificates
 from lae_localcloud.smtp.loop import EventLoop
 from lae_localcloud.smtp.maildir import Maildir
 from lae_localcloud.state_folder import write_private

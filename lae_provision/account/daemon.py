@@ -1,4 +1,4 @@
-"""Who the daemon is to AWS: a role that its instance takes, or a user with a key."""
+"""The daemon's identity in AWS: a role of its instance, or a user with a key."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from xml.etree.ElementTree import Element
 
 from attrs import define
 
-from lae_provision.account.asking import Asker
+from lae_provision.account.api import AccountApi
 from lae_provision.account.difference import Difference, missing, tags_of
-from lae_provision.aws.channel import unless
-from lae_provision.aws.policies import same, trust_policy
+from lae_provision.aws.channel import none_on
+from lae_provision.aws.policies import same_policy, trust_policy
 
 THING = "daemon"
-#: Outside the path under which the daemon makes roles: it must not change its own.
+#: Not the path under which the daemon makes roles: it must not change its own role.
 PATH = "/s4-daemon/"
 _MISSING = frozenset({"NoSuchEntity"})
 _EXISTS = frozenset({"EntityAlreadyExists", "LimitExceeded"})
@@ -22,7 +22,7 @@ _EXISTS = frozenset({"EntityAlreadyExists", "LimitExceeded"})
 
 @define(frozen=True)
 class Daemon:
-    """What is wanted: one with this policy and no other."""
+    """The wanted role or user, with this policy and no other."""
 
     name: str
     kind: Literal["role", "user"]
@@ -49,8 +49,8 @@ class DaemonSeen:
 Seen = Nobody | DaemonSeen
 
 
-def differences(wanted: Daemon, seen: Seen) -> tuple[Difference, ...]:
-    """What must be done, in its order.  Pure."""
+def find_differences(wanted: Daemon, seen: Seen) -> tuple[Difference, ...]:
+    """Find what differs, in the order in which it is changed.  Pure."""
     name = f"{wanted.kind} {wanted.name}"
     if isinstance(seen, Nobody):
         return (missing(THING, name, "made, with the daemon's policy"),)
@@ -72,7 +72,7 @@ def differences(wanted: Daemon, seen: Seen) -> tuple[Difference, ...]:
         if not seen.keys:
             remedy = (
                 f"aws iam create-access-key --user-name {wanted.name}, and put both"
-                " halves where aws.access_key and aws.secret_key say"
+                " halves into the files that aws.access_key and aws.secret_key name"
             )
             differs("without an access key", "with one", None, remedy)
         return tuple(made)
@@ -81,7 +81,7 @@ def differences(wanted: Daemon, seen: Seen) -> tuple[Difference, ...]:
             f"aws iam update-assume-role-policy {of} --policy-document"
             f" '{trust_policy()}'"
         )
-        differs("trusts somebody else", "trusts EC2 alone", None, remedy)
+        differs("may be assumed by others", "by EC2 alone", None, remedy)
     if not seen.profile:
         differs("without its instance profile", "with it", "profile")
     return tuple(made)
@@ -89,15 +89,15 @@ def differences(wanted: Daemon, seen: Seen) -> tuple[Difference, ...]:
 
 @define(frozen=True)
 class Daemons:
-    """Looks and makes."""
+    """Finds and makes the daemon's role or user."""
 
-    asker: Asker
+    api: AccountApi
     wanted: Daemon
 
     async def find(self) -> Seen:
-        """What there is."""
+        """Find the daemon's role or user."""
         kind, name = self.wanted.kind.title(), self._named()
-        told = await unless(_MISSING, self._ask(f"Get{kind}", **name))
+        told = await none_on(_MISSING, self._ask(f"Get{kind}", **name))
         if told is None:
             return Nobody()
         attached = await self._ask(f"ListAttached{kind}Policies", **name)
@@ -115,16 +115,16 @@ class Daemons:
         return DaemonSeen(
             seen.attached,
             seen.inline,
-            trusted=same(trust, trust_policy()),
+            trusted=same_policy(trust, trust_policy()),
             profile=await self._profile() is not None,
         )
 
     async def make(self, step: str) -> None:
-        """One step of :func:`differences`; safe to repeat."""
+        """Do one step of :func:`find_differences`; safe to repeat."""
         if step == "create":
             await self._create()
         if step in ("create", "attach"):
-            await self._settled(
+            await self._retry_while_missing(
                 f"Attach{self.wanted.kind.title()}Policy",
                 PolicyArn=self.wanted.policy_arn,
                 **self._named(),
@@ -138,7 +138,7 @@ class Daemons:
         more = {}
         if wanted.kind == "role":
             more = {"AssumeRolePolicyDocument": trust_policy()}
-        await unless(
+        await none_on(
             _EXISTS,
             self._ask(
                 f"Create{wanted.kind.title()}",
@@ -151,20 +151,20 @@ class Daemons:
 
     async def _make_profile(self) -> None:
         name = self.wanted.name
-        await unless(
+        await none_on(
             _EXISTS,
             self._ask("CreateInstanceProfile", InstanceProfileName=name, Path=PATH),
         )
-        await unless(
+        await none_on(
             _EXISTS,
-            self._settled(
+            self._retry_while_missing(
                 "AddRoleToInstanceProfile", InstanceProfileName=name, RoleName=name
             ),
         )
 
     async def _profile(self) -> Element | None:
-        """The role in the profile of its name."""
-        told = await unless(
+        """Find the role in the instance profile of the same name."""
+        told = await none_on(
             _MISSING,
             self._ask("GetInstanceProfile", InstanceProfileName=self.wanted.name),
         )
@@ -179,9 +179,9 @@ class Daemons:
         return {f"{self.wanted.kind.title()}Name": self.wanted.name}
 
     async def _ask(self, action: str, **parameters: Any) -> Element:
-        return await self.asker.query("iam", action, **parameters)
+        return await self.api.query("iam", action, **parameters)
 
-    async def _settled(self, action: str, **parameters: Any) -> Element:
-        return await self.asker.channel.settled(
+    async def _retry_while_missing(self, action: str, **parameters: Any) -> Element:
+        return await self.api.channel.retry_while_missing(
             _MISSING, lambda: self._ask(action, **parameters)
         )

@@ -1,4 +1,4 @@
-"""What a deployment needs of its account, worked out from what names it.  Pure."""
+"""What a deployment needs in its account, worked out from the settings.  Pure."""
 
 from __future__ import annotations
 
@@ -27,9 +27,8 @@ _POLICY_ARN = re.compile(r"arn:[^:]+:iam::(\d{12}):policy/(?:.*/)?[^/]+")
 
 @define(frozen=True)
 class Desired:
-    """One deployment in one region.  *kms_key* is None where files seal identities;
-    *spans* are the grid's ports, first and last of each; *dns_zone_id* and the others
-    are the ids that stand in the settings.
+    """One deployment in one region.  *kms_key* is None when keys in files seal
+    identities; *spans* are the grid's ports, the first and last of each range.
     """
 
     account: str
@@ -51,16 +50,18 @@ class Desired:
     capacity: Capacity = field(factory=Capacity)
 
     def problems(self) -> tuple[str, ...]:
-        """Where the settings speak of another account or region than their own."""
+        """Find settings that name another account or region than ``aws`` does."""
         found = []
         named = _KMS_ARN.fullmatch(self.kms_key or "")
         if named and named[1] != self.region:
-            found.append(f"sealing.kms_key is in {named[1]}, aws.region {self.region}")
+            found.append(f"sealing.kms_key is in {named[1]}, not in {self.region}")
         if named and named[2] != self.account:
             found.append(f"sealing.kms_key is of {named[2]}, not of {self.account}")
         bound = _POLICY_ARN.fullmatch(self.boundary_arn)
         if bound is None:
-            found.append(f"cells.boundary_arn is no policy's: {self.boundary_arn}")
+            found.append(
+                f"cells.boundary_arn is not a policy's ARN: {self.boundary_arn}"
+            )
         elif bound[1] != self.account:
             found.append(f"cells.boundary_arn is of {bound[1]}, not of {self.account}")
         if not re.fullmatch(r"/(?:[\w.,+@=-]+/)+", self.role_path):
@@ -69,31 +70,31 @@ class Desired:
 
     @property
     def bucket(self) -> StateBucket:
-        """Where sealed identities lie."""
+        """The bucket of sealed identities."""
         return StateBucket(
             self.state_bucket, self.region, self.deployment, self.tls_only
         )
 
     @property
     def key(self) -> SealingKey | None:
-        """What seals them."""
+        """The KMS key that seals identities, if any."""
         if self.kms_key is None:
             return None
         return SealingKey(self.kms_key, self.deployment)
 
     @property
     def boundary(self) -> Policy:
-        """What a host's role may do at most."""
+        """The permissions boundary of hosts' roles."""
         document = _shipped("boundary", self._names(""))
         return Policy(BOUNDARY, self.boundary_arn, document, self.deployment)
 
     @property
     def daemons_policy_arn(self) -> str:
-        """Where the daemon's own policy is: not under the path of its roles."""
+        """The ARN of the daemon's policy, outside the path of hosts' roles."""
         return f"arn:aws:iam::{self.account}:policy/s4-daemon/{self.deployment}-daemon"
 
     def daemons_policy(self, key_arn: str | None) -> Policy:
-        """What the daemon may do, once the key that it names is known."""
+        """The daemon's policy, which has no text until the sealing key is known."""
         document = None
         if self.kms_key is None:
             document = _without(_shipped("daemon", self._names("none")), _SEALS)
@@ -105,7 +106,7 @@ class Desired:
 
     @property
     def who(self) -> Daemon:
-        """Whom AWS knows the daemon as."""
+        """The daemon's role or user."""
         return Daemon(
             f"{self.deployment}-daemon",
             self.daemon,
@@ -115,17 +116,17 @@ class Desired:
 
     @property
     def log_group(self) -> LogGroup:
-        """The deployment's logs."""
+        """The log group of the deployment."""
         return LogGroup(f"/s4/{self.deployment}", self.deployment)
 
     @property
     def wildcard(self) -> Wildcard:
-        """What stands for names that have no record yet."""
+        """The wildcard record of the customers' zone."""
         return Wildcard(self.dns_zone, self.dns_zone_id)
 
     @property
     def security_group(self) -> SecurityGroup:
-        """What lets customers in."""
+        """The security group of customers' hosts."""
         return SecurityGroup(
             f"{self.deployment}-hosts",
             self.spans,

@@ -1,4 +1,4 @@
-"""What differs between the account and what a deployment needs.  Pure."""
+"""A difference between the account and what a deployment needs.  Pure."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from attrs import define
 class Difference:
     """One difference, in the words that an operator reads.
 
-    *step* names what ``apply`` does about it, None where only a person can; *remedy*
-    says then what that person does.  *more* are lines that show it closely.
+    *step* names what ``apply`` does about the difference; None if only a person can do
+    it, who finds in *remedy* what to do.  *more* are lines with details.
     """
 
     thing: str
@@ -23,10 +23,10 @@ class Difference:
 
 
 def missing(thing: str, name: str, wanted: str) -> Difference:
-    """It is not there; ``apply`` makes it."""
+    """Make the difference of a thing that is missing and that ``apply`` makes."""
     return Difference(thing, name, "missing", wanted, "create")
 
 
 def tags_of(deployment: str, purpose: str) -> dict[str, str]:
-    """What everything made here carries, where AWS takes tags."""
+    """Return the tags of everything that ``apply`` makes, where AWS takes tags."""
     return {"s4:deployment": deployment, "s4:purpose": purpose}

@@ -1,23 +1,23 @@
-"""The log group of the deployment on CloudWatch, which keeps for a bounded time."""
+"""The deployment's log group in CloudWatch, with a limited retention."""
 
 from __future__ import annotations
 
 from attrs import define
 
-from lae_provision.account.asking import Asker
+from lae_provision.account.api import AccountApi
 from lae_provision.account.difference import Difference, missing, tags_of
-from lae_provision.aws.channel import unless
+from lae_provision.aws.channel import none_on
 
 THING = "log group"
-#: Days that a new group keeps; any other bound of an operator's is left alone.
-KEPT = 90
+#: The retention of a new group; an operator may choose another one.
+RETENTION = 90  # days
 _EXISTS = frozenset({"ResourceAlreadyExistsException"})
 _MISSING = frozenset({"ResourceNotFoundException"})
 
 
 @define(frozen=True)
 class LogGroup:
-    """What is wanted."""
+    """The wanted log group."""
 
     name: str
     deployment: str
@@ -25,12 +25,12 @@ class LogGroup:
 
 @define(frozen=True)
 class NoGroup:
-    """There is none."""
+    """There is no such log group."""
 
 
 @define(frozen=True)
 class LogGroupSeen:
-    """*days* is None where it keeps for ever."""
+    """The log group; *days* is None if it keeps logs for ever."""
 
     days: int | None
 
@@ -38,13 +38,13 @@ class LogGroupSeen:
 Seen = NoGroup | LogGroupSeen
 
 
-def differences(wanted: LogGroup, seen: Seen) -> tuple[Difference, ...]:
-    """What must be done.  Pure."""
+def find_differences(wanted: LogGroup, seen: Seen) -> tuple[Difference, ...]:
+    """Find what differs.  Pure."""
     match seen:
         case NoGroup():
-            return (missing(THING, wanted.name, f"made, keeps for {KEPT} days"),)
+            return (missing(THING, wanted.name, f"made, keeps for {RETENTION} days"),)
         case LogGroupSeen(days=None):
-            want = f"keeps for {KEPT} days"
+            want = f"keeps for {RETENTION} days"
             return (
                 Difference(THING, wanted.name, "keeps for ever", want, "retention"),
             )
@@ -54,14 +54,14 @@ def differences(wanted: LogGroup, seen: Seen) -> tuple[Difference, ...]:
 
 @define(frozen=True)
 class LogGroups:
-    """Looks at it and makes it."""
+    """Finds and makes the log group."""
 
-    asker: Asker
+    api: AccountApi
     wanted: LogGroup
 
     async def find(self) -> Seen:
-        """What there is."""
-        told = await self.asker.json(
+        """Find the log group."""
+        told = await self.api.json(
             "logs", "DescribeLogGroups", logGroupNamePrefix=self.wanted.name
         )
         for group in told.get("logGroups", ()):
@@ -70,21 +70,24 @@ class LogGroups:
         return NoGroup()
 
     async def make(self, step: str) -> None:
-        """One step of :func:`differences`; safe to repeat."""
+        """Do one step of :func:`find_differences`; safe to repeat."""
         name = self.wanted.name
         if step == "create":
-            await unless(
+            await none_on(
                 _EXISTS,
-                self.asker.json(
+                self.api.json(
                     "logs",
                     "CreateLogGroup",
                     logGroupName=name,
                     tags=tags_of(self.wanted.deployment, "log"),
                 ),
             )
-        await self.asker.channel.settled(
+        await self.api.channel.retry_while_missing(
             _MISSING,
-            lambda: self.asker.json(
-                "logs", "PutRetentionPolicy", logGroupName=name, retentionInDays=KEPT
+            lambda: self.api.json(
+                "logs",
+                "PutRetentionPolicy",
+                logGroupName=name,
+                retentionInDays=RETENTION,
             ),
         )

@@ -1,7 +1,7 @@
-"""What to do about an account.  Pure: plan, check and apply all decide here.
+"""Decides what to do about an account.  Pure; used by plan, check and apply.
 
-What is found decides alone: a half-made thing is what is missing of it, and one that
-somebody changed by hand is a difference like any other.
+Only what is found counts: of a half-made thing the rest is missing, and a change by
+hand is a difference like any other.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from lae_provision.account.difference import Difference
 
 @define(frozen=True)
 class Observed:
-    """What was found; *key* is None where no KMS key is wanted."""
+    """What was found; *key* is None if no KMS key is wanted."""
 
     bucket: state_bucket.BucketSeen
     key: sealing_key.KeySeen | None
@@ -39,64 +39,66 @@ class Observed:
 
     @property
     def key_arn(self) -> str | None:
-        """The sealing key's, once there is one."""
+        """The sealing key's ARN, once there is a key."""
         return self.key.arn if isinstance(self.key, sealing_key.Key) else None
 
 
 @define(frozen=True)
 class Plan:
-    """All differences, in the order in which they are mended."""
+    """All differences, in the order in which they are changed."""
 
     differences: tuple[Difference, ...]
-    untold: tuple[str, ...] = ()
+    unreported: tuple[str, ...] = ()
 
     @property
     def steps(self) -> tuple[Difference, ...]:
-        """What ``apply`` does."""
+        """The differences that ``apply`` changes."""
         return tuple(d for d in self.differences if d.step is not None)
 
     @property
     def by_hand(self) -> tuple[Difference, ...]:
-        """What only a person can do."""
+        """The differences that only a person can change."""
         return tuple(d for d in self.differences if d.step is None)
 
 
 def plan(desired: Desired, seen: Observed) -> Plan:
-    """What differs.  The order is that of need: the daemon's policy names the key, the
-    daemon has the policy.
+    """Find all differences, in order of dependency: the daemon's policy names the key,
+    and the daemon has the policy.
     """
     key = desired.key
     keys: tuple[Difference, ...] = ()
     if key is not None and seen.key is not None:
-        keys = sealing_key.differences(key, seen.key)
+        keys = sealing_key.find_differences(key, seen.key)
     groups: tuple[Difference, ...] = ()
     if seen.network is not None:
-        groups = security_group.differences(desired.security_group, seen.groups)
+        groups = security_group.find_differences(desired.security_group, seen.groups)
     its_policy = desired.daemons_policy(seen.key_arn)
     return Plan(
         (
-            *state_bucket.differences(desired.bucket, seen.bucket),
+            *state_bucket.find_differences(desired.bucket, seen.bucket),
             *keys,
-            *policy.differences(desired.boundary, seen.boundary),
-            *policy.differences(its_policy, seen.daemons_policy),
-            *daemon.differences(desired.who, seen.daemon),
-            *log_group.differences(desired.log_group, seen.log_group),
-            *wildcard.differences(desired.wildcard, seen.wildcard),
+            *policy.find_differences(desired.boundary, seen.boundary),
+            *policy.find_differences(its_policy, seen.daemons_policy),
+            *daemon.find_differences(desired.who, seen.daemon),
+            *log_group.find_differences(desired.log_group, seen.log_group),
+            *wildcard.find_differences(desired.wildcard, seen.wildcard),
             *quotas.network_differences(
                 desired.subnet_id, desired.zone, desired.region, seen.network
             ),
             *groups,
             *quotas.quota_differences(desired.capacity, seen.capacity),
         ),
-        quotas.untold(desired.capacity, seen.capacity),
+        quotas.unreported(desired.capacity, seen.capacity),
     )
 
 
-def doable(differences: tuple[Difference, ...], seen: Observed) -> Difference | None:
-    """The first step whose needs are met.  Pure.
+def first_possible_step(
+    differences: tuple[Difference, ...], seen: Observed
+) -> Difference | None:
+    """Find the first step that can be done now.  Pure.
 
-    Where a key waits for a person, so does the policy that must name it, and the
-    daemon that must have the policy; all else goes on.
+    While the key waits for a person, so do the policy that names it and the daemon
+    that has the policy.
     """
     for difference in differences:
         waits_for_key = seen.key is not None and seen.key_arn is None

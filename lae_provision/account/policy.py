@@ -1,4 +1,4 @@
-"""The two policies: what a host's role may do at most, and what the daemon may do."""
+"""The two policies: the boundary of hosts' roles, and the daemon's own policy."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from urllib.parse import unquote
 
 from attrs import define
 
-from lae_provision.account.asking import Asker
+from lae_provision.account.api import AccountApi
 from lae_provision.account.difference import Difference, missing, tags_of
-from lae_provision.aws.channel import unless
-from lae_provision.aws.policies import same
+from lae_provision.aws.channel import none_on
+from lae_provision.aws.policies import same_policy
 from lae_provision.errors import Refused
 
 _MISSING = frozenset({"NoSuchEntity"})
 _EXISTS = frozenset({"EntityAlreadyExists"})
-#: As many versions as IAM keeps of a policy.
+#: How many versions of a policy IAM keeps.
 VERSIONS = 5
 
 
 @define(frozen=True)
 class Policy:
-    """What is wanted.  *document* is None while what it must name is not made yet."""
+    """The wanted policy; *document* is None until the key that it names exists."""
 
     thing: str
     arn: str
@@ -38,12 +38,12 @@ class Policy:
 
 @define(frozen=True)
 class NoPolicy:
-    """There is none of that name."""
+    """There is no policy of that name."""
 
 
 @define(frozen=True)
 class PolicySeen:
-    """What the policy says now, and its versions, the oldest last."""
+    """The current text of the policy, and its versions, the oldest last."""
 
     document: str
     versions: tuple[str, ...] = ("v1",)
@@ -53,14 +53,14 @@ class PolicySeen:
 Seen = NoPolicy | PolicySeen
 
 
-def differences(wanted: Policy, seen: Seen) -> tuple[Difference, ...]:
-    """What must be done.  Pure."""
+def find_differences(wanted: Policy, seen: Seen) -> tuple[Difference, ...]:
+    """Find what differs.  Pure."""
     if isinstance(seen, NoPolicy):
         return (missing(wanted.thing, wanted.arn, "made as it is shipped"),)
-    if wanted.document is None or same(wanted.document, seen.document):
+    if wanted.document is None or same_policy(wanted.document, seen.document):
         return ()
-    found, want = "says something else", "as it is shipped"
-    more = shown(wanted.document, seen.document)
+    found, want = "differs from the shipped one", "as it is shipped"
+    more = explain_difference(wanted.document, seen.document)
     if len(seen.versions) < VERSIONS:
         return (
             Difference(wanted.thing, wanted.arn, found, want, "replace", more=more),
@@ -73,8 +73,8 @@ def differences(wanted: Policy, seen: Seen) -> tuple[Difference, ...]:
     return (Difference(wanted.thing, wanted.arn, found, want, None, remedy, more),)
 
 
-def shown(wanted: str, found: str) -> tuple[str, ...]:
-    """Statement by statement, where the policy found is another.  Pure."""
+def explain_difference(wanted: str, found: str) -> tuple[str, ...]:
+    """Explain, statement by statement, how the found policy differs.  Pure."""
     ours, theirs = _by_name(wanted), _by_name(found)
     lines = [f"{name}: missing" for name in ours if name not in theirs]
     lines += [f"{name}: not ours" for name in theirs if name not in ours]
@@ -98,7 +98,9 @@ def _elements(name: str, ours: dict[str, Any], theirs: dict[str, Any]) -> list[s
             continue
         if key in ("Action", "Resource"):
             wants, haves = _listed(want), _listed(have)
-            lines += [f"{name}: {key} {v} is too much" for v in haves if v not in wants]
+            lines += [
+                f"{name}: {key} {v} is not wanted" for v in haves if v not in wants
+            ]
             lines += [f"{name}: {key} {v} is missing" for v in wants if v not in haves]
         else:
             said = json.dumps(have)
@@ -112,14 +114,14 @@ def _listed(value: Any) -> list[str]:
 
 @define(frozen=True)
 class Policies:
-    """Looks at one and makes it."""
+    """Finds and makes a policy."""
 
-    asker: Asker
+    api: AccountApi
     arn: str
 
     async def find(self) -> Seen:
-        """What there is."""
-        told = await unless(_MISSING, self._ask("GetPolicy", PolicyArn=self.arn))
+        """Find a policy."""
+        told = await none_on(_MISSING, self._ask("GetPolicy", PolicyArn=self.arn))
         if told is None:
             return NoPolicy()
         default = told.findtext(".//DefaultVersionId") or ""
@@ -135,14 +137,14 @@ class Policies:
         )
 
     async def make(self, step: str, wanted: Policy) -> None:
-        """Make it, or have it say what it should; older versions stay."""
+        """Make the policy, or a new version of it; older versions stay."""
         if wanted.document is None:
             raise Refused("NotYet", f"{wanted.thing}: the sealing key is not made yet")
         compact = json.dumps(json.loads(wanted.document), separators=(",", ":"))
         if step == "create":
             path, name = wanted.path_and_name
             tags = tags_of(wanted.deployment, wanted.thing.replace(" ", "-")).items()
-            await unless(
+            await none_on(
                 _EXISTS,
                 self._ask(
                     "CreatePolicy",
@@ -161,7 +163,7 @@ class Policies:
         )
 
     async def _ask(self, action: str, **parameters: Any) -> Any:
-        return await self.asker.query("iam", action, **parameters)
+        return await self.api.query("iam", action, **parameters)
 
 
 def _number(version: str) -> int:

@@ -1,7 +1,7 @@
-"""How much the account has, against what the settings count on.
+"""The account's network and quotas, compared with what the settings expect.
 
-Nothing here is made: the network and the quotas are looked at as they are, and what
-does not suffice is for a person (AWS raises a quota on request).
+Nothing is made here.  A quota that is too small needs a person: AWS raises quotas on
+request.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TypeVar
 
 from attrs import asdict, define
 
-from lae_provision.account.asking import Asker, NotAllowed
+from lae_provision.account.api import AccountApi, NotAllowed
 from lae_provision.account.difference import Difference
-from lae_provision.aws.channel import unless
+from lae_provision.aws.channel import none_on
 from lae_provision.errors import Refused, TryLater
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ NETWORK, QUOTAS = "network", "quota"
 #: Service Quotas' codes (docs.aws.amazon.com, "Service endpoints and quotas").
 STANDARD_VCPUS = ("ec2", "L-1216C47A")
 BUCKETS = ("s3", "L-DC2B2D3D")
-#: What AWS keeps of every subnet for itself.
+#: How many addresses AWS reserves in every subnet.
 RESERVED = 5
 _NO_SUBNET = frozenset({"InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed"})
 _ADVICE = {
@@ -38,8 +38,8 @@ _ADVICE = {
 
 @define(frozen=True)
 class Capacity:
-    """How many customers' worth of each the settings count on; or what there is of
-    each, None where AWS does not tell.
+    """How many customers the settings expect, or the account has room for, by quota;
+    None if AWS does not report a quota.
     """
 
     instances: int | None = None
@@ -63,7 +63,7 @@ class Network:
 def network_differences(
     subnet_id: str, zone: str, region: str, seen: Network | None
 ) -> tuple[Difference, ...]:
-    """What a person must do about the subnet.  Pure."""
+    """Find what a person must change about the subnet.  Pure."""
     if seen is None:
         remedy = (
             "correct cells.subnet_id or aws.region; or make one: aws ec2 create-subnet"
@@ -86,7 +86,7 @@ def network_differences(
 
 
 def quota_differences(wanted: Capacity, seen: Capacity) -> tuple[Difference, ...]:
-    """Where the account has less than the settings count on.  Pure."""
+    """Find quotas that are smaller than the settings expect.  Pure."""
     there = asdict(seen)
     return tuple(
         Difference(
@@ -95,15 +95,15 @@ def quota_differences(wanted: Capacity, seen: Capacity) -> tuple[Difference, ...
             f"{there[name]}",
             f"{want}, as cells.quotas.{name} says",
             None,
-            f"lower that to {there[name]}, or {_ADVICE[name]}",
+            f"lower cells.quotas.{name} to {there[name]}, or {_ADVICE[name]}",
         )
         for name, want in asdict(wanted).items()
         if want is not None and there[name] is not None and there[name] < want
     )
 
 
-def untold(wanted: Capacity, seen: Capacity) -> tuple[str, ...]:
-    """The quotas that AWS does not tell.  Pure."""
+def unreported(wanted: Capacity, seen: Capacity) -> tuple[str, ...]:
+    """List the quotas that AWS does not report.  Pure."""
     there = asdict(seen)
     return tuple(
         name
@@ -114,15 +114,15 @@ def untold(wanted: Capacity, seen: Capacity) -> tuple[str, ...]:
 
 @define(frozen=True)
 class Quotas:
-    """Looks at network and quotas."""
+    """Finds the network and the quotas."""
 
-    asker: Asker
+    api: AccountApi
 
     async def network(self, subnet_id: str) -> Network | None:
-        """The subnet; None where the region has none of that id."""
-        told = await unless(
+        """Find the subnet; None if the region has none with that id."""
+        told = await none_on(
             _NO_SUBNET,
-            self.asker.query("ec2", "DescribeSubnets", SubnetId=[subnet_id]),
+            self.api.query("ec2", "DescribeSubnets", SubnetId=[subnet_id]),
         )
         item = None if told is None else told.find("subnetSet/item")
         if item is None:
@@ -138,12 +138,12 @@ class Quotas:
     async def capacity(
         self, instance_type: str, zone_id: str, network: Network | None
     ) -> Capacity:
-        """What there is of each, in customers."""
-        iam = await _told(self.asker.query("iam", "GetAccountSummary"))
+        """Find the quotas, each as a number of customers."""
+        iam = await _none_if_refused(self.api.query("iam", "GetAccountSummary"))
         entries = () if iam is None else iam.findall(".//SummaryMap/entry")
         summary = {e.findtext("key"): int(e.findtext("value") or 0) for e in entries}
-        limit = await _told(
-            self.asker.route53(
+        limit = await _none_if_refused(
+            self.api.route53(
                 "GetHostedZoneLimit",
                 "GET",
                 f"/hostedzonelimit/{zone_id}/MAX_RRSETS_BY_ZONE",
@@ -158,30 +158,28 @@ class Quotas:
             instance_profiles=summary.get("InstanceProfilesQuota"),
             buckets=await self._quota(*BUCKETS),
             addresses=None if network is None else network.addresses,
-            # One is the wildcard, two are the zone's own.
+            # Without the wildcard and the zone's own two records.
             records=None if records is None else int(records) - 3,
         )
 
     async def _quota(self, service: str, code: str) -> int | None:
-        told = await _told(
-            self.asker.json(
+        told = await _none_if_refused(
+            self.api.json(
                 "servicequotas", "GetServiceQuota", ServiceCode=service, QuotaCode=code
             )
         )
         return None if told is None else int(told["Quota"]["Value"])
 
     async def _vcpus(self, instance_type: str) -> int | None:
-        told = await _told(
-            self.asker.query(
-                "ec2", "DescribeInstanceTypes", InstanceType=[instance_type]
-            )
+        told = await _none_if_refused(
+            self.api.query("ec2", "DescribeInstanceTypes", InstanceType=[instance_type])
         )
         found = None if told is None else told.findtext(".//vCpuInfo/defaultVCpus")
         return None if found is None else int(found)
 
 
-async def _told(waiting: Awaitable[T]) -> T | None:
-    """What is told; None where it is refused, but for want of a permission."""
+async def _none_if_refused(waiting: Awaitable[T]) -> T | None:
+    """Wait for an answer; None if AWS refuses, except for lack of permission."""
     try:
         return await waiting
     except (NotAllowed, TryLater):

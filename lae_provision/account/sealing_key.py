@@ -1,4 +1,4 @@
-"""The KMS key that seals identities: with an alias, rotated each year by KMS itself."""
+"""The KMS key that seals identities: it has an alias, and KMS rotates it yearly."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 from attrs import define, evolve
 
-from lae_provision.account.asking import Asker
+from lae_provision.account.api import AccountApi
 from lae_provision.account.difference import Difference, missing, tags_of
-from lae_provision.aws.channel import unless
+from lae_provision.aws.channel import none_on
 from lae_provision.aws.faults import Throttled
 from lae_provision.errors import TryLater
 
@@ -20,7 +20,7 @@ _PAGE = 1000
 
 @define(frozen=True)
 class SealingKey:
-    """What is wanted: the key that *configured* names, under the alias too."""
+    """The wanted key: the one that *configured* names, with the alias."""
 
     configured: str
     deployment: str
@@ -39,7 +39,7 @@ class SealingKey:
 
 @define(frozen=True)
 class NoKey:
-    """None; *half_made* is one of ours that has no alias yet."""
+    """There is no such key; *half_made* is a key of ours without an alias, if any."""
 
     half_made: str | None = None
 
@@ -58,8 +58,8 @@ class Key:
 KeySeen = NoKey | Key
 
 
-def differences(wanted: SealingKey, seen: KeySeen) -> tuple[Difference, ...]:
-    """What must be done, in its order.  Pure."""
+def find_differences(wanted: SealingKey, seen: KeySeen) -> tuple[Difference, ...]:
+    """Find what differs, in the order in which it is changed.  Pure."""
     match seen:
         case NoKey(half_made=None) if wanted.by_alias:
             words = f"made, under {wanted.alias}, rotated each year"
@@ -69,7 +69,7 @@ def differences(wanted: SealingKey, seen: KeySeen) -> tuple[Difference, ...]:
                 Difference(
                     THING,
                     wanted.configured,
-                    f"{seen.half_made} is made and has no alias",
+                    f"{seen.half_made} is made but has no alias",
                     f"under {wanted.alias}",
                     "alias",
                 ),
@@ -111,13 +111,13 @@ def _of_key(wanted: SealingKey, seen: Key) -> list[Difference]:
 
 @define(frozen=True)
 class SealingKeys:
-    """Looks at it and makes it."""
+    """Finds and makes the sealing key."""
 
-    asker: Asker
+    api: AccountApi
     wanted: SealingKey
 
     async def find(self) -> KeySeen:
-        """What there is."""
+        """Find the sealing key."""
         told = await self._describe(self.wanted.configured)
         if told is None:
             return NoKey(await self._half_made() if self.wanted.by_alias else None)
@@ -137,10 +137,10 @@ class SealingKeys:
         )
 
     async def make(self, step: str, seen: KeySeen) -> None:
-        """One step of :func:`differences`.
+        """Do one step of :func:`find_differences`.
 
-        KMS knows no token for a new key, so one that a crash left without its alias is
-        found by its tags, and never made again.
+        KMS takes no token for a new key, so a key that a crash left without its alias
+        is found by its tags, rather than made again.
         """
         match step:
             case "create":
@@ -156,12 +156,12 @@ class SealingKeys:
                 await self._rotate(seen.arn)
 
     async def _create(self) -> str | None:
-        """The new key; None where the answer was lost: it is looked for, then."""
-        channel = self.asker.channel
+        """Make the key; None if the answer was lost, so that the next look finds it."""
+        channel = self.api.channel
         once = evolve(channel, patience=evolve(channel.patience, attempts=1))
         tags = tags_of(self.wanted.deployment, "sealing").items()
         try:
-            made = await Asker(once).json(
+            made = await AccountApi(once).json(
                 "kms",
                 "CreateKey",
                 Description=f"S4 {self.wanted.deployment}: seals identities",
@@ -174,29 +174,29 @@ class SealingKeys:
         return str(made["KeyMetadata"]["Arn"])
 
     async def _ask(self, action: str, **fields: Any) -> dict[str, Any]:
-        return await self.asker.json("kms", action, **fields)
+        return await self.api.json("kms", action, **fields)
 
     async def _describe(self, key_id: str) -> dict[str, Any] | None:
-        told = await unless(_MISSING, self._ask("DescribeKey", KeyId=key_id))
+        told = await none_on(_MISSING, self._ask("DescribeKey", KeyId=key_id))
         found: dict[str, Any] | None = None if told is None else told["KeyMetadata"]
         return found
 
     async def _name(self, arn: str) -> None:
         alias = self.wanted.alias
-        await self.asker.channel.settled(
+        await self.api.channel.retry_while_missing(
             _MISSING,
-            lambda: unless(
+            lambda: none_on(
                 _EXISTS, self._ask("CreateAlias", AliasName=alias, TargetKeyId=arn)
             ),
         )
 
     async def _rotate(self, arn: str) -> None:
-        await self.asker.channel.settled(
+        await self.api.channel.retry_while_missing(
             _MISSING, lambda: self._ask("EnableKeyRotation", KeyId=arn)
         )
 
     async def _half_made(self) -> str | None:
-        """A key with our tags that is in use; what lists keys has pages."""
+        """Find an enabled key with our tags, through all pages of keys."""
         wanted = tags_of(self.wanted.deployment, "sealing")
         marker: dict[str, str] = {}
         while True:

@@ -1,4 +1,4 @@
-"""The security group of customers' hosts: the grid's ports are open, nothing else."""
+"""The security group of customers' hosts: only the grid's ports are open."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from xml.etree.ElementTree import Element
 
 from attrs import define
 
-from lae_provision.account.asking import Asker
+from lae_provision.account.api import AccountApi
 from lae_provision.account.difference import Difference, missing, tags_of
-from lae_provision.aws.channel import unless
+from lae_provision.aws.channel import none_on
 
 THING = "security group"
 EVERYWHERE = ("0.0.0.0/0", "::/0")
@@ -21,9 +21,8 @@ Rule = tuple[str, int, int, str]
 
 @define(frozen=True)
 class SecurityGroup:
-    """What is wanted: members are reached over TCP on *spans* (first and last port)
-    from everywhere, and on nothing else.  *configured* are the ids that the settings
-    name.
+    """The wanted group: its members accept TCP on *spans* (first and last port) from
+    everywhere, and nothing else.  *configured*: the ids in the settings.
     """
 
     name: str
@@ -33,7 +32,7 @@ class SecurityGroup:
 
     @property
     def rules(self) -> frozenset[Rule]:
-        """What is let in."""
+        """The wanted rules."""
         return frozenset(
             ("tcp", first, last, source)
             for first, last in self.spans
@@ -43,7 +42,7 @@ class SecurityGroup:
 
 @define(frozen=True)
 class Group:
-    """One group."""
+    """A group that exists."""
 
     group_id: str
     name: str
@@ -57,8 +56,8 @@ class GroupsSeen:
     groups: tuple[Group, ...] = ()
 
 
-def differences(wanted: SecurityGroup, seen: GroupsSeen) -> tuple[Difference, ...]:
-    """What must be done, in its order.  Pure."""
+def find_differences(wanted: SecurityGroup, seen: GroupsSeen) -> tuple[Difference, ...]:
+    """Find what differs, in the order in which it is changed.  Pure."""
     ours = next((g for g in seen.groups if g.name == wanted.name), None)
     used = [g for g in seen.groups if g.group_id in wanted.configured]
     made: list[Difference] = []
@@ -79,7 +78,7 @@ def differences(wanted: SecurityGroup, seen: GroupsSeen) -> tuple[Difference, ..
 
 
 def _of_rules(wanted: SecurityGroup, groups: list[Group]) -> list[Difference]:
-    """Members of several groups are reached by what any of them lets in."""
+    """Compare the rules; a port is open if any of a host's groups opens it."""
     if not groups:
         return []
     made = []
@@ -90,7 +89,7 @@ def _of_rules(wanted: SecurityGroup, groups: list[Group]) -> list[Difference]:
         want = f"open for {_words(wanted)}"
         name = target.group_id if target else wanted.name
         made.append(
-            Difference(THING, name, "closed for some", want, "open", more=lacking)
+            Difference(THING, name, "some ports are closed", want, "open", more=lacking)
         )
     for group in groups:
         for rule in sorted(group.rules - wanted.rules):
@@ -98,7 +97,7 @@ def _of_rules(wanted: SecurityGroup, groups: list[Group]) -> list[Difference]:
             remedy = (
                 "aws ec2 revoke-security-group-ingress --group-id"
                 f" {group.group_id} --protocol {protocol} --port {first}-{last}"
-                f" --cidr {source}, if nobody needs it"
+                f" --cidr {source}, unless you need that rule"
             )
             found, want = f"also open for {_said(rule)}", "the grid's ports alone"
             made.append(Difference(THING, group.group_id, found, want, None, remedy))
@@ -106,7 +105,7 @@ def _of_rules(wanted: SecurityGroup, groups: list[Group]) -> list[Difference]:
 
 
 def target_of(wanted: SecurityGroup, seen: GroupsSeen) -> Group | None:
-    """The group to open: ours where it is there, else the first that is used.  Pure."""
+    """Choose the group to open: ours if it exists, else the first used one.  Pure."""
     ours = [g for g in seen.groups if g.name == wanted.name]
     used = [g for g in seen.groups if g.group_id in wanted.configured]
     return next(iter([*(g for g in ours if g in used or not used), *used]), None)
@@ -130,13 +129,13 @@ def _said(rule: Rule) -> str:
 
 @define(frozen=True)
 class SecurityGroups:
-    """Looks at them and makes ours."""
+    """Finds the configured groups, and makes ours."""
 
-    asker: Asker
+    api: AccountApi
     wanted: SecurityGroup
 
     async def find(self, vpc_id: str) -> GroupsSeen:
-        """What there is in the network."""
+        """Find the groups of the network."""
         wanted = self.wanted
         found = await self._look("group-name", [wanted.name], vpc_id)
         if wanted.configured:
@@ -144,16 +143,16 @@ class SecurityGroups:
         return GroupsSeen(tuple({g.group_id: g for g in found}.values()))
 
     async def make(self, step: str, seen: GroupsSeen, vpc_id: str) -> None:
-        """One step of :func:`differences`; safe to repeat."""
+        """Do one step of :func:`find_differences`; safe to repeat."""
         if step == "create":
-            await unless(_DUPLICATE, self._create(vpc_id))
+            await none_on(_DUPLICATE, self._create(vpc_id))
             return
         target = target_of(self.wanted, seen)
         assert target is not None
         there = frozenset(rule for group in seen.groups for rule in group.rules)
-        await unless(
+        await none_on(
             _DUPLICATE,
-            self.asker.query(
+            self.api.query(
                 "ec2",
                 "AuthorizeSecurityGroupIngress",
                 GroupId=target.group_id,
@@ -168,7 +167,7 @@ class SecurityGroups:
             {"Name": by, "Value": values},
             {"Name": "vpc-id", "Value": [vpc_id]},
         ]
-        told = await self.asker.query("ec2", "DescribeSecurityGroups", Filter=filters)
+        told = await self.api.query("ec2", "DescribeSecurityGroups", Filter=filters)
         return [
             Group(
                 item.findtext("groupId") or "",
@@ -179,11 +178,11 @@ class SecurityGroups:
         ]
 
     async def _create(self, vpc_id: str) -> None:
-        """Make it, and open it: what is left closed by a crash is opened later."""
+        """Make the group and open it; a later call opens what a crash left closed."""
         wanted = self.wanted
         tags = tags_of(wanted.deployment, "hosts").items()
         kind = "security-group"
-        made = await self.asker.query(
+        made = await self.api.query(
             "ec2",
             "CreateSecurityGroup",
             GroupName=wanted.name,
@@ -196,11 +195,11 @@ class SecurityGroups:
                 }
             ],
         )
-        await self.asker.channel.settled(
+        await self.api.channel.retry_while_missing(
             _MISSING,
-            lambda: unless(
+            lambda: none_on(
                 _DUPLICATE,
-                self.asker.query(
+                self.api.query(
                     "ec2",
                     "AuthorizeSecurityGroupIngress",
                     GroupId=made.findtext("groupId") or "",
@@ -211,8 +210,8 @@ class SecurityGroups:
 
 
 def rules_in(group: Element) -> frozenset[Rule]:
-    """What a group lets in, each source its own rule; other groups and prefix lists
-    count as sources too.
+    """Read a group's rules, one per source; other groups and prefix lists are sources
+    too.
     """
     found: set[Rule] = set()
     for item in group.findall("ipPermissions/item"):

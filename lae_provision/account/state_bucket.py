@@ -1,20 +1,18 @@
-"""The state bucket: sealed identities, and what else must outlive the daemon's host.
+"""The state bucket: sealed identities, and other data that outlives the daemon's host.
 
-It is the account's own, in the daemon's region, encrypted, versioned, closed to the
-public and to whatever does not come over TLS; nothing in it ever expires.
+The bucket belongs to the account, in the daemon's region.  It is encrypted, versioned,
+and closed to the public and to plain HTTP.  Nothing in it ever expires.
 """
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import json
 from typing import Any
 
 from attrs import define
 from twisted.internet.defer import Deferred, gatherResults
 
-from lae_provision.account.asking import Asker
+from lae_provision.account.api import AccountApi
 from lae_provision.account.difference import Difference, missing, tags_of
 from lae_provision.aws.bucket_settings import (
     Setting,
@@ -23,20 +21,13 @@ from lae_provision.aws.bucket_settings import (
     tags_document,
     tags_in,
 )
-from lae_provision.aws.channel import parsed, unless
+from lae_provision.aws.buckets import NO_TAGS, NOT_SET, content_md5
+from lae_provision.aws.channel import none_on, parse_xml
 from lae_provision.aws.policies import bucket_policy
 from lae_provision.errors import TryLater
 
 THING = "state bucket"
-_NOT_SET = frozenset(
-    {
-        "NoSuchBucketPolicy",
-        "NoSuchLifecycleConfiguration",
-        "NoSuchPublicAccessBlockConfiguration",
-        "NoSuchTagSet",
-        "ServerSideEncryptionConfigurationNotFoundError",
-    }
-)
+_NOT_SET = NOT_SET | NO_TAGS
 _FREE = frozenset({"HTTP404", "NoSuchBucket", "NotFound"})
 _GONE = frozenset({"NoSuchBucket"})
 _OURS = frozenset({"BucketAlreadyOwnedByYou"})
@@ -50,7 +41,7 @@ _WORDS = {
 
 @define(frozen=True)
 class StateBucket:
-    """What is wanted; *tls_only* is off where the store itself speaks no TLS."""
+    """The wanted bucket; *tls_only* is off for a store without TLS."""
 
     name: str
     region: str
@@ -60,17 +51,17 @@ class StateBucket:
 
 @define(frozen=True)
 class NoBucket:
-    """Nobody has the name."""
+    """No account has a bucket of this name."""
 
 
 @define(frozen=True)
 class SomebodyElses:
-    """The name is another account's."""
+    """Another account has a bucket of this name."""
 
 
 @define(frozen=True)
 class Bucket:
-    """The account's own; *right* are the settings that are as they should be."""
+    """The account's bucket; *right*: the settings that are as they should be."""
 
     region: str
     tags: frozenset[tuple[str, str]]
@@ -82,8 +73,8 @@ class Bucket:
 BucketSeen = NoBucket | SomebodyElses | Bucket
 
 
-def differences(wanted: StateBucket, seen: BucketSeen) -> tuple[Difference, ...]:
-    """What must be done, in its order.  Pure."""
+def find_differences(wanted: StateBucket, seen: BucketSeen) -> tuple[Difference, ...]:
+    """Find what differs, in the order in which it is changed.  Pure."""
     name = wanted.name
     match seen:
         case NoBucket():
@@ -136,7 +127,7 @@ def _of_ours(wanted: StateBucket, seen: Bucket) -> list[Difference]:
         differs("open to plain HTTP", "TLS only", "policy")
     if seen.expires:
         differs(
-            "a lifecycle rule deletes what lies there",
+            "a lifecycle rule deletes its contents",
             "nothing is ever deleted",
             None,
             f"aws s3api delete-bucket-lifecycle --bucket {name}",
@@ -145,13 +136,13 @@ def _of_ours(wanted: StateBucket, seen: Bucket) -> list[Difference]:
 
 
 def refuses_plain_http(policy: str | None, bucket: str) -> bool:
-    """Whether a policy has our statement, whatever its Sid, among others.  Pure."""
+    """Whether a policy contains our statement, under any Sid.  Pure."""
     (ours,) = _statements(bucket_policy(bucket))
     return any(_unnamed(s) == _unnamed(ours) for s in _statements(policy))
 
 
 def with_tls_only(policy: str | None, bucket: str) -> str:
-    """The policy with our statement beside those that it has.  Pure."""
+    """Add our statement to those that the policy has.  Pure."""
     document = json.loads(policy) if policy else {"Version": "2012-10-17"}
     (ours,) = _statements(bucket_policy(bucket))
     kept = [s for s in _statements(policy) if s.get("Sid") != ours["Sid"]]
@@ -169,17 +160,17 @@ def _unnamed(statement: dict[str, Any]) -> dict[str, Any]:
 
 @define(frozen=True)
 class StateBuckets:
-    """Looks at it and makes it."""
+    """Finds and makes the state bucket."""
 
-    asker: Asker
+    api: AccountApi
     wanted: StateBucket
 
     async def find(self) -> BucketSeen:
-        """What there is."""
+        """Find the state bucket."""
         name = self.wanted.name
-        if name not in await self.asker.own_buckets(name):
-            # HEAD says 403 or 301 of somebody else's.
-            there = await unless(_FREE, self._free_or_not())
+        if name not in await self.api.own_buckets(name):
+            # HEAD answers 403 or 301 for another account's bucket.
+            there = await none_on(_FREE, self._raise_if_free())
             return NoBucket() if there is None else SomebodyElses()
         settings = closed_settings()
         looking: list[Deferred[Any]] = [
@@ -196,8 +187,8 @@ class StateBuckets:
             looking, consumeErrors=True
         )
         return Bucket(
-            region=(parsed(where).text or "us-east-1") if where else "us-east-1",
-            tags=tags_in(parsed(tags)) if tags else frozenset(),
+            region=(parse_xml(where).text or "us-east-1") if where else "us-east-1",
+            tags=tags_in(parse_xml(tags)) if tags else frozenset(),
             right=frozenset(
                 s.subresource
                 for s, right in zip(settings, agreed, strict=True)
@@ -208,7 +199,7 @@ class StateBuckets:
         )
 
     async def make(self, step: str, seen: BucketSeen) -> None:
-        """One step of :func:`differences`; safe to repeat."""
+        """Do one step of :func:`find_differences`; safe to repeat."""
         match step:
             case "create":
                 await self._create()
@@ -225,9 +216,10 @@ class StateBuckets:
                 (setting,) = (s for s in closed_settings() if s.subresource == step)
                 await self._set(setting)
 
-    async def _free_or_not(self) -> bool:
+    async def _raise_if_free(self) -> bool:
+        """Raise S3's error if no account has the name; else True."""
         try:
-            await self.asker.bucket("ListBucket", "HEAD", self.wanted.name)
+            await self.api.bucket("ListBucket", "HEAD", self.wanted.name)
         except TryLater:
             raise
         except Exception as e:
@@ -236,9 +228,9 @@ class StateBuckets:
         return True
 
     async def _read(self, subresource: str, permission: str) -> bytes | None:
-        answer = await unless(
+        answer = await none_on(
             _NOT_SET,
-            self.asker.bucket(
+            self.api.bucket(
                 f"Get{permission}", "GET", self.wanted.name, [(subresource,)]
             ),
         )
@@ -248,14 +240,14 @@ class StateBuckets:
         body = await self._read(setting.subresource, _WORDS[setting.subresource][1])
         if body is None:
             return False
-        # Encrypted with a key of one's own is encrypted, too.
+        # A key of the operator's own is also encryption.
         own_key = setting.subresource == "encryption" and b">aws:kms" in body
         return own_key or setting.agrees(body)
 
     async def _create(self) -> None:
         body = location(self.wanted.region) or None
-        await unless(
-            _OURS, self.asker.bucket("CreateBucket", "PUT", self.wanted.name, body=body)
+        await none_on(
+            _OURS, self.api.bucket("CreateBucket", "PUT", self.wanted.name, body=body)
         )
 
     async def _set(self, setting: Setting) -> None:
@@ -272,22 +264,21 @@ class StateBuckets:
         await self._put("tagging", "BucketTagging", document)
 
     async def _put(self, subresource: str, permission: str, document: bytes) -> None:
-        hashed = hashlib.md5(document, usedforsecurity=False).digest()
-        await self.asker.channel.settled(
+        await self.api.channel.retry_while_missing(
             _GONE,
-            lambda: self.asker.bucket(
+            lambda: self.api.bucket(
                 f"Put{permission}",
                 "PUT",
                 self.wanted.name,
                 [(subresource,)],
                 body=document,
-                headers={"content-md5": base64.b64encode(hashed).decode("ascii")},
+                headers={"content-md5": content_md5(document)},
             ),
         )
 
 
 def _expires(lifecycle: bytes) -> bool:
-    root = parsed(lifecycle)
+    root = parse_xml(lifecycle)
     return any(
         rule.findtext("Status") == "Enabled"
         and any(

@@ -1,8 +1,8 @@
 """The wildcard record of the customers' zone.
 
-Somebody who looks a customer's name up before it has its record would remember for
-long (the zone's negative TTL) that there is none.  With a wildcard they get an address
-where nobody listens, for a minute.
+A resolver that asks for a customer's name before its record exists would cache its
+absence for long (the zone's negative TTL).  With a wildcard the resolver gets an unused
+address, and caches that for a minute.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from xml.sax.saxutils import escape
 
 from attrs import define
 
-from lae_provision.account.asking import Asker
+from lae_provision.account.api import AccountApi
 from lae_provision.account.difference import Difference, missing
 from lae_provision.aws.addresses import TTL
-from lae_provision.aws.channel import unless
+from lae_provision.aws.channel import none_on
 
 THING = "wildcard record"
-#: RFC 5737: of documentation, never anybody's.
+#: RFC 5737: an address for documentation, which nobody uses.
 NOWHERE = "192.0.2.1"
 _NAMESPACE = "https://route53.amazonaws.com/doc/2013-04-01/"
 _MISSING = frozenset({"NoSuchHostedZone"})
@@ -27,7 +27,7 @@ _TYPES = ("A", "AAAA", "CNAME")
 
 @define(frozen=True)
 class Wildcard:
-    """What is wanted: ``*.zone`` in the hosted zone."""
+    """The wanted record: ``*.zone`` in the hosted zone."""
 
     zone: str
     zone_id: str
@@ -40,19 +40,19 @@ class Wildcard:
 
 @define(frozen=True)
 class NoZone:
-    """The hosted zone is not of this account, or is of another name."""
+    """The account has no such hosted zone, or it has another name."""
 
     name: str | None = None
 
 
 @define(frozen=True)
 class NoRecord:
-    """The zone is there, the record is not."""
+    """The zone has no such record."""
 
 
 @define(frozen=True)
 class Record:
-    """The record, as it stands; *ttl* is None for an alias of AWS' own."""
+    """The record as it is; *ttl* is None for an AWS alias."""
 
     type: str
     ttl: int | None
@@ -62,8 +62,8 @@ class Record:
 Seen = NoZone | NoRecord | Record
 
 
-def differences(wanted: Wildcard, seen: Seen) -> tuple[Difference, ...]:
-    """What must be done.  Pure."""
+def find_differences(wanted: Wildcard, seen: Seen) -> tuple[Difference, ...]:
+    """Find what differs.  Pure."""
     match seen:
         case NoZone(name=None):
             remedy = (
@@ -81,22 +81,22 @@ def differences(wanted: Wildcard, seen: Seen) -> tuple[Difference, ...]:
         case Record():
             if seen.ttl is None or seen.ttl <= TTL:
                 return ()
-            found, want = f"remembered for {seen.ttl} s", f"for {TTL} s"
+            found, want = f"cached for {seen.ttl} s", f"for {TTL} s"
             return (Difference(THING, wanted.name, found, want, "ttl"),)
 
 
 @define(frozen=True)
 class Wildcards:
-    """Looks at it and makes it."""
+    """Finds and makes the wildcard record."""
 
-    asker: Asker
+    api: AccountApi
     wanted: Wildcard
 
     async def find(self) -> Seen:
-        """What there is."""
-        zone = await unless(
+        """Find the wildcard record."""
+        zone = await none_on(
             _MISSING,
-            self.asker.route53(
+            self.api.route53(
                 "GetHostedZone", "GET", f"/hostedzone/{self.wanted.zone_id}"
             ),
         )
@@ -112,11 +112,11 @@ class Wildcards:
         return NoRecord()
 
     async def make(self, step: str, seen: Seen) -> None:
-        """Make it, or shorten how long it is remembered; safe to repeat."""
+        """Make the record, or shorten its TTL; safe to repeat."""
         record = Record("A", TTL, (NOWHERE,))
         if step == "ttl" and isinstance(seen, Record):
             record = Record(seen.type, TTL, seen.values)
-        await self.asker.route53(
+        await self.api.route53(
             "ChangeResourceRecordSets",
             "POST",
             f"/hostedzone/{self.wanted.zone_id}/rrset/",
@@ -124,8 +124,8 @@ class Wildcards:
         )
 
     async def _record(self, kind: str) -> Record | None:
-        # The listing begins at the name, so another's record may be the first.
-        listed = await self.asker.route53(
+        # The listing begins at the name, so its first record may have another name.
+        listed = await self.api.route53(
             "ListResourceRecordSets",
             "GET",
             f"/hostedzone/{self.wanted.zone_id}/rrset"
@@ -142,7 +142,7 @@ class Wildcards:
         )
 
     def _is_ours(self, record: Element, kind: str) -> bool:
-        # Route 53 writes the star so.
+        # Route 53 writes an escaped asterisk.
         name = (record.findtext("Name") or "").replace("\\052", "*").rstrip(".")
         wanted = self.wanted.name.rstrip(".")
         return name == wanted and record.findtext("Type") == kind

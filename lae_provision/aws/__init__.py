@@ -1,1 +1,1 @@
-"""The doors on AWS, through txAWS and one signing agent."""
+"""The doors on AWS, through txAWS' clients and one signing agent."""

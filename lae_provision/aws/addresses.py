@@ -1,4 +1,4 @@
-"""Names of hosts on Route 53, through txaws' client."""
+"""Hosts' DNS records on Route 53, through txAWS' client."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from ipaddress import AddressValueError, IPv4Address
 from attrs import define, field
 from twisted.internet import task
 
-from lae_provision.aws.channel import LIMIT, Channel
+from lae_provision.aws.channel import LARGEST_ANSWER, Channel
 from lae_provision.aws.whole import WholeAnswerAgent
 from lae_provision.doors import IAddresses
 from lae_provision.errors import AlreadyThere, Refused
@@ -23,8 +23,8 @@ from lae_provision.txaws3.clients import (
     upsert_rrset,
 )
 
-#: Seconds that others may remember an address: a host may be replaced.
-TTL = 60
+#: Short, since a host may be replaced.
+TTL = 60  # s
 
 
 @define(frozen=True)
@@ -43,7 +43,7 @@ class Route53Addresses(IAddresses):
                 channel.reactor,
                 channel.agent("route53"),
                 channel.patience.seconds,
-                LIMIT,
+                LARGEST_ANSWER,
             ),
             # The agent signs.
             creds=None,
@@ -54,9 +54,9 @@ class Route53Addresses(IAddresses):
 
     async def _record(self, name: str) -> RRSet | None:
         label = Name(name)
-        # By name and type: a listing of the zone loses what comes after its first
-        # page, and records that txaws cannot read.  It begins *at* the name, so
-        # another's record may come first.
+        # By name and type: a listing of the whole zone would lack later pages, and
+        # records that txAWS cannot parse.  The listing begins *at* the name, so its
+        # first record may have another name.
         found = await self.channel.attempt(
             lambda: self._client.list_resource_record_sets(
                 self.zone_id, maxitems=1, name=label, type="A"
@@ -66,17 +66,17 @@ class Route53Addresses(IAddresses):
         record = found.get(RRSetKey(label, "A"))
         if record is not None and not isinstance(record, RRSet):
             raise AlreadyThere(
-                "InvalidChangeBatch", f"{name} is an alias, none of ours"
+                "InvalidChangeBatch", f"{name} is an alias that we did not make"
             )
         return record
 
     async def find(self, name: str) -> str | None:
-        """The address of the name's own A record."""
+        """Find the address in the name's own A record."""
         record = await self._record(name)
         return None if record is None else min(str(a.address) for a in record.records)
 
     async def make(self, name: str, address: str) -> None:
-        """Create or change it; Refused for what is no IPv4 address."""
+        """Create or change the record; Refused for anything but an IPv4 address."""
         try:
             records = {A(IPv4Address(address))}
         except AddressValueError:
@@ -85,14 +85,14 @@ class Route53Addresses(IAddresses):
         await self._change(upsert_rrset(wanted))
 
     async def unmake(self, name: str) -> None:
-        """Delete it, as it is now."""
+        """Delete the record as it is now."""
         record = await self._record(name)
         if record is None:
             return
         try:
             await self._change(delete_rrset(record))
         except Refused:
-            # Deleted, or changed, since it was read: by an answer that was lost.
+            # Deleted or changed since it was read, by a request whose answer was lost.
             if await self._record(name) is not None:
                 raise
 

@@ -1,4 +1,4 @@
-"""What is set on a customer's bucket: each setting's document, and its check. Pure."""
+"""A bucket's settings: each one's document, and how to check it.  Pure."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from xml.sax.saxutils import escape
 
 from attrs import define
 
-from lae_provision.aws.policies import bucket_policy, same
+from lae_provision.aws.policies import bucket_policy, same_policy
 from lae_provision.doors import BucketRequest, Tags
 from lae_provision.txaws3.clients import XML
 
@@ -34,8 +34,8 @@ VERSIONING = (
 
 @define(frozen=True)
 class Setting:
-    """One subresource of a bucket: the document put there, and whether what is read
-    back says the same.
+    """One subresource of a bucket: its document, and whether a document read back
+    agrees with it.
     """
 
     subresource: str
@@ -44,18 +44,20 @@ class Setting:
 
 
 def settings_of(request: BucketRequest) -> tuple[Setting, ...]:
-    """All settings but the tags: those are put last, so a bucket with tags is whole."""
+    """All settings but the tags, which are set last: a bucket with tags is complete."""
     made = [*closed_settings(), _xml_setting("lifecycle", lifecycle(request))]
     if request.tls_only:
         policy = bucket_policy(request.name)
         made.append(
-            Setting("policy", policy.encode(), lambda b: same(b.decode(), policy))
+            Setting(
+                "policy", policy.encode(), lambda b: same_policy(b.decode(), policy)
+            )
         )
     return tuple(made)
 
 
 def closed_settings() -> tuple[Setting, ...]:
-    """What every bucket of ours has: private, encrypted, versioned."""
+    """The settings of every bucket of ours: private, encrypted, versioned."""
     documents = (
         ("publicAccessBlock", PUBLIC_ACCESS),
         ("encryption", ENCRYPTION),
@@ -65,7 +67,7 @@ def closed_settings() -> tuple[Setting, ...]:
 
 
 def location(region: str) -> bytes:
-    """The body of CreateBucket; us-east-1 must not be named."""
+    """Make the body of CreateBucket, which must not name us-east-1."""
     if region == "us-east-1":
         return b""
     return _root(
@@ -76,7 +78,7 @@ def location(region: str) -> bytes:
 
 
 def lifecycle(request: BucketRequest) -> str:
-    """Old versions, markers with nothing under them, and unfinished uploads go."""
+    """Delete old versions, markers without versions, and unfinished uploads."""
     return (
         "<LifecycleConfiguration><Rule><ID>s4</ID><Filter><Prefix></Prefix></Filter>"
         "<Status>Enabled</Status>"
@@ -89,13 +91,8 @@ def lifecycle(request: BucketRequest) -> str:
     )
 
 
-def tagging(request: BucketRequest) -> bytes:
-    """The request's tags, as S3 takes them."""
-    return tags_document(request.tags)
-
-
 def tags_document(tags: Tags) -> bytes:
-    """Tags, as S3 takes them."""
+    """Encode tags for S3."""
     listed = "".join(
         f"<Tag><Key>{escape(key)}</Key><Value>{escape(value)}</Value></Tag>"
         for key, value in tags
@@ -104,15 +101,15 @@ def tags_document(tags: Tags) -> bytes:
 
 
 def tags_in(root: Element) -> frozenset[tuple[str, str]]:
-    """The tags that S3 tells."""
+    """Read the tags in an answer of S3."""
     return frozenset(
         (tag.findtext("Key") or "", tag.findtext("Value") or "")
         for tag in root.iter("Tag")
     )
 
 
-def says(actual: Element, expected: Element) -> bool:
-    """Whether *actual* has all that *expected* has, whatever the roots' names.
+def contains(actual: Element, expected: Element) -> bool:
+    """Whether *actual* has every element of *expected*; the roots' names may differ.
 
     S3 adds elements of its own.
     """
@@ -120,7 +117,7 @@ def says(actual: Element, expected: Element) -> bool:
         any(
             a.tag == e.tag
             and (a.text or "").strip() == (e.text or "").strip()
-            and says(a, e)
+            and contains(a, e)
             for a in actual
         )
         for e in expected
@@ -132,7 +129,7 @@ def _xml_setting(subresource: str, text: str) -> Setting:
 
     def agrees(body: bytes) -> bool:
         try:
-            return says(XML(body), XML(document))
+            return contains(XML(body), XML(document))
         except ParseError:
             return False
 

@@ -17,10 +17,10 @@ from lae_provision.aws.bucket_settings import (
     Setting,
     location,
     settings_of,
-    tagging,
+    tags_document,
     tags_in,
 )
-from lae_provision.aws.channel import Channel, parsed, unless
+from lae_provision.aws.channel import Channel, none_on, parse_xml
 from lae_provision.aws.faults import fault_of_answer
 from lae_provision.aws.s3 import BucketClient, Subresource
 from lae_provision.doors import BucketRequest, IBuckets
@@ -38,7 +38,7 @@ NOT_SET = frozenset(
         "ServerSideEncryptionConfigurationNotFoundError",
     }
 )
-#: As many as one DeleteObjects takes.
+#: The limit of one DeleteObjects.
 PAGE = 1000
 
 
@@ -46,8 +46,8 @@ PAGE = 1000
 class S3Buckets(IBuckets):
     """See :class:`~lae_provision.doors.IBuckets`.
 
-    Tags are put last and looked for first: a bucket that a crash left half made has
-    none, is not found, and is made whole by the next ``make``.
+    Tags are set last: a bucket that a crash left half made has none, so ``find`` does
+    not find it and the next ``make`` completes it.
     """
 
     channel: Channel
@@ -59,49 +59,49 @@ class S3Buckets(IBuckets):
 
     async def _tags(self, name: str) -> frozenset[tuple[str, str]]:
         answer = await self._client.call("GET", name, subresource=[("tagging",)])
-        return tags_in(parsed(answer.body))
+        return tags_in(parse_xml(answer.body))
 
     async def find(self, name: str) -> str | None:
-        """The name, where the bucket has our tags."""
-        tags = await unless(NOT_OURS, self._tags(name))
+        """Return the name if the bucket has our tags."""
+        tags = await none_on(NOT_OURS, self._tags(name))
         return name if any(key.startswith("s4:") for key, _ in tags or ()) else None
 
     async def make(self, request: BucketRequest) -> None:
-        """All of it, read back.
+        """Make the bucket with all settings, and read them back.
 
-        AlreadyThere where the name is another account's, or another customer's.
+        AlreadyThere if another account or another customer has the name.
         """
         name = request.name
-        await unless(
+        await none_on(
             OURS,
             self._client.call("PUT", name, body=location(request.region) or None),
         )
-        there = await unless(
-            NO_TAGS, self.channel.settled(GONE, lambda: self._tags(name))
+        there = await none_on(
+            NO_TAGS, self.channel.retry_while_missing(GONE, lambda: self._tags(name))
         )
         if there and there != frozenset(request.tags):
             raise AlreadyThere("BucketAlreadyOwnedByYou", f"{name} has other tags")
         for setting in settings_of(request):
             await self._set(name, setting.subresource, setting.document)
         await self._check_all(name, settings_of(request))
-        await self._set(name, "tagging", tagging(request))
+        await self._set(name, "tagging", tags_document(request.tags))
 
     async def _set(self, name: str, subresource: str, document: bytes) -> None:
-        await self.channel.settled(
+        await self.channel.retry_while_missing(
             GONE,
             lambda: self._client.call(
                 "PUT",
                 name,
                 subresource=[(subresource,)],
                 body=document,
-                headers={"content-md5": _md5(document)},
+                headers={"content-md5": content_md5(document)},
             ),
         )
 
     async def _check_all(self, name: str, settings: tuple[Setting, ...]) -> None:
-        """Read all back at the same time; raises what the first that failed raised.
+        """Read all settings back at the same time; raises the first error.
 
-        Reads alone: S3 refuses changes of one bucket's settings at the same time.
+        Only reads run at the same time: S3 refuses concurrent changes of a bucket.
         """
         looking = [Deferred.fromCoroutine(self._check(name, s)) for s in settings]
         for _, outcome in await DeferredList(looking, consumeErrors=True):
@@ -110,27 +110,27 @@ class S3Buckets(IBuckets):
 
     async def _check(self, name: str, setting: Setting) -> None:
         async def look() -> None:
-            answer = await unless(
+            answer = await none_on(
                 NOT_SET,
                 self._client.call("GET", name, subresource=[(setting.subresource,)]),
             )
             if answer is None or not setting.agrees(answer.body):
-                # S3 may show a setting a little later than it took it.
+                # S3 may show a setting a little after it has accepted it.
                 raise TryLater("NotSetYet", f"{name}: {setting.subresource}")
 
         await self.channel.attempt(look)
 
     async def unmake(self, name: str) -> None:
-        """Every version, marker and unfinished upload, then the bucket.
+        """Delete every version, marker and unfinished upload, then the bucket.
 
-        TryLater where somebody still writes to it.
+        TryLater while something is still written to the bucket.
         """
-        emptied = await unless(GONE, self._empty(name))
+        emptied = await none_on(GONE, self._empty(name))
         if emptied is not None:
-            await unless(GONE, self._delete_bucket(name))
+            await none_on(GONE, self._delete_bucket(name))
 
     async def _empty(self, name: str) -> bool:
-        # What is deleted is listed no more, so the first page is always the next.
+        # Deleted versions are not listed, so the first page is always the next one.
         while versions := await self._page(
             name, [("versions",), ("max-keys", str(PAGE))], "Version", "DeleteMarker"
         ):
@@ -146,7 +146,7 @@ class S3Buckets(IBuckets):
         self, name: str, subresource: Subresource, *tags: str
     ) -> list[Element]:
         answer = await self._client.call("GET", name, subresource=subresource)
-        return [item for item in parsed(answer.body) if item.tag in tags]
+        return [item for item in parse_xml(answer.body) if item.tag in tags]
 
     async def _delete(self, name: str, versions: list[Element]) -> None:
         objects = "".join(
@@ -160,12 +160,12 @@ class S3Buckets(IBuckets):
             name,
             subresource=[("delete",)],
             body=body.encode(),
-            headers={"content-md5": _md5(body.encode())},
+            headers={"content-md5": content_md5(body.encode())},
         )
         _check_deleted(answer)
 
     async def _abort(self, name: str, upload: Element) -> None:
-        await unless(
+        await none_on(
             frozenset({"NoSuchUpload"}),
             self._client.call(
                 "DELETE",
@@ -176,17 +176,19 @@ class S3Buckets(IBuckets):
         )
 
     async def _delete_bucket(self, name: str) -> None:
-        still = await unless(
+        still = await none_on(
             frozenset({"BucketNotEmpty"}),
             self._client.call("DELETE", name),
         )
         if still is None:
-            raise TryLater("BucketNotEmpty", f"{name}: somebody still writes")
+            raise TryLater(
+                "BucketNotEmpty", f"{name}: something is still written to it"
+            )
 
 
 def _check_deleted(answer: Answer) -> None:
-    """A DeleteObjects of status 200 tells in its body what was not deleted."""
-    error = parsed(answer.body).find("Error")
+    """Raise the error in the body of a DeleteObjects with status 200, if any."""
+    error = parse_xml(answer.body).find("Error")
     if error is not None:
         code = escape(error.findtext("Code") or "")
         text = escape(error.findtext("Message") or "")
@@ -194,6 +196,7 @@ def _check_deleted(answer: Answer) -> None:
         raise fault_of_answer(400, body.encode())
 
 
-def _md5(body: bytes) -> str:
+def content_md5(body: bytes) -> str:
+    """Hash *body* for the header Content-MD5."""
     hashed = hashlib.md5(body, usedforsecurity=False).digest()
     return base64.b64encode(hashed).decode("ascii")

@@ -1,4 +1,4 @@
-"""Whose credentials these are: asked at start, before anything is made."""
+"""The owner of the credentials, checked at start before anything is made."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lae_provision.errors import Refused
 
 @define(frozen=True)
 class Caller:
-    """Who AWS says we are."""
+    """The owner of the credentials, according to AWS."""
 
     account: str
     arn: str
@@ -23,17 +23,18 @@ class StsCaller:
     channel: Channel
 
     async def identity(self) -> Caller:
-        """Account and ARN of the credentials in use."""
+        """Find the account and the ARN of the credentials in use."""
         answer = await self.channel.query("sts", "GetCallerIdentity", {})
         return Caller(
             answer.findtext(".//Account") or "", answer.findtext(".//Arn") or ""
         )
 
     async def check_account(self, expected: str) -> Caller:
-        """The same; Refused where it is another account than the settings say."""
+        """Refuse an account other than *expected*."""
         caller = await self.identity()
         if caller.account != expected:
             raise Refused(
-                "WrongAccount", f"these are keys of {caller.account}, not of {expected}"
+                "WrongAccount",
+                f"these credentials are of {caller.account}, not {expected}",
             )
         return caller

@@ -1,4 +1,4 @@
-"""The way to AWS that all doors share: endpoints, signatures, deadlines, retries."""
+"""The channel to AWS of all doors: endpoints, signatures, deadlines, retries."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ T = TypeVar("T")
 Parameters = Mapping[str, Any]
 
 FORM = "application/x-www-form-urlencoded; charset=utf-8"
-#: Services with one endpoint for the world; their signatures say us-east-1.
+#: Services with one global endpoint, signed for us-east-1.
 GLOBAL = frozenset({"iam", "route53"})
 GLOBAL_REGION = "us-east-1"
 #: The query protocol's API versions.
 VERSIONS = {"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
-#: An answer with more than this is no answer to what we ask.
-LIMIT = 16 << 20
+#: Far more than any call of ours returns.
+LARGEST_ANSWER = 16 << 20  # bytes
 
 
 @define(frozen=True)
 class Patience:
-    """How long a call may take (seconds, for headers and for the body each), and how
-    often and how it is tried again.
+    """How long a call may take (in seconds, for the headers and for the body), and how
+    often and after which pauses it is retried.
     """
 
     seconds: float = 30.0
@@ -72,18 +72,18 @@ class Endpoints:
         return f"https://{service}.{self.region}.amazonaws.com"
 
     def signed_region(self, service: str) -> str:
-        """What a signature says."""
+        """Return the region that a signature names."""
         return GLOBAL_REGION if service in GLOBAL else self.region
 
     @property
     def path_style(self) -> bool:
-        """Whether a bucket stands in the path: on endpoints of one's own."""
+        """Whether a bucket is named in the path, as on endpoints other than AWS."""
         return self.s3_endpoint is not None or self.endpoint is not None
 
 
 @define(frozen=True)
 class Channel:
-    """Signs, sends, reads whole answers, and tries again what is safe to repeat."""
+    """Signs, sends, reads whole answers, and retries what is safe to repeat."""
 
     reactor: IReactorTime
     rng: Random
@@ -92,11 +92,11 @@ class Channel:
     endpoints: Endpoints
     patience: Patience = field(factory=Patience)
     meter: Meter = unmetered
-    #: The true time, for signatures; the reactor's where None.
+    #: Wall-clock time, for signatures; the reactor's time if None.
     wall: Callable[[], float] | None = None
 
     def agent(self, service: str) -> SigningAgent:
-        """What signs for this service."""
+        """Make the agent that signs for this service."""
         return SigningAgent(
             self.reactor,
             self.plain_agent,
@@ -111,9 +111,8 @@ class Channel:
     ) -> T:
         """Call until it succeeds, a few times; *call* must be safe to repeat.
 
-        Each try counts as one of *service*'s; None for what makes calls that count
-        themselves.  Raises :class:`ProvisionError`, whatever the service or the
-        network did.
+        The meter counts each try for *service*; None if *call* is counted elsewhere.
+        Every failure of the service or the network is a :class:`ProvisionError`.
         """
 
         async def once() -> T:
@@ -141,12 +140,12 @@ class Channel:
             is_retryable=lambda e: isinstance(e, TryLater),
         )
 
-    async def settled(
+    async def retry_while_missing(
         self, missing: frozenset[str], call: Callable[[], Awaitable[T]]
     ) -> T:
         """Call about something that was just made.
 
-        An error of these codes says that it is not known everywhere yet.
+        Errors with these codes are retried: the new thing is not known everywhere yet.
         """
 
         async def once() -> T:
@@ -160,17 +159,17 @@ class Channel:
         return await self.attempt(once)
 
     async def query(self, service: str, action: str, parameters: Parameters) -> Element:
-        """One call of the query protocol (EC2, IAM, STS), tried again; its XML."""
+        """Call the query protocol (EC2, IAM, STS), with retries; returns the XML."""
 
         async def once() -> Element:
-            return parsed(await self.post(service, action, flatten(parameters)))
+            return parse_xml(await self.post(service, action, flatten(parameters)))
 
         return await self.attempt(once, service)
 
     async def post(
         self, service: str, action: str, parameters: Mapping[str, str]
     ) -> bytes:
-        """One call of the query protocol, once; the answer's bytes."""
+        """Call the query protocol once; returns the answer's bytes."""
         form = {"Action": action, "Version": VERSIONS[service], **parameters}
         answer = await self._fetch(
             service, urlencode(form, quote_via=quote).encode(), {"content-type": FORM}
@@ -180,16 +179,16 @@ class Channel:
     async def json(
         self, service: str, target: str, fields: Mapping[str, Any]
     ) -> dict[str, Any]:
-        """One call of the JSON protocol (KMS, logs, quotas), tried again."""
+        """Call the JSON protocol (KMS, logs, quotas), with retries."""
         headers = {"content-type": "application/x-amz-json-1.1", "x-amz-target": target}
 
         async def once() -> dict[str, Any]:
             answer = await self._fetch(service, json.dumps(fields).encode(), headers)
             try:
-                # Some calls have nothing to say.
+                # Some calls answer with an empty body.
                 found: dict[str, Any] = json.loads(answer.body or b"{}")
             except ValueError:
-                raise TryLater("NotJson", "an answer that is no JSON") from None
+                raise TryLater("NotJson", "the answer is not JSON") from None
             return found
 
         return await self.attempt(once, service)
@@ -205,7 +204,7 @@ class Channel:
             headers=headers,
             body=body,
             seconds=self.patience.seconds,
-            limit=LIMIT,
+            limit=LARGEST_ANSWER,
         )
         if answer.status != OK:
             raise fault_of_answer(answer.status, answer.body)
@@ -213,7 +212,7 @@ class Channel:
 
 
 def _outcome(fault: ProvisionError | None) -> Outcome:
-    """What a failed try was, for the meter."""
+    """Name the outcome of a failed try, for the meter."""
     match fault:
         case Throttled():
             return "throttled"
@@ -223,17 +222,17 @@ def _outcome(fault: ProvisionError | None) -> Outcome:
             return "refused"
 
 
-def parsed(body: bytes) -> Element:
-    """The XML of an answer; one that cannot be read may have taken effect."""
+def parse_xml(body: bytes) -> Element:
+    """Parse an answer; TryLater if it is damaged, since the call may have worked."""
     try:
         root: Element = XML(body)
     except ParseError:
-        raise TryLater("NotXml", "an answer that is no XML") from None
+        raise TryLater("NotXml", "the answer is not XML") from None
     return root
 
 
-async def unless(codes: frozenset[str], waiting: Awaitable[T]) -> T | None:
-    """The answer, or None where it is an error of one of these codes."""
+async def none_on(codes: frozenset[str], waiting: Awaitable[T]) -> T | None:
+    """Wait for the answer; None for an error with one of these codes."""
     try:
         return await waiting
     except ProvisionError as e:

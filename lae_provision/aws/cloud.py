@@ -1,4 +1,4 @@
-"""Puts the doors together, from what the settings say."""
+"""Makes the AWS doors from the settings."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ def open_cloud(
     meter: Meter = unmetered,
     wall: Callable[[], float] | None = None,
 ) -> AwsCloud:
-    """The doors of *region*; no call is made yet.
+    """Make the doors of *region*, without any call.
 
-    *endpoint* (and *s3_endpoint*) are None on AWS.  *agent* is the unsigned way out,
-    one pool for all cells: :func:`~lae_protocol.aws.agent.pooled_agent` where None.
-    *meter* is told of each try; *wall* is the true time, the reactor's where None.
+    *endpoint* and *s3_endpoint* are None on AWS.  *agent* sends unsigned requests, with
+    one pool for all cells (default: :func:`~lae_protocol.aws.agent.pooled_agent`).
+    *meter* counts each try; *wall* is wall-clock time (default: the reactor's).
     """
     return AwsCloud(
         Channel(

@@ -23,7 +23,7 @@ class KmsDataKeys(IDataKeys):
     key_id: str
 
     async def generate(self, context: Context) -> tuple[Secret, bytes, str]:
-        """A key of 256 bits; the id answered is the key's ARN."""
+        """Make a 256-bit key; the returned id is the KMS key's ARN."""
         answer = await self.channel.json(
             "kms",
             TARGET + "GenerateDataKey",
@@ -37,7 +37,7 @@ class KmsDataKeys(IDataKeys):
         return Secret(answer["Plaintext"]), wrapped, answer["KeyId"]
 
     async def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
-        """The key again."""
+        """Unwrap a key."""
         answer = await self.channel.json(
             "kms",
             TARGET + "Decrypt",

@@ -1,4 +1,4 @@
-"""One parser of what AWS answers when it does not do what was asked.
+"""Turns AWS' error answers into our errors.
 
 All of AWS' error formats (EC2's, IAM's, Route 53's and S3's XML, KMS' JSON) and the
 transport's failures become one of :mod:`lae_provision.errors`.
@@ -36,7 +36,7 @@ from lae_provision.txaws3.clients import XML
 
 
 class Throttled(TryLater):
-    """We ask too often.  Try again, more slowly; nothing was done."""
+    """AWS throttles us: nothing was done; try again, more slowly."""
 
 
 THROTTLES = frozenset(
@@ -54,7 +54,7 @@ THROTTLES = frozenset(
         "TooManyRequestsException",
     }
 )
-#: Its own trouble, or something in flight that will settle.
+#: Trouble of the service itself, or a conflict that will pass.
 LATER = frozenset(
     {
         "ConcurrentModification",
@@ -70,7 +70,7 @@ LATER = frozenset(
         "OperationAborted",
         "PriorRequestNotComplete",
         "RequestExpired",
-        # Somebody must set this machine's clock; then it goes on.
+        # This machine's clock is wrong; the call works once the clock is right.
         "RequestTimeTooSkewed",
         "RequestTimeout",
         "ServiceUnavailable",
@@ -106,7 +106,7 @@ _KINDS: tuple[tuple[frozenset[str], type[ProvisionError]], ...] = (
     (THERE, AlreadyThere),
     (SPENT, TokenSpent),
 )
-#: A refused peer, a lost connection, silence: what was asked may have happened.
+#: Failures of the transport, after which the call may have taken effect.
 _TRANSPORT = (
     BodyCutShort,
     ConnectError,
@@ -129,7 +129,7 @@ _LONGEST = 300
 
 
 def fault_of_answer(status: int, body: bytes) -> ProvisionError:
-    """What an answer of this status and body means."""
+    """Return the error for an answer with this status and body."""
     code, message = _code_and_message(body)
     if not code and status == _PRECONDITION:
         # A HEAD, or an empty body.
@@ -146,7 +146,7 @@ def fault_of_answer(status: int, body: bytes) -> ProvisionError:
 
 
 def fault_of(error: Exception) -> ProvisionError | None:
-    """What a failure of a call means; None for what is no failure of AWS' (a bug)."""
+    """Return the error for a failed call; None if the failure is a bug of ours."""
     if isinstance(error, ProvisionError):
         return error
     if isinstance(error, WebError):
@@ -154,7 +154,10 @@ def fault_of(error: Exception) -> ProvisionError | None:
         # raises KeyError in str(), Route 53's have no code), so we read the answer.
         return fault_of_answer(int(error.status), error.response or b"")
     if isinstance(error, (*_TRANSPORT, ParseError)):
-        return TryLater(type(error).__name__, "no answer that can be relied on")
+        return TryLater(
+            type(error).__name__,
+            "the connection failed; the call may have taken effect",
+        )
     return None
 
 
@@ -167,7 +170,7 @@ def _code_and_message(body: bytes) -> tuple[str, str]:
         return "", ""
     node = root if root.tag == "Error" else root.find(".//Error")
     if node is None:
-        # Route 53 lists what is wrong with a batch of changes so.
+        # Route 53 lists the problems of a batch of changes in this form.
         texts = [m.text or "" for m in root.iter("Message")]
         return ("" if root.tag == "html" else root.tag), "; ".join(texts)[:_LONGEST]
     message = node.findtext("Message") or ""

@@ -11,7 +11,7 @@ from xml.etree.ElementTree import Element
 from attrs import define, field
 from twisted.logger import Logger
 
-from lae_provision.aws.channel import Channel, parsed
+from lae_provision.aws.channel import Channel, parse_xml
 from lae_provision.aws.parameters import flatten
 from lae_provision.aws.query import QueryFactory
 from lae_provision.aws.s3 import NO_CREDENTIALS
@@ -20,10 +20,10 @@ from lae_provision.errors import ProvisionError, Refused, TryLater
 from lae_provision.txaws3.clients import EC2Client, Instance, Parser
 
 #: EC2's limit, before base64.
-MOST_USER_DATA = 16_384
-LONGEST_TOKEN = 64
+MOST_USER_DATA = 16_384  # bytes
+LONGEST_TOKEN = 64  # characters
 PAGE = 500
-#: Of Fedora CoreOS' and Flatcar's images alike.
+#: In the images of both Fedora CoreOS and Flatcar.
 ROOT_DEVICE = "/dev/xvda"
 LIVE = ("pending", "running", "stopping", "stopped")
 UNKNOWN = frozenset({"InvalidInstanceID.NotFound"})
@@ -32,16 +32,16 @@ State = Literal["pending", "running", "stopping", "stopped", "terminated"]
 
 
 class TaggedInstance(Instance):
-    """txaws' instance, with the tags that say whose it is."""
+    """txAWS' instance, with the tags that identify its signup."""
 
     tags: Mapping[str, str]
 
 
 class TaggedParser(Parser):
-    """txaws' parser, which drops an instance's tags, without dropping them."""
+    """txAWS' parser, which also keeps an instance's tags."""
 
     def instance(self, instance_data: Element, reservation: object) -> TaggedInstance:
-        """An instance with its tags, and what else a host needs."""
+        """Parse an instance with its tags."""
         plain = super().instance(instance_data, reservation)
         made = TaggedInstance(
             plain.instance_id,
@@ -68,16 +68,16 @@ class Ec2Hosts(IHosts):
     _log = Logger()
 
     async def find(self, key: HostKey) -> Host | None:
-        """The live instance with this key in its tags."""
+        """Find the live instance with this key in its tags."""
         found = await self._described(key_tags(key))
         if len(found) > 1:
             ids = [host.instance_id for host in found]
-            self._log.error("more than one host of {key}: {ids}", key=key, ids=ids)
-        # Always the same one of several: the first.
+            self._log.error("more than one live host of {key}: {ids}", key=key, ids=ids)
+        # If there are several, always choose the first.
         return min(found, key=lambda h: (h.launch_time, h.instance_id), default=None)
 
     async def list(self, deployment: str) -> tuple[Host, ...]:
-        """All live instances with the deployment's tag."""
+        """List all live instances with the deployment's tag."""
         return await self._described({"s4:deployment": deployment})
 
     async def _described(self, tags: Mapping[str, str]) -> tuple[Host, ...]:
@@ -90,7 +90,7 @@ class Ec2Hosts(IHosts):
         while True:
             asked = {"Filter": filters, "MaxResults": PAGE, "NextToken": token}
             body = await self._submit("DescribeInstances", asked)
-            token = parsed(body).findtext("nextToken")
+            token = parse_xml(body).findtext("nextToken")
             instances = self._parser.describe_instances(body)
             hosts += [host for i in instances if (host := host_of(i)) is not None]
             if not token:
@@ -99,7 +99,7 @@ class Ec2Hosts(IHosts):
     async def make(self, request: LaunchRequest) -> Host:
         """Launch, under the request's token.
 
-        TryLater where EC2 does not know the instance profile yet.
+        TryLater while EC2 does not know the instance profile yet.
         """
         parameters = flatten(launch_parameters(request))
 
@@ -112,12 +112,14 @@ class Ec2Hosts(IHosts):
                     raise TryLater("InvalidIamInstanceProfile", e.message) from None
                 raise
 
-        # Each try is the same to the byte, under the same token.
+        # Each try is byte-identical, with the same token.
         instances = await self.channel.attempt(launch, "ec2")
         if len(instances) != 1:
-            raise Refused("UnknownAnswer", f"{len(instances)} instances of one launch")
+            raise Refused(
+                "UnknownAnswer", f"one launch made {len(instances)} instances"
+            )
         shown = instances[0]
-        # The answer's own tags may lag behind; what was asked for is known.
+        # The tags in the answer may be incomplete, so use those of the request.
         return Host(
             key=request.key,
             instance_id=shown.instance_id,
@@ -127,35 +129,37 @@ class Ec2Hosts(IHosts):
         )
 
     async def unmake(self, instance_id: str) -> None:
-        """Terminate; success where EC2 does not know the instance."""
+        """Terminate the instance; an unknown instance is success."""
         client = EC2Client(
             creds=NO_CREDENTIALS, query_factory=QueryFactory(self.channel)
         )
         try:
             await client.terminate_instances(instance_id)
         except Refused as e:
-            # Of an instance that is no more EC2 does not always say so: it has no tags
-            # either, and our policy is by tag.
+            # For an instance that is gone EC2 may answer "access denied": our policy is
+            # by tag, and the instance has no tags any more.
             if e.code not in UNKNOWN and await self._exists(instance_id):
                 raise
 
     async def console(self, instance_id: str) -> ConsoleOutput | None:
-        """GetConsoleOutput."""
+        """Read the console's output."""
         try:
             body = await self._submit("GetConsoleOutput", {"InstanceId": instance_id})
         except Refused as e:
-            # Where there is no instance there are no tags, and our policy is by tag.
+            # As in unmake: an instance that is gone may look like "access denied".
             if e.code in UNKNOWN or not await self._exists(instance_id):
                 return None
             raise
-        answer = parsed(body)
+        answer = parse_xml(body)
         # EC2's own line breaks and padding are not base64's.
         written = base64.b64decode(answer.findtext("output") or "")
         stamp = answer.findtext("timestamp") or ""
         try:
             at = datetime.fromisoformat(stamp)
         except ValueError:
-            raise TryLater("NotATime", "a console without its time") from None
+            raise TryLater(
+                "NotATime", "the console's output has no timestamp"
+            ) from None
         return ConsoleOutput(written.decode("utf-8", "replace"), at)
 
     async def _exists(self, instance_id: str) -> bool:
@@ -169,7 +173,7 @@ class Ec2Hosts(IHosts):
 
 
 def key_tags(key: HostKey) -> dict[str, str]:
-    """The tags by which a host is found again."""
+    """Make the tags by which a host is found."""
     return {
         "s4:deployment": key.deployment,
         "s4:signup": key.signup_id,
@@ -178,9 +182,8 @@ def key_tags(key: HostKey) -> dict[str, str]:
 
 
 def launch_parameters(request: LaunchRequest) -> dict[str, Any]:
-    """RunInstances, from the request alone: a repeat is the same to the byte.
-
-    Raises Refused for what EC2 would refuse, with no call made.
+    """Make RunInstances' parameters from the request alone, so that a repeat is
+    byte-identical.  Raises Refused, before any call, for what EC2 would refuse.
     """
     user_data = request.user_data.reveal().encode()
     if len(user_data) > MOST_USER_DATA:
@@ -229,9 +232,9 @@ def launch_parameters(request: LaunchRequest) -> dict[str, Any]:
 
 
 def is_profile_unknown(error: ProvisionError) -> bool:
-    """Whether EC2 has not heard of the instance profile, or of the role in it.
+    """Whether EC2 does not know the instance profile, or its role, yet.
 
-    IAM tells the regions within some seconds; until then this is what they say.
+    IAM's changes reach the regions within seconds; EC2 answers this error until then.
     """
     text = error.message.lower()
     return error.code in ("InvalidParameterValue", "NoSuchEntity") and (
@@ -240,7 +243,7 @@ def is_profile_unknown(error: ProvisionError) -> bool:
 
 
 def host_of(instance: Instance) -> Host | None:
-    """An instance as the doors show it; None where its tags are not of a host."""
+    """Convert an instance; None if it does not have the tags of a host."""
     tags = instance.tags if isinstance(instance, TaggedInstance) else {}
     try:
         key = HostKey(
@@ -263,5 +266,5 @@ def _state(instance: Instance) -> State:
 
 
 def _address(instance: Instance) -> str | None:
-    """The public address where there is one."""
+    """Return the public address if there is one, else the private one."""
     return instance.ip_address or instance.private_ip_address or None

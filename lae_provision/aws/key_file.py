@@ -1,4 +1,4 @@
-"""Data keys under keys of our own, from files: for deployments without KMS."""
+"""Data keys under wrapping keys in files, for deployments without KMS."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class FileDataKeys(IDataKeys):
         self._ciphers = {key_name(key): AESGCM(key) for key in raw}
 
     async def generate(self, context: Context) -> tuple[Secret, bytes, str]:
-        """A fresh key, wrapped under the newest."""
+        """Make a key, wrapped with the newest wrapping key."""
         key = secrets.token_bytes(KEY_BYTES)
         nonce = secrets.token_bytes(NONCE_BYTES)
         sealed = self._ciphers[self._current].encrypt(nonce, key, _bound(context))
@@ -48,24 +48,24 @@ class FileDataKeys(IDataKeys):
         return Secret(text), nonce + sealed, self._current
 
     async def unwrap(self, wrapped: bytes, key_id: str, context: Context) -> Secret:
-        """The key again; Refused for another context, or a key not configured."""
+        """Unwrap a key; Refused for another context or an unknown wrapping key."""
         cipher = self._ciphers.get(key_id)
         if cipher is None:
             raise Refused(
-                "NotFoundException", f"no wrapping key {key_id} is configured"
+                "NotFoundException", f"the wrapping key {key_id} is not configured"
             )
         nonce, sealed = wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:]
         try:
             key = cipher.decrypt(nonce, sealed, _bound(context))
         except (InvalidTag, ValueError):
             raise Refused(
-                "InvalidCiphertext", "damaged, or of another context"
+                "InvalidCiphertext", "the wrapped key is damaged, or of another context"
             ) from None
         return Secret(base64.b64encode(key).decode("ascii"))
 
 
 def _bound(context: Context) -> bytes:
-    """The context as one text; its order means nothing, as in KMS."""
+    """Encode the context; its order does not matter, as in KMS."""
     return json.dumps(sorted(dict(context).items())).encode()
 
 

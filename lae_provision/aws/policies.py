@@ -1,6 +1,4 @@
-"""IAM's and S3's policies as pure functions: what a host may do, and what a bucket
-refuses.
-"""
+"""IAM and S3 policies, as pure functions."""
 
 from __future__ import annotations
 
@@ -12,8 +10,8 @@ VERSION = "2012-10-17"
 #: The name of the one inline policy of a host's role.
 INLINE = "own-bucket"
 
-#: On objects: a host writes, reads and deletes (a marker; versions stay until the
-#: lifecycle takes them), and uploads in parts.
+#: On objects: a host writes, reads, uploads in parts, and deletes (which sets a marker;
+#: the lifecycle removes old versions).
 OBJECT_ACTIONS = (
     "s3:AbortMultipartUpload",
     "s3:DeleteObject",
@@ -21,18 +19,18 @@ OBJECT_ACTIONS = (
     "s3:ListMultipartUploadParts",
     "s3:PutObject",
 )
-#: On the bucket: it lists, and changes nothing.
+#: On the bucket: a host lists, and changes nothing.
 BUCKET_ACTIONS = (
     "s3:GetBucketLocation",
     "s3:ListBucket",
     "s3:ListBucketMultipartUploads",
-    # What noncurrent versions take is the customer's, too; the host cannot read them.
+    # To measure noncurrent versions, whose contents the host cannot read.
     "s3:ListBucketVersions",
 )
 
 
 def host_policy(bucket: str) -> str:
-    """What a customer's host may do: its own bucket's objects, and nothing else."""
+    """Allow a host to use the objects of its own bucket, and nothing else."""
     return document(
         {
             "Sid": "Objects",
@@ -50,7 +48,7 @@ def host_policy(bucket: str) -> str:
 
 
 def trust_policy() -> str:
-    """Who may take a host's role: EC2, for its instances."""
+    """Allow EC2 to assume a role, for its instances."""
     return document(
         {
             "Effect": "Allow",
@@ -61,7 +59,7 @@ def trust_policy() -> str:
 
 
 def bucket_policy(bucket: str) -> str:
-    """Refuses whatever does not come over TLS, whoever asks."""
+    """Refuse every request that does not use TLS."""
     return document(
         {
             "Sid": "TlsOnly",
@@ -75,13 +73,13 @@ def bucket_policy(bucket: str) -> str:
 
 
 def document(*statements: Mapping[str, Any]) -> str:
-    """A policy of these statements, the same text each time."""
+    """Make a policy of these statements, always as the same text."""
     policy = {"Version": VERSION, "Statement": list(statements)}
     return json.dumps(policy, sort_keys=True, separators=(",", ":"))
 
 
-def same(one: str, other: str) -> bool:
-    """Whether two policies say the same, however they are written."""
+def same_policy(one: str, other: str) -> bool:
+    """Whether two policies mean the same, however they are formatted."""
     try:
         return bool(json.loads(one) == json.loads(other))
     except ValueError:
@@ -89,9 +87,9 @@ def same(one: str, other: str) -> bool:
 
 
 def render(template: str, values: Mapping[str, str]) -> str:
-    """A policy of ``config/policies/`` with its ``@NAMES@`` filled in.
+    """Fill the ``@NAMES@`` of a policy in ``config/policies/``.
 
-    Raises ValueError where one is left: it would be a policy of nobody's.
+    Raises ValueError if a name is left.
     """
     for name, value in values.items():
         template = template.replace(f"@{name}@", value)

@@ -1,4 +1,4 @@
-"""What txaws' EC2Client asks through."""
+"""The queries of txAWS' EC2Client, sent through our channel."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class QueryFactory:
         endpoint: object = None,  # noqa: ARG002  (txaws' signature)
         other_params: Mapping[str, str] | None = None,
     ) -> Query:
-        """A query; the channel's credentials and endpoint count, not txaws'."""
+        """Make a query with the channel's credentials and endpoint, not txAWS'."""
         return Query(self._channel, action, dict(other_params or {}))
 
 
@@ -39,7 +39,7 @@ class Query:
     parameters: dict[str, str]
 
     def submit(self) -> Deferred[bytes]:
-        """Send it, and try again where that is safe; the answer's XML."""
+        """Send the query, with retries; returns the answer's XML."""
 
         async def once() -> bytes:
             return await self.channel.post("ec2", self.action, self.parameters)

@@ -1,4 +1,4 @@
-"""Hosts' roles on IAM: role, inline policy and instance profile, of one name."""
+"""Hosts' roles on IAM: a role, an inline policy and an instance profile."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from xml.etree.ElementTree import Element
 
 from attrs import define
 
-from lae_provision.aws.channel import Channel, unless
+from lae_provision.aws.channel import Channel, none_on
 from lae_provision.aws.parameters import members
-from lae_provision.aws.policies import INLINE, host_policy, same, trust_policy
+from lae_provision.aws.policies import INLINE, host_policy, same_policy, trust_policy
 from lae_provision.doors import IRoles, RoleRequest
 from lae_provision.errors import AlreadyThere, Refused, TryLater
 
 MISSING = frozenset({"NoSuchEntity"})
 EXISTS = frozenset({"EntityAlreadyExists"})
-#: An instance profile holds one role at most; a second one is this.
+#: The error for a second role in an instance profile.
 FULL = frozenset({"LimitExceeded"})
 
 
@@ -23,8 +23,8 @@ FULL = frozenset({"LimitExceeded"})
 class IamRoles(IRoles):
     """See :class:`~lae_provision.doors.IRoles`.
 
-    A new instance profile may be unknown to EC2 for some seconds; that is the
-    launch's business (:class:`~lae_provision.aws.hosts.Ec2Hosts`).
+    EC2 may not know a new instance profile for some seconds; the launch waits
+    (:class:`~lae_provision.aws.hosts.Ec2Hosts`).
     """
 
     channel: Channel
@@ -32,29 +32,29 @@ class IamRoles(IRoles):
     async def _ask(self, action: str, **parameters: object) -> Element:
         return await self.channel.query("iam", action, members(parameters))
 
-    async def _settled(self, action: str, **parameters: object) -> Element:
-        """Ask about what was just made, until IAM knows it."""
-        return await self.channel.settled(
+    async def _retry_while_missing(self, action: str, **parameters: object) -> Element:
+        """Ask about something that was just made, until IAM knows it."""
+        return await self.channel.retry_while_missing(
             MISSING, lambda: self._ask(action, **parameters)
         )
 
     async def find(self, name: str) -> str | None:
-        """The role's ARN, where all three parts exist."""
-        profile = await unless(
+        """Find the role's ARN, if all three parts exist."""
+        profile = await none_on(
             MISSING, self._ask("GetInstanceProfile", InstanceProfileName=name)
         )
         if profile is None:
             return None
         arn = _role_in(profile, name)
-        policy = await unless(
+        policy = await none_on(
             MISSING, self._ask("GetRolePolicy", RoleName=name, PolicyName=INLINE)
         )
         return None if policy is None else arn
 
     async def make(self, request: RoleRequest) -> str:
-        """Whatever is missing of the three; AlreadyThere where a part is different."""
+        """Make the missing parts; AlreadyThere if a part is different."""
         tags = [{"Key": key, "Value": value} for key, value in request.tags]
-        created = await unless(
+        created = await none_on(
             EXISTS,
             self._ask(
                 "CreateRole",
@@ -66,8 +66,8 @@ class IamRoles(IRoles):
             ),
         )
         role = created if created is not None else await self._checked_role(request)
-        # This one replaces itself.
-        await self._settled(
+        # PutRolePolicy replaces an existing policy.
+        await self._retry_while_missing(
             "PutRolePolicy",
             RoleName=request.name,
             PolicyName=INLINE,
@@ -83,7 +83,7 @@ class IamRoles(IRoles):
         if (
             _text(role, "Path") != request.path
             or boundary != request.boundary_arn
-            or not same(trust, trust_policy())
+            or not same_policy(trust, trust_policy())
         ):
             raise AlreadyThere("EntityAlreadyExists", f"another role {request.name}")
         return role
@@ -92,7 +92,7 @@ class IamRoles(IRoles):
         self, request: RoleRequest, tags: list[dict[str, str]]
     ) -> None:
         name = request.name
-        await unless(
+        await none_on(
             EXISTS,
             self._ask(
                 "CreateInstanceProfile",
@@ -101,44 +101,49 @@ class IamRoles(IRoles):
                 Tags=tags,
             ),
         )
-        profile = await self._settled("GetInstanceProfile", InstanceProfileName=name)
+        profile = await self._retry_while_missing(
+            "GetInstanceProfile", InstanceProfileName=name
+        )
         if _role_in(profile, name) is not None:
             return
-        added = await unless(
+        added = await none_on(
             FULL,
-            self._settled(
+            self._retry_while_missing(
                 "AddRoleToInstanceProfile", InstanceProfileName=name, RoleName=name
             ),
         )
         if added is None:
-            # Full already: by a request of ours that was thought lost, or not yet seen.
+            # An earlier request, whose answer was lost, may have added the role.
             profile = await self._ask("GetInstanceProfile", InstanceProfileName=name)
             if _role_in(profile, name) is None:
-                raise TryLater("LimitExceeded", f"profile {name} is full, and empty")
+                raise TryLater(
+                    "LimitExceeded",
+                    f"the profile {name} has a role that is not visible yet",
+                )
 
     async def unmake(self, name: str) -> None:
-        """All three, in the order that IAM wants."""
-        # Looking first: of what is gone IAM does not say so, but that we may not touch
-        # it, since a name without its path matches no policy of ours.
+        """Remove all three parts, in the order that IAM requires."""
+        # Look first: deleting a missing role is answered with "access denied", since a
+        # name without a path does not match our policy.
         named = {"InstanceProfileName": name}
-        profile = await unless(MISSING, self._ask("GetInstanceProfile", **named))
+        profile = await none_on(MISSING, self._ask("GetInstanceProfile", **named))
         if profile is not None:
             if _role_in(profile, name) is not None:
                 await self._gone(
                     "RemoveRoleFromInstanceProfile", RoleName=name, **named
                 )
             await self._gone("DeleteInstanceProfile", **named)
-        role = await unless(MISSING, self._ask("GetRole", RoleName=name))
+        role = await none_on(MISSING, self._ask("GetRole", RoleName=name))
         if role is not None:
             await self._gone("DeleteRolePolicy", RoleName=name, PolicyName=INLINE)
             await self._gone("DeleteRole", RoleName=name)
 
     async def _gone(self, action: str, **parameters: str) -> None:
-        await unless(MISSING, self._ask(action, **parameters))
+        await none_on(MISSING, self._ask(action, **parameters))
 
 
 def _role_in(profile: Element, name: str) -> str | None:
-    """The ARN of the role in an instance profile; AlreadyThere for another role."""
+    """Find the role's ARN in an instance profile; AlreadyThere for another role."""
     role = profile.find(".//Roles/member")
     if role is None:
         return None
@@ -150,5 +155,5 @@ def _role_in(profile: Element, name: str) -> str | None:
 def _text(root: Element, tag: str) -> str:
     found = root.findtext(f".//Role/{tag}")
     if found is None:
-        raise Refused("UnknownAnswer", f"an answer about a role without {tag}")
+        raise Refused("UnknownAnswer", f"the answer about a role has no {tag}")
     return found

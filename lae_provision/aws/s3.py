@@ -1,4 +1,4 @@
-"""txaws' S3Client, asked for what it has no methods for."""
+"""txAWS' S3Client, extended by the calls that it lacks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from twisted.web.http import NO_CONTENT, OK
 from twisted.web.http_headers import Headers
 
 from lae_protocol.aws.agent import Answer
-from lae_provision.aws.channel import LIMIT, Channel
+from lae_provision.aws.channel import LARGEST_ANSWER, Channel
 from lae_provision.aws.whole import WholeAnswerAgent
 from lae_provision.errors import Refused
 from lae_provision.txaws3.clients import (
@@ -24,14 +24,14 @@ from lae_provision.txaws3.clients import (
 
 Subresource = Sequence[tuple[str, ...]]
 
-#: txaws looks into the environment for credentials where it is given none.
+#: Given None, txAWS would look for credentials in the environment.
 NO_CREDENTIALS = object()
 LONGEST_KEY = 1024
 _PRINTABLE = re.compile(r"[\x20-\x7e]+\Z")
 
 
 def checked_key(key: str) -> str:
-    """A key that every client means alike; raises Refused.
+    """Check that a key means the same to every client; raises Refused.
 
     txaws stores ``a?b`` as ``a`` and ``/x`` as ``x``, other clients tidy dots away.
     """
@@ -50,15 +50,15 @@ def checked_key(key: str) -> str:
 def _unsigned(
     credentials: object, details: RequestDetails, ok_status: tuple[int, ...] = (OK,)
 ) -> Query:
-    # The agent signs: txaws would for us-east-1, leave x-amz-* out, and log it.
+    # Our agent signs: txAWS would sign for us-east-1 without x-amz-*, and log it.
     del credentials
     return query(credentials=None, details=details, ok_status=ok_status)
 
 
 class BucketClient(S3Client):
-    """S3Client that signs through the channel and gives whole, bounded answers.
+    """S3Client that signs through the channel and returns whole, bounded answers.
 
-    Its inherited methods take a ``?`` in a key for a query; :meth:`call` does not.
+    Unlike the inherited methods, :meth:`call` does not parse a ``?`` in a key.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -69,7 +69,10 @@ class BucketClient(S3Client):
             endpoint=AWSServiceEndpoint(channel.endpoints.url("s3") + "/"),
             query_factory=_unsigned,
             agent=WholeAnswerAgent(
-                channel.reactor, channel.agent("s3"), channel.patience.seconds, LIMIT
+                channel.reactor,
+                channel.agent("s3"),
+                channel.patience.seconds,
+                LARGEST_ANSWER,
             ),
         )
 
@@ -83,7 +86,7 @@ class BucketClient(S3Client):
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
     ) -> Answer:
-        """One request, tried again where that helps; its status is 200 or 204.
+        """Send one request, with retries; the answer's status is 200 or 204.
 
         *subresource* is the query: ``[("policy",)]``, ``[("prefix", "a/")]``.  Raises
         :class:`~lae_provision.errors.ProvisionError`.
@@ -100,8 +103,8 @@ class BucketClient(S3Client):
                 self._query_factory(details, ok_status=(OK, NO_CONTENT))
             )
             if answered is None:
-                # What txaws makes of any other success.
-                raise Refused("UnknownAnswer", "a success of another kind")
+                # txAWS returns None for any other success.
+                raise Refused("UnknownAnswer", "the answer has an unexpected status")
             response, data = answered
             return Answer(response.code, response.headers, data)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define, field
 
-from lae_provision.aws.channel import Channel, unless
+from lae_provision.aws.channel import Channel, none_on
 from lae_provision.aws.s3 import BucketClient, checked_key
 from lae_provision.doors import IVault, Sealed
 from lae_provision.errors import AlreadyThere
@@ -28,8 +28,8 @@ class S3Vault(IVault):
         return BucketClient(self.channel)
 
     async def put(self, document: Sealed) -> None:
-        """Write it where nothing is; the same bytes there already are success."""
-        written = await unless(
+        """Write a new document; a document with the same bytes is success."""
+        written = await none_on(
             TAKEN,
             self._client.call(
                 "PUT",
@@ -43,11 +43,13 @@ class S3Vault(IVault):
             ),
         )
         if written is None and await self.get(document.key) != document:
-            raise AlreadyThere("PreconditionFailed", f"{document.key} has other bytes")
+            raise AlreadyThere(
+                "PreconditionFailed", f"{document.key} has other contents"
+            )
 
     async def get(self, key: str) -> Sealed | None:
-        """The document, None where there is none."""
-        answer = await unless(
+        """Read a document; None if it does not exist."""
+        answer = await none_on(
             MISSING, self._client.call("GET", self.bucket, key=checked_key(key))
         )
         return None if answer is None else Sealed(key, answer.body)

@@ -1,4 +1,4 @@
-"""Whole answers for txaws' clients, which have no deadline and hang on a cut body."""
+"""Whole answers for txAWS' clients, which would hang on a body that is cut short."""
 
 from __future__ import annotations
 
@@ -30,27 +30,27 @@ class WholeResponse:
 
     @property
     def length(self) -> int:
-        """Of the body that is here; not of what a HEAD speaks."""
+        """The length of the body, not of a HEAD's content-length."""
         return len(self.body)
 
     def deliverBody(self, protocol: Protocol) -> None:
-        """All of it, at once."""
+        """Deliver the whole body at once."""
         if self.body:
             protocol.dataReceived(self.body)
         protocol.connectionLost(Failure(ResponseDone()))  # type: ignore[no-untyped-call]
 
     def setPreviousResponse(self, response: IResponse) -> None:
-        """There are no redirections here."""
+        """Keep *response*; there are no redirections here."""
         self.previousResponse = response
 
 
 @implementer(IAgent)
 @define(frozen=True)
 class WholeAnswerAgent:
-    """Gives a response only when its body is here, within *seconds* and *limit*.
+    """Returns a response once its body has arrived, within *seconds* and *limit*.
 
-    txaws' receiver raises inside the transport when a body is cut short, and whoever
-    waits for it waits for ever.
+    When a body is cut short, txAWS' receiver raises inside the transport, and its
+    caller waits for ever.
     """
 
     reactor: IReactorTime
@@ -65,7 +65,7 @@ class WholeAnswerAgent:
         headers: Headers | None = None,
         bodyProducer: IBodyProducer | None = None,
     ) -> Deferred[IResponse]:
-        """As the inner agent; raises what ``read_body`` raises as well."""
+        """Request as the inner agent does; also raises the errors of ``read_body``."""
         return Deferred.fromCoroutine(self._request(method, uri, headers, bodyProducer))
 
     async def _request(

@@ -1,4 +1,4 @@
-"""``lae deploy``: bring a release to a host, take it back, say what was done."""
+"""``lae deploy``: install a release on a host, roll it back, show what was done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from attrs import evolve
 
 from lae_provision.deploy import history as histories
 from lae_provision.deploy import layout, preparing, source, telling
-from lae_provision.deploy.engine import StepFailed, Stuck, carry_out, planned
+from lae_provision.deploy.engine import StepFailed, Stuck, carry_out, list_steps
 from lae_provision.deploy.host import RealHost
 from lae_provision.deploy.intent import (
     Forward,
@@ -25,7 +25,7 @@ from lae_provision.deploy.intent import (
     Order,
     ReleaseId,
 )
-from lae_provision.deploy.plan import Observed, take_up
+from lae_provision.deploy.plan import Observed, resume_as
 from lae_provision.deploy.remote import (
     LockHeld,
     RemoteAway,
@@ -36,22 +36,24 @@ from lae_provision.deploy.remote import (
 )
 from lae_provision.deploy.supervisor import Systemd
 
-#: As for every ``lae`` command: not done, and no answer.
-NOT_DONE, AWAY = 1, 3
+#: The exit status of every ``lae`` command that got no answer.
+AWAY = 3
 
 
 @click.group()
 def deploy() -> None:
-    """Bring releases to a host with systemd, and take them back."""
+    """Install releases on a host with systemd, and roll them back."""
 
 
 def _host_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--sudo", is_flag=True, help="Become root there by sudo -n."),
+        click.option(
+            "--sudo", is_flag=True, help="Become root on the host with sudo -n."
+        ),
         click.option(
             "--ssh-config",
             type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            help="In the place of ~/.ssh/config.",
+            help="Use this file instead of ~/.ssh/config.",
         ),
         click.option(
             "--host", help="[USER@]HOST, as for ssh.  [default: this machine]"
@@ -65,10 +67,14 @@ def _release_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option("--dry-run", is_flag=True, help="Print the steps, do nothing."),
         click.option(
-            "--from-pypi", is_flag=True, help="The host asks PyPI; send no wheels."
+            "--from-pypi",
+            is_flag=True,
+            help="Send no wheels: the host downloads from PyPI.",
         ),
         click.option(
-            "--untested", metavar="REASON", help="Why, though no tests passed on it."
+            "--untested",
+            metavar="REASON",
+            help="Why to release a commit without passed tests.",
         ),
         click.option(
             "--source",
@@ -97,26 +103,26 @@ def release(
 ) -> None:
     """Release the commit that is checked out here.
 
-    It is installed beside the release that runs, checked, and switched to; if it does
-    not answer as it should, the one before comes back by itself.
+    The new release is installed beside the running one, checked, and switched to.  If
+    it does not answer as it should, the previous release is restored automatically.
     """
-    with _errors(), _machine(host, ssh_config, sudo=sudo) as remote:
-        taken = source.look(root, untested)
-        target = source.release_of(taken)
-        there = _host(remote)
+    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+        taken = source.check(root, untested)
+        target = source.name_release(taken)
+        there = _make_host(remote)
         if dry_run:
-            _print_plan(there, _order(there, "release", target, taken))
+            _print_plan(there, _make_order(there, "release", target, taken))
             return
-        _refuse_empty(there)
+        _raise_if_not_installed(there)
         built = source.build(taken, ship=not from_pypi)
-        with remote.lock(layout.LOCK, _who()):
+        with remote.lock(layout.LOCK, _name_operator()):
             there = evolve(there, built=built)
-            _take_up(there)
+            _finish_unfinished(there)
             seen = there.observe()
             if _runs_everywhere(seen, target):
-                click.echo(f"{target} runs already on {remote.name}.")
+                click.echo(f"{target} already runs on {remote.name}.")
                 return
-            _carry_out(there, _order(there, "release", target, taken))
+            _carry_out(there, _make_order(there, "release", target, taken))
 
 
 @deploy.command()
@@ -126,10 +132,10 @@ def release(
     "--config",
     "settings",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="Folder with daemon.yaml, site.yaml and all that they name; goes to /etc/s4.",
+    help="Folder with daemon.yaml, site.yaml and the files they name, for /etc/s4.",
 )
 @click.option("--sites", default=2, show_default=True, type=click.IntRange(1, 64))
-@click.option("--listen", help="Of the site, in the place of 127.0.0.1:8080.")
+@click.option("--listen", help="The site's address, instead of 127.0.0.1:8080.")
 def first(  # noqa: PLR0917  (click gives options by name)
     host: str | None,
     ssh_config: Path | None,
@@ -145,17 +151,17 @@ def first(  # noqa: PLR0917  (click gives options by name)
 ) -> None:
     """Install S4 on a host that has nothing but python3 and systemd.
 
-    Users, folders, settings, units, and the first release.  It may be called again:
-    what is there already stays.  At the end it says what only you can do.
+    Makes users, folders, settings and units, and installs the first release.  Calling
+    it again is safe: what exists is kept.  At the end it lists what is left to you.
     """
-    with _errors(), _machine(host, ssh_config, sudo=sudo) as remote:
-        taken = source.look(root, untested)
-        target = source.release_of(taken)
-        there = _host(remote)
-        files = [] if settings is None else preparing.puts(settings)
+    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+        taken = source.check(root, untested)
+        target = source.name_release(taken)
+        there = _make_host(remote)
+        files = [] if settings is None else preparing.list_files(settings)
         if dry_run:
-            click.echo(telling.preparation(remote.name, files, sites))
-            _print_plan(there, _order(there, "first", target, taken))
+            click.echo(telling.preparation_text(remote.name, files, sites))
+            _print_plan(there, _make_order(there, "first", target, taken))
             return
         built = source.build(taken, ship=not from_pypi)
         preparing.prepare(
@@ -166,12 +172,12 @@ def first(  # noqa: PLR0917  (click gives options by name)
             listen=listen,
             settings=files,
         )
-        with remote.lock(layout.LOCK, _who()):
+        with remote.lock(layout.LOCK, _name_operator()):
             there = evolve(there, built=built)
-            _take_up(there)
+            _finish_unfinished(there)
             if not _runs_everywhere(there.observe(), target):
-                _carry_out(there, _order(there, "first", target, taken))
-        click.echo(telling.still_to_do(telling.facts_of(remote)))
+                _carry_out(there, _make_order(there, "first", target, taken))
+        click.echo(telling.manual_steps_text(telling.read_facts(remote)))
 
 
 @deploy.command()
@@ -186,17 +192,17 @@ def rollback(
     sudo: bool,
     dry_run: bool,
 ) -> None:
-    """Go back to RELEASE, or to the one that ran before the present one."""
-    with _errors(), _machine(host, ssh_config, sudo=sudo) as remote:
-        there = _host(remote)
+    """Go back to RELEASE, or to the release that ran before the current one."""
+    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+        there = _make_host(remote)
         with ExitStack() as held:
             if not dry_run:
-                _refuse_empty(there)
-                held.enter_context(remote.lock(layout.LOCK, _who()))
-                _take_up(there)
+                _raise_if_not_installed(there)
+                held.enter_context(remote.lock(layout.LOCK, _name_operator()))
+                _finish_unfinished(there)
             seen = there.observe()
-            target = _rollback_target(there, seen, to)
-            order = _order(there, "rollback", target, None)
+            target = _choose_rollback_target(there, seen, to)
+            order = _make_order(there, "rollback", target, None)
             if dry_run:
                 _print_plan(there, order)
             else:
@@ -206,12 +212,12 @@ def rollback(
 @deploy.command()
 @_host_options
 def resume(host: str | None, ssh_config: Path | None, *, sudo: bool) -> None:
-    """Finish or undo what was interrupted; every other command does so, too."""
-    with _errors(), _machine(host, ssh_config, sudo=sudo) as remote:
-        there = _host(remote)
-        _refuse_empty(there)
-        with remote.lock(layout.LOCK, _who()):
-            if not _take_up(there):
+    """Finish or undo an interrupted deployment, as every other command also does."""
+    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+        there = _make_host(remote)
+        _raise_if_not_installed(there)
+        with remote.lock(layout.LOCK, _name_operator()):
+            if not _finish_unfinished(there):
                 click.echo("Nothing is unfinished.")
 
 
@@ -221,9 +227,9 @@ def resume(host: str | None, ssh_config: Path | None, *, sudo: bool) -> None:
 def status(
     host: str | None, ssh_config: Path | None, *, sudo: bool, as_json: bool
 ) -> None:
-    """Say what is installed, what runs, and what is unfinished."""
-    with _errors(), _machine(host, ssh_config, sudo=sudo) as remote:
-        there = _host(remote)
+    """Show what is installed, what runs, and what is unfinished."""
+    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+        there = _make_host(remote)
         seen, intent = there.observe(), there.intent()
         told = telling.status(seen, intent, histories.read(remote))
         if as_json:
@@ -238,8 +244,8 @@ def status(
 def history(
     host: str | None, ssh_config: Path | None, *, sudo: bool, as_json: bool
 ) -> None:
-    """Say who deployed what, when, from which commit, and what came of it."""
-    with _errors(), _machine(host, ssh_config, sudo=sudo) as remote:
+    """Show who deployed what, when, from which commit, and with what outcome."""
+    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
         entries = histories.read(remote)
         if as_json:
             rows = [histories.as_json(e) for e in entries]
@@ -249,7 +255,7 @@ def history(
 
 
 @contextmanager
-def _machine(
+def _connect(
     host: str | None, ssh_config: Path | None, *, sudo: bool
 ) -> Iterator[Shell]:
     become = ("sudo", "-n", "--") if sudo else ()
@@ -260,11 +266,11 @@ def _machine(
         yield shell
 
 
-def _host(remote: Shell) -> RealHost:
+def _make_host(remote: Shell) -> RealHost:
     return RealHost(remote, Systemd(remote), lambda: datetime.now(UTC))
 
 
-def _order(
+def _make_order(
     there: RealHost, kind: Kind, target: ReleaseId, taken: source.Source | None
 ) -> Order:
     current = there.observe().current
@@ -275,7 +281,7 @@ def _order(
         kind=kind,
         target=target,
         previous=None if current == target else current,
-        who=_who(),
+        who=_name_operator(),
         began=datetime.now(UTC),
         commit=commit,
         untested=taken.untested if taken else None,
@@ -283,14 +289,14 @@ def _order(
     )
 
 
-def _who() -> str:
+def _name_operator() -> str:
     return f"{getpass.getuser()}@{socket.gethostname()}"
 
 
-def _refuse_empty(there: RealHost) -> None:
+def _raise_if_not_installed(there: RealHost) -> None:
     if there.observe().current is None:
         raise click.ClickException(
-            f"S4 is not installed on {there.remote.name}: lae deploy first"
+            f"S4 is not installed on {there.remote.name}; install it: lae deploy first"
         )
 
 
@@ -299,11 +305,13 @@ def _runs_everywhere(seen: Observed, target: ReleaseId) -> bool:
     return seen.current == target and set(processes) == {target}
 
 
-def _rollback_target(there: RealHost, seen: Observed, to: str | None) -> ReleaseId:
+def _choose_rollback_target(
+    there: RealHost, seen: Observed, to: str | None
+) -> ReleaseId:
     if to is not None:
         if to not in seen.installed:
             have = ", ".join(seen.installed)
-            raise click.ClickException(f"{to} is not installed; there are: {have}")
+            raise click.ClickException(f"{to} is not installed; installed are: {have}")
         return ReleaseId(to)
     for entry in reversed(histories.read(there.remote)):
         if entry.outcome == "done" and entry.release == seen.current:
@@ -311,18 +319,19 @@ def _rollback_target(there: RealHost, seen: Observed, to: str | None) -> Release
                 return entry.previous
             break
     raise click.ClickException(
-        "the history knows no release to go back to; name one: lae deploy status"
+        "the history names no release to go back to; choose one from lae deploy status:"
+        " lae deploy rollback RELEASE"
     )
 
 
-def _take_up(there: RealHost) -> bool:
-    """Finish or undo what the last call left; whether there was anything."""
+def _finish_unfinished(there: RealHost) -> bool:
+    """Finish or undo an interrupted deployment; whether there was one."""
     intent = there.intent()
     if intent is None:
         return False
     order = intent.order
     click.echo(f"Unfinished: {order.kind} of {order.target} by {order.who}.")
-    then = take_up(intent, there.observe())
+    then = resume_as(intent, there.observe())
     outcome, why = carry_out(there, then, click.echo)
     click.echo(f"  {telling.OUTCOMES[outcome]}" + (f": {why}" if why else ""))
     return True
@@ -338,32 +347,37 @@ def _carry_out(there: RealHost, order: Order) -> None:
 def _print_plan(there: RealHost, order: Order) -> None:
     unfinished = there.intent()
     if unfinished is not None:
-        click.echo(f"finish or undo the {unfinished.order.kind} that is under way")
-    for step in planned(Forward(order), there.observe()):
-        click.echo(telling.words(step))
+        click.echo(f"finish or undo the unfinished {unfinished.order.kind}")
+    for step in list_steps(Forward(order), there.observe()):
+        click.echo(telling.describe(step))
 
 
 @contextmanager
-def _errors() -> Iterator[None]:
-    """One clear line, and a status for scripts."""
+def _report_errors() -> Iterator[None]:
+    """Turn every known error into one line, and a status for scripts."""
     try:
         yield
     except (source.NotReleasable, preparing.NotReady, LockHeld) as e:
         raise click.ClickException(str(e)) from None
     except Stuck as e:
         raise click.ClickException(
-            f"{e}\nThere is nothing to go back to: mend it, then lae deploy resume"
+            f"{e}\nThere is no release to go back to: fix this, then lae deploy resume"
         ) from None
     except IntentUnreadable as e:
         raise click.ClickException(f"{layout.INTENT}: {e}") from None
     except StepFailed as e:
         raise click.ClickException(str(e)) from None
     except RemoteAway as e:
-        _end(f"{e}\nWhat runs there goes on; call again when it is back.", AWAY)
+        _end(
+            f"{e}\nThe processes there keep running; call again when the host is back.",
+            AWAY,
+        )
     except RemoteError as e:
         raise click.ClickException(str(e)) from None
     except KeyboardInterrupt:
-        _end("\nInterrupted; the next call finishes or undoes it.", 130)
+        _end(
+            "\nInterrupted; the next lae deploy finishes or undoes the deployment.", 130
+        )
 
 
 def _end(line: str, code: int) -> NoReturn:

@@ -1,10 +1,10 @@
-"""Carries a deployment out: look, decide, write down, do; again and again.
+"""Carries out a deployment, step by step.
 
 1. Look at the host.  2. Let :func:`lae_provision.deploy.plan.next_step` decide.
-3. Do it.  4. Write down what cannot be seen.  5. From the beginning.
+3. Do the step.  4. Note in the intent what cannot be seen on the host.  5. Repeat.
 
-It may be killed between any two of these.  What it wanted is on the host, and the
-next call takes it up.
+The command may be killed between any two of these: the intent is on the host, and the
+next call continues from it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from lae_provision.deploy.plan import (
     next_step,
 )
 
-#: What a step that cannot be seen proves.
-PROVES: dict[type[Step], Proved] = {
+#: The steps whose effect cannot be seen on the host, so that the intent notes it.
+PROVED_BY: dict[type[Step], Proved] = {
     Check: Proved.CHECKED,
     BackUp: Proved.BACKED_UP,
     Migrate: Proved.MIGRATED,
@@ -54,50 +54,54 @@ _STEPS: tuple[type[Step], ...] = (
 )
 
 
-def word(step: Step | type[Step]) -> str:
-    """A step's name: ``restart-daemon``."""
+def step_name(step: Step | type[Step]) -> str:
+    """Name a step: ``restart-daemon``."""
     kind = step if isinstance(step, type) else type(step)
     return re.sub(r"(?<=[a-z])(?=[A-Z])", "-", kind.__name__).lower()
 
 
 BEFORE = {
-    kind: declare(f"deploy.{word(kind)}.before", f"decided on {word(kind)}, not begun")
+    kind: declare(
+        f"deploy.{step_name(kind)}.before", f"decided on {step_name(kind)}, not begun"
+    )
     for kind in _STEPS
 }
 AFTER = {
-    kind: declare(f"deploy.{word(kind)}.after", f"{word(kind)} is done, not noted")
+    kind: declare(
+        f"deploy.{step_name(kind)}.after", f"{step_name(kind)} is done, not noted"
+    )
     for kind in _STEPS
 }
 ORDERED = declare("deploy.ordered", "the intent is on the host, nothing is done")
 
 
 class StepFailed(Exception):
-    """A step did not work; the text says why, in a line that an operator can use."""
+    """A step failed; the text tells an operator why, in one line."""
 
 
 class Stuck(Exception):
-    """A step failed, and there is nothing to go back to.  Mend it and call again."""
+    """A step failed, and there is no release to go back to: fix it, and call again."""
 
 
 class Host(Protocol):
-    """What the engine does things to."""
+    """The host that the engine deploys to."""
 
     def observe(self) -> Observed:
-        """What is there now."""
+        """Look at what is on the host now."""
         ...
 
     def note(self, intent: Intent) -> None:
-        """Keep the intent, whole and durable; raises :class:`StepFailed`."""
+        """Write the intent to the host, durably; raises :class:`StepFailed`."""
         ...
 
     def perform(self, step: Step, intent: Intent) -> None:
-        """Do it; doing it again does no harm.  Raises :class:`StepFailed`, and what
+        """Do *step*, which is safe to repeat.  Raises :class:`StepFailed`, and what
         :mod:`lae_provision.deploy.remote` raises when the host is lost.
         """
         ...
 
     def stuck(self, intent: Intent, why: str) -> None:
-        """Write into the history that a person is needed."""
+        """Write to the history that a person is needed."""
         ...
 
 
@@ -105,7 +109,7 @@ Tell = Callable[[str], None]
 
 
 def carry_out(host: Host, intent: Intent, tell: Tell) -> tuple[Outcome, str | None]:
-    """To its end: what came of it and, unless it was done, why.
+    """Carry out *intent* to its end; return the outcome and, if not done, the reason.
 
     Raises :class:`Stuck`, and what the host raises when it cannot be reached.
     """
@@ -115,10 +119,10 @@ def carry_out(host: Host, intent: Intent, tell: Tell) -> tuple[Outcome, str | No
     while True:
         seen = host.observe()
         step = next_step(intent, seen)
-        tell(words(step))
+        tell(describe(step))
         crash_point(BEFORE[type(step)])
         try:
-            _refuse_in_vain(step, last)
+            _raise_if_repeated(step, last)
             host.perform(step, intent)
         except StepFailed as e:
             tell(f"  failed: {e}")
@@ -129,38 +133,38 @@ def carry_out(host: Host, intent: Intent, tell: Tell) -> tuple[Outcome, str | No
         if isinstance(step, Finish):
             return step.outcome, step.why
         last = step
-        proves = PROVES.get(type(step))
+        proves = PROVED_BY.get(type(step))
         if proves is not None and not isinstance(intent, GivenUp):
             intent = intent.having(proves)
             host.note(intent)
 
 
-def _refuse_in_vain(step: Step, last: Step | None) -> None:
-    """What was done a moment ago, and cannot be seen, is not done again and again."""
-    if step == last and type(step) not in PROVES:
-        raise StepFailed(f"{word(step)} was done, and nothing came of it")
+def _raise_if_repeated(step: Step, last: Step | None) -> None:
+    """Do not repeat for ever a step that worked and has no visible effect."""
+    if step == last and type(step) not in PROVED_BY:
+        raise StepFailed(f"{step_name(step)} was done without any effect on the host")
 
 
 def _next_intent(host: Host, intent: Intent, step: Step, why: str) -> Intent:
-    then = after_failure(intent, step, f"{word(step)}: {why}", host.observe())
+    then = after_failure(intent, step, f"{step_name(step)}: {why}", host.observe())
     if then == intent:
-        host.stuck(intent, f"{word(step)}: {why}")
-        raise Stuck(f"{word(step)}: {why}")
+        host.stuck(intent, f"{step_name(step)}: {why}")
+        raise Stuck(f"{step_name(step)}: {why}")
     host.note(then)
     return then
 
 
-def words(step: Step) -> str:  # noqa: C901, PLR0911  (a table of all steps)
-    """A step for people."""
+def describe(step: Step) -> str:  # noqa: C901, PLR0911  (a table of all steps)
+    """Describe a step to people."""
     match step:
         case Install(release):
             return f"install {release} beside the others"
         case Check(release):
-            return f"check settings and schema with the code of {release}"
+            return f"check the settings and the schema with the code of {release}"
         case BackUp():
-            return "back the journal up"
+            return "back up the journal"
         case Migrate():
-            return "expand the journal's schema"
+            return "upgrade the journal's schema"
         case Switch(release):
             return f"switch to {release}"
         case RestartDaemon():
@@ -168,29 +172,29 @@ def words(step: Step) -> str:  # noqa: C901, PLR0911  (a table of all steps)
         case RestartSite(_, copy):
             return f"restart copy {copy} of the site"
         case Verify():
-            return "ask the site and, through it, the daemon"
+            return "check that the site and the daemon answer"
         case Remove(release):
             return f"remove {release}"
         case Finish(outcome):
-            return f"write into the history: {outcome}"
+            return f"write the outcome to the history: {outcome}"
 
 
-def planned(intent: Forward | Back, seen: Observed) -> list[Step]:
-    """Every step to the end, if all goes well: what a dry run prints."""
+def list_steps(intent: Forward | Back, seen: Observed) -> list[Step]:
+    """List every step to the end, if all goes well: what a dry run prints."""
     steps: list[Step] = []
-    going: Intent = intent
+    present: Intent = intent
     while not steps or not isinstance(steps[-1], Finish):
-        step = next_step(going, seen)
+        step = next_step(present, seen)
         steps.append(step)
-        seen = foreseen(seen, step)
-        proves = PROVES.get(type(step))
-        if proves is not None and not isinstance(going, GivenUp):
-            going = going.having(proves)
+        seen = predict(seen, step)
+        proves = PROVED_BY.get(type(step))
+        if proves is not None and not isinstance(present, GivenUp):
+            present = present.having(proves)
     return steps
 
 
-def foreseen(seen: Observed, step: Step) -> Observed:
-    """What will be seen after a step that worked."""
+def predict(seen: Observed, step: Step) -> Observed:
+    """Predict what is seen after *step* has worked."""
     installed, partial = seen.installed, seen.partial
     current, daemon, sites = seen.current, seen.daemon, seen.sites
     match step:

@@ -1,4 +1,4 @@
-"""What was done to a host: one JSON object a line, only ever appended to."""
+"""The history of a host's deployments: one JSON object per line, append-only."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lae_provision.deploy.remote import Remote
 
 VERSION = 1
 
-# What is no whole line (a crash, a full disk) stays a line of its own, or goes at once.
+# An incomplete line of an earlier crash is ended first; on a full disk ours is removed.
 _APPEND = """set -eu
 umask 022
 touch "$1"
@@ -29,8 +29,8 @@ sync "$1"
 
 @define(frozen=True)
 class Entry:
-    """What somebody did, and what came of it: ``done``, ``given-up``, ``rolled-back``
-    or ``stuck``.  *number* counts the orders; one that was stuck may end later.
+    """One deployment and its outcome: ``done``, ``given-up``, ``rolled-back`` or
+    ``stuck``.  *number* counts the orders; a stuck one may end later.
     """
 
     number: int
@@ -49,7 +49,7 @@ class Entry:
     def of(
         cls, intent: Intent, ended: datetime, outcome: str, why: str | None
     ) -> Entry:
-        """The entry for an intent that ended so."""
+        """Make the entry for an intent with this outcome."""
         order: Order = intent.order
         return cls(
             order.number,
@@ -77,19 +77,19 @@ _CONVERTER = _converter()
 
 
 def as_json(entry: Entry) -> dict[str, object]:
-    """An entry for programs."""
+    """Convert an entry to JSON, for programs."""
     told: dict[str, object] = _CONVERTER.unstructure(entry)
     return told
 
 
 def append(remote: Remote, entry: Entry) -> None:
-    """Add a line, durably."""
+    """Append an entry, durably."""
     line = json.dumps({"version": VERSION, **as_json(entry)}).encode() + b"\n"
     remote.run(("sh", "-c", _APPEND, "append", layout.HISTORY), data=line)
 
 
 def read(remote: Remote) -> list[Entry]:
-    """All of it, oldest first; a line that is no entry is passed over."""
+    """Read the history, oldest first; a damaged line is skipped."""
     entries = []
     for line in (remote.read(layout.HISTORY) or b"").splitlines():
         try:

@@ -1,4 +1,4 @@
-"""A host, as the engine sees it: each step, done with programs of the host."""
+"""A host with systemd: each step of a deployment, done with the host's programs."""
 
 from __future__ import annotations
 
@@ -38,18 +38,21 @@ from lae_provision.deploy.remote import CommandFailed, Remote
 from lae_provision.deploy.source import Built
 from lae_provision.deploy.supervisor import Supervisor
 
-#: Seconds for a new release to answer as it should, and how many answers in a row
-#: prove it: several, since any copy of the site may give one.
-PROVE_WITHIN, ANSWERS = 60, 6
-_LONG = 600.0
+#: How long a new release has to answer as it should.
+VERIFY_WITHIN = 60  # s
+#: Right answers needed in a row: several, since any copy of the site may answer.
+ANSWERS = 6
+_LONG_TIMEOUT = 600.0  # s
 
-LINKED = declare("deploy.switch.linked", "the new link is there, not yet in its place")
-HISTORY_WRITTEN = declare("deploy.finish.told", "in the history, intent still there")
+LINKED = declare("deploy.switch.linked", "the new link is made, not renamed yet")
+HISTORY_WRITTEN = declare(
+    "deploy.finish.told", "the history is written, the intent not removed"
+)
 
 
 @define(frozen=True)
 class RealHost:
-    """One machine; *built* is None where nothing new is installed."""
+    """One machine; *built* is None if no release is to be installed."""
 
     remote: Remote
     supervisor: Supervisor
@@ -80,7 +83,7 @@ class RealHost:
             raise StepFailed(f"the intent cannot be written: {e.words}") from None
 
     def intent(self) -> Intent | None:
-        """What somebody has begun and not finished."""
+        """Read the unfinished deployment, if there is one."""
         data = self.remote.read(layout.INTENT)
         return None if data is None else intents.load(data)
 
@@ -104,13 +107,15 @@ class RealHost:
             case BackUp(release):
                 self._as_daemon(release, *_BACK_UP)
             case Migrate(release):
-                self._as_daemon(release, "schema", "upgrade", *_CONFIG, seconds=_LONG)
+                self._as_daemon(
+                    release, "schema", "upgrade", *_CONFIG, seconds=_LONG_TIMEOUT
+                )
             case Switch(release):
                 self._switch(release)
             case RestartDaemon():
                 self.supervisor.restart(layout.DAEMON_UNIT)
             case RestartSite(release, copy):
-                self._hand_over_furl()
+                self._copy_furl()
                 if intent.order.kind == "first":
                     self._check_site(release)
                 self.supervisor.restart(layout.site_unit(copy))
@@ -125,7 +130,9 @@ class RealHost:
 
     def _install(self, release: ReleaseId, intent: Intent) -> None:
         if self.built is None or self.built.release != release:
-            raise StepFailed(f"{release} is not on {self.remote.name}")
+            raise StepFailed(
+                f"{release} is not built: {self.remote.name} cannot install it"
+            )
         order = intent.order
         facts = {
             "version": 1,
@@ -140,12 +147,12 @@ class RealHost:
     # Before anything is switched.
 
     def _check(self, release: ReleaseId, intent: Intent) -> None:
-        """Settings, as the users of the processes read them; then the schema."""
+        """Check the settings as the processes' users, then the journal's schema."""
         lae = layout.program(release, "lae")
         check = ("config", "check")
         self._run(*_as(layout.DAEMON_USER), lae, *check, layout.DAEMON_SETTINGS)
         if intent.order.kind != "first":
-            # At first the daemon must run to make the furl that the site's names.
+            # On a first installation the daemon has not written the site's furl yet.
             self._check_site(release)
         self._check_schema(release, intent)
 
@@ -155,15 +162,15 @@ class RealHost:
         if not str(self._settings(path).get("listen", "")).startswith("systemd:"):
             raise StepFailed(
                 f"{path}: listen: must be systemd:domain=INET:index=0, so that all"
-                " copies share one socket; its address stands in the socket's unit"
+                " copies share one socket; its address is in the socket's unit"
             )
 
     def _check_schema(self, release: ReleaseId, intent: Intent) -> None:
         told = self._schema(release)
         if not told["fits"]:
             raise StepFailed(
-                f"{release} cannot run on the journal, which is of revision"
-                f" {told['present']}: deploy a newer release, or restore a copy"
+                f"{release} cannot run on the journal, whose schema is"
+                f" {told['present']}: deploy a newer release, or restore a backup"
             )
         previous = intent.order.previous
         if previous is None or not told["behind"]:
@@ -172,8 +179,8 @@ class RealHost:
         if int(knows) < int(told["runs_from"]):
             raise StepFailed(
                 f"{previous} (schema {knows}) could not run on the schema of {release}:"
-                f" there would be no way back.  Deploy a release between them first,"
-                f" whose schema is {told['runs_from']}"
+                f" there would be no way back.  First deploy a release in between whose"
+                f" schema is {told['runs_from']}"
             )
 
     def _schema(self, release: ReleaseId) -> dict[str, Any]:
@@ -183,7 +190,7 @@ class RealHost:
         return told
 
     def signups_open(self) -> bool | None:
-        """Whether the site takes signups now; None where nobody answers."""
+        """Whether the site takes signups now; None if the site does not answer."""
         try:
             told = self._ask(None, 5, must_be_open=False)
         except (CommandFailed, StepFailed):
@@ -199,10 +206,10 @@ class RealHost:
         crash_point(LINKED)
         self._run("mv", "-fT", new, layout.CURRENT)
         self._run("sync", layout.BASE)
-        self.supervisor.switched()
+        self.supervisor.reload_units()
 
-    def _hand_over_furl(self) -> None:
-        """The daemon writes the front desk's furl; the site's user cannot see it."""
+    def _copy_furl(self) -> None:
+        """Copy the front desk's furl to where the site's user can read it."""
         named = self._settings(layout.SITE_SETTINGS).get("front_desk_furl")
         state = self._settings(layout.DAEMON_SETTINGS).get("state")
         if isinstance(named, dict) and "file" in named:
@@ -211,13 +218,13 @@ class RealHost:
             self._run("sh", "-c", _FURL, "furl", layout.SITE_USER, made, target)
 
     def _settings(self, path: str) -> dict[str, Any]:
-        """A file of settings that ``lae config check`` found good."""
+        """Read settings that ``lae config check`` has accepted."""
         told = yaml.safe_load(self.remote.read(path) or b"")
         return told if isinstance(told, dict) else {}
 
     def _verify(self, release: ReleaseId, intent: Intent) -> None:
         wanted = intent.order.open_before is True
-        told = self._ask(release, PROVE_WITHIN, must_be_open=wanted)
+        told = self._ask(release, VERIFY_WITHIN, must_be_open=wanted)
         if told["wrong"]:
             raise StepFailed(str(told["wrong"]))
         running = self.supervisor.running()
@@ -270,11 +277,11 @@ _BACK_UP = ("journal", "backup", "--daemon", layout.DAEMON_SETTINGS, "--keep", "
 
 
 def _as(user: str) -> tuple[str, ...]:
-    """Without a login, and from a folder that everybody may be in."""
+    """Run as *user*, without a login, in a folder that every user may enter."""
     return ("env", "-C", "/", "runuser", "-u", user, "--")
 
 
-# A line for each release, oldest first; and where the link leads.
+# Prints a line for each release, oldest first, and the release that the link names.
 _LIST = f"""cd {layout.RELEASES} 2>/dev/null || exit 0
 for mark in $(ls -tr */release.json 2>/dev/null); do echo "whole ${{mark%/*}}"; done
 for name in *; do
@@ -285,7 +292,7 @@ if [ -L {layout.CURRENT} ]; then
 fi
 """
 _REMOVE = f"""rm -rf -- "{layout.RELEASES}/$1" {layout.WHEELS}/s4-"$1"-*.whl"""
-# The first plan's form, as a link on the front page would lead there.
+# Prints the path of the first plan's form, as on the landing page.
 _FORM = r"""plan=$(sed -n 's/^ *-* *plan_id: *//p' "$1/plans.yaml" | head -n 1)
 echo "/signup?plan=$plan"
 """

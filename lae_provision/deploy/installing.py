@@ -1,4 +1,4 @@
-"""A release, put beside the others: an environment of its own, whole or not at all."""
+"""Installs a release beside the others, in its own environment: all of it or none."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lae_provision.deploy.intent import ReleaseId
 from lae_provision.deploy.remote import CommandFailed, Remote
 from lae_provision.deploy.source import EXTRAS, WHAT_PYTHON, Built
 
-_LONG = 900.0
+_TIMEOUT = 900.0  # s
 
 _WARM = """
 import lae_flapp.service, lae_flapp.machine.schema
@@ -21,10 +21,10 @@ import lae_site.service, lae_protocol.process.config_command
 import twisted.scripts.twistd, twisted.plugin, twisted.application.service
 list(twisted.plugin.getPlugins(twisted.application.service.IServiceMaker))
 """
-# With the very same pins the release that runs has all but S4 already: its files get
-# a second name, which costs neither time nor room.  Nobody writes into them: pip,
-# Python and Twisted replace whole files.  Else an empty one; Debian's python3 has no
-# ensurepip, and pip's wheel can be run as it is.
+# With the same pins the current release has every dependency already: hard links to its
+# files cost neither time nor space.  No program writes into them: pip, Python and
+# Twisted replace whole files.  With other pins the environment begins empty; Debian's
+# python3 has no ensurepip, and pip's wheel can be run directly.
 _ENVIRONMENT = f"""set -eu
 base=$(readlink {layout.CURRENT} || true)
 version=$({layout.PYTHON} -c 'import sys; print("%d.%d" % sys.version_info[:2])')
@@ -43,13 +43,13 @@ fi
 """
 
 SENT = declare("deploy.install.sent", "all wheels are on the host")
-MADE = declare("deploy.install.made", "the environment is there, not marked whole")
+MADE = declare("deploy.install.made", "the environment is made, not marked as whole")
 
 
 def install(remote: Remote, built: Built, facts: Mapping[str, object]) -> None:
-    """Send what is missing, make the environment, mark it whole.
+    """Send missing wheels, make the environment, and mark it as whole.
 
-    What fails leaves no half of it behind: a full disk has room again afterwards.
+    After a failure the release's folder is removed, which also frees a full disk.
     """
     release = built.release
     try:
@@ -58,7 +58,7 @@ def install(remote: Remote, built: Built, facts: Mapping[str, object]) -> None:
         _make(remote, built)
         crash_point(MADE)
         mark = json.dumps(facts, indent=1).encode() + b"\n"
-        remote.run(("sync", "-f", layout.folder(release)), seconds=_LONG)
+        remote.run(("sync", "-f", layout.folder(release)), seconds=_TIMEOUT)
         remote.write(layout.mark(release), mark, 0o644)
     except CommandFailed as e:
         with suppress(CommandFailed):
@@ -69,7 +69,7 @@ def install(remote: Remote, built: Built, facts: Mapping[str, object]) -> None:
 def _send(remote: Remote, built: Built) -> None:
     if built.wheels and (theirs := _python(remote)) != built.made_for:
         raise StepFailed(
-            f"the wheels are for Python {built.made_for}, {remote.name} has Python"
+            f"the wheels are for Python {built.made_for}, but {remote.name} has Python"
             f" {theirs}: run lae deploy with that Python, or with --from-pypi"
         )
     remote.run(("mkdir", "-p", layout.WHEELS))
@@ -89,7 +89,7 @@ def _make(remote: Remote, built: Built) -> None:
     remote.run(("rm", "-rf", "--", folder))
     remote.run(("mkdir", "-p", "-m", "755", folder))
     remote.put(built.constraints, f"{folder}/constraints.txt", 0o644)
-    remote.run(_readable("sh", "-c", _ENVIRONMENT, "make", folder), seconds=_LONG)
+    remote.run(_readable("sh", "-c", _ENVIRONMENT, "make", folder), seconds=_TIMEOUT)
     offline = ("--no-index",) if built.wheels else ()
     remote.run(
         _readable(
@@ -99,29 +99,29 @@ def _make(remote: Remote, built: Built) -> None:
             *(*offline, "--find-links", layout.WHEELS),
             *("-c", f"{folder}/constraints.txt", f"s4[{EXTRAS}]=={release}"),
         ),
-        seconds=_LONG,
+        seconds=_TIMEOUT,
     )
-    # The processes may not write here: what Python and Twisted would keep of their
-    # modules is made now, by importing them once.
-    remote.run(_readable(*("env", "-C", "/"), python, "-c", _WARM), seconds=_LONG)
-    _units(remote, built)
+    # The processes may not write here, so the caches of Python and Twisted are made
+    # now, by importing the modules once.
+    remote.run(_readable(*("env", "-C", "/"), python, "-c", _WARM), seconds=_TIMEOUT)
+    _write_units(remote, built)
 
 
 def _readable(*argv: str) -> tuple[str, ...]:
-    """What is made can be read by the processes' users, whatever root's umask is."""
+    """Make files readable for the processes' users, whatever root's umask is."""
     return ("sh", "-c", 'umask 022; exec "$@"', "sh", *argv)
 
 
-def _units(remote: Remote, built: Built) -> None:
-    """The release's own: they name its folder, so that a process tells its release."""
+def _write_units(remote: Remote, built: Built) -> None:
+    """Write units with the release's folder, which a process's command line shows."""
     folder = layout.folder(built.release)
     remote.run(("mkdir", "-p", f"{folder}/units"))
-    for name, text in filled(built.units, built.release).items():
+    for name, text in fill_units(built.units, built.release).items():
         remote.write(f"{folder}/units/{name}", text.encode(), 0o644)
 
 
-def filled(units: Mapping[str, str], release: ReleaseId) -> dict[str, str]:
-    """Units with the release's folder and name in them."""
+def fill_units(units: Mapping[str, str], release: ReleaseId) -> dict[str, str]:
+    """Fill the release's folder and name into the units."""
     folder = layout.folder(release)
     return {
         name: text.replace("@RELEASE@", folder).replace("@ID@", release)

@@ -1,7 +1,7 @@
-"""What a deployment wants, and how far it came: written before each step.
+"""The intent of a deployment, and how far it came: written before each step.
 
-The host keeps one intent at most.  Whoever calls next finds it there and finishes or
-undoes what was begun (:mod:`lae_provision.deploy.plan`).
+A host has one intent at most.  The next call finds it there, and finishes or undoes the
+deployment (:mod:`lae_provision.deploy.plan`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ VERSION = 1
 
 
 class Proved(StrEnum):
-    """What was done that cannot be seen on the host."""
+    """Steps that were done and cannot be seen on the host."""
 
     CHECKED = "checked"
     BACKED_UP = "backed-up"
@@ -32,10 +32,10 @@ class Proved(StrEnum):
 
 @define(frozen=True)
 class Order:
-    """Who wants what.  *previous* is what to go back to; a first release has none.
+    """What an operator ordered.  *previous* is the release to go back to, if any.
 
-    *untested* is the reason that was given for a commit on which no tests passed.
-    *open_before* says whether signups were open when it began; None: nobody knew.
+    *untested* is the reason given for a commit on which the tests have not passed.
+    *open_before*: whether signups were open at the beginning; None if unknown.
     """
 
     number: int
@@ -51,24 +51,24 @@ class Order:
 
 @define(frozen=True)
 class Forward:
-    """On the way to the target."""
+    """Deploying the target."""
 
     order: Order
     proved: frozenset[Proved] = frozenset()
 
     @property
     def goal(self) -> ReleaseId:
-        """What shall run."""
+        """The release that shall run."""
         return self.order.target
 
     def having(self, proved: Proved) -> Forward:
-        """The same, one step on."""
+        """Return the intent with one more step proved."""
         return evolve(self, proved=self.proved | {proved})
 
 
 @define(frozen=True)
 class Back:
-    """The target had been switched to and failed: on the way back."""
+    """Rolling back: the target failed after the switch to it."""
 
     order: Order
     why: str
@@ -76,13 +76,13 @@ class Back:
     proved: frozenset[Proved] = frozenset()
 
     def having(self, proved: Proved) -> Back:
-        """The same, one step on."""
+        """Return the intent with one more step proved."""
         return evolve(self, proved=self.proved | {proved})
 
 
 @define(frozen=True)
 class GivenUp:
-    """Nothing was switched yet: what was begun is removed."""
+    """Given up before the switch: an incomplete release is removed."""
 
     order: Order
     why: str
@@ -117,7 +117,7 @@ _CONVERTER = _converter()
 
 
 def dump(intent: Intent) -> bytes:
-    """One JSON object, with its version."""
+    """Encode an intent as one JSON object, with its version."""
     (name,) = (n for n, kind in _KINDS.items() if isinstance(intent, kind))
     body = {"version": VERSION, "is": name, **_CONVERTER.unstructure(intent)}
     return json.dumps(body, indent=1).encode() + b"\n"
@@ -128,8 +128,10 @@ def load(data: bytes) -> Intent:
     try:
         body: dict[str, Any] = json.loads(data)
         if body.pop("version") != VERSION:
-            raise IntentUnreadable("a newer lae deploy wrote it; use that one")
+            raise IntentUnreadable(
+                "a newer lae deploy wrote this file; use that version"
+            )
         read: Intent = _CONVERTER.structure(body, _KINDS[body.pop("is")])
     except (ValueError, KeyError, TypeError, cattrs.BaseValidationError) as e:
-        raise IntentUnreadable(f"it is damaged ({type(e).__name__})") from None
+        raise IntentUnreadable(f"the file is damaged ({type(e).__name__})") from None
     return read

@@ -1,8 +1,8 @@
-"""What comes next in a deployment: decided from what is wanted and what is seen.
+"""Decides the next step of a deployment from the intent and what is on the host.
 
-Pure and total.  Until the one rename (:class:`Switch`) the old release is what runs,
-and an interrupted deployment is undone.  After it, the deployment is finished: forward
-if the new release proves itself, back if it does not.
+Pure and total.  Until the rename (:class:`Switch`) the old release runs, and an
+interrupted deployment is undone.  After the rename it is finished: forward if the new
+release answers as it should, back if it does not.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from lae_provision.deploy.intent import (
     ReleaseId,
 )
 
-#: Releases that stay installed: the newest, whatever runs, and what to go back to.
-KEPT = 5
+#: How many releases stay installed, the current and the previous one among them.
+KEPT_RELEASES = 5
 
 Outcome = Literal["done", "given-up", "rolled-back"]
 
 
 @define(frozen=True)
 class Observed:
-    """What the host shows.
+    """What is on the host.
 
-    *installed* are whole releases, oldest first; *partial* those that are not whole;
-    *current* is where the link leads; *daemon* and *sites* (by number of the copy)
-    which release each process runs, None for a process that is not up.
+    *installed*: complete releases, oldest first.  *partial*: incomplete ones.
+    *current*: the release that the link names.  *daemon* and *sites* (by number of the
+    copy): the release that each process runs, None for a process that is not up.
     """
 
     installed: tuple[ReleaseId, ...]
@@ -44,15 +44,15 @@ class Observed:
 
 @define(frozen=True)
 class Install:
-    """Put the release beside the others, whole."""
+    """Install the release beside the others."""
 
     release: ReleaseId
 
 
 @define(frozen=True)
 class Check:
-    """With the new code: do the settings hold, does the journal's schema fit, and can
-    the release before run on it afterwards?
+    """Check, with the new code, the settings and the journal's schema, and that the
+    previous release could run on the upgraded schema.
     """
 
     release: ReleaseId
@@ -67,14 +67,14 @@ class BackUp:
 
 @define(frozen=True)
 class Migrate:
-    """Expand the journal's schema, under the running daemon."""
+    """Upgrade the journal's schema while the old daemon runs."""
 
     release: ReleaseId
 
 
 @define(frozen=True)
 class Switch:
-    """Rename the link: code and units at once."""
+    """Rename the link, which changes code and units together."""
 
     release: ReleaseId
 
@@ -96,21 +96,21 @@ class RestartSite:
 
 @define(frozen=True)
 class Verify:
-    """Ask as a visitor does: health, the form, and the daemon behind it."""
+    """Check health, the signup form and the daemon, as a visitor would."""
 
     release: ReleaseId
 
 
 @define(frozen=True)
 class Remove:
-    """Delete a release that nobody needs."""
+    """Delete a release that is no longer needed."""
 
     release: ReleaseId
 
 
 @define(frozen=True)
 class Finish:
-    """Write the outcome into the history, and forget the intent."""
+    """Write the outcome to the history, and remove the intent."""
 
     outcome: Outcome
     why: str | None = None
@@ -131,17 +131,17 @@ Step = (
 
 
 def next_step(intent: Intent, seen: Observed) -> Step:
-    """The one thing to do now."""
+    """Decide the next step."""
     match intent:
         case Forward():
             return (
                 _prepare(intent, seen)
-                or _bring_about(intent.goal, intent.proved, seen)
-                or _tidy(intent, seen)
+                or _switch_and_restart(intent.goal, intent.proved, seen)
+                or _remove_old(intent, seen)
                 or Finish("done")
             )
         case Back():
-            return _bring_about(intent.goal, intent.proved, seen) or Finish(
+            return _switch_and_restart(intent.goal, intent.proved, seen) or Finish(
                 "rolled-back", intent.why
             )
         case GivenUp():
@@ -153,7 +153,7 @@ def next_step(intent: Intent, seen: Observed) -> Step:
 
 
 def _prepare(intent: Forward, seen: Observed) -> Step | None:
-    """Before the switch; of what was switched already nothing is prepared again."""
+    """Return the next step before the switch; None after the switch."""
     if intent.goal not in seen.installed:
         return Install(intent.goal)
     if seen.current == intent.goal:
@@ -167,10 +167,10 @@ def _prepare(intent: Forward, seen: Observed) -> Step | None:
     return None
 
 
-def _bring_about(
+def _switch_and_restart(
     goal: ReleaseId, proved: frozenset[Proved], seen: Observed
 ) -> Step | None:
-    """The daemon first: a newer site may ask what an older daemon does not know."""
+    """Restart the daemon first: a new site may ask what an old daemon cannot answer."""
     if seen.current != goal:
         return Switch(goal)
     if seen.daemon != goal:
@@ -183,34 +183,34 @@ def _bring_about(
     return None
 
 
-def _tidy(intent: Forward, seen: Observed) -> Step | None:
-    """The oldest release too many, and what an earlier deployment left half done."""
+def _remove_old(intent: Forward, seen: Observed) -> Step | None:
+    """Remove incomplete releases, then the oldest one beyond :data:`KEPT_RELEASES`."""
     needed = {intent.goal, intent.order.previous, seen.current}
     for release in seen.partial:
         return Remove(release)
-    if len(seen.installed) > KEPT:
+    if len(seen.installed) > KEPT_RELEASES:
         for release in seen.installed:
             if release not in needed:
                 return Remove(release)
     return None
 
 
-def take_up(intent: Intent, seen: Observed) -> Intent:
-    """What an interrupted deployment goes on as."""
+def resume_as(intent: Intent, seen: Observed) -> Intent:
+    """Decide how an interrupted deployment continues."""
     if isinstance(intent, Forward) and seen.current != intent.goal:
-        return GivenUp(intent.order, "interrupted before anything was switched")
+        return GivenUp(intent.order, "interrupted before the switch")
     return intent
 
 
 def after_failure(intent: Intent, step: Step, why: str, seen: Observed) -> Intent:
-    """What a deployment goes on as when a step failed.
+    """Decide how a deployment continues after a failed step.
 
-    The same intent means that there is nowhere to go: it stays on the host, for a
-    person to mend what failed and to call again.
+    The same intent means that it cannot: the intent stays on the host until a person
+    has fixed the cause and calls again.
     """
     match intent:
         case Forward(order) if isinstance(step, Remove | Finish):
-            # It runs, and is proved: what is left over is no reason to go back.
+            # The release runs and is verified: go on with it, though tidying up failed.
             return intent
         case Forward(order) if seen.current != intent.goal:
             return GivenUp(order, why)

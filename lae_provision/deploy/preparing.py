@@ -1,4 +1,4 @@
-"""An empty host made ready: users, folders, settings with the right owners."""
+"""Prepares an empty host: users, folders, and settings with the right owners."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _NEEDED = (layout.PYTHON, "systemctl", "systemd-sysusers", "flock", "runuser", "
 
 
 class NotReady(Exception):
-    """The host or the folder of settings lacks something; the text says what."""
+    """The host, or the folder of settings, is not ready; the text says why."""
 
 
 @define(frozen=True)
-class Put:
-    """One file of the settings: where from, where to, and whose it is there."""
+class SettingsFile:
+    """A file of the settings: its source, its target, and its owner on the host."""
 
     source: Path
     target: str
@@ -31,8 +31,8 @@ class Put:
     mode: int
 
 
-def settings_of(folder: Path) -> dict[str, dict[str, Any]]:
-    """The daemon's and the site's settings in a folder, by process."""
+def read_settings(folder: Path) -> dict[str, dict[str, Any]]:
+    """Read the daemon's and the site's settings in a folder, by process."""
     found = {}
     for name in ("daemon", "site"):
         path = folder / f"{name}.yaml"
@@ -41,50 +41,53 @@ def settings_of(folder: Path) -> dict[str, dict[str, Any]]:
         except OSError as e:
             raise NotReady(f"{path}: {e.strerror}") from None
         except (ValueError, yaml.YAMLError):
-            raise NotReady(f"{path}: not YAML; try lae config check {path}") from None
+            raise NotReady(f"{path}: not YAML; see lae config check {path}") from None
         if not isinstance(told, dict):
             raise NotReady(f"{path}: keys with values are expected")
         found[name] = told
     return found
 
 
-def puts(folder: Path) -> list[Put]:
-    """Every file of the folder, and how it shall lie on the host.
+def list_files(folder: Path) -> list[SettingsFile]:
+    """List every file of the folder, with its owner and mode on the host.
 
-    A secret that the daemon's settings name is the daemon's alone, as is each file in
-    a folder of keys that they name; the site's likewise.  A private file that nobody
-    names is refused: it would be nobody's.
+    A secret that the daemon's settings name, or a file in a folder of keys that they
+    name, gets the daemon's user as its owner; the site's likewise.  A private file that
+    no settings name is refused, since its owner is unknown.
     """
-    settings = settings_of(folder)
+    settings = read_settings(folder)
     owners: dict[str, set[str]] = {}
     for name, user in (("daemon", layout.DAEMON_USER), ("site", layout.SITE_USER)):
         for secret in _secrets(settings[name]):
-            owners.setdefault(_target(secret), set()).add(user)
+            owners.setdefault(_path_on_host(secret), set()).add(user)
     found = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         target = f"{layout.SETTINGS}/{path.relative_to(folder).as_posix()}"
         parent = str(PurePosixPath(target).parent)
         named = owners.get(target, set()) | owners.get(parent, set())
-        found.append(_put(path, target, named))
+        found.append(_owned_file(path, target, named))
     return found
 
 
-def _put(path: Path, target: str, owners: set[str]) -> Put:
+def _owned_file(path: Path, target: str, owners: set[str]) -> SettingsFile:
     if len(owners) > 1:
         raise NotReady(
-            f"{path}: both the daemon and the site name it; give each a file of its own"
+            f"{path}: both the daemon and the site name this file; give each its own"
         )
     for owner in owners:
-        return Put(path, target, owner, owner, 0o600)
+        return SettingsFile(path, target, owner, owner, 0o600)
     for name, user in (
         (layout.DAEMON_SETTINGS, layout.DAEMON_USER),
         (layout.SITE_SETTINGS, layout.SITE_USER),
     ):
         if target == name:
-            return Put(path, target, "root", user, 0o640)
+            return SettingsFile(path, target, "root", user, 0o640)
     if not path.stat().st_mode & stat.S_IROTH:
-        raise NotReady(f"{path}: it is private, and no settings name it as a secret")
-    return Put(path, target, "root", "root", 0o644)
+        raise NotReady(
+            f"{path}: it is private, but no settings name it as a secret: name it,"
+            " remove it, or make it readable for all (chmod o+r)"
+        )
+    return SettingsFile(path, target, "root", "root", 0o644)
 
 
 def _secrets(value: object) -> list[str]:
@@ -99,8 +102,8 @@ def _secrets(value: object) -> list[str]:
     return [name for one in value.values() for name in _secrets(one)]
 
 
-def _target(named: str) -> str:
-    """A path of the settings, as it is on the host."""
+def _path_on_host(named: str) -> str:
+    """Turn a path in the settings into the path on the host."""
     return str(PurePosixPath(layout.SETTINGS) / named)
 
 
@@ -111,29 +114,29 @@ def prepare(
     *,
     sites: int,
     listen: str | None,
-    settings: list[Put],
+    settings: list[SettingsFile],
 ) -> None:
-    """All of it; doing it again changes only what is not so.
+    """Prepare the host; safe to repeat.
 
     Raises :class:`NotReady` when the host lacks a program.
     """
-    _look_for_programs(remote)
+    _raise_if_programs_missing(remote)
     remote.run(
         ("systemd-sysusers", "-"),
         data=units["s4.sysusers"].encode(),
     )
     folders = (layout.BASE, layout.RELEASES, layout.WHEELS, layout.NOTES)
     remote.run(("install", "-d", "-m", "755", *folders, layout.SETTINGS))
-    for put in settings:
+    for file in settings:
         remote.run(
-            ("install", "-d", "-m", "755", str(PurePosixPath(put.target).parent))
+            ("install", "-d", "-m", "755", str(PurePosixPath(file.target).parent))
         )
         remote.run(
             (
-                *("sh", "-c", _OWNED, "put", put.target),
-                *(f"{put.owner}:{put.group}", f"{put.mode:o}"),
+                *("sh", "-c", _OWNED, "put", file.target),
+                *(f"{file.owner}:{file.group}", f"{file.mode:o}"),
             ),
-            data=put.source.read_bytes(),
+            data=file.source.read_bytes(),
         )
     if listen is not None:
         text = f"[Socket]\nListenStream=\nListenStream={listen}\n"
@@ -142,7 +145,7 @@ def prepare(
     supervisor.enable(sites)
 
 
-def _look_for_programs(remote: Remote) -> None:
+def _raise_if_programs_missing(remote: Remote) -> None:
     try:
         said = remote.run(("sh", "-c", _PROGRAMS, "look", *_NEEDED)).split()
     except CommandFailed as e:
@@ -158,7 +161,7 @@ _PROGRAMS = f"""for name; do command -v "$name" > /dev/null || echo "$name"; don
 {layout.PYTHON} -c 'import sys; sys.exit(sys.version_info < (3, 11))' \\
     || echo python3-of-3.11
 """
-# Private from its first byte, and whole under its name.
+# The file is private from its first byte, and complete before it gets its name.
 _OWNED = """set -eu
 umask 077
 trap 'rm -f "$1.new"' EXIT

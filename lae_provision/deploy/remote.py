@@ -1,8 +1,7 @@
-"""The machine that is deployed to: run a program on it, put a file, read a file.
+"""Programs and files on the host, reached directly or by ssh.
 
-Over ssh it is the system's own ``ssh`` with the user's own configuration, one
-connection for all calls.  Nothing secret is ever in an argument: it goes by standard
-input.
+The system's ``ssh`` is used with the user's configuration, and one connection for all
+calls.  Secrets are never arguments: they are sent by standard input.
 """
 
 from __future__ import annotations
@@ -18,14 +17,13 @@ from typing import IO, Protocol
 
 from attrs import define
 
-#: Seconds for what only looks or writes a little.
-SOON = 60.0
-#: What ssh itself ends with when it has no connection.
+TIMEOUT = 60.0  # s
+#: The exit status of ssh itself when it has no connection.
 _SSH_FAILED = 255
 _NOT_THERE = 66
-_LAST_WORDS = 2000
+_LONGEST_OUTPUT = 2000  # characters
 
-# Whole or not at all, and on the disk: a file, then its name.
+# The file is complete and on the disk before it gets its name.
 _PUT = """set -eu
 new="$1.new.$$"
 trap 'rm -f "$new"' EXIT
@@ -37,7 +35,7 @@ mv -fT "$new" "$1"
 sync "$(dirname "$1")"
 """
 _READ = f'[ -e "$1" ] || exit {_NOT_THERE}; cat "$1"'
-# Says who has it, or that it is ours, and then lives as long as its standard input.
+# Prints the lock's holder, or "ours"; then holds the lock until its input ends.
 _HOLD = """exec 9>>"$1"
 if ! flock -n 9; then echo "held by $(cat "$1")"; exit 0; fi
 printf '%s' "$2" > "$1"
@@ -47,59 +45,59 @@ cat > /dev/null
 
 
 class RemoteError(Exception):
-    """Something did not work on the machine; the text says what."""
+    """Something failed on the machine; the text says what."""
 
 
 class CommandFailed(RemoteError):
-    """A program ran there and ended badly; *words* is what it said last."""
+    """A program failed on the machine; *words* is the end of its output."""
 
     def __init__(self, argv: Sequence[str], code: int, words: str) -> None:
-        super().__init__(f"{_named(argv)}: {words or f'ended with {code}'}")
+        super().__init__(f"{_short(argv)}: {words or f'ended with {code}'}")
         self.code, self.words = code, words
 
 
 class RemoteAway(RemoteError):
-    """The machine cannot be reached, or the connection was lost: what was asked for
-    may have happened.  Call again, and look.
+    """The machine cannot be reached, or the connection was lost: the command may have
+    been carried out.  Look at the machine before the next step.
     """
 
 
 class LockHeld(RemoteError):
-    """Somebody else deploys to this machine now."""
+    """Another deployment to this machine is running."""
 
 
 class Remote(Protocol):
-    """One machine.  Nothing is tried again: the caller looks, and decides."""
+    """One machine.  Nothing is retried here: the caller looks, and decides."""
 
     @property
     def name(self) -> str:
-        """What people call it."""
+        """The machine's name, for people."""
         ...
 
     def run(
-        self, argv: Sequence[str], *, data: bytes = b"", seconds: float = SOON
+        self, argv: Sequence[str], *, data: bytes = b"", seconds: float = TIMEOUT
     ) -> str:
-        """Run it to its end with *data* as its input; what it printed.
+        """Run a program with *data* as its input; return what it printed.
 
-        Raises :class:`CommandFailed`; :class:`RemoteAway` too when it takes longer
-        than *seconds*.
+        Raises :class:`CommandFailed`; and :class:`RemoteAway`, also when the program
+        takes longer than *seconds*.
         """
         ...
 
     def put(self, source: Path, target: str, mode: int) -> None:
-        """Copy a file there: whole, durable, and under its name only then."""
+        """Copy a file to the machine; it gets its name when complete and durable."""
         ...
 
     def write(self, target: str, data: bytes, mode: int) -> None:
-        """As :meth:`put`, from memory."""
+        """Write a file as :meth:`put` does, from memory."""
         ...
 
     def read(self, path: str) -> bytes | None:
-        """A file's bytes; None where there is none."""
+        """Read a file; None if it does not exist."""
         ...
 
     def lock(self, path: str, who: str) -> AbstractContextManager[None]:
-        """Hold the lock as long as the context lasts, and no longer than we live.
+        """Hold the lock while the context lasts, and no longer than this process lives.
 
         Raises :class:`LockHeld`, which names the holder.
         """
@@ -111,13 +109,13 @@ class Shell:
     """Runs everything through one prefix: none for this machine, ssh for another."""
 
     name: str
-    #: Words before a command that one shell there reads; None: no shell, this machine.
+    #: The words of ssh before a command; None for this machine, without a shell.
     through: tuple[str, ...] | None = None
-    #: How to become root there, where one is not.
+    #: How to become root there, if needed.
     become: tuple[str, ...] = ()
 
     def run(
-        self, argv: Sequence[str], *, data: bytes = b"", seconds: float = SOON
+        self, argv: Sequence[str], *, data: bytes = b"", seconds: float = TIMEOUT
     ) -> str:
         """See :class:`Remote`."""
         return self._run(argv, data=data, seconds=seconds).decode("utf-8", "replace")
@@ -143,8 +141,8 @@ class Shell:
 
     @contextmanager
     def lock(self, path: str, who: str) -> Iterator[None]:
-        """See :class:`Remote`: the kernel drops the lock when the holder's input ends,
-        which it does when we end, however that happens.
+        """See :class:`Remote`: the holder drops the lock when its input ends, which
+        happens when this process ends for whatever reason.
         """
         argv = self._argv(("sh", "-c", _HOLD, "lock", path, who))
         with subprocess.Popen(  # noqa: S603  (the prefix is ours, the words are quoted)
@@ -156,7 +154,7 @@ class Shell:
                 said = holder.stdout.readline().decode("utf-8", "replace").strip()
                 if said.startswith("held by"):
                     raise LockHeld(
-                        f"another deployment is under way on {self.name}: {said}"
+                        f"another deployment is running on {self.name}: {said}"
                     )
                 if said != "ours":
                     raise self._failed(argv, holder.wait(), _read(holder.stderr))
@@ -176,7 +174,7 @@ class Shell:
         *,
         data: bytes = b"",
         stdin: IO[bytes] | None = None,
-        seconds: float = SOON,
+        seconds: float = TIMEOUT,
     ) -> bytes:
         if stdin is None:
             stdin = _spooled(data)
@@ -191,7 +189,7 @@ class Shell:
                 )
             except subprocess.TimeoutExpired:
                 raise RemoteAway(
-                    f"{self.name}: {_named(argv)} did not end within {seconds:.0f} s"
+                    f"{self.name}: {_short(argv)} did not end within {seconds:.0f} s"
                 ) from None
             except OSError as e:
                 raise CommandFailed(argv, 127, str(e)) from None
@@ -206,20 +204,20 @@ class Shell:
         if self.through is not None and code == _SSH_FAILED:
             last = words.splitlines()[-1] if words else "no connection"
             return RemoteAway(f"{self.name}: {last}")
-        return CommandFailed(argv, code, words[-_LAST_WORDS:])
+        return CommandFailed(argv, code, words[-_LONGEST_OUTPUT:])
 
 
 def this_machine(become: tuple[str, ...] = ()) -> Shell:
-    """The machine that we run on."""
+    """Return the machine that this process runs on."""
     return Shell("this machine", None, become)
 
 
-#: A socket's path has at most 104 bytes, of which ssh's own name takes 30.
-_LONGEST_FOLDER = 60
+#: A socket's path has at most 104 bytes, and ssh adds up to 30 to the folder's.
+_LONGEST_FOLDER = 60  # bytes
 
 
-def _place_of_socket() -> str | None:
-    """Where ssh's socket can be, though the user's temporary folder is deep."""
+def _choose_socket_folder() -> str | None:
+    """Choose a short folder for ssh's socket if the temporary folder's path is long."""
     deep = len(tempfile.gettempdir()) > _LONGEST_FOLDER
     return "/tmp" if deep else None  # noqa: S108  (mkdtemp makes a private one in it)
 
@@ -232,12 +230,13 @@ def over_ssh(
     become: tuple[str, ...] = (),
     ssh: str = "ssh",
 ) -> Iterator[Shell]:
-    """Another machine, by the name that the user's own ssh configuration knows.
+    """Connect to another machine, by a name from the user's ssh configuration.
 
-    One connection, opened by the first call and shared by the rest; it ends with the
-    context.
+    The first call opens the one connection; it ends with the context.
     """
-    with tempfile.TemporaryDirectory(prefix="s4-", dir=_place_of_socket()) as folder:
+    with tempfile.TemporaryDirectory(
+        prefix="s4-", dir=_choose_socket_folder()
+    ) as folder:
         given = () if config is None else ("-F", str(config))
         options = (
             "-oBatchMode=yes",
@@ -257,12 +256,12 @@ def over_ssh(
                 check=False,
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
-                timeout=SOON,
+                timeout=TIMEOUT,
             )
 
 
 def _spooled(data: bytes) -> IO[bytes]:
-    """An open file with these bytes, which never has a name (they may be secret)."""
+    """Write *data*, which may be secret, to an open file without a name."""
     stream = tempfile.TemporaryFile()  # noqa: SIM115  (its reader closes it)
     stream.write(data)
     stream.seek(0)
@@ -273,8 +272,8 @@ def _read(stream: IO[bytes] | None) -> str:
     return "" if stream is None else stream.read().decode("utf-8", "replace").strip()
 
 
-def _named(argv: Sequence[str]) -> str:
-    """A command as people name it: programs and scripts without their long texts."""
+def _short(argv: Sequence[str]) -> str:
+    """Shorten a command for messages: without the text of scripts."""
     words = [os.path.basename(argv[0]), *argv[1:]]  # noqa: PTH119  (no path of ours)
     short = [w for w in words if "\n" not in w]
     return shlex.join(short)[:200]

@@ -1,4 +1,4 @@
-"""The wheel of one commit, and everything that a host needs to install it."""
+"""Builds the wheel of one commit, and collects what a host needs to install it."""
 
 from __future__ import annotations
 
@@ -25,58 +25,58 @@ from lae_provision.deploy import tested
 from lae_provision.deploy.intent import ReleaseId
 
 EXTRAS = "site,daemon"
-_SHORT = 12
-_SECONDS = 900
-_WORDS = 1500
+_SHORT = 12  # characters of a commit
+_TIMEOUT = 900  # s
+_LONGEST_OUTPUT = 1500  # characters
 
 
 class NotReleasable(Exception):
-    """This tree cannot become a release; the text says why, and what to do."""
+    """This tree cannot be released; the text says why, and what to do."""
 
 
 @define(frozen=True)
 class Source:
-    """A commit that may be released, and where it is."""
+    """A commit that may be released, and its git tree."""
 
     root: Path
     commit: str
-    #: Why it is released although no tests passed on it.
+    #: Why the commit is released without passed tests, if so.
     untested: str | None
 
     @property
     def suffix(self) -> str:
-        """What is added to the version (PEP 440: a local version)."""
+        """The local version (PEP 440) that is added to the version."""
         return f"+g{self.commit[:_SHORT]}"
 
 
 @define(frozen=True)
 class Built:
-    """A wheel, and beside it the wheels of all that it needs."""
+    """A wheel, and the wheels of its dependencies."""
 
     release: ReleaseId
     wheel: Path
     constraints: Path
     units: dict[str, str]
-    #: Empty where the host shall ask PyPI; else with pip's own wheel.
+    #: Empty if the host downloads from PyPI.
     wheels: tuple[Path, ...]
     pip: Path
-    #: For which Python and machine the wheels are.
+    #: The Python version and machine that the wheels are for.
     made_for: str
 
 
-def made_for() -> str:
-    """This Python and machine, as :data:`WHAT_PYTHON` prints a host's."""
+def describe_python() -> str:
+    """Describe this Python and machine, as :data:`WHAT_PYTHON` does on a host."""
     return f"{sys.version_info[0]}.{sys.version_info[1]} {platform.machine()}"
 
 
-#: What a host's python3 is asked, to compare.
+#: A program that describes a host's Python, for comparison.
 WHAT_PYTHON = (
     "import platform, sys;print('%d.%d' % sys.version_info[:2], platform.machine())"
 )
 
 
-def look(root: Path, untested: str | None) -> Source:
-    """Whether the tree may be released; raises :class:`NotReleasable`."""
+def check(root: Path, untested: str | None) -> Source:
+    """Check that the tree may be released; raises :class:`NotReleasable`."""
     root = root.resolve()
     try:
         commit, changed = tested.commit_of(root), tested.changes(root)
@@ -86,20 +86,20 @@ def look(root: Path, untested: str | None) -> Source:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         raise NotReleasable(
             f"the tree is not as committed ({changed[0].strip()}{more}):"
-            " commit or remove that"
+            " commit or remove these changes"
         )
     if tested.is_tested(root, commit):
         return Source(root, commit, None)
     if untested is None or not untested.strip():
         raise NotReleasable(
             f"the tests have not passed on {commit[:_SHORT]}: run make test, or give"
-            " a reason with --untested, which the history keeps"
+            " a reason with --untested, which is written to the history"
         )
     return Source(root, commit, untested.strip())
 
 
-def release_of(source: Source) -> ReleaseId:
-    """The name of the release, before anything is built."""
+def name_release(source: Source) -> ReleaseId:
+    """Work out the release's name, before anything is built."""
     setup = tested.git(source.root, "show", f"{source.commit}:setup.py")
     match = re.search(r'version="([^"]+)"', setup)
     if match is None:
@@ -108,10 +108,10 @@ def release_of(source: Source) -> ReleaseId:
 
 
 def build(source: Source, *, ship: bool) -> Built:
-    """Build from what is committed, not from what lies about.
+    """Build from the committed files alone.
 
-    With *ship* the wheels of all dependencies come along, at the pinned versions;
-    they are kept under ``build/`` for the next release.
+    With *ship*, the result has the wheels of all dependencies at the pinned versions.
+    The wheels are kept under ``build/`` for the next release.
     """
     into = source.root / "build" / "releases" / source.commit[:_SHORT]
     shutil.rmtree(into, ignore_errors=True)
@@ -130,9 +130,9 @@ def build(source: Source, *, ship: bool) -> Built:
             path.name: path.read_text("utf-8")
             for path in sorted((folder / "config" / "systemd").iterdir())
         }
-    house = source.root / "build" / "wheelhouse" / _house(constraints)
+    house = source.root / "build" / "wheelhouse" / _wheelhouse_name(constraints)
     if not (house / "whole").exists():
-        _fill(house, wheel, constraints)
+        _fill_wheelhouse(house, wheel, constraints)
     (pip,) = house.glob("pip-*.whl")
     return Built(
         ReleaseId(wheel.name.split("-")[1]),
@@ -141,32 +141,32 @@ def build(source: Source, *, ship: bool) -> Built:
         units,
         tuple(sorted(house.glob("*.whl"))) if ship else (),
         pip,
-        made_for(),
+        describe_python(),
     )
 
 
 @contextmanager
 def _exported(source: Source) -> Iterator[Path]:
-    """The commit's files, in a folder of their own."""
+    """Export the commit's files to a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="s4-release-") as folder:
         packed = subprocess.run(  # noqa: S603  (our own words)
             ["git", "-C", str(source.root), "archive", source.commit],  # noqa: S607  (as on the path)
             check=True,
             capture_output=True,
-            timeout=_SECONDS,
+            timeout=_TIMEOUT,
         )
         with tarfile.open(fileobj=BytesIO(packed.stdout)) as archive:
             archive.extractall(folder)  # noqa: S202  (git's own archive of our files)
         yield Path(folder)
 
 
-def _house(constraints: Path) -> str:
-    """Wheels are the same for the same pins, Python, machine and extras."""
-    same = json.dumps([constraints.read_text("utf-8"), made_for(), EXTRAS])
+def _wheelhouse_name(constraints: Path) -> str:
+    """Name the folder of wheels by pins, Python, machine and extras."""
+    same = json.dumps([constraints.read_text("utf-8"), describe_python(), EXTRAS])
     return hashlib.sha256(same.encode()).hexdigest()[:_SHORT]
 
 
-def _fill(house: Path, wheel: Path, constraints: Path) -> None:
+def _fill_wheelhouse(house: Path, wheel: Path, constraints: Path) -> None:
     shutil.rmtree(house, ignore_errors=True)
     house.mkdir(parents=True)
     pinned = {"PIP_BUILD_CONSTRAINT": str(constraints)}
@@ -188,7 +188,7 @@ def _pip() -> list[str]:
 
 
 def _isolation() -> list[str]:
-    """The environment of the tests has setuptools, and so needs no PyPI for it."""
+    """Build without isolation, and so without PyPI, if setuptools is installed."""
     return ["--no-build-isolation"] if find_spec("setuptools") else []
 
 
@@ -200,9 +200,9 @@ def _run(argv: list[str], folder: Path, more: dict[str, str]) -> str:
         env={**os.environ, **more},
         capture_output=True,
         text=True,
-        timeout=_SECONDS,
+        timeout=_TIMEOUT,
     )
     if done.returncode:
-        last = (done.stderr or done.stdout).strip()[-_WORDS:]
+        last = (done.stderr or done.stdout).strip()[-_LONGEST_OUTPUT:]
         raise NotReleasable(f"the wheel could not be built:\n{last}")
     return done.stdout

@@ -1,8 +1,8 @@
-"""What keeps the daemon and the site's copies running on a host.
+"""The supervisor, which keeps the daemon and the site's copies running on a host.
 
-A door, so that another supervisor can stand in for systemd.  Units lie in the
-release's own folder and are reached through the one link, so that the switch changes
-code and units together.
+An interface, so that another supervisor can replace systemd.  A release's folder has
+its units, which systemd finds through the link to the current release: the switch
+changes code and units together.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from lae_provision.deploy.engine import StepFailed
 from lae_provision.deploy.intent import ReleaseId
 from lae_provision.deploy.remote import CommandFailed, Remote
 
-#: Seconds for a unit to be ready; the units' own TimeoutStartSec is shorter.
-_READY = 100.0
+#: How long a unit may take to be ready; longer than the units' own TimeoutStartSec.
+_START_TIMEOUT = 100.0  # s
 _RELEASE = re.compile(re.escape(layout.RELEASES) + r"/([^/\s]+)/")
 _LISTEN = re.compile(r"^(?:ListenStream=|Listen=)(\S+)", re.MULTILINE)
 _LAST_LINES = "15"
@@ -26,42 +26,42 @@ _LAST_LINES = "15"
 
 @define(frozen=True)
 class Running:
-    """Which release each process is of; None where none is up."""
+    """The release that each process runs; None for a process that is not up."""
 
     daemon: ReleaseId | None
     sites: tuple[tuple[int, ReleaseId | None], ...]
 
 
 class Supervisor(Protocol):
-    """Starts processes, and starts them again when they die."""
+    """Starts processes, and restarts them when they die."""
 
     def running(self) -> Running:
-        """What runs now; the copies of the site are those that are enabled."""
+        """Find what runs now, for the daemon and each enabled copy of the site."""
         ...
 
     def restart(self, unit: str) -> None:
-        """Have it run from the present units, and wait until it says that it is ready.
+        """Restart a unit from its current file, and wait until it is ready.
 
-        Raises :class:`StepFailed` with its last words when it does not get ready.
+        Raises :class:`StepFailed` with the end of its log if it does not get ready.
         """
         ...
 
     def enable(self, sites: int) -> None:
-        """Have the daemon and so many copies of the site started at boot."""
+        """Have the daemon and this many copies of the site started at boot."""
         ...
 
-    def switched(self) -> None:
-        """Take up the units of the release that the link leads to now."""
+    def reload_units(self) -> None:
+        """Read the units of the current release."""
         ...
 
     def site_address(self) -> str:
-        """HOST:PORT at which the copies take connections."""
+        """Find the HOST:PORT at which the copies accept connections."""
         ...
 
 
 @define(frozen=True)
 class Systemd:
-    """systemd, asked by systemctl."""
+    """systemd, through systemctl."""
 
     remote: Remote
 
@@ -87,20 +87,25 @@ class Systemd:
         """See :class:`Supervisor`."""
         self.remote.run(("systemctl", "daemon-reload"))
         try:
-            # A unit that failed too often is not started again without this.
-            self.remote.run(("sh", "-c", _RESTART, "restart", unit), seconds=_READY)
+            # systemd does not start a unit that failed too often without reset-failed.
+            self.remote.run(
+                ("sh", "-c", _RESTART, "restart", unit), seconds=_START_TIMEOUT
+            )
         except CommandFailed as e:
-            raise StepFailed(f"{unit} did not start: {self._words(unit, e)}") from None
+            raise StepFailed(
+                f"{unit} did not start: {self._read_log(unit, e)}"
+            ) from None
 
     def enable(self, sites: int) -> None:
         """See :class:`Supervisor`.
 
-        The links are made by hand: systemctl would follow the one to the release.
+        The links are made without systemctl, which would resolve the link to the
+        release.
         """
         self.remote.run(("sh", "-c", _ENABLE, "enable", str(sites)))
 
-    def switched(self) -> None:
-        """See :class:`Supervisor`; processes that run go on as they are."""
+    def reload_units(self) -> None:
+        """See :class:`Supervisor`; running processes are not affected."""
         self.remote.run(("systemctl", "daemon-reload"))
         self.remote.run(("systemctl", "start", layout.SOCKET_UNIT, layout.TIMER_UNIT))
 
@@ -111,10 +116,13 @@ class Systemd:
         )
         match = _LISTEN.search(said)
         if match is None:
-            raise StepFailed(f"{layout.SOCKET_UNIT} does not listen: systemctl status")
+            raise StepFailed(
+                f"{layout.SOCKET_UNIT} does not listen:"
+                f" see systemctl status {layout.SOCKET_UNIT}"
+            )
         return match[1].replace("0.0.0.0:", "127.0.0.1:").replace("[::]:", "[::1]:")
 
-    def _words(self, unit: str, failed: CommandFailed) -> str:
+    def _read_log(self, unit: str, failed: CommandFailed) -> str:
         argv = ("journalctl", "-u", unit, "-n", _LAST_LINES, "-o", "cat", "--no-pager")
         try:
             said = self.remote.run(argv).strip().splitlines()
@@ -124,7 +132,7 @@ class Systemd:
         return " | ".join(told[-4:]) or failed.words
 
 
-# One line for each unit that is enabled: its name and its command line.
+# Prints a line for each enabled unit: its name and its command line.
 _SHOW = f"""cd {layout.UNITS}/multi-user.target.wants 2>/dev/null || exit 0
 set --
 for unit in s4-daemon.service s4-site@*.service; do
@@ -137,7 +145,7 @@ systemctl show -p Id -p ActiveState -p MainPID "$@" | while IFS== read -r key va
     ActiveState) state=$value ;;
     Id) unit=$value ;;
   esac
-  # All three of one unit, in whatever order.
+  # systemctl prints the three properties of a unit in any order.
   if [ -n "${{pid:-}}" ] && [ -n "${{state:-}}" ] && [ -n "${{unit:-}}" ]; then
     command=
     if [ "$state" = active ] && [ "$pid" != 0 ]; then

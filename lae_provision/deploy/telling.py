@@ -1,4 +1,4 @@
-"""What ``lae deploy`` tells people."""
+"""The output of ``lae deploy``."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ import yaml
 from attrs import define
 
 from lae_provision.deploy import layout
-from lae_provision.deploy.engine import words
+from lae_provision.deploy.engine import describe
 from lae_provision.deploy.history import Entry, as_json
 from lae_provision.deploy.intent import Intent, ReleaseId
 from lae_provision.deploy.plan import Observed
-from lae_provision.deploy.preparing import Put
+from lae_provision.deploy.preparing import SettingsFile
 from lae_provision.deploy.remote import Remote
 
-__all__ = ["OUTCOMES", "words"]
+__all__ = ["OUTCOMES", "describe"]
 
 VERSION = 1
 OUTCOMES = {
     "done": "done",
-    "given-up": "given up; nothing was switched",
-    "rolled-back": "failed, and rolled back: the release before runs again",
+    "given-up": "given up; the old release still runs",
+    "rolled-back": "failed and rolled back: the previous release runs again",
     "stuck": "stuck",
 }
 
@@ -31,7 +31,7 @@ OUTCOMES = {
 def status(
     seen: Observed, intent: Intent | None, entries: list[Entry]
 ) -> dict[str, Any]:
-    """For programs: one object."""
+    """Describe a host as one JSON object, for programs."""
     return {
         "version": VERSION,
         "current": seen.current,
@@ -47,7 +47,7 @@ def status(
 
 
 def status_text(host: str, told: dict[str, Any]) -> str:
-    """For people."""
+    """Describe a host, for people."""
     if told["current"] is None:
         return f"S4 is not installed on {host}."
     lines = [f"On {host}:", f"  current  {told['current']}"]
@@ -57,12 +57,12 @@ def status_text(host: str, told: dict[str, Any]) -> str:
         differs = "" if release == told["current"] else "   <- not the current one"
         lines.append(f"  {name:<7}  {release or 'not running'}{differs}")
     others = [r for r in told["installed"] if r != told["current"]]
-    lines.append(f"  besides  {', '.join(others) or 'no other release'}")
+    lines.append(f"  others   {', '.join(others) or 'no other release'}")
     if told["unfinished"]:
         one = told["unfinished"]
         lines.append(
             f"  unfinished: {one['kind']} of {one['release']} by {one['who']},"
-            f" begun {one['began'][:19]}: lae deploy resume"
+            f" begun {one['began'][:19]}; finish it with lae deploy resume"
         )
     if told["last"]:
         last = told["last"]
@@ -74,9 +74,9 @@ def status_text(host: str, told: dict[str, Any]) -> str:
 
 
 def history_text(host: str, entries: list[Entry]) -> str:
-    """For people, newest last; each fits 80 columns but for its reason."""
+    """Describe the history, newest last; all but the reasons fit 80 columns."""
     if not entries:
-        return f"Nothing was ever deployed to {host}."
+        return f"Nothing has been deployed to {host} yet."
     lines = []
     for e in entries:
         lines.append(
@@ -92,32 +92,32 @@ def history_text(host: str, entries: list[Entry]) -> str:
 
 
 def commit_of(remote: Remote, release: ReleaseId) -> str:
-    """The commit that an installed release says it is of."""
+    """Read the commit of an installed release."""
     data = remote.read(layout.mark(release))
     return str(json.loads(data)["commit"]) if data else ""
 
 
-def preparation(host: str, files: list[Put], sites: int) -> str:
-    """What is done to an empty host, before the release."""
+def preparation_text(host: str, files: list[SettingsFile], sites: int) -> str:
+    """Describe what is done to an empty host before the release."""
     lines = [
         f"make the users {layout.DAEMON_USER} and {layout.SITE_USER} on {host}",
         f"make the folders {layout.BASE} and {layout.SETTINGS}",
         *(f"put {f.target} ({f.owner}:{f.group} {f.mode:04o})" for f in files),
-        f"enable the daemon, {sites} copies of the site, their socket, nightly copies",
+        f"enable the daemon, {sites} copies of the site, their socket, nightly backups",
     ]
     return "\n".join(lines)
 
 
 @define(frozen=True)
 class Facts:
-    """What the settings on the host say of the world around them."""
+    """The settings on the host."""
 
     daemon: dict[str, Any]
     site: dict[str, Any]
 
 
-def facts_of(remote: Remote) -> Facts:
-    """Read them."""
+def read_facts(remote: Remote) -> Facts:
+    """Read the settings on the host."""
     told = [
         yaml.safe_load(remote.read(path) or b"") or {}
         for path in (layout.DAEMON_SETTINGS, layout.SITE_SETTINGS)
@@ -125,8 +125,8 @@ def facts_of(remote: Remote) -> Facts:
     return Facts(*told)
 
 
-def still_to_do(facts: Facts) -> str:
-    """What no command can do for its operator, with the names of this deployment."""
+def manual_steps_text(facts: Facts) -> str:
+    """List what an operator must do by hand, with this deployment's names."""
     daemon, site = facts.daemon, facts.site
     url = str(site.get("site_url", ""))
     name = urlsplit(url).hostname or "the site's name"
@@ -135,18 +135,18 @@ def still_to_do(facts: Facts) -> str:
     hosts = daemon.get("hosts_tub", {}).get("location", "")
     state = daemon.get("state", "")
     return f"""
-Still to be done, if it is not:
-  DNS           {name} leads to this host, or to the proxy before it
+Make sure that all of this is done:
+  DNS           {name} resolves to this host, or to its proxy
                 {hosts} can be reached from the customers' hosts
                 *.{cell.get("dns_zone")} is a wildcard record in Route 53
-  Certificates  a proxy ends TLS for {name}, and does not buffer
+  Certificates  a proxy terminates TLS for {name}, and does not buffer
                 /signup/*/events; "proxies" in site.yaml says how many there are
   Stripe        a webhook endpoint at {url}/webhook/stripe, its
                 signing secret in site.yaml; a price for each plan
   AWS           in account {aws.get("account")}: the state bucket
                 {aws.get("state_bucket")}, the sealing key, the boundary of
                 hosts' roles, subnet and security groups; quotas
-  Operators     {state}/operator.furl is the first operator's: have it
-                as ~/.config/s4/operator.furl (mode 0600) where lae is used
-  Copies        {state}/backups gets one each night: take them elsewhere
+  Operators     {state}/operator.furl is the first operator's: copy it
+                to ~/.config/s4/operator.furl (mode 0600) where lae is used
+  Backups       {state}/backups gets one each night: copy them off
 """

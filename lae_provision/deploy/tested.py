@@ -1,6 +1,6 @@
-"""Which commit the tests passed on: ``make test`` writes it down, a release reads it.
+"""The commit on which the tests passed: ``make test`` writes it, a release reads it.
 
-The stamp is a file under ``build/``, which git ignores.  It counts only where the tree
+The stamp is a file under ``build/``, which git ignores.  It is written only if the tree
 was that commit, unchanged, from the first test to the last.
 
     python -m lae_provision.deploy.tested begin|passed
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-_GIT_SECONDS = 60
+_GIT_TIMEOUT = 60  # s
 _BEGUN, _PASSED = "build/tests-began-on", "build/tests-passed-on"
 
 
@@ -21,14 +21,14 @@ class NotARepository(Exception):
 
 
 def git(root: Path, *arguments: str) -> str:
-    """What git says; raises :class:`NotARepository`."""
+    """Run git; raises :class:`NotARepository`."""
     try:
         done = subprocess.run(  # noqa: S603  (our own words)
             ["git", "-C", str(root), *arguments],  # noqa: S607  (as on the path)
             check=True,
             capture_output=True,
             text=True,
-            timeout=_GIT_SECONDS,
+            timeout=_GIT_TIMEOUT,
         )
     except FileNotFoundError:
         raise NotARepository("git is not installed") from None
@@ -38,24 +38,24 @@ def git(root: Path, *arguments: str) -> str:
 
 
 def commit_of(root: Path) -> str:
-    """The commit that is checked out."""
+    """Find the commit that is checked out."""
     return git(root, "rev-parse", "HEAD").strip()
 
 
 def changes(root: Path) -> list[str]:
-    """Files that are not as in the commit, and those that git has never seen."""
+    """List the files that differ from the commit, and those unknown to git."""
     return git(root, "status", "--porcelain").splitlines()
 
 
 def begin(root: Path) -> None:
-    """Remember what the tests begin on."""
+    """Note the commit on which the tests begin."""
     _remove(root / _BEGUN)
     if not changes(root):
         _write(root / _BEGUN, commit_of(root))
 
 
 def passed(root: Path) -> str | None:
-    """All tests passed: the commit that this proves good, if it proves any."""
+    """Stamp the commit on which all tests passed, and return it; None if changed."""
     begun, now = read(root / _BEGUN), commit_of(root)
     _remove(root / _BEGUN)
     if begun != now or changes(root):
@@ -65,12 +65,12 @@ def passed(root: Path) -> str | None:
 
 
 def is_tested(root: Path, commit: str) -> bool:
-    """Whether ``make test`` passed on this very commit, here."""
+    """Whether ``make test`` passed on this commit in this tree."""
     return read(root / _PASSED) == commit
 
 
 def read(path: Path) -> str | None:
-    """What a stamp says."""
+    """Read a stamp."""
     return path.read_text("ascii").strip() if path.exists() else None
 
 
@@ -84,7 +84,7 @@ def _remove(path: Path) -> None:
 
 
 def main(what: str) -> None:
-    """What the Makefile asks for; outside of a repository there is nothing to say."""
+    """Run *what* for the Makefile; outside a repository there is nothing to do."""
     root = Path.cwd()
     try:
         if what == "begin":
@@ -92,7 +92,9 @@ def main(what: str) -> None:
         elif (commit := passed(root)) is not None:
             sys.stdout.write(f"tests passed on {commit}\n")
         else:
-            sys.stdout.write("tests passed, on changes that are not committed\n")
+            sys.stdout.write(
+                "tests passed, with uncommitted changes: no release can be made\n"
+            )
     except NotARepository as e:
         sys.stdout.write(f"no stamp: {e}\n")
 

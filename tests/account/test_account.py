@@ -285,7 +285,7 @@ class MakingTests(OnLocalCloud):
         decided = plan(evolve(account.desired, capacity=wanted), seen)
         quotas = {d.name: d.found for d in decided.differences if d.thing == "quota"}
         self.assertEqual(quotas, {"instances": "1024", "roles": "1000"})
-        self.assertEqual(decided.untold, ())
+        self.assertEqual(decided.unreported, ())
 
 
 class RefusalTests(OnLocalCloud):

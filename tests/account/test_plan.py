@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from lae_provision.account import daemon, log_group, policy, wildcard
 from lae_provision.account.desired import Desired
 from lae_provision.account.difference import Difference, tags_of
-from lae_provision.account.plan import Observed, doable, plan
+from lae_provision.account.plan import Observed, first_possible_step, plan
 from lae_provision.account.quotas import Capacity, Network
 from lae_provision.account.sealing_key import Key, NoKey
 from lae_provision.account.security_group import Group, GroupsSeen
@@ -168,7 +168,7 @@ def test_what_is_missing_is_named_with_what_is_made_of_it() -> None:
     """A log group that is not there is told by its name, with what apply makes."""
     seen = evolve(RIGHT, log_group=log_group.NoGroup())
     name = DESIRED.log_group.name
-    wanted = f"made, keeps for {log_group.KEPT} days"
+    wanted = f"made, keeps for {log_group.RETENTION} days"
     assert plan(DESIRED, seen).differences == (
         Difference("log group", name, "missing", wanted, "create"),
     )
@@ -198,12 +198,12 @@ def test_a_subnet_of_another_zone_is_named_with_both_zones() -> None:
 
 
 def test_quotas_that_aws_does_not_tell_are_named() -> None:
-    """A quota that AWS does not tell is no difference, and is named as untold."""
+    """A quota that AWS does not tell is no difference, and is named as unreported."""
     capacity = evolve(RIGHT.capacity, roles=None, records=None)
     decided = plan(DESIRED, evolve(RIGHT, capacity=capacity))
     assert decided.differences == ()
-    assert decided.untold == ("roles", "records")
-    assert plan(DESIRED, RIGHT).untold == ()
+    assert decided.unreported == ("roles", "records")
+    assert plan(DESIRED, RIGHT).unreported == ()
 
 
 @pytest.mark.parametrize(("field", "seen", "thing", "step"), CASES)
@@ -242,7 +242,7 @@ def test_an_edited_policy_is_shown_closely() -> None:
     [found] = plan(DESIRED, seen).differences
     assert found.more == (
         "Mine: not ours",
-        "AtMostObjects: Action s3:DeleteObjectVersion is too much",
+        "AtMostObjects: Action s3:DeleteObjectVersion is not wanted",
         "AtMostObjects: Action s3:PutObject is missing",
     )
 
@@ -287,11 +287,13 @@ def test_what_waits_for_a_person_holds_up_nothing_else() -> None:
         daemon=daemon.Nobody(),
         log_group=log_group.NoGroup(),
     )
-    step = doable(plan(desired, seen).steps, seen)
+    step = first_possible_step(plan(desired, seen).steps, seen)
     assert step is not None
     assert step.thing == "log group"
     assert (
-        doable(plan(desired, evolve(seen, log_group=RIGHT.log_group)).steps, seen)
+        first_possible_step(
+            plan(desired, evolve(seen, log_group=RIGHT.log_group)).steps, seen
+        )
         is None
     )
 
@@ -305,7 +307,7 @@ def test_what_does_not_need_the_policy_does_not_wait_for_it() -> None:
         daemons_policy=policy.NoPolicy(),
         daemon=evolve(RIGHT.daemon, profile=False),
     )
-    step = doable(plan(desired, seen).steps, seen)
+    step = first_possible_step(plan(desired, seen).steps, seen)
     assert step is not None
     assert (step.thing, step.step) == ("daemon", "profile")
 
@@ -320,7 +322,7 @@ def test_what_does_not_need_the_policy_does_not_wait_for_it() -> None:
 def test_a_daemon_whose_policy_is_there_waits_for_nothing(found, step) -> None:
     """Where the daemon's policy exists the daemon is made, or gets that policy."""
     seen = evolve(RIGHT, daemon=found)
-    done = doable(plan(DESIRED, seen).steps, seen)
+    done = first_possible_step(plan(DESIRED, seen).steps, seen)
     assert done is not None
     assert (done.thing, done.step) == ("daemon", step)
 
@@ -340,7 +342,7 @@ def test_no_kms() -> None:
     seen = evolve(RIGHT, key=None, daemons_policy=policy.PolicySeen(document))
     assert plan(desired, seen).differences == ()
     nothing = evolve(seen, daemons_policy=policy.NoPolicy())
-    step = doable(plan(desired, nothing).steps, nothing)
+    step = first_possible_step(plan(desired, nothing).steps, nothing)
     assert step is not None
     assert step.thing == "daemon's policy", "no key is waited for"
 
@@ -392,6 +394,6 @@ def test_total(seen: Observed, no_group_yet: bool) -> None:
     assert set(decided.steps) | set(decided.by_hand) == set(decided.differences)
     for difference in decided.differences:
         assert (difference.step is None) == bool(difference.remedy)
-    step = doable(decided.steps, seen)
+    step = first_possible_step(decided.steps, seen)
     if step is not None and step.thing == "daemon's policy":
         assert seen.key_arn is not None

@@ -16,7 +16,7 @@ from zope.interface import implementer
 from lae_protocol.aws.credentials import StaticCredentials
 from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.secret import Secret
-from lae_provision.account.asking import Asker, NotAllowed
+from lae_provision.account.api import AccountApi, NotAllowed
 from lae_provision.account.state_bucket import (
     Bucket,
     NoBucket,
@@ -68,7 +68,7 @@ class FindTests(SynchronousTestCase):
         keys = StaticCredentials(Credentials("AKIA", Secret("s")))
         cloud = open_cloud(clock, Random(1), keys, "eu-west-1", agent=self.s3)
         wanted = StateBucket("s4-state", "eu-west-1", "s4")
-        return StateBuckets(Asker(cloud.channel), wanted)
+        return StateBuckets(AccountApi(cloud.channel), wanted)
 
     def find(self, **answers: tuple[int, bytes]) -> Any:
         return self.successResultOf(

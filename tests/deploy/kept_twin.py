@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lae_provision.deploy.engine import carry_out
 from lae_provision.deploy.intent import Forward, Intent, Order
-from lae_provision.deploy.plan import Observed, Step, take_up
+from lae_provision.deploy.plan import Observed, Step, resume_as
 from tests.deploy.twin import NEW, OLD, TwinHost
 
 ORDER = Order(1, "release", NEW, OLD, "ann", datetime(2026, 1, 1, tzinfo=UTC), "c" * 40)
@@ -56,5 +56,5 @@ def main(folder: Path, *bad: str) -> None:
     host = KeptHost.at(folder)
     host.bad = {NEW} if "bad" in bad else set()
     found = host.intent()
-    intent = Forward(ORDER) if found is None else take_up(found, host.seen)
+    intent = Forward(ORDER) if found is None else resume_as(found, host.seen)
     carry_out(host, intent, lambda _: None)

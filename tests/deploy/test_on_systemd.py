@@ -299,7 +299,7 @@ def test_two_deployments_do_not_run_at_once(installed) -> None:
     with world.machine.shell.lock("/opt/s4/deploy/lock", "ann@laptop"):
         done = world.lae("resume")
         assert done.returncode == 1
-        assert "another deployment is under way" in done.stderr
+        assert "another deployment is running" in done.stderr
         assert "ann@laptop" in done.stderr
         assert world.lae("rollback").returncode == 1
         assert world.lae("status").returncode == 0

@@ -9,7 +9,7 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lae_provision.deploy.engine import Stuck, carry_out, planned, words
+from lae_provision.deploy.engine import Stuck, carry_out, describe, list_steps
 from lae_provision.deploy.intent import (
     Back,
     Forward,
@@ -22,7 +22,7 @@ from lae_provision.deploy.intent import (
     load,
 )
 from lae_provision.deploy.plan import (
-    KEPT,
+    KEPT_RELEASES,
     BackUp,
     Check,
     Finish,
@@ -36,7 +36,7 @@ from lae_provision.deploy.plan import (
     Verify,
     after_failure,
     next_step,
-    take_up,
+    resume_as,
 )
 from tests.deploy.twin import NEW, OLD, RUNNING, Killed, TwinHost
 
@@ -92,18 +92,18 @@ def test_what_comes_next(intent, seen, step) -> None:
 
 def test_the_plan_of_a_release_is_printed_step_by_step() -> None:
     """A dry run names every step, in the order in which a release does them."""
-    told = [words(step) for step in planned(Forward(ORDER), RUNNING)]
+    told = [describe(step) for step in list_steps(Forward(ORDER), RUNNING)]
     assert told == [
         "install 1+gnew beside the others",
-        "check settings and schema with the code of 1+gnew",
-        "back the journal up",
-        "expand the journal's schema",
+        "check the settings and the schema with the code of 1+gnew",
+        "back up the journal",
+        "upgrade the journal's schema",
         "switch to 1+gnew",
         "restart the daemon",
         "restart copy 1 of the site",
         "restart copy 2 of the site",
-        "ask the site and, through it, the daemon",
-        "write into the history: done",
+        "check that the site and the daemon answer",
+        "write the outcome to the history: done",
     ]
 
 
@@ -165,7 +165,7 @@ def test_what_was_proved_stays_proved(intent) -> None:
     [
         (b"", "damaged"),
         (b"{}", "damaged"),
-        (b'{"version": 2, "is": "forward"}', "a newer lae deploy wrote it"),
+        (b'{"version": 2, "is": "forward"}', "a newer lae deploy wrote this"),
         (dump(Forward(ORDER)).replace(b'"number"', b'"nomber"'), "damaged"),
         (dump(Forward(ORDER))[:-20], r"damaged \(JSONDecodeError\)"),
         (dump(Forward(ORDER)).replace(b'"proved"', b'"more": 1, "proved"'), "damaged"),
@@ -180,7 +180,7 @@ def test_an_intent_that_cannot_be_read_is_refused(data, says) -> None:
 
 def test_too_many_releases_lose_the_oldest() -> None:
     """After a release the oldest are removed, never one that runs or is gone back to."""
-    many = tuple(ReleaseId(f"1+g{n}") for n in range(KEPT))
+    many = tuple(ReleaseId(f"1+g{n}") for n in range(KEPT_RELEASES))
     host = TwinHost(evolve(RUNNING, installed=(OLD, *many)))
     assert carry_out(host, Forward(ORDER), quiet) == ("done", None)
     assert host.seen.installed == (OLD, *many[2:], NEW)
@@ -199,10 +199,10 @@ def test_what_was_interrupted_before_the_switch_is_given_up() -> None:
     """Before the switch an interrupted release is given up, with the reason; after it
     the release goes on.
     """
-    why = "interrupted before anything was switched"
-    assert take_up(Forward(ORDER), RUNNING) == GivenUp(ORDER, why)
+    why = "interrupted before the switch"
+    assert resume_as(Forward(ORDER), RUNNING) == GivenUp(ORDER, why)
     for intent in (Forward(ORDER), Back(ORDER, "why", OLD)):
-        assert take_up(intent, AFTER) == intent
+        assert resume_as(intent, AFTER) == intent
 
 
 @pytest.mark.parametrize("step", [Remove(OLD), Finish("done")])
@@ -270,7 +270,7 @@ def test_a_first_release_that_fails_has_nowhere_to_go() -> None:
         carry_out(host, Forward(first), quiet)
     assert host.history == ["stuck"]
     host.bad = set()
-    intent = take_up(host.intent(), host.seen)
+    intent = resume_as(host.intent(), host.seen)
     assert carry_out(host, intent, quiet) == ("done", None)
     assert host.seen.daemon == NEW
 
@@ -295,7 +295,7 @@ def test_wherever_it_dies_the_next_call_ends_it(deaths, bad, fails) -> None:
         except Killed:
             host.dies_at = None
         found = host.intent()
-        intent = None if found is None else take_up(found, host.seen)
+        intent = None if found is None else resume_as(found, host.seen)
     host.dies_at = None
     if intent is not None:
         carry_out(host, intent, quiet)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lae_provision.deploy.preparing import NotReady, puts
+from lae_provision.deploy.preparing import NotReady, list_files
 
 DAEMON = """\
 process: daemon
@@ -45,7 +45,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_each_file_gets_its_owner(folder: Path) -> None:
     """Secrets are their process's alone, settings can be read by it, the rest by all."""
-    found = {p.target: (p.owner, p.group, p.mode) for p in puts(folder)}
+    found = {p.target: (p.owner, p.group, p.mode) for p in list_files(folder)}
     assert found == {
         "/etc/s4/daemon.yaml": ("root", "s4-daemon", 0o640),
         "/etc/s4/site.yaml": ("root", "s4-site", 0o640),
@@ -62,7 +62,7 @@ def test_a_secret_that_nobody_names_is_refused(folder: Path) -> None:
     """A private file would become everybody's or nobody's: neither is done."""
     (folder / "forgotten.key").touch(0o600)
     with pytest.raises(NotReady, match=r"forgotten\.key: it is private"):
-        puts(folder)
+        list_files(folder)
 
 
 def test_a_secret_of_both_is_refused(folder: Path) -> None:
@@ -71,7 +71,7 @@ def test_a_secret_of_both_is_refused(folder: Path) -> None:
     path.write_text(SITE.replace("keys/cookie", "stripe-keys"))
     shutil.rmtree(folder / "keys")
     with pytest.raises(NotReady, match="both the daemon and the site"):
-        puts(folder)
+        list_files(folder)
 
 
 @pytest.mark.parametrize(
@@ -89,5 +89,5 @@ def test_settings_that_cannot_be_read_are_one_line(folder, name, text, says) -> 
     if text is not None:
         path.write_text(text)
     with pytest.raises(NotReady, match=says) as caught:
-        puts(folder)
+        list_files(folder)
     assert "\n" not in str(caught.value)

@@ -42,18 +42,18 @@ def test_a_tested_commit_may_be_released(tree: Path) -> None:
     head = git(tree, "rev-parse", "HEAD")
     tested.begin(tree)
     assert tested.passed(tree) == head
-    taken = source.look(tree, None)
+    taken = source.check(tree, None)
     assert taken.commit == head
     assert taken.untested is None
-    assert source.release_of(taken) == f"0.1.0+g{head[:12]}"
+    assert source.name_release(taken) == f"0.1.0+g{head[:12]}"
 
 
 def test_an_untested_commit_needs_a_reason(tree: Path) -> None:
     """Without a stamp it is refused; a reason lets it through, and is kept."""
     for reason in (None, "", "  "):
         with pytest.raises(source.NotReleasable, match="run make test"):
-            source.look(tree, reason)
-    assert source.look(tree, " it burns ").untested == "it burns"
+            source.check(tree, reason)
+    assert source.check(tree, " it burns ").untested == "it burns"
 
 
 def test_the_stamp_is_of_one_commit(tree: Path) -> None:
@@ -62,7 +62,7 @@ def test_the_stamp_is_of_one_commit(tree: Path) -> None:
     tested.passed(tree)
     commit(tree)
     with pytest.raises(source.NotReleasable, match="have not passed"):
-        source.look(tree, None)
+        source.check(tree, None)
 
 
 @pytest.mark.parametrize("what", ["changed", "new", "deleted", "staged"])
@@ -81,7 +81,7 @@ def test_a_tree_that_is_not_as_committed_is_refused(tree: Path, what: str) -> No
             (tree / "new").write_text("x")
             git(tree, "add", "new")
     with pytest.raises(source.NotReleasable, match="not as committed"):
-        source.look(tree, "because")
+        source.check(tree, "because")
 
 
 def test_what_changed_during_the_tests_proves_nothing(tree: Path) -> None:
@@ -104,7 +104,7 @@ def test_what_changed_during_the_tests_proves_nothing(tree: Path) -> None:
 def test_a_folder_that_is_no_repository_is_refused(tmp_path: Path) -> None:
     """Without git there is no commit to speak of, and one line says so."""
     with pytest.raises(source.NotReleasable, match="a release is made of a commit"):
-        source.look(tmp_path, None)
+        source.check(tmp_path, None)
     done = subprocess.run(
         [sys.executable, "-m", "lae_provision.deploy.tested", "passed"],
         cwd=tmp_path,

@@ -33,7 +33,7 @@ def test_status_names_what_differs() -> None:
     assert "site 2   not running   <- not the current one" in text
     assert "unfinished: release of" in text
     assert "lae deploy resume" in text
-    assert f"besides  {NEW}" in text
+    assert f"others   {NEW}" in text
     nothing = telling.status(Observed((), (), None, None, ()), None, [])
     assert telling.status_text("h", nothing) == "S4 is not installed on h."
 
@@ -52,7 +52,7 @@ def test_history_fits_a_terminal() -> None:
         "no form",
     ):
         assert word in text
-    assert telling.history_text("h", []) == "Nothing was ever deployed to h."
+    assert telling.history_text("h", []) == "Nothing has been deployed to h yet."
 
 
 def test_what_is_left_to_people_names_this_deployment() -> None:
@@ -68,7 +68,7 @@ def test_what_is_left_to_people_names_this_deployment() -> None:
         },
         site={"site_url": "https://s4.example.org"},
     )
-    text = telling.still_to_do(facts)
+    text = telling.manual_steps_text(facts)
     for word in (
         "https://s4.example.org/webhook/stripe",
         "*.grids.s4.example.org",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import define, evolve, field
 
-from lae_provision.deploy.engine import StepFailed, foreseen
+from lae_provision.deploy.engine import StepFailed, predict
 from lae_provision.deploy.intent import Intent, ReleaseId, dump, load
 from lae_provision.deploy.plan import Finish, Install, Observed, Step
 
@@ -71,7 +71,7 @@ class TwinHost:
                 self.history.append(step.outcome)
             self._operation()
             self.noted = None
-        self.seen = foreseen(self.seen, step)
+        self.seen = predict(self.seen, step)
         self.done.append(step)
         self._operation()
 

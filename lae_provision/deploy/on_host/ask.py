@@ -1,11 +1,11 @@
-"""Ask a site as a visitor does: ``ask.py JSON``, a :class:`Question`.
+"""Checks a site as a visitor would: ``ask.py JSON``, a :class:`Question`.
 
-Standard library only: it is sent to the host's python3 by standard input.  It asks
-until *times* questions in a row were answered by *release* with a daemon behind it, the
-registration form served, and signups open if they *must be open* (a daemon that has
-just started looks around first); for at most *seconds*.  It prints one JSON object:
-what the last answer said, and ``wrong``, null when all is well.  Without a *release* it
-asks once, and whatever answers is right.
+Standard library only: the script is sent to the host's python3 by standard input.  It
+asks for at most *seconds*, until *times* answers in a row come from *release* with a
+reachable daemon, the signup form is served, and signups are open if they *must be open*
+(a daemon that has just started keeps them closed at first).  The script prints one JSON
+object: what the last answer said, and ``wrong``, null when all is well.  Without a
+*release* it asks once and accepts any answer.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ import sys
 import time
 from typing import TypedDict
 
-_PATIENCE = 10.0
-_PAUSE = 0.25
+_TIMEOUT = 10.0  # s
+_RETRY_AFTER = 0.25  # s
 _OK = 200
 
 
 class Question(TypedDict):
-    """What is asked of whom."""
+    """What to check, and where."""
 
     address: str
     release: str | None
@@ -33,8 +33,8 @@ class Question(TypedDict):
 
 
 def get(address: str, path: str) -> tuple[int, bytes]:
-    """One question on a connection of its own, so that any copy may answer."""
-    connection = http.client.HTTPConnection(address, timeout=_PATIENCE)
+    """Send one request on a new connection, so that any copy may answer."""
+    connection = http.client.HTTPConnection(address, timeout=_TIMEOUT)
     try:
         connection.request("GET", path, headers={"Connection": "close"})
         answer = connection.getresponse()
@@ -43,8 +43,8 @@ def get(address: str, path: str) -> tuple[int, bytes]:
         connection.close()
 
 
-def look(question: Question) -> dict[str, object]:
-    """What one round of questions tells."""
+def check_once(question: Question) -> dict[str, object]:
+    """Check the site once."""
     try:
         status, body = get(question["address"], "/health")
         told = json.loads(body)
@@ -55,49 +55,51 @@ def look(question: Question) -> dict[str, object]:
         }
     except (OSError, http.client.HTTPException, ValueError, KeyError, TypeError) as e:
         return {"wrong": f"/health: {type(e).__name__}: {e}"}
-    return {**seen, "wrong": wrong(question, status, seen)}
+    return {**seen, "wrong": find_problem(question, status, seen)}
 
 
-def wrong(question: Question, status: int, seen: dict[str, object]) -> str | None:
-    """What is wrong with what was seen, the worst first."""
+def find_problem(
+    question: Question, status: int, seen: dict[str, object]
+) -> str | None:
+    """Find what is wrong, the worst first."""
     if question["release"] is None:
         return None
     if seen["release"] != question["release"]:
-        return f"/health is answered by release {seen['release']}"
+        return f"/health is answered by the release {seen['release']}"
     if not seen["daemon"]:
         return "the site cannot reach the daemon"
     if question["must_be_open"] and not seen["signups_open"]:
-        return "signups were open before, and are not any more"
+        return "signups were open before, and are closed now"
     if status != _OK:
-        return f"/health is answered {status}"
-    return form_wrong(question["address"], question["form"])
+        return f"/health answers with status {status}"
+    return find_form_problem(question["address"], question["form"])
 
 
-def form_wrong(address: str, form: str) -> str | None:
-    """What is wrong with the registration form."""
+def find_form_problem(address: str, form: str) -> str | None:
+    """Find what is wrong with the signup form."""
     try:
         status, body = get(address, form)
     except (OSError, http.client.HTTPException) as e:
         return f"{form}: {type(e).__name__}: {e}"
     if status != _OK:
-        return f"{form} is answered {status}"
-    return None if b"<form" in body else f"{form} has no form"
+        return f"{form} answers with status {status}"
+    return None if b"<form" in body else f"{form} shows no form"
 
 
 def main(text: str) -> None:
-    """Ask until all is well, or time is up."""
+    """Check the site until all is well, or the time is up."""
     question: Question = json.loads(text)
     end = time.monotonic() + question["seconds"]
     well = 0
     while True:
-        seen = look(question)
+        seen = check_once(question)
         well = 0 if seen["wrong"] else well + 1
         enough = question["release"] is None or well >= question["times"]
         if enough or time.monotonic() > end:
             sys.stdout.write(json.dumps(seen))
             return
         if seen["wrong"]:
-            time.sleep(_PAUSE)
+            time.sleep(_RETRY_AFTER)
 
 
 if __name__ == "__main__":

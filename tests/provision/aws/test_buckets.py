@@ -7,7 +7,7 @@ import pytest
 from twisted.trial.unittest import SynchronousTestCase, TestCase
 
 from lae_provision.aws import buckets
-from lae_provision.aws.bucket_settings import location, says, settings_of
+from lae_provision.aws.bucket_settings import contains, location, settings_of
 from lae_provision.aws.policies import bucket_policy
 from lae_provision.doors import BucketRequest
 from lae_provision.errors import AlreadyThere, Refused, TryLater
@@ -175,9 +175,9 @@ def test_location() -> None:
 def test_reading_back() -> None:
     """What S3 adds does not matter; what it lacks or says otherwise does."""
     expected = XML(b"<A><B>1</B><C><D>2</D></C></A>")
-    assert says(XML(b"<A><X/><C><D>2</D><E/></C><B> 1 </B></A>"), expected)
-    assert not says(XML(b"<A><B>1</B><C><D>3</D></C></A>"), expected)
-    assert not says(XML(b"<A><C><D>2</D></C></A>"), expected)
+    assert contains(XML(b"<A><X/><C><D>2</D><E/></C><B> 1 </B></A>"), expected)
+    assert not contains(XML(b"<A><B>1</B><C><D>3</D></C></A>"), expected)
+    assert not contains(XML(b"<A><C><D>2</D></C></A>"), expected)
 
 
 def test_settings_agree_with_themselves_alone() -> None:

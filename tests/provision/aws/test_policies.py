@@ -12,7 +12,7 @@ from lae_provision.aws.policies import (
     bucket_policy,
     host_policy,
     render,
-    same,
+    same_policy,
     trust_policy,
 )
 
@@ -189,6 +189,6 @@ def test_rendering() -> None:
 
 def test_same() -> None:
     """Two policies are the same however they are written, and text is none."""
-    assert same('{"a": [1], "b": 2}', '{"b":2,"a":[1]}')
-    assert not same('{"a": 1}', '{"a": 2}')
-    assert not same("", "{}")
+    assert same_policy('{"a": [1], "b": 2}', '{"b":2,"a":[1]}')
+    assert not same_policy('{"a": 1}', '{"a": 2}')
+    assert not same_policy("", "{}")

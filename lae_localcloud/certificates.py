@@ -1,4 +1,4 @@
-"""A private certificate authority, and a certificate that names ``localhost``."""
+"""The certificates of the local cloud: of an authority, a server, a signer."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from pathlib import Path
 from attrs import define
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from lae_localcloud.state_folder import write_private
 
-_VALID = timedelta(days=30)
+VALID_FOR = timedelta(days=365)
 
 
 @define(frozen=True)
 class Certificates:
-    """Files: what clients trust, what the server shows, and its key (0600)."""
+    """The files: the authority, the server's certificate, and its key (0600)."""
 
     authority: Path
     certificate: Path
@@ -27,7 +27,10 @@ class Certificates:
 
 
 def make_certificates(folder: Path) -> Certificates:
-    """Make both and write them into *folder*; the authority's key is thrown away."""
+    """Make an authority and a certificate for ``localhost``, in *folder*.
+
+    The authority's key is not kept.
+    """
     made = Certificates(folder / "ca.pem", folder / "server.pem", folder / "key.pem")
     authority_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
@@ -48,8 +51,16 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def _begun(
-    subject: x509.Name, issuer: x509.Name, public: ec.EllipticCurvePublicKey
+def self_sign(key: rsa.RSAPrivateKey, name: str) -> x509.Certificate:
+    """Make a self-signed certificate of *key*."""
+    named = _name(name)
+    return _builder(named, named, key.public_key()).sign(key, hashes.SHA256())
+
+
+def _builder(
+    subject: x509.Name,
+    issuer: x509.Name,
+    public: ec.EllipticCurvePublicKey | rsa.RSAPublicKey,
 ) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
@@ -58,8 +69,8 @@ def _begun(
         .issuer_name(issuer)
         .public_key(public)
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + _VALID)
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + VALID_FOR)
         .add_extension(
             x509.SubjectKeyIdentifier.from_public_key(public), critical=False
         )
@@ -80,7 +91,7 @@ def _authority(key: ec.EllipticCurvePrivateKey) -> x509.Certificate:
         encipher_only=False,
         decipher_only=False,
     )
-    builder = _begun(name, name, key.public_key())
+    builder = _builder(name, name, key.public_key())
     builder = builder.add_extension(basic, critical=True)
     return builder.add_extension(usage, critical=True).sign(key, hashes.SHA256())
 
@@ -101,7 +112,7 @@ def _server(
     )
     purpose = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
     basic = x509.BasicConstraints(ca=False, path_length=None)
-    builder = _begun(_name("localhost"), authority.subject, public)
+    builder = _builder(_name("localhost"), authority.subject, public)
     for extension in (names, issuer, purpose, basic):
         builder = builder.add_extension(extension, critical=False)
     return builder.sign(authority_key, hashes.SHA256())

@@ -1,4 +1,4 @@
-"""How the account is asked: every refusal names the permission that is missing."""
+"""Calls to AWS for the account: every refusal names the missing permission."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import define, field
 from twisted.web.http import OK
 
 from lae_protocol.aws.agent import Answer, fetch
-from lae_provision.aws.channel import LIMIT, Channel, parsed
+from lae_provision.aws.channel import LARGEST_ANSWER, Channel, parse_xml
 from lae_provision.aws.faults import fault_of_answer
 from lae_provision.aws.parameters import members
 from lae_provision.aws.s3 import BucketClient, Subresource
@@ -44,7 +44,7 @@ _ROUTE53 = "/2013-04-01"
 
 
 class NotAllowed(Refused):
-    """The keys lack a permission: *action*, as IAM names it.  Grant it, try again."""
+    """The credentials lack the permission *action*: grant it in IAM, and try again."""
 
     def __init__(self, action: str, message: str) -> None:
         super().__init__("NotAllowed", message)
@@ -52,11 +52,11 @@ class NotAllowed(Refused):
 
 
 class KeysRefused(Refused):
-    """AWS does not take these keys at all.  Get others."""
+    """AWS does not accept these credentials at all: use others."""
 
 
-async def named(action: str, waiting: Awaitable[T]) -> T:
-    """The answer; a refusal for want of a permission names *action*."""
+async def name_permission(action: str, waiting: Awaitable[T]) -> T:
+    """Wait for the answer; a refusal for lack of permission names *action*."""
     try:
         return await waiting
     except ProvisionError as e:
@@ -68,8 +68,8 @@ async def named(action: str, waiting: Awaitable[T]) -> T:
 
 
 @define(frozen=True)
-class Asker:
-    """Calls of many services, through one channel."""
+class AccountApi:
+    """Calls to several services, through one channel."""
 
     channel: Channel
     _client: BucketClient = field(init=False)
@@ -79,16 +79,16 @@ class Asker:
         return BucketClient(self.channel)
 
     async def query(self, service: str, action: str, **parameters: Any) -> Element:
-        """One call of EC2 or IAM."""
+        """Call EC2 or IAM."""
         sent = members(parameters) if service == "iam" else parameters
-        return await named(
+        return await name_permission(
             f"{service}:{action}", self.channel.query(service, action, sent)
         )
 
     async def json(self, service: str, action: str, **fields: Any) -> dict[str, Any]:
-        """One call of a service that speaks JSON."""
+        """Call a service with a JSON API."""
         target = f"{_TARGETS[service]}.{action}"
-        return await named(
+        return await name_permission(
             f"{service}:{action}", self.channel.json(service, target, fields)
         )
 
@@ -102,8 +102,8 @@ class Asker:
         body: bytes | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> Answer:
-        """One call about a bucket; *permission* is S3's name for it."""
-        return await named(
+        """Call S3 about a bucket; *permission* is the call's name in IAM."""
+        return await name_permission(
             f"s3:{permission}",
             self._client.call(
                 method,
@@ -115,7 +115,7 @@ class Asker:
         )
 
     async def own_buckets(self, prefix: str) -> list[str]:
-        """The account's own buckets whose names begin so."""
+        """List the account's buckets whose names begin with *prefix*."""
         root = await self._rest(
             "s3", "s3:ListAllMyBuckets", "GET", f"/?prefix={prefix}", None
         )
@@ -124,7 +124,7 @@ class Asker:
     async def route53(
         self, action: str, method: str, path: str, body: bytes | None = None
     ) -> Element:
-        """One call of Route 53, whose paths begin behind the version."""
+        """Call Route 53; *path* follows the version in the URL."""
         return await self._rest(
             "route53", f"route53:{action}", method, _ROUTE53 + path, body
         )
@@ -143,17 +143,17 @@ class Asker:
                 headers={} if body is None else {"content-type": "application/xml"},
                 body=body,
                 seconds=channel.patience.seconds,
-                limit=LIMIT,
+                limit=LARGEST_ANSWER,
             )
             if answer.status != OK:
                 raise fault_of_answer(answer.status, answer.body)
-            return _bare(parsed(answer.body))
+            return _without_namespaces(parse_xml(answer.body))
 
-        return await named(action, channel.attempt(once))
+        return await name_permission(action, channel.attempt(once))
 
 
-def _bare(root: Element) -> Element:
-    """Without namespaces: some of AWS' answers have one, stand-ins' have none."""
+def _without_namespaces(root: Element) -> Element:
+    """Remove namespaces, which only some of AWS' answers have."""
     for element in root.iter():
         if isinstance(element.tag, str):
             element.tag = element.tag.rpartition("}")[2]
