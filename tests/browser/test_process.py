@@ -57,7 +57,7 @@ def test_it_ends_beside_a_frozen_daemon(frozen) -> None:
     """SIGTERM ends the site, whatever the daemon does."""
     frozen.site.terminate()
     frozen.site.wait()
-    assert "going without" in frozen.log()
+    assert "stopping without it" in frozen.log()
 
 
 def test_it_starts_and_serves_with_the_daemon_down(running) -> None:

@@ -75,7 +75,7 @@ def test_a_signup_in_a_real_browser(open_window, running, look) -> None:
     window.shoot("address-wrong")
     page.get_by_label("Email address").fill("ann@example.org")
     page.get_by_role("button", name="Use this address").click()
-    page.get_by_text("Your address is corrected").wait_for()
+    page.get_by_text("Your email address is corrected").wait_for()
     assert running.say()[signup_id] == "ann@example.org"
 
 
