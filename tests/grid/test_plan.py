@@ -19,6 +19,7 @@ from lae_flapp.grid.plan import (
     Make,
     NextHost,
     Patience,
+    PayBack,
     Repeat,
     Retire,
     TellStripe,
@@ -41,7 +42,7 @@ from lae_flapp.grid.sights import (
 )
 from lae_flapp.grid.steps import HOSTING, REMOVABLE, REPLACED, SERVING, StepName
 
-PATIENCE = Patience(visibility=60)
+PATIENCE = Patience()
 #: What can be seen, and so removed.
 THERE = (Present, Unsettled, Broken)
 NOW = 1000.0
@@ -156,6 +157,15 @@ def test_stripe_is_told_before_anything_goes(goal, sights):
     assert actions == (TellStripe(), *plan(goal, sights, PATIENCE))
 
 
+@given(goals, sights)
+def test_what_is_owed_goes_back_before_that(goal, sights):
+    """Each payment that is not kept goes back, whatever the goal."""
+    sights = evolve(sights, untold=True)
+    actions = plan(goal, evolve(sights, owed=("cs_2", "cs_3")), PATIENCE)
+    owed = (PayBack("cs_2"), PayBack("cs_3"))
+    assert actions == (*owed, *plan(goal, sights, PATIENCE))
+
+
 @given(sights)
 def test_money_goes_back_first(sights):
     """A customer's money does not wait for the cloud."""
@@ -243,6 +253,12 @@ def test_a_lost_reply_is_answered_with_the_same_request():
     """A launch without an outcome is repeated, not made anew."""
     actions = plan(Serve(1), seen(host=Asked(0.0, NOW)), PATIENCE)
     assert actions == (Repeat(StepName.HOST),)
+
+
+def test_a_host_is_given_its_time_to_claim():
+    """Until the deadline somebody else's turn is waited for, and nothing else done."""
+    actions = plan(Serve(3), seen(claimed=Awaited(NOW + 1)), PATIENCE)
+    assert actions == (Await(StepName.CLAIMED, NOW + 1),)
 
 
 def test_a_host_that_claimed_too_late_is_replaced():

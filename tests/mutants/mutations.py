@@ -2,9 +2,9 @@
 
 mutmut finds where a mistake may be made and makes most of them; two that it has not are
 ours.  What changes words alone (strings), or what is said in the log, is left out: no
-test has to notice that.  Runs where mutmut is installed, which is not where the tests
-run: where its libcst can be imported, Hypothesis wants to write a patch for each failure
-and stumbles over zope.interface.
+test has to notice that; nor what mypy proves never to happen.  Runs where mutmut is
+installed, which is not where the tests run: where its libcst can be imported, Hypothesis
+wants to write a patch for each failure and stumbles over zope.interface.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from mutmut.mutation.pragma_handling import IgnoredCode
 
 from tests.mutants.score import Mutant
 
-_LOGGING = re.compile(r"\b_?log(ger)?\.|\b_?LOG\.|^[A-Z_]+\.(log|info|warn|error)\(")
+_UNSEEN = re.compile(
+    r"^(case _: )?assert_never\(|\b_?log(ger)?\.|\b_?LOG\.|^[A-Z_]+\.(log|info|warn|error)\("
+)
 
 
 def drop_statement(line: cst.SimpleStatementLine) -> Iterable[cst.CSTNode]:
@@ -78,7 +80,7 @@ def mutants_of(root: Path, module: str) -> list[Mutant]:
     for mutation in visitor.mutations:
         changed = tree.deep_replace(mutation.original_node, mutation.mutated_node)
         mutant = _compared(module, source, changed.code)
-        if mutant is not None and not _LOGGING.search(mutant.was):
+        if mutant is not None and not _UNSEEN.search(mutant.was):
             found.setdefault(mutant.source, mutant)
     return list(found.values())
 

@@ -102,6 +102,31 @@ def test_nothing_in_a_page_tells_the_owners_secret() -> None:
     assert len(opened.owner_secret.reveal()) == 52
 
 
+def test_a_release_makes_no_customer_another() -> None:
+    """The same form has the same token, signup, owner and status page in each release:
+    it may be sent twice, to the copies of two of them.
+    """
+    cookie = new_form_cookie(lambda size: b"c" * size)
+    token = make_token(KEYS, cookie, NOW, lambda size: b"n" * size)
+    opened = open_token(KEYS, cookie.reveal(), token, NOW)
+    action = make_action_token(KEYS[0], opened.signup_id, opened.owner_secret)
+    assert (
+        token
+        == "1800000000.bm5ubm5ubm5ubm5ubm5ubm5ubm4.XlBqWQypU6DGWAJgd3mMUjkzSBuuUrNN3_0WIB1QLrQ"
+    )
+    assert opened.signup_id == "suijdlh4icwec3rypimjqe"
+    assert (
+        opened.owner_secret.reveal()
+        == "xtium4z5prnadliyxkjdjuyd4darwensw2nyyt3dondnkohok2sq"
+    )
+    assert action == "3WjIIsMYuit1k5UXR-Mh7LU-G-lz4R7NvmN8Z-DTLxE"
+
+
+def test_a_form_may_stay_open_for_two_hours() -> None:
+    """Copies of the site whose clocks differ by a minute take it from one another."""
+    assert (LIFETIME, SKEW) == (7200, 60)
+
+
 def test_an_action_token_is_for_one_signup_and_owner() -> None:
     """It is good under any current key, for its own signup and owner alone."""
     cookie, token = fresh()

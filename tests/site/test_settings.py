@@ -8,7 +8,6 @@ from lae_protocol.plan_words import amount_in_words, size_in_words
 from lae_protocol.process.plans import load_plans
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.settings import SettingsError, load
-from lae_site.rate import RateLimit, client_of
 from lae_site.settings import SiteSettings
 
 
@@ -97,41 +96,3 @@ def test_prices_and_sizes_in_words() -> None:
     assert size_in_words(1_500_000_000_000) == "1.5 TB"
     assert size_in_words(250_000_000_000) == "250 GB"
     assert size_in_words(10) == "10 bytes"
-
-
-@pytest.mark.parametrize(
-    ("peer", "forwarded", "proxies", "client"),
-    [
-        ("192.0.2.1", None, 0, "192.0.2.1"),
-        ("192.0.2.1", "203.0.113.9", 0, "192.0.2.1"),
-        ("127.0.0.1", "203.0.113.9", 1, "203.0.113.9"),
-        ("127.0.0.1", "1.1.1.1, 203.0.113.9", 1, "203.0.113.9"),
-        ("127.0.0.1", "203.0.113.9, 10.0.0.1", 2, "203.0.113.9"),
-        ("127.0.0.1", "junk", 1, "127.0.0.1"),
-        ("127.0.0.1", None, 1, "127.0.0.1"),
-        ("2001:db8:1:2:3:4:5:6", None, 0, "2001:db8:1:2::"),
-        ("local", None, 0, "local"),
-    ],
-)
-def test_whom_we_count(peer, forwarded, proxies, client) -> None:
-    """A visitor cannot choose what is counted: only our own proxies are believed."""
-    assert client_of(peer, forwarded, proxies) == client
-
-
-def test_where_many_may_come_many_may_come_at_once() -> None:
-    """A minute's worth is allowed at the same moment, where that is more than a few."""
-    limit = RateLimit(1200, lambda: 0.0)
-    assert [limit.take("a") for _ in range(21)] == [0] * 20 + [4]
-
-
-def test_the_limit_fills_up_again_and_its_memory_is_bounded() -> None:
-    """A client may go on after the time it was told; the unseen are forgotten."""
-    now = [0.0]
-    limit = RateLimit(60, lambda: now[0])
-    assert [limit.take("a") for _ in range(6)] == [0, 0, 0, 0, 0, 61]
-    now[0] += 60
-    assert limit.take("a") == 0
-    assert limit.take("a") > 0
-    for client in range(10_001):
-        limit.take(str(client))
-    assert limit.take("a") == 0

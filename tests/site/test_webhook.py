@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import pytest
-import stripe
 from attrs import evolve
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from lae_protocol.messages import Refused
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import StripeHint
 from lae_site.routes import make_web_server
-from lae_site.stripe_signature import (
-    SignatureRefused,
-    check_signature,
-    expected_signature,
-)
+from lae_site.stripe_signature import expected_signature
 
 BODY = (
     '{"object": "event", "id": "evt_1", "type": "checkout.session.completed",'
@@ -56,17 +49,7 @@ def test_a_webhook_is_as_old_as_the_true_time_says(worlds) -> None:
 
 @pytest.mark.parametrize(
     ("header", "says"),
-    [
-        (None, "no signature"),
-        ("", "malformed"),
-        ("nonsense", "malformed"),
-        ("t=1800000000", "wrong"),
-        ("t=1800000000,v1=" + "0" * 64, "wrong"),
-        ("t=1800000000,t=1800000000,v1=" + "0" * 64, "malformed"),
-        ("t=x,v1=" + "0" * 64, "malformed"),
-        ("t=1800000000,v1=" + "ä" * 64, "wrong"),
-        ("t=1800000000," + "v1=0," * 2000, "malformed"),
-    ],
+    [(None, "no signature"), ("nonsense", "malformed"), ("t=1800000000", "wrong")],
 )
 def test_what_stripe_did_not_sign_is_refused(world, header, says) -> None:
     """Unsigned or wrongly signed requests are answered 400 and go nowhere."""
@@ -75,20 +58,6 @@ def test_what_stripe_did_not_sign_is_refused(world, header, says) -> None:
     assert answer.status == 400
     assert says in answer.text
     assert not world.desk.events_taken
-
-
-def test_foreign_old_and_altered_events_are_refused(world) -> None:
-    """Another account's signature, a replay after five minutes, another body: 400."""
-    assert signed(world, "whsec_of_somebody_else").status == 400
-    assert signed(world, age=301).status == 400
-    assert signed(world, age=-301).status == 400
-    assert signed(world, age=299).status == 200
-    time = str(int(world.clock.seconds()))
-    signature = expected_signature(Secret("whsec_test"), time, BODY)
-    header = {"Stripe-Signature": f"t={time},v1={signature}"}
-    changed = world.visitor.ask("POST", "/webhook/stripe", BODY + b" ", header)
-    assert changed.status == 400
-    assert len(world.desk.events_taken) == 1
 
 
 def test_with_the_daemon_away_stripe_sends_it_again(world, monkeypatch) -> None:
@@ -123,23 +92,3 @@ def test_get_is_no_webhook(world) -> None:
     """Only POST is routed there."""
     answer = world.visitor.get("/webhook/stripe")
     assert (answer.status, answer.headers["allow"]) == (405, "POST")
-
-
-@settings(max_examples=60)
-@given(st.binary(max_size=300), st.text(min_size=1, max_size=40), st.integers(0, 2**33))
-def test_it_agrees_with_stripes_own_library(body, secret, time) -> None:
-    """What we compute is what Stripe's own library computes."""
-    try:
-        text = body.decode()
-    except UnicodeDecodeError:
-        return
-    theirs = stripe.WebhookSignature._compute_signature(f"{time}.{text}", secret)
-    assert expected_signature(Secret(secret), str(time), body) == theirs
-
-
-@settings(max_examples=100)
-@given(st.text(max_size=200))
-def test_no_header_passes_by_luck(header) -> None:
-    """Any header that we did not make is refused, and none breaks the check."""
-    with pytest.raises(SignatureRefused):
-        check_signature([Secret("whsec_test")], header, BODY, 1_800_000_000)
