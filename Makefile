@@ -79,7 +79,7 @@ mutants: install-tests $(MUTANTS)/.installed
 	$(MUTANTS)/bin/python -m tests.mutants $(MUTANTS_ARGS)
 
 check: lint
-	$(BIN)/python -m pytest -n $(WORKERS) -m "not end_to_end and not browser" $(TEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m "not end_to_end and not browser and not long" $(TEST_ARGS)
 
 bench-%: install-tests
 	$(BIN)/python -m tests.bench.$* $(BENCH_ARGS)

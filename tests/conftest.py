@@ -32,6 +32,8 @@ IN_CI = os.environ.get("CI", "") == "true"
 #: our process id, behind which a worker has its own name.
 MARK = "S4_TEST_RUN"
 PATIENCE = 5.0
+#: Searches for garbage at most, until one finds none.
+_ROUNDS = 5
 
 # No example fails by a slow machine: the suite runs where much else does.  In CI the
 # examples follow from the test alone, so that a red run is the commit's doing and not
@@ -87,6 +89,21 @@ def pytest_make_collect_report() -> Generator[
     return report
 
 
+# First: what is marked is chosen by this hook, too.
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(
+    config: pytest.Config, items: list[pytest.Item]
+) -> None:
+    """Where tests are chosen by marks, tests/spread.py says which are long."""
+    if not config.getoption("markexpr"):
+        return
+    from tests.spread import takes_long  # noqa: PLC0415  (only where marks are used)
+
+    for item in items:
+        if takes_long(item.nodeid):
+            item.add_marker("long")
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_finish() -> None:
     """What the imports made stays to the end: no search for garbage looks there again,
@@ -117,9 +134,12 @@ def temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
 def no_garbage_of_others() -> None:
     """What the module before left waiting ends here: collected in the middle of a test,
     its last words would be taken for that test's.  At the end of its own module pytest
-    still holds what the last test was given.
+    still held what the last test was given.  What ends may leave more behind: a
+    coroutine that was waiting runs its last lines only then.
     """
-    gc.collect()
+    for _ in range(_ROUNDS):
+        if not gc.collect():
+            break
 
 
 def _untracked() -> set[str]:

@@ -10,10 +10,17 @@ from lae_flapp.journal.errors import JournalClosed
 from tests.twins.journal import answer
 
 
+def waiting(desk, *args, **kwargs):
+    """A wait whose end is nobody's failure: the journal closes before it is over."""
+    begun = desk.journal.watch(*args, **kwargs)
+    begun.addErrback(lambda failure: failure.trap(JournalClosed))
+    return begun
+
+
 def test_a_watcher_is_woken_by_its_own_signup(desk) -> None:
     """An event of one signup wakes who waits for it or for all, and nobody else."""
     a, b = desk.register("a").signup_id, desk.register("b").signup_id
-    mine, other, everybody = (desk.journal.watch(who, 2) for who in (a, b, None))
+    mine, other, everybody = (waiting(desk, who, 2) for who in (a, b, None))
     desk.write(events.tell, a, "delayed", "daemon")
     assert (mine.result, everybody.result) == (3, 3)
     assert not other.called
@@ -24,36 +31,36 @@ def test_what_happened_already_is_told_at_once(desk) -> None:
     a = desk.register("a").signup_id
     desk.register("b")
     assert answer(desk.journal.watch(a, 0)) == 1
-    assert not desk.journal.watch(a, 1).called
+    assert not waiting(desk, a, 1).called
 
 
 def test_the_public_are_not_woken_by_notes(desk) -> None:
     """Who looks at what customers see sleeps through operators' notes."""
     a = desk.register("a").signup_id
-    public, private = (desk.journal.watch(a, 1, public=it) for it in (True, False))
+    public, private = (waiting(desk, a, 1, public=it) for it in (True, False))
     desk.write(events.note, a, "throttled", "daemon", "by EC2")
     assert private.result == 2
     assert not public.called
-    assert not desk.journal.watch(a, 1, public=True).called
+    assert not waiting(desk, a, 1, public=True).called
     desk.write(events.tell, a, "delayed", "daemon")
     assert public.result == 3
 
 
 def test_a_cancelled_watcher_is_forgotten(desk) -> None:
     """A wait that its owner ends leaves nothing behind."""
-    waiting = desk.journal.watch(None, 0)
+    begun = desk.journal.watch(None, 0)
     assert len(desk.journal._watchers) == 1
-    waiting.cancel()
+    begun.cancel()
     with pytest.raises(CancelledError):
-        answer(waiting)
+        answer(begun)
     assert len(desk.journal._watchers) == 0
     desk.write(events.note, None, "later", "test")
 
 
 def test_closing_tells_who_waits(desk) -> None:
     """A journal that closes leaves nobody waiting for ever."""
-    waiting = desk.journal.watch(None, 0)
+    begun = desk.journal.watch(None, 0)
     desk.close()
     with pytest.raises(JournalClosed):
-        answer(waiting)
+        answer(begun)
     assert len(desk.journal._watchers) == 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.packaging.test_ci import GOOD, run
-from tests.spread import SECONDS, TOGETHER, group_of
+from tests.spread import SECONDS, TOGETHER, group_of, takes_long
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -24,6 +24,13 @@ def test_what_shares_something_stays_together() -> None:
     assert group_of(one) == group_of(other)
     one, other = (f"tests/desk/test_{n}.py::test_it" for n in "ab")
     assert group_of(one) != group_of(other)
+
+
+def test_check_leaves_out_files_that_take_long() -> None:
+    """A file among those that take long is left out; of a group its marks decide."""
+    assert takes_long("tests/storage/test_killed.py::test_it")
+    assert not takes_long("tests/grid/test_plan.py::test_it")
+    assert not takes_long("tests/deploy/test_plan.py::test_it")
 
 
 def test_the_longest_begins(tmp_path: Path) -> None:
