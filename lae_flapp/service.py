@@ -6,7 +6,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from attrs import define
 from prometheus_client import CollectorRegistry
 from twisted.application.service import IService
 from twisted.python import usage
@@ -14,7 +13,7 @@ from twisted.python import usage
 from lae_flapp.money.stripe.check import key_problems
 from lae_flapp.settings import DaemonSettings
 from lae_flapp.wiring.daemon import Daemon
-from lae_flapp.wiring.outside import Secrets, read_secrets
+from lae_flapp.wiring.doors import Secrets, read_secrets
 from lae_protocol.messages import Plan
 from lae_protocol.process.log import LoggedService
 from lae_protocol.process.plans import load_plans
@@ -22,14 +21,6 @@ from lae_protocol.process.settings import SettingsError, load
 from lae_protocol.process.steady import SteadyClock, install
 from lae_provision.aws.key_file import FileDataKeys
 from lae_provision.identity.journal_sealer import JournalSealer
-
-
-@define(frozen=True)
-class Held:
-    """What the settings name."""
-
-    secrets: Secrets
-    plans: tuple[Plan, ...]
 
 
 class Options(usage.Options):
@@ -49,7 +40,8 @@ class Options(usage.Options):
     ]
 
     settings: DaemonSettings
-    held: Held
+    secrets: Secrets
+    plans: tuple[Plan, ...]
 
     def postOptions(self) -> None:
         """Read all that can be wrong before twistd goes into the background."""
@@ -57,13 +49,14 @@ class Options(usage.Options):
             raise usage.UsageError("--config FILE is needed")
         try:
             self.settings = load(Path(self["config"]).resolve(), DaemonSettings)
-            self.held = read_all(self.settings)
+            self.secrets = read_and_check(self.settings)
+            self.plans = load_plans(self.settings.plans_file)
         except SettingsError as e:
             raise usage.UsageError(str(e)) from None
 
 
-def read_all(settings: DaemonSettings) -> Held:
-    """Read it; a :class:`SettingsError` says what is wrong with it."""
+def read_and_check(settings: DaemonSettings) -> Secrets:
+    """Read the secrets; a :class:`SettingsError` says what is wrong with them."""
     secrets = read_secrets(settings)
     problems = key_problems(secrets.stripe_keys, settings.stripe.mode)
     if problems:
@@ -77,7 +70,7 @@ def read_all(settings: DaemonSettings) -> Held:
     root = settings.mail.trust_root
     if root is not None and not root.is_file():
         raise SettingsError(f"mail.trust_root: {root}: no such file")
-    return Held(secrets, load_plans(settings.plans_file))
+    return secrets
 
 
 def makeService(options: Options) -> IService:
@@ -91,10 +84,10 @@ def makeService(options: Options) -> IService:
     steady = SteadyClock()
     install(loop, steady)
     daemon = Daemon(
-        loop,
-        options.settings,
-        options.held.secrets,
-        options.held.plans,
+        reactor=loop,
+        settings=options.settings,
+        secrets=options.secrets,
+        plans=options.plans,
         take_over=bool(options["take-over"]),
         registry=CollectorRegistry(),
         steady=steady,

@@ -135,6 +135,13 @@ class PortSettings:
         if constant == ranged:
             raise ValueError("either introducer and storage, or first and last")
 
+    @property
+    def span(self) -> range | None:
+        """The range; None where the ports are constants."""
+        if self.first is None or self.last is None:
+            return None
+        return range(self.first, self.last + 1)
+
 
 @define(frozen=True)
 class QuotaSettings:
@@ -272,6 +279,11 @@ class DaemonSettings:
             raise ValueError("cells: exactly one cell is supported today")
         if self.environment == "production":
             self._check_production()
+
+    @property
+    def journal(self) -> Path:
+        """The journal's file."""
+        return self.state / "journal" / "journal.sqlite"
 
     def _check_production(self) -> None:
         """Production talks to AWS and Stripe themselves, and has a public site."""

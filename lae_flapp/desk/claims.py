@@ -12,9 +12,23 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509 import load_pem_x509_certificate
 
 from lae_flapp.journal.hosts import HostRow
+from lae_flapp.settings import CellSettings
 from lae_protocol.host_messages import Claim
+
+
+def load_cloud_keys(cell: CellSettings) -> tuple[RSAPublicKey, ...]:
+    """What checks the signatures of identity documents; raises ValueError."""
+    found = []
+    for path in cell.identity_certificates:
+        key = load_pem_x509_certificate(path.read_bytes()).public_key()
+        if not isinstance(key, RSAPublicKey):
+            raise ValueError(f"{path}: not of an RSA key")  # noqa: TRY004  (of the file)
+        found.append(key)
+    return tuple(found)
+
 
 #: Seconds by which two clocks of one cloud may write the same launch differently.
 _ROUNDING = 1.0

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from twisted.logger import Logger
 
 from lae_flapp.desk.claims import is_signed, what_is_wrong
-from lae_flapp.grid import requests, turns
+from lae_flapp.grid import moves, requests
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import (
     events,
@@ -33,6 +33,7 @@ from lae_flapp.journal.sealed import context_of
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol import wire
+from lae_protocol.furl import Furl
 from lae_protocol.host_messages import (
     Claim,
     Claimed,
@@ -72,7 +73,7 @@ class HostDesk:
     furls: CustomerFurls
     sealer: Sealer
     s3_endpoint: str | None
-    host_furl: Callable[[str], str]
+    host_furl: Callable[[str], Furl]
     cloud_keys: tuple[RSAPublicKey, ...] = ()
 
 
@@ -165,7 +166,7 @@ class BootstrapFacet:
                 why = "a claim was refused: it is of another key than the first"
                 return self._quarantine(tx, host, why)
             case "bound":
-                turns.claimed(tx, signup_id, generation)
+                moves.claimed(tx, signup_id, generation)
             case "repeated":
                 pass
         return _Bound(signups.get(tx, signup_id), identity, self._with_furl(tx, host))
@@ -192,7 +193,7 @@ class BootstrapFacet:
         events.note(tx, signup_id, "claim-refused", "host", why)
         hosts.move(tx, signup_id, generation, {host.state}, "quarantined")
         cause = f"quarantine-{generation}"
-        turns.trouble(tx, signup_id, cause, f"host {generation}: {why}")
+        moves.trouble(tx, signup_id, cause, f"host {generation}: {why}")
         return _Quarantined(signup_id, why)
 
     def _claimed(self, bound: _Bound, identity: NodeIdentity) -> Claimed:
@@ -210,7 +211,7 @@ class BootstrapFacet:
         return Claimed(
             at_generation(identity, host.generation),
             storage,
-            Secret(self._desk.host_furl(plain.decode("ascii"))),
+            Secret(self._desk.host_furl(plain.decode("ascii")).reveal()),
         )
 
 
@@ -256,5 +257,5 @@ class HostFacet:
         host = hosts.get(tx, signup_id, generation)
         if host.state == "claimed" and report.phase in {"self-test-passed", "ready"}:
             # Proved: the bootstrap furl has done its work and is dead.
-            host = turns.self_test_passed(tx, signup_id, generation)
+            host = moves.self_test_passed(tx, signup_id, generation)
         return signups.get(tx, signup_id), host

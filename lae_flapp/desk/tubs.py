@@ -7,6 +7,7 @@ operators and hosts are looked up when they are used, since the journal keeps ha
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from twisted.internet.endpoints import serverFromString
 
 from lae_flapp.desk.hosts import BootstrapFacet, HostDesk, HostFacet
 from lae_flapp.settings import TubSettings
-from lae_protocol.furl import facet_kind
+from lae_protocol.furl import Furl, facet_kind
 from lae_protocol.ids import base32
 from lae_protocol.process.answer import Answering
 from lae_protocol.process.crowd import CrowdLimits
@@ -49,14 +50,32 @@ def serving_tub(reactor: Any, settings: TubSettings, certificate: Path) -> Any:
     return tub
 
 
-def furl_of(tub: Any, location: str, swissnum: str) -> str:
+def furl_of(tub: Any, location: str, swissnum: str) -> Furl:
     """Compose the furl of a name at this Tub, with a plain HOST:PORT hint."""
-    return f"pb://{tub.getTubID()}@{location}/{swissnum}"
+    return Furl.parse(f"pb://{tub.getTubID()}@{location}/{swissnum}")
 
 
 def new_name(kind: Literal["b", "f", "h", "o"]) -> str:
     """Make the name of one facet: bootstrap, front desk, host, operator."""
     return kind + base32(secrets.token_bytes(32))
+
+
+def keep_furl(path: Path, tub: Any, location: str, kind: Literal["f", "o"]) -> Furl:
+    """Write the furl that others are configured with, for its owner alone: with the
+    name that *path* has, or a new one; nothing changes where the furl is there.
+    """
+    known = path.read_text("ascii") if path.exists() else None
+    name = new_name(kind) if known is None else Furl.parse(known).swissnum
+    furl = furl_of(tub, location, name)
+    text = furl.reveal() + "\n"
+    if known != text:
+        partial = path.with_name(path.name + ".new")
+        partial.unlink(missing_ok=True)
+        made = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(made, "w", encoding="ascii") as out:
+            out.write(text)
+        partial.rename(path)
+    return furl
 
 
 def serve_hosts(tub: Any, desk: HostDesk) -> None:

@@ -12,8 +12,8 @@ from twisted.internet.interfaces import IDelayedCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lae_flapp.grid import turns
-from lae_flapp.grid.doors import Dues
+from lae_flapp.grid import moves
+from lae_flapp.grid.dues import Dues
 from lae_flapp.grid.worker import Worker
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import hosts, lifecycles, sessions, signups
@@ -110,7 +110,7 @@ class Crew:
         kind = died.type.__name__ if died.type is not None else "unknown"
         problem = f"a worker died of {kind}; it is tried again"
         told = self.shop.journal.write(
-            turns.trouble,
+            moves.trouble,
             signup_id,
             f"worker:{kind}",
             problem,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import cast
 
 from lae_flapp.effects.carrying_out import Points, Rendered
+from lae_flapp.grid.moves import WHO
 from lae_flapp.grid.record import Record
 from lae_flapp.grid.sights import Glance
 from lae_flapp.grid.step import Removable, Step
 from lae_flapp.grid.steps import MADE, REMOVABLE, STEPS, StepName
-from lae_flapp.grid.turns import WHO
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import events
 from lae_flapp.journal.effects import Effect, Ticket

@@ -65,10 +65,9 @@ class HostStep:
         if not shop.looked_back.done:
             raise TryLater("not-looked", "the cloud was not looked at since the start")
         furl = shop.new_bootstrap()
-        key = requests.host_key(signup, generation)
-        ground = shop.grounds[signup.cell.name]
-        user_data = shop.render_user_data(key, furl)
-        request = requests.launch(signup, ground, generation, ticket.token, user_data)
+        cell = shop.cells[signup.cell.name]
+        user_data = shop.render_user_data(furl)
+        request = requests.launch(signup, cell, generation, ticket.token, user_data)
 
         def also(tx: WriteTx) -> None:
             begun = hosts.begin(tx, signup.signup_id)
@@ -114,11 +113,11 @@ class AddressStep:
     async def find(self, record: Record) -> Glance:
         """Look where the name leads, and where it should."""
         shop, now = self.shop, self.shop.clock.seconds()
-        ground = shop.grounds[record.signup.cell.name]
-        if ground.fixed_host is not None:
+        cell = shop.cells[record.signup.cell.name]
+        if cell.host_name is not None:
             made = isinstance(written_of(record, StepName.ADDRESS), Made)
             return Glance(now, There.YES if made else There.NO)
-        name = requests.host_name(record.signup, ground)
+        name = requests.host_name(record.signup, cell)
         found = await shop.addresses.find(name)
         if found is None:
             return Glance(now, There.NO)
@@ -127,13 +126,13 @@ class AddressStep:
 
     async def render(self, record: Record, ticket: Ticket, glance: Glance) -> Rendered:  # noqa: ARG002  (Step)
         """Wait until the host has an address."""
-        ground = self.shop.grounds[record.signup.cell.name]
+        cell = self.shop.cells[record.signup.cell.name]
         address: str | None = ""
-        if ground.fixed_host is None:
+        if cell.host_name is None:
             address = await self._address(record)
         if address is None:
             raise NotYet
-        name = requests.host_name(record.signup, ground)
+        name = requests.host_name(record.signup, cell)
         return Rendered(wire.encode(AddressRequest(name, address)))
 
     async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
@@ -152,9 +151,9 @@ class AddressStep:
     async def unmake(self, record: Record, glance: Glance) -> None:  # noqa: ARG002  (Step)
         """Delete the record."""
         shop = self.shop
-        ground = shop.grounds[record.signup.cell.name]
-        if ground.fixed_host is None:
-            name = requests.host_name(record.signup, ground)
+        cell = shop.cells[record.signup.cell.name]
+        if cell.host_name is None:
+            name = requests.host_name(record.signup, cell)
             await shop.addresses.unmake(name)
 
     async def _address(self, record: Record) -> str | None:

@@ -73,9 +73,9 @@ class IdentityStep:
 
     async def _fresh(self, record: Record) -> Sealed:
         shop, signup = self.shop, record.signup
-        ground = shop.grounds[signup.cell.name]
-        ports = await shop.journal.write(requests.ports, signup, ground)
-        request = requests.identity(signup, ground, ports)
+        cell = shop.cells[signup.cell.name]
+        ports = await shop.journal.write(requests.ports, signup, cell)
+        request = requests.identity(signup, cell, ports)
         made = await shop.identities.make(request)
         sealed: Sealed = made.sealed
         return sealed

@@ -6,6 +6,8 @@ from datetime import timedelta
 
 from attrs import define
 
+from lae_flapp.settings import DaemonSettings
+
 HOUR = 3600.0
 
 
@@ -46,3 +48,15 @@ class Limits:
     def claim_span(self) -> timedelta:
         """A bootstrap furl's life."""
         return timedelta(seconds=self.claim)
+
+
+def limits_of(settings: DaemonSettings) -> Limits:
+    """What a daemon's settings say of them."""
+    patience = settings.patience
+    return Limits(
+        together=settings.workers,
+        claim=patience.claim,
+        serve_within=patience.give_up,
+        troubled_after=patience.operator_alert,
+        visibility=patience.visibility,
+    )

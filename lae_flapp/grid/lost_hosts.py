@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from twisted.logger import Logger
 
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import events, hosts
 from lae_flapp.journal.errors import StateChanged
@@ -85,7 +85,7 @@ class LostHosts:
         """
         taken = False
         for host in sorted(unknown, key=lambda h: h.key.generation, reverse=True):
-            signup_id = await self._shop.journal.write(turns.take_in, host)
+            signup_id = await self._shop.journal.write(moves.take_in, host)
             if signup_id is not None:
                 taken = True
                 self._log.error(
@@ -103,7 +103,7 @@ class LostHosts:
         if found is not None:
             return
         try:
-            await shop.journal.write(turns.lose_host, row.signup_id, row.generation)
+            await shop.journal.write(moves.lose_host, row.signup_id, row.generation)
         except StateChanged:
             return
         self._log.error(
@@ -124,7 +124,7 @@ class LostHosts:
             generation=host.key.generation,
         )
         why = f"instance {host.instance_id}, generation {host.key.generation}"
-        await self._shop.journal.write(events.note, None, "stray-host", turns.WHO, why)
+        await self._shop.journal.write(events.note, None, "stray-host", moves.WHO, why)
 
 
 def _rows(tx: ReadTx) -> tuple[tuple[HostRow, ...], datetime]:

@@ -1,8 +1,8 @@
 """Every request of the routine, rendered whole from the signup's row.
 
-What is agreed and named stands in the row; what a cell offers stands in
-:class:`Ground`.  The journal keeps what is rendered here, so a later configuration
-changes no request that was begun.
+What is agreed and named stands in the row; what a cell offers stands in its settings.
+The journal keeps what is rendered here, so a later configuration changes no request
+that was begun.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from attrs import define
 from lae_flapp.journal.ports import allot
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.settings import CellSettings
 from lae_protocol.ids import Generation
 from lae_protocol.secret import Secret
 from lae_provision.doors import (
@@ -28,31 +29,6 @@ IDENTITY_GENERATION = 1
 
 
 @define(frozen=True)
-class Ground:
-    """What a cell offers to build on.
-
-    The local cloud has no DNS and one machine: *fixed_host* is the name of all hosts
-    there, *listen* the interface that they bind, and *port_span* (first, last) the
-    range from which each signup gets ports of its own.  *tls_only* is for buckets.
-    """
-
-    image_id: str
-    instance_type: str
-    subnet_id: str
-    security_group_ids: tuple[str, ...]
-    volume_gib: int
-    volume_kms_key: str | None
-    boundary_arn: str
-    role_path: str
-    tls_only: bool = True
-    introducer_port: int = 3456
-    storage_port: int = 3457
-    fixed_host: str | None = None
-    listen: str | None = None
-    port_span: tuple[int, int] | None = None
-
-
-@define(frozen=True)
 class Ports:
     """Where introducer and storage node of one customer listen."""
 
@@ -60,14 +36,12 @@ class Ports:
     storage: int
 
 
-def ports(tx: WriteTx, signup: Signup, ground: Ground) -> Ports:
+def ports(tx: WriteTx, signup: Signup, cell: CellSettings) -> Ports:
     """Tell the customer's ports, and allot them where hosts share a machine."""
-    if ground.port_span is None:
-        return Ports(ground.introducer_port, ground.storage_port)
-    first, last = ground.port_span
+    if cell.ports.span is None:
+        return Ports(cell.ports.introducer or 0, cell.ports.storage or 0)
     purposes = ("introducer", "storage")
-    span = range(first, last + 1)
-    allotted = allot(tx, signup.signup_id, signup.cell.name, span, purposes)
+    allotted = allot(tx, signup.signup_id, cell.name, cell.ports.span, purposes)
     return Ports(**allotted)
 
 
@@ -92,9 +66,9 @@ def resource_name(signup: Signup) -> str:
     return f"{signup.cell.deployment}-{signup.grid_label}"
 
 
-def host_name(signup: Signup, ground: Ground) -> str:
+def host_name(signup: Signup, cell: CellSettings) -> str:
     """Tell the name in the customer's furl."""
-    return ground.fixed_host or f"{signup.grid_label}.{signup.cell.dns_zone}"
+    return cell.host_name or f"{signup.grid_label}.{signup.cell.dns_zone}"
 
 
 def host_key(signup: Signup, generation: int) -> HostKey:
@@ -102,44 +76,44 @@ def host_key(signup: Signup, generation: int) -> HostKey:
     return HostKey(signup.cell.deployment, signup.signup_id, generation)
 
 
-def bucket(signup: Signup, ground: Ground) -> BucketRequest:
+def bucket(signup: Signup, cell: CellSettings) -> BucketRequest:
     """Ask for the customer's bucket."""
     return BucketRequest(
         name=resource_name(signup),
         region=signup.cell.region,
         tags=tags(signup),
-        tls_only=ground.tls_only,
+        tls_only=cell.s3_endpoint is None,
     )
 
 
-def role(signup: Signup, ground: Ground) -> RoleRequest:
+def role(signup: Signup, cell: CellSettings) -> RoleRequest:
     """Ask for the role of the customer's host."""
     return RoleRequest(
         name=resource_name(signup),
-        path=ground.role_path,
-        boundary_arn=ground.boundary_arn,
+        path=cell.role_path,
+        boundary_arn=cell.boundary_arn,
         bucket=resource_name(signup),
         tags=tags(signup),
     )
 
 
-def identity(signup: Signup, ground: Ground, ports: Ports) -> IdentityRequest:
+def identity(signup: Signup, cell: CellSettings, ports: Ports) -> IdentityRequest:
     """Ask for the keys of the customer's grid."""
     return IdentityRequest(
         signup_id=signup.signup_id,
         generation=IDENTITY_GENERATION,
         grid_label=signup.grid_label,
         nickname=nickname(signup),
-        host=host_name(signup, ground),
+        host=host_name(signup, cell),
         introducer_port=ports.introducer,
         storage_port=ports.storage,
-        listen=ground.listen,
+        listen=cell.listen,
     )
 
 
 def launch(
     signup: Signup,
-    ground: Ground,
+    cell: CellSettings,
     generation: Generation,
     token: str,
     user_data: Secret,
@@ -149,13 +123,13 @@ def launch(
     return LaunchRequest(
         key=host_key(signup, generation),
         client_token=token,
-        image_id=ground.image_id,
-        instance_type=ground.instance_type,
-        subnet_id=ground.subnet_id,
-        security_group_ids=ground.security_group_ids,
+        image_id=cell.image_id,
+        instance_type=cell.instance_type,
+        subnet_id=cell.subnet_id,
+        security_group_ids=cell.security_groups,
         instance_profile=resource_name(signup),
-        volume_gib=ground.volume_gib,
-        volume_kms_key=ground.volume_kms_key,
+        volume_gib=cell.volume_gib,
+        volume_kms_key=cell.volume_kms_key,
         user_data=user_data,
         tags=(
             ("Name", name),

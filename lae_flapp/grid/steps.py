@@ -21,7 +21,7 @@ No.   step           durable before it goes on   if the daemon dies in it
 ====  =============  ==========================  =====================================
 
 Each of 1 to 5 is made outside (:mod:`.makers`).  6 and 7 are other people's turns, and
-8 is :func:`lae_flapp.grid.turns.ready`.  Backwards the same list is walked, as far as
+8 is :func:`lae_flapp.grid.moves.ready`.  Backwards the same list is walked, as far as
 what is over reaches; a sealed identity stays.
 
 All that is said of a step stands in :data:`STEPS`: what is removed when, which effects

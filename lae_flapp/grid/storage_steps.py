@@ -30,8 +30,8 @@ class BucketStep:
 
     async def render(self, record: Record, ticket: Ticket, glance: Glance) -> Rendered:  # noqa: ARG002  (Step)
         """Everything from the row."""
-        ground = self.shop.grounds[record.signup.cell.name]
-        return Rendered(wire.encode(requests.bucket(record.signup, ground)))
+        cell = self.shop.cells[record.signup.cell.name]
+        return Rendered(wire.encode(requests.bucket(record.signup, cell)))
 
     async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
         """Make it, or what is missing of it."""
@@ -62,8 +62,8 @@ class RoleStep:
 
     async def render(self, record: Record, ticket: Ticket, glance: Glance) -> Rendered:  # noqa: ARG002  (Step)
         """Everything from the row."""
-        ground = self.shop.grounds[record.signup.cell.name]
-        return Rendered(wire.encode(requests.role(record.signup, ground)))
+        cell = self.shop.cells[record.signup.cell.name]
+        return Rendered(wire.encode(requests.role(record.signup, cell)))
 
     async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
         """Make it, or what is missing of it."""

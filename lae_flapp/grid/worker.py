@@ -15,9 +15,9 @@ from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lae_flapp.grid import record, turns
+from lae_flapp.grid import moves, record
 from lae_flapp.grid.bell import Bell
-from lae_flapp.grid.doors import Dues
+from lae_flapp.grid.dues import Dues
 from lae_flapp.grid.effect import make, unmake
 from lae_flapp.grid.makers import made, removable
 from lae_flapp.grid.plan import (
@@ -233,25 +233,25 @@ class Worker:
                 await self._bell.wait(until - shop.clock.seconds())
             case Retire():
                 crash_point("signup.retire.before")
-                await shop.journal.write(turns.retire, known)
+                await shop.journal.write(moves.retire, known)
                 crash_point("signup.retire.after")
             case NextHost():
                 crash_point("signup.next-host.before")
-                await shop.journal.write(turns.next_host, known)
+                await shop.journal.write(moves.next_host, known)
                 crash_point("signup.next-host.after")
                 self._forget_host()
             case PayBack(session_id):
                 session = next(s for s in known.sessions if s.session_id == session_id)
-                await self._dues.give_back(session, "second-session")
+                await self._dues.give_back(shop, session, "second-session")
             case GiveBack():
                 kept = known.kept()
                 assert kept is not None
-                await self._dues.give_back(kept, "unserved")
+                await self._dues.give_back(shop, kept, "unserved")
             case TellStripe():
-                await self._dues.tell(self.signup_id)
+                await self._dues.tell(shop, self.signup_id)
             case Close():
                 crash_point("signup.close.before")
-                await shop.journal.write(turns.close, known)
+                await shop.journal.write(moves.close, known)
                 crash_point("signup.close.after")
             case _:
                 assert_never(action)
@@ -278,14 +278,14 @@ class Worker:
 
     async def _ready(self, known: Record) -> None:
         crash_point("signup.ready.before")
-        await self._shop.journal.write(turns.ready, known)
+        await self._shop.journal.write(moves.ready, known)
         crash_point("signup.ready.after")
 
     async def _give_up(self) -> None:
         """Refund what could not be served in time."""
         crash_point("signup.give-up.before")
         why = "it could not be served in time"
-        await self._shop.journal.write(turns.give_up, self.signup_id, turns.WHO, why)
+        await self._shop.journal.write(moves.give_up, self.signup_id, moves.WHO, why)
         crash_point("signup.give-up.after")
         self._glances.clear()
 
@@ -307,7 +307,7 @@ class Worker:
             return
         self._failing, self._looks = None, 0
         if known.signup.problem is not None:
-            await self._shop.journal.write(turns.go_on, self.signup_id)
+            await self._shop.journal.write(moves.go_on, self.signup_id)
 
     async def _look_again(self) -> None:
         limits = self._shop.limits
@@ -325,7 +325,7 @@ class Worker:
         if since is not None and now >= since.timestamp() + limits.troubled_after:
             await self._tell(cause, problem)
         elif now >= failing.since + limits.delayed_after:
-            await self._shop.journal.write(turns.delay, self.signup_id, problem)
+            await self._shop.journal.write(moves.delay, self.signup_id, problem)
         seconds = pause(
             failing.count, self._shop.random, limits.retry_base, limits.retry_cap
         )
@@ -342,7 +342,7 @@ class Worker:
         await self._bell.wait(min(self._shop.limits.refused_again, left))
 
     async def _tell(self, cause: str, problem: str) -> None:
-        await self._shop.journal.write(turns.trouble, self.signup_id, cause, problem)
+        await self._shop.journal.write(moves.trouble, self.signup_id, cause, problem)
 
     async def _journal_failed(self, error: Exception) -> None:
         """Nothing can be written now, so nothing is told."""

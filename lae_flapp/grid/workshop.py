@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from random import Random
 
 from attrs import Factory, define, field
@@ -10,10 +10,11 @@ from twisted.internet.interfaces import IReactorTime
 
 from lae_flapp.effects.carrying_out import Effects
 from lae_flapp.effects.payments import IPayments
-from lae_flapp.grid.doors import NewBootstrap, RenderUserData
 from lae_flapp.grid.limits import Limits
-from lae_flapp.grid.requests import Ground
 from lae_flapp.journal.journal import Journal
+from lae_flapp.settings import CellSettings
+from lae_protocol.furl import Furl
+from lae_protocol.secret import Secret
 from lae_provision.doors import (
     IAddresses,
     IBuckets,
@@ -38,9 +39,10 @@ class LookedBack:
 class Workshop:
     """Made once, in the daemon's wiring.
 
-    Each door is a :func:`~lae_flapp.effects.bounded.bounded` one.  *grounds* has a
-    :class:`~lae_flapp.grid.requests.Ground` for each cell, by its name;
-    *livemode* is Stripe's.
+    Each door is a :func:`~lae_flapp.effects.bounded.bounded` one.  *cells* are what
+    there is to build on, by name; *livemode* is Stripe's.  *new_bootstrap* makes the
+    furl of one launch, with a fresh name on the hosts' Tub, and *render_user_data* the
+    Ignition JSON that alone holds it.
     """
 
     journal: Journal
@@ -53,9 +55,9 @@ class Workshop:
     identities: IIdentities
     payments: IPayments
     sealer: Sealer
-    render_user_data: RenderUserData
-    new_bootstrap: NewBootstrap
-    grounds: Mapping[str, Ground]
+    render_user_data: Callable[[Furl], Secret]
+    new_bootstrap: Callable[[], Furl]
+    cells: Mapping[str, CellSettings]
     deployment: str
     livemode: bool
     limits: Limits = field(factory=Limits)

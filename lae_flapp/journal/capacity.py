@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, func, select, update
 from lae_flapp.journal.errors import NoRoom, Unknown
 from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.settings import CellSettings
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import SignupState
 
@@ -27,6 +28,19 @@ WHOLE: Share = frozenset(get_args(Quota))
 #: What is left of a former customer.
 BUCKET: Share = frozenset({"buckets"})
 NOTHING: Share = frozenset()
+
+
+def quotas_of(cell: CellSettings) -> dict[Quota, int]:
+    """How much of each there is."""
+    quotas = cell.quotas
+    return {
+        "instances": quotas.instances,
+        "roles": quotas.roles,
+        "profiles": quotas.instance_profiles,
+        "buckets": quotas.buckets,
+        "addresses": quotas.addresses,
+        "records": quotas.records,
+    }
 
 
 def share_of(state: SignupState, *, held: bool) -> Share:

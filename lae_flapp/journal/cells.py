@@ -8,6 +8,7 @@ from sqlalchemy import String, Table, insert, select
 from lae_flapp.journal.columns import METADATA, Kept, column
 from lae_flapp.journal.errors import CellChanged
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.settings import DaemonSettings
 
 CELLS = Table(
     "cells",
@@ -33,6 +34,19 @@ class Cell:
     region: str
     zone: str
     dns_zone: str
+
+
+def cell_of(settings: DaemonSettings) -> Cell:
+    """The cell of a deployment, which today is one."""
+    (cell,) = settings.cells
+    return Cell(
+        name=cell.name,
+        deployment=settings.deployment,
+        account=settings.aws.account,
+        region=settings.aws.region,
+        zone=cell.zone,
+        dns_zone=cell.dns_zone,
+    )
 
 
 def put(tx: WriteTx, cell: Cell) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from attrs import define
 
 from lae_flapp.journal import sqlite
+from lae_flapp.settings import DaemonSettings
 
 
 def name_of_copy(now: datetime) -> str:
@@ -36,3 +37,8 @@ class Copies:
         """Delete all copies that were named after their time but the newest ones."""
         for old in sorted(self.folder.glob("journal-*.sqlite"))[:-newest]:
             old.unlink()
+
+
+def copies_of(settings: DaemonSettings) -> Copies:
+    """The copies of a daemon's journal, in the daemon's folder."""
+    return Copies(settings.journal, settings.state / "backups")

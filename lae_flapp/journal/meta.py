@@ -8,6 +8,7 @@ from sqlalchemy import Integer, String, Table, insert, select
 from lae_flapp.journal.columns import METADATA, Kept, Moment, column
 from lae_flapp.journal.errors import ForeignJournal
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.settings import DaemonSettings
 
 META = Table(
     "meta",
@@ -36,6 +37,16 @@ class Home:
     deployment: str
     aws_account: str
     stripe_mode: str
+
+
+def home_of(settings: DaemonSettings) -> Home:
+    """What a daemon's journal must say of itself."""
+    return Home(
+        settings.environment,
+        settings.deployment,
+        settings.aws.account,
+        settings.stripe.mode,
+    )
 
 
 def home(tx: ReadTx) -> Home | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, assert_never
 
 from lae_flapp.effects.payments import Subscription
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.journal import events, lifecycles, outbox, signups
 from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.signups import Signup
@@ -74,7 +74,7 @@ def learn(tx: WriteTx, seen: Subscription, signup: Signup, who: str) -> Verdict:
             ending.end(tx, signup, who, "the subscription is over at Stripe")
         case "never-served":
             why = "the subscription was over before it was served"
-            turns.give_up(tx, signup.signup_id, who, why)
+            moves.give_up(tx, signup.signup_id, who, why)
         case _:
             assert_never(verdict)
     return verdict

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal, assert_never
 
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.journal import (
     events,
     lifecycles,
@@ -50,7 +50,7 @@ def cancel(
         case "paying":
             raise StateChanged(f"signup {signup_id}", signup.state)
         case "paid":
-            turns.give_up(tx, signup_id, who, why)
+            moves.give_up(tx, signup_id, who, why)
             return "refunding"
         case "active" if not at_once and _is_subscribed(tx, signup_id):
             if lifecycles.get(tx, signup_id).wish == "stay":
@@ -98,7 +98,7 @@ def end(tx: WriteTx, signup: Signup, who: str, why: str) -> None:
     served: frozenset[SignupState] = signups.SUBSCRIBED - {"paid"}
     signups.move(tx, signup_id, served, "ending", kind="ending", who=who, why=why)
     signups.set_problem(tx, signup_id, None)
-    turns.retire_live_host(tx, signup_id)
+    moves.retire_live_host(tx, signup_id)
     kept = tx.now + timedelta(seconds=signup.agreement.plan.data_kept)
     lifecycles.change(
         tx, signup_id, wish="end", ended_at=tx.now, kept_until=kept, ends_at=None
@@ -116,7 +116,7 @@ def fail_payment(tx: WriteTx, signup: Signup, who: str) -> None:
 def suspend(tx: WriteTx, signup: Signup) -> None:
     """The grace is over: nothing can be written any more."""
     why = "not paid within the grace"
-    number = _moved(tx, signup, "suspended", "suspended", turns.WHO, why)
+    number = _moved(tx, signup, "suspended", "suspended", moves.WHO, why)
     outbox.put(tx, signup.signup_id, "suspended", f"{number}")
 
 
@@ -124,9 +124,9 @@ def stop(tx: WriteTx, signup: Signup) -> None:
     """Still not paid: the host's furls die now, and the routine ends the host."""
     signup_id = signup.signup_id
     why = "not paid for longer"
-    number = _moved(tx, signup, "stopped", "stopped", turns.WHO, why)
+    number = _moved(tx, signup, "stopped", "stopped", moves.WHO, why)
     outbox.put(tx, signup_id, "stopped", f"{number}")
-    turns.retire_live_host(tx, signup_id)
+    moves.retire_live_host(tx, signup_id)
 
 
 def recover(tx: WriteTx, signup: Signup, who: str) -> None:

@@ -12,7 +12,7 @@ from typing import Literal
 from twisted.logger import Logger
 
 from lae_flapp.effects.payments import Subscription
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import events, lifecycles, sessions, signups
 from lae_flapp.journal.lifecycles import Lifecycle
@@ -107,7 +107,7 @@ class Subscriptions:
             signup_id=known.signup_id,
         )
         await self._shop.journal.write(
-            turns.trouble,
+            moves.trouble,
             known.signup_id,
             "subscription-missing",
             f"Stripe has no subscription {subscription}",
@@ -146,7 +146,7 @@ class Subscriptions:
             # By ourselves.
             return "history"
         events.note(tx, signup.signup_id, kind, "stripe", charge)
-        turns.trouble(
+        moves.trouble(
             tx,
             signup.signup_id,
             f"{kind.rpartition('.')[0].replace('charge', 'money')}:{charge}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from lae_flapp.effects.carrying_out import Points, Rendered
 from lae_flapp.effects.payments import SetEnd, Subscription
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import effects, events, lifecycles, signups
 from lae_flapp.journal.effects import Effect, EffectKey, Ticket
@@ -76,7 +76,7 @@ def _tell_if_paid_for_nothing(tx: WriteTx, signup: Signup) -> None:
     gives the money back, or brings the customer back.
     """
     if ended_unpaid(tx, signup.signup_id):
-        turns.trouble(
+        moves.trouble(
             tx,
             signup.signup_id,
             "paid-as-it-ended",

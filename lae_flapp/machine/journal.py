@@ -11,8 +11,9 @@ from typing import Any
 import click
 
 from lae_flapp.journal import checking, restoring
-from lae_flapp.journal.copies import Copies, name_of_copy
+from lae_flapp.journal.copies import Copies, copies_of, name_of_copy
 from lae_flapp.journal.errors import JournalError
+from lae_flapp.journal.meta import home_of
 from lae_flapp.laptop import tables
 from lae_flapp.laptop.line import Line, run
 from lae_flapp.laptop.options import (
@@ -27,7 +28,6 @@ from lae_flapp.laptop.options import (
 from lae_flapp.laptop.settings import Where
 from lae_flapp.machine.progress import progress
 from lae_flapp.settings import DaemonSettings
-from lae_flapp.wiring.place import copies_of, home_of, journal_path
 from lae_protocol.operator_messages import BackUp
 from lae_protocol.plan_words import size_in_words
 from lae_protocol.process.settings import SettingsError, load
@@ -73,7 +73,7 @@ def check(settings: DaemonSettings, as_json: bool, file: Path | None) -> None:
     It reads alone, and may be run beside the daemon.  The exit status is 4 when
     something is wrong.
     """
-    path = file or journal_path(settings.state)
+    path = file or settings.journal
     with progress("checking") as told:
         found = checking.check(path, home_of(settings), told)
     if as_json:
@@ -163,7 +163,7 @@ def _back_up_here(
     as_json: bool,
     dry_run: bool,
 ) -> None:
-    copies, name = copies_of(settings.state), name_of_copy(datetime.now(UTC))
+    copies, name = copies_of(settings), name_of_copy(datetime.now(UTC))
     if target is not None:
         folder, name = (
             (target, name) if target.is_dir() else (target.parent, target.name)
@@ -210,7 +210,7 @@ def restore(
     is not in it: at its start the daemon reads Stripe and the cloud, and shows what it
     does not know.
     """
-    path = journal_path(settings.state)
+    path = settings.journal
     home = home_of(settings)
     with restoring.alone(path):
         revision = restoring.check_backup(file, home)

@@ -29,7 +29,6 @@ from lae_flapp.laptop.options import confirm as ask
 from lae_flapp.laptop.settings import Where
 from lae_flapp.machine.progress import progress
 from lae_flapp.settings import DaemonSettings
-from lae_flapp.wiring.place import journal_path
 from lae_protocol.operator_messages import Reseal
 from lae_protocol.process.key_folder import KeyFile, KeyFolder
 from lae_protocol.process.settings import SettingsError, load
@@ -323,7 +322,7 @@ def _refuse_what_is_needed(
     kind: str, daemon: Path, newest: KeyFile, oldest: KeyFile
 ) -> None:
     """Raise while the journal has what only *oldest* opens, or may still get it."""
-    path = journal_path(load(daemon, DaemonSettings).state)
+    path = load(daemon, DaemonSettings).journal
     if not path.exists():
         return
     with checking.reading(path) as db:

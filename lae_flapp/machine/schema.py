@@ -19,7 +19,6 @@ from sqlalchemy import Engine
 from lae_flapp.journal import opening, sqlite
 from lae_flapp.journal.errors import JournalError
 from lae_flapp.settings import DaemonSettings
-from lae_flapp.wiring.place import journal_path
 from lae_protocol.process.settings import SettingsError, load
 
 VERSION = 1
@@ -44,7 +43,7 @@ def _journal(config: Path) -> Path:
         settings = load(config.resolve(), DaemonSettings)
     except SettingsError as e:
         raise click.ClickException(str(e)) from None
-    return journal_path(settings.state)
+    return settings.journal
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 from random import Random
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lae_flapp.journal import contacts, events, outbox, switches
@@ -21,6 +22,7 @@ from lae_flapp.mail.letter_facts import BOUNCED, LetterFacts, LetterSources, loo
 from lae_flapp.mail.letters import render
 from lae_flapp.mail.message import Envelope, Sender, build_message
 from lae_flapp.mail.server import IMailServer, MailError, MailRefused
+from lae_flapp.queue import Queue
 from lae_protocol.address import Address, parse_address
 from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.process.retry import pause
@@ -44,6 +46,7 @@ BEFORE_SENDING = declare(
 AFTER_250 = declare(
     "outbox.after-250", "the server has the mail, the journal does not know"
 )
+MAILS_AT_ONCE = 4
 
 
 class Sending:
@@ -69,6 +72,19 @@ class Sending:
         #: Mails that a server has, and that could not be journaled as accepted: with
         #: a full disk they would be sent again and again.
         self._unwritten: dict[int, Contact] = {}
+
+    def queue(self, clock: IReactorTime) -> Queue[Mail]:
+        """Make what takes the rows that are due."""
+        return Queue(
+            "outbox",
+            clock,
+            self._journal,
+            due=outbox.due,
+            next_due_at=outbox.next_due_at,
+            number_of=lambda mail: mail.number,
+            work=self,
+            at_once=MAILS_AT_ONCE,
+        )
 
     async def __call__(self, mail: Mail) -> None:
         """Send the mail, or put it off; a fault of this mail alone raises nothing."""

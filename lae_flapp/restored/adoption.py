@@ -20,7 +20,7 @@ from attrs import define, field
 from twisted.logger import Logger
 
 from lae_flapp.effects.payments import CheckoutSession
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.grid.requests import IDENTITY_GENERATION
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import cells, contacts, events, hosts, ports, signups
@@ -153,7 +153,7 @@ class Adoption:
         )
         address = found.address
         contacts.put(tx, signup_id, address.as_typed, address.for_smtp)
-        if self.shop.grounds[self.cell.name].port_span is not None:
+        if self.shop.cells[self.cell.name].ports.span is not None:
             ports.keep(tx, signup_id, self.cell.name, found.ports)
         if found.host is not None:
             host = found.host
@@ -166,7 +166,7 @@ class Adoption:
             )
         why = f"{session.session_id}: paid, and not in the restored journal"
         events.note(tx, signup_id, "adopted", WHO, why)
-        turns.trouble(
+        moves.trouble(
             tx,
             signup_id,
             "adopted",

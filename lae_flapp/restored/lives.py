@@ -8,6 +8,10 @@ so that no host is told apart wrongly and no announcement is older than one befo
 
 from __future__ import annotations
 
+import os
+import secrets
+import socket
+
 from twisted.logger import Logger
 
 from lae_flapp.grid.workshop import Workshop
@@ -23,6 +27,11 @@ WHO = "daemon"
 #: gaps.
 GAP = 16
 _TRIES = 8
+
+
+def name_this_life() -> str:
+    """What tells this life of the daemon from every other."""
+    return f"{socket.gethostname()} {os.getpid()} {secrets.token_hex(16)}"
 
 
 class Lives:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from random import Random
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lae_flapp.journal import causes
@@ -19,12 +20,14 @@ from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.mail.message import Sender
 from lae_flapp.mail.notice import Notice, render_notice
 from lae_flapp.mail.server import IMailServer, MailError
+from lae_flapp.queue import Queue
 from lae_flapp.signs.standing import KINDS
 from lae_protocol.address import Address
 from lae_protocol.process.retry import pause
 
 #: Seconds between tries: the first, and the longest.
 FIRST, LONGEST = 2.0, 900.0
+NOTICES_AT_ONCE = 2  # operators are few
 
 
 def notice_of(cause: Cause, deployment: str) -> Notice:
@@ -61,6 +64,19 @@ class Notices:
         self._rng = rng
         #: A server has them, and that could not be journaled: see the outbox.
         self._unwritten: set[str] = set()
+
+    def queue(self, clock: IReactorTime) -> Queue[Cause]:
+        """Make what takes the rows that are due."""
+        return Queue(
+            "causes",
+            clock,
+            self._journal,
+            due=causes.due,
+            next_due_at=causes.next_due_at,
+            number_of=lambda cause: cause.number,
+            work=self,
+            at_once=NOTICES_AT_ONCE,
+        )
 
     async def __call__(self, row: Cause) -> None:
         """Send it to each operator; it is told once anybody has it."""

@@ -2,49 +2,37 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 from attrs import define
 
 from lae_flapp.journal.errors import JournalFull
 from lae_flapp.journal.journal import Journal
+from lae_flapp.signs.availability import Availability
 from lae_flapp.signs.snapshots import Snapshots
 
 NO_ROOM = "Our disk is nearly full; nothing is lost, and we look at it."
 
 
-class Openness(Protocol):
-    """Whether what every signup needs is there."""
-
-    @property
-    def problem(self) -> str | None:
-        """What was wrong at the last look."""
-
-    def closed_because(self) -> str | None:
-        """What a visitor is told; None where all is there."""
-
-
 @define(frozen=True, eq=False)
 class Registrations:
-    """Closed while something outside is away, or the journal's disk has less than
-    *reserve* bytes left, which are for those who have paid.
+    """Closed while something that every signup needs is away, or the journal's disk
+    has less than *reserve* bytes left, which are for those who have paid.
     """
 
     journal: Journal
     snapshots: Snapshots
-    opening: Openness
+    availability: Availability
     reserve: int
 
     def closed_because(self) -> str | None:
         """What a visitor is told; None when all is well."""
         if isinstance(self.journal.failing, JournalFull) or self._is_short():
             return NO_ROOM
-        return self.opening.closed_because()
+        return self.availability.closed_because()
 
     @property
     def problem(self) -> str | None:
-        """What an operator is told of the outside."""
-        return self.opening.problem
+        """What an operator is told is wrong at AWS or Stripe."""
+        return self.availability.problem
 
     def _is_short(self) -> bool:
         latest = self.snapshots.latest

@@ -36,7 +36,7 @@ class Vitals:
     started_at: float
     journal: Journal
     #: Why no registrations are taken, beside an operator's pause.
-    why_closed: Callable[[], str | None]
+    closed_because: Callable[[], str | None]
     #: Causes that last, by kind.
     causes: Callable[[], Mapping[str, int]]
     #: The Tubs listen.
@@ -46,10 +46,6 @@ class Vitals:
     def age(self) -> float:
         """Seconds since the start."""
         return self.clock.seconds() - self.started_at
-
-    def closed_because(self) -> str | None:
-        """What a visitor is told; None when all is well."""
-        return self.why_closed()
 
     async def pulse(self) -> Pulse:
         """What sites are told."""

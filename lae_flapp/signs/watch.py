@@ -9,7 +9,7 @@ from attrs import define
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
-from lae_flapp.grid.turns import SIGNUP, WHO
+from lae_flapp.grid.moves import SIGNUP, WHO
 from lae_flapp.journal import causes, epoch, events
 from lae_flapp.journal.causes import Cause
 from lae_flapp.journal.errors import JournalFull

@@ -17,33 +17,33 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lae_flapp.desk.operators.backups import Backups
 from lae_flapp.journal import operators, retention
 from lae_flapp.journal.errors import JournalClosed, JournalError
 from lae_flapp.journal.figures import last_moment
 from lae_flapp.journal.journal import OF_THE_FILE, Journal
+from lae_flapp.journal.meta import home_of
 from lae_flapp.journal.threads import JournalThreads
-from lae_flapp.money.stripe.check import Wanted
+from lae_flapp.restored.looking_back import LookingBack
 from lae_flapp.settings import DaemonSettings
+from lae_flapp.signs.availability import Availability, WrongAccount
 from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.vitals import Vitals
-from lae_flapp.wiring.inside import Inside, Wiring
-from lae_flapp.wiring.opening import Opening, WrongAccount
-from lae_flapp.wiring.outside import Outside, Secrets, open_outside
-from lae_flapp.wiring.place import copies_of, home_of, journal_path
-from lae_flapp.wiring.signs import Signs, wire_health, wire_signs
+from lae_flapp.wiring.build import DaemonParts, build
+from lae_flapp.wiring.doors import Secrets, open_doors
+from lae_protocol.furl import Furl
 from lae_protocol.messages import Plan
 from lae_protocol.process import readiness
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.figures_port import Figures, FiguresPort
 from lae_protocol.process.own_figures import OwnFigures
 from lae_protocol.process.steady import SteadyClock
+from lae_protocol.secret import Secret
 
-#: Seconds that one part may take to end: a frozen client must not hold up the rest.
-STOP_AT_MOST = 3.0
-#: Seconds that the supervisor waits for the first look outside.
-FIRST_LOOK = 10.0
-DAY = 86_400.0
+#: How long one part may take to end: a frozen client must not hold up the rest.
+STOP_AT_MOST = 3.0  # s
+#: How long the supervisor waits for the first look at AWS and Stripe.
+FIRST_LOOK = 10.0  # s
+DAY = 86_400.0  # s
 FIRST_OPERATOR = "first-operator"
 
 
@@ -54,18 +54,18 @@ class Daemon(Service):
 
     def __init__(
         self,
+        *,
         reactor: Any,
         settings: DaemonSettings,
-        held: Secrets,
+        secrets: Secrets,
         plans: tuple[Plan, ...],
-        *,
         take_over: bool,
         registry: CollectorRegistry,
         steady: SteadyClock,
     ) -> None:
-        self._reactor, self._settings, self._held = reactor, settings, held
+        self._reactor, self._settings, self._secrets = reactor, settings, secrets
         self._plans, self._take_over = plans, take_over
-        self._rng, self._registry, self._steady = SystemRandom(), registry, steady
+        self._registry, self._steady = registry, steady
         self._ends: list[tuple[str, Callable[[], Any]]] = []
         self._starting: Deferred[None] | None = None
         self._vitals: Vitals | None = None
@@ -87,68 +87,66 @@ class Daemon(Service):
         return Deferred.fromCoroutine(self._stop())
 
     async def _start(self) -> None:
-        """1. the doors; 2. the journal, with lock and epoch; 3. metrics and health;
-        4. the crew, inbox and outbox take up what was left; 5. the Tubs, so that
-        sites, hosts and operators can come; 6. what is looked at from time to time;
-        7. the first look whether customers can be taken; 8. the supervisor is told.
+        """1. the doors; 2. the journal, with lock and epoch; 3. all parts are built;
+        4. metrics and health; 5. the work that was left; 6. the Tubs, so that sites,
+        hosts and operators can come; 7. what is looked at from time to time; 8. the
+        first look whether customers can be taken; 9. the supervisor is told.
         """
-        reactor, settings = self._reactor, self._settings
+        reactor, settings, registry = self._reactor, self._settings, self._registry
         settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
-        calls = CallFigures(self._registry, reactor)
-        outside = open_outside(reactor, self._rng, settings, self._held, calls)
-        self._begin("keys", outside.key_pool)
-        self._begin("payments", outside.payments)
+        rng, ahead = SystemRandom(), self._steady.offset
+        calls = CallFigures(registry, reactor)
+        doors = open_doors(reactor, rng, settings, self._secrets, calls)
+        self._begin("keys", doors.key_pool)
+        self._begin("payments", doors.payments)
 
-        journal = self._journal()
+        journal = Journal(
+            settings.journal,
+            home_of(settings),
+            reactor,
+            JournalThreads(reactor),
+            self._superseded,
+        )
         await journal.open(by_force=self._take_over)
         self._ends.append(("journal", lambda: Deferred.fromCoroutine(journal.close())))
-
         await self._go_on_from(journal)
 
-        opening = self._opening(outside)
-        backups = Backups(copies_of(settings.state))
-        self._ends.append(("backup", backups.stop))
-        rng, registry = self._rng, self._registry
-        health = wire_health(
-            reactor=reactor, settings=settings, journal=journal, opening=opening
-        )
-        vitals = self._vitals = health.vitals
-        inside = Wiring(
+        parts = build(
             reactor=reactor,
             rng=rng,
             settings=settings,
             plans=self._plans,
-            outside=outside,
+            doors=doors,
             journal=journal,
-            opening=opening,
-            vitals=vitals,
-            ahead=self._steady.offset,
-            backups=backups,
-        ).inside()
-        signs = wire_signs(
-            reactor=reactor,
-            rng=rng,
-            settings=settings,
-            registry=registry,
             calls=calls,
-            journal=journal,
-            outside=outside,
-            opening=opening,
-            ahead=self._steady.offset,
-            health=health,
-            inside=inside,
+            registry=registry,
+            ahead=ahead,
         )
-        own = OwnFigures(
-            reactor, registry, "daemon", vitals.release, self._steady.offset
+        self._ends.append(("backup", parts.backups.stop))
+        vitals = self._vitals = parts.vitals
+        health = Figures(registry, vitals.report, parts.figures.refresh)
+        self._begin(
+            "own figures",
+            OwnFigures(reactor, registry, "daemon", vitals.release, ahead),
         )
-        port = Figures(registry, vitals.report, signs.figures.refresh)
-        self._begin("own figures", own)
-        self._begin("metrics", FiguresPort(reactor, settings.metrics_listen, port))
+        self._begin("metrics", FiguresPort(reactor, settings.metrics_listen, health))
         # Events and steps are counted from here on.
-        await signs.figures.refresh()
-        await self._begin_work(inside, signs, journal)
+        await parts.figures.refresh()
+
+        # Before anything is written: what Stripe told since then is read back.
+        await parts.reading_back.begin()
+        await self._install_operator(journal, parts.operator_furl)
+        self._look_back(parts.looking_back)
+        self._ends.append(("crew", lambda: Deferred.fromCoroutine(parts.crew.stop())))
+        self._begin("outbox", parts.mails)
+        self._begin("notices", parts.notices)
+        self._begin("inbox", parts.events)
+        await parts.crew.start()
+        self._begin("private tub", parts.private_tub)
+        self._begin("hosts tub", parts.hosts_tub)
+        self._repeat_looks(parts, journal)
         vitals.ready = True
-        await self._look_outside(opening)
+        await self._await_first_look(parts.availability)
         readiness.notify("READY=1")
         self._log.info("ready: {deployment}", deployment=settings.deployment)
 
@@ -165,81 +163,46 @@ class Daemon(Service):
             last=last.isoformat(timespec="seconds"),
         )
 
-    async def _begin_work(self, inside: Inside, signs: Signs, journal: Journal) -> None:
-        # Before anything is written: what Stripe told since then is read back.
-        await inside.reading_back.begin()
-        if not await journal.write(
-            operators.install, FIRST_OPERATOR, inside.operator_name, "daemon"
-        ):
+    async def _install_operator(self, journal: Journal, furl: Furl) -> None:
+        name = Secret(furl.swissnum)
+        if not await journal.write(operators.install, FIRST_OPERATOR, name, "daemon"):
             self._log.warn("the first operator's furl is revoked: operator.furl")
-        self._look_back(inside)
-        crew, settlement = inside.crew, inside.settlement
-        self._ends.append(("crew", lambda: Deferred.fromCoroutine(crew.stop())))
-        self._begin("outbox", inside.mails)
-        self._begin("notices", signs.notices)
-        self._begin("inbox", inside.events)
-        await crew.start()
-        self._begin("private tub", inside.private_tub)
-        self._begin("hosts tub", inside.hosts_tub)
-        seconds = self._settings.patience.reconcile
-        self._repeat("reconciliation", seconds, settlement.reconcile)
-        self._repeat("subscriptions", seconds, inside.subscriptions.reconcile)
-        self._repeat("what is left undone", seconds, crew.take_up, now=False)
-        self._repeat("reading back", seconds, inside.reading_back.look, now=False)
-        seconds = self._settings.patience.lost_hosts
-        self._repeat("lost hosts", seconds, inside.lost_hosts.look)
-        self._repeat("watch", self._settings.patience.watch, signs.watch.look)
-        seconds = self._settings.patience.reconcile
-        self._repeat("gifts that end", seconds, inside.cancelling.end_gifts)
-        seconds = self._settings.patience.lifecycle
-        self._repeat("what the time brings", seconds, inside.times.look)
-        self._repeat("retention", DAY, lambda: journal.write(retention.sweep))
 
-    def _opening(self, outside: Outside) -> Opening:
-        settings = self._settings
-        wanted = Wanted(
-            mode=settings.stripe.mode,
-            plans=self._plans,
-            webhook_url=f"{settings.site_url}/webhook/stripe",
-            account_id=settings.stripe.account,
-        )
-        account = settings.aws.account
-        return Opening(self._reactor, self._rng, outside, account, wanted)
-
-    async def _look_outside(self, opening: Opening) -> None:
-        """Look until all is well, but do not keep the supervisor waiting for it."""
-        looking = Deferred.fromCoroutine(opening.until_open())
-        looking.addErrback(self._could_not_start)
-        self._ends.append(("opening", looking.cancel))
-        with suppress(DeadlinePassed):
-            await with_deadline(
-                self._reactor, FIRST_LOOK, "the outside", opening.looked()
-            )
-
-    def _journal(self) -> Journal:
-        path = journal_path(self._settings.state)
-        path.parent.mkdir(mode=0o700, exist_ok=True)
-        return Journal(
-            path,
-            home_of(self._settings),
-            self._reactor,
-            JournalThreads(self._reactor),
-            self._superseded,
-        )
-
-    def _begin(self, name: str, service: Any) -> None:
-        service.startService()
-        self._ends.append((name, service.stopService))
-
-    def _look_back(self, inside: Inside) -> None:
+    def _look_back(self, looking_back: LookingBack) -> None:
         """What an older backup does not know, before anything is launched."""
 
         def failed(failure: Failure) -> None:
             self._log.failure("looking back ended", failure)
 
-        looking = Deferred.fromCoroutine(inside.looking_back.run())
+        looking = Deferred.fromCoroutine(looking_back.run())
         looking.addErrback(failed)
         self._ends.append(("looking back", looking.cancel))
+
+    def _repeat_looks(self, parts: DaemonParts, journal: Journal) -> None:
+        every, repeat = self._settings.patience, self._repeat
+        repeat("reconciliation", every.reconcile, parts.settlement.reconcile)
+        repeat("subscriptions", every.reconcile, parts.subscriptions.reconcile)
+        repeat("what is left undone", every.reconcile, parts.crew.take_up, now=False)
+        repeat("reading back", every.reconcile, parts.reading_back.look, now=False)
+        repeat("lost hosts", every.lost_hosts, parts.lost_hosts.look)
+        repeat("watch", every.watch, parts.watch.look)
+        repeat("gifts that end", every.reconcile, parts.cancelling.end_gifts)
+        repeat("what the time brings", every.lifecycle, parts.times.look)
+        repeat("retention", DAY, lambda: journal.write(retention.sweep))
+
+    async def _await_first_look(self, availability: Availability) -> None:
+        """Look until all is well, but do not keep the supervisor waiting for it."""
+        looking = Deferred.fromCoroutine(availability.until_open())
+        looking.addErrback(self._could_not_start)
+        self._ends.append(("availability", looking.cancel))
+        with suppress(DeadlinePassed):
+            await with_deadline(
+                self._reactor, FIRST_LOOK, "AWS and Stripe", availability.looked
+            )
+
+    def _begin(self, name: str, service: Any) -> None:
+        service.startService()
+        self._ends.append((name, service.stopService))
 
     def _repeat(
         self, name: str, seconds: float, work: Callable[[], Any], *, now: bool = True

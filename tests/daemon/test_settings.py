@@ -8,9 +8,9 @@ import attrs
 import pytest
 import yaml
 
+from lae_flapp.desk.claims import load_cloud_keys
+from lae_flapp.journal.copies import copies_of
 from lae_flapp.settings import DaemonSettings
-from lae_flapp.wiring.outside import cloud_keys
-from lae_flapp.wiring.place import copies_of
 from lae_localcloud.booter.signer import IdentitySigner
 from lae_protocol.process.settings import SettingsError, load
 
@@ -37,7 +37,7 @@ def test_examples(name) -> None:
 def test_the_example_watches_the_folder_of_the_copies() -> None:
     """As shipped, the age that is watched is that of `lae journal backup`'s copies."""
     settings = load(EXAMPLE, DaemonSettings)
-    assert settings.journal_backups == copies_of(settings.state).folder
+    assert settings.journal_backups == copies_of(settings).folder
 
 
 def test_the_example_has_every_key() -> None:
@@ -78,5 +78,7 @@ def test_certificates_of_the_cloud(tmp_path) -> None:
     """The certificates that are named are those that claims are checked with."""
     cell = load(EXAMPLE, DaemonSettings).cells[0]
     (tmp_path / "pem").write_bytes(IdentitySigner().certificate())
-    (key,) = cloud_keys(attrs.evolve(cell, identity_certificates=(tmp_path / "pem",)))
+    (key,) = load_cloud_keys(
+        attrs.evolve(cell, identity_certificates=(tmp_path / "pem",))
+    )
     assert key.key_size == 2048

@@ -16,7 +16,15 @@ from twisted.python import log
 from lae_flapp.wiring.daemon import Daemon
 log.startLogging(sys.stdout)
 settings = SimpleNamespace(state=Path(sys.argv[1]))
-Daemon(reactor, settings, None, (), take_over=False, registry=None, steady=None).startService()
+Daemon(
+    reactor=reactor,
+    settings=settings,
+    secrets=None,
+    plans=(),
+    take_over=False,
+    registry=None,
+    steady=None,
+).startService()
 reactor.run()
 """
 

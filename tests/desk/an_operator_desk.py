@@ -20,7 +20,6 @@ from lae_flapp.money.checkout.checkout import Selling
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import Plan
-from lae_protocol.secret import Secret
 from tests.twins.cloud import Cloud
 from tests.twins.doors import Line, MemoryHosts
 from tests.twins.identities import MemorySealer
@@ -33,8 +32,7 @@ def make_desk(
     journal: Journal,
     clock: Any,
     *,
-    new_name: Callable[[], str],
-    furl_of: Callable[[str], str],
+    new_furl: Callable[[], Furl],
     woken: list[str],
     started_at: datetime,
     folder: Path,
@@ -62,17 +60,13 @@ def make_desk(
         sealer=sealer or MemorySealer(),
         render_user_data=None,
         new_bootstrap=None,
-        grounds={},
+        cells={},
         deployment="s4test",
         livemode=False,
     )
 
     async def expire(signup_id: SignupId) -> None:
         woken.append(f"expire {signup_id}")
-
-    def new_furl() -> tuple[Furl, Secret]:
-        name = new_name()
-        return Furl.parse(furl_of(name)), Secret(name)
 
     return OperatorDesk(
         shop=shop,

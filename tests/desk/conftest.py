@@ -76,7 +76,7 @@ class Desk:
             sealer=MemorySealer(),
             render_user_data=None,
             new_bootstrap=None,
-            grounds={},
+            cells={},
             deployment="s4test",
             livemode=False,
         )

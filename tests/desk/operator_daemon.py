@@ -169,8 +169,7 @@ async def main(folder: Path) -> None:
     desk = make_desk(
         journal,
         reactor,
-        new_name=lambda: new_name("o"),
-        furl_of=lambda swissnum: furl_of(tub, location, swissnum),
+        new_furl=lambda: furl_of(tub, location, new_name("o")),
         woken=[],
         started_at=datetime.now(UTC),
         folder=folder / "journal",
@@ -202,7 +201,7 @@ async def main(folder: Path) -> None:
         ("unknown.furl", "zzzz"),
     ):
         furl = folder / file
-        furl.write_text(furl_of(tub, location, swissnum) + "\n")
+        furl.write_text(furl_of(tub, location, swissnum).reveal() + "\n")
         furl.chmod(0o600)
     StandardIO(Obeying(journal, hanging))
     sys.stdout.write("ready\n")

@@ -31,6 +31,7 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
+from lae_protocol.furl import Furl
 from lae_protocol.host_messages import (
     Claim,
     Claimed,
@@ -86,7 +87,7 @@ class Hosts:
             furls=CustomerFurls(self.journal, self.identities),
             sealer=MemorySealer(),
             s3_endpoint="http://s3.example",
-            host_furl=lambda name: f"pb://tub@h:1/{name}",
+            host_furl=lambda name: Furl("t" * 32, ("h:1",), name),
             cloud_keys=self.cloud_keys,
         )
 
@@ -464,7 +465,7 @@ def test_revoked(ours, key) -> None:
 
 def test_a_stranger_reports(ours) -> None:
     """A name that nobody was given writes nothing."""
-    told = ours.report(Secret("pb://tub@h:1/h" + "z" * 52), "ready")
+    told = ours.report(Secret(f"pb://{'t' * 32}@h:1/h" + "z" * 52), "ready")
     assert told.code == "unknown-signup"
     assert ours.host().state == "launched"
 

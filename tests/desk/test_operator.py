@@ -27,6 +27,7 @@ from lae_protocol.box_messages import (
     ShowInboxEvent,
     ShowMail,
 )
+from lae_protocol.furl import Furl
 from lae_protocol.looking_messages import (
     AskHealth,
     EventPage,
@@ -98,8 +99,7 @@ class Edge:
         self.desk = make_desk(
             self.journal,
             self.clock,
-            new_name=self.new_name,
-            furl_of=lambda name: f"pb://{'t' * 32}@h.example:1/{name}",
+            new_furl=self.new_furl,
             woken=self.woken,
             started_at=datetime.fromtimestamp(self.clock.seconds(), UTC),
             folder=self.folder,
@@ -108,9 +108,10 @@ class Edge:
             room=self.room,
         )
 
-    def new_name(self) -> str:
+    def new_furl(self) -> Furl:
         self.names += 1
-        return "o" + "abcdefghij"[self.names] * 52
+        name = "o" + "abcdefghij"[self.names] * 52
+        return Furl("t" * 32, ("h.example:1",), name)
 
     def write(self, work: Any, *args: Any, **kwargs: Any) -> Any:
         return answer(self.journal.write(work, *args, **kwargs))

@@ -57,7 +57,7 @@ class TubTests(TestCase):
             furls=CustomerFurls(self.journal, doors),
             sealer=MemorySealer(),
             s3_endpoint=None,
-            host_furl=str,
+            host_furl=lambda name: furl_of(self.tub, self.location, name),
         )
         self.client = make_tub()
         for one in (self.tub, self.client):
@@ -65,7 +65,7 @@ class TubTests(TestCase):
             self.addCleanup(one.stopService)
 
     def furl(self, name: str) -> str:
-        return furl_of(self.tub, self.location, name)
+        return furl_of(self.tub, self.location, name).reveal()
 
     async def reach(self, name: str) -> Any:
         return await self.client.getReference(self.furl(name))

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.internet.defer import Deferred
 
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.grid.lost_hosts import LostHosts, lost, strays
 from lae_flapp.journal import events, hosts, identities
 from lae_flapp.journal.errors import StateChanged
@@ -141,7 +141,7 @@ def test_only_a_served_customers_host_is_lost(world):
     signup_id = world.paid()
     world.advance(10)
     with pytest.raises(StateChanged):
-        world.write(turns.lose_host, signup_id, Generation(1))
+        world.write(moves.lose_host, signup_id, Generation(1))
 
 
 def row(number, state="ready", age=120):

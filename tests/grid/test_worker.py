@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.grid.limits import Limits
 from lae_flapp.journal import effects, events, hosts, signups, switches
 from lae_flapp.journal.errors import StateChanged
+from lae_flapp.settings import PortSettings
 from tests.grid.world import (
-    GROUND,
+    PLACE,
     World,
     always,
     check_money,
@@ -160,7 +161,7 @@ def test_self_test_that_never_passes_replaces_the_host(world):
 
     def claim(tx):
         hosts.claim(tx, signup_id, row.generation, b"k" * 32)
-        turns.claimed(tx, signup_id, row.generation)
+        moves.claimed(tx, signup_id, row.generation)
 
     world.hosts_work = False
     world.write(claim)
@@ -274,11 +275,11 @@ def test_ready_comes_too_late(world):
     world.hosts_work = False
     signup_id = world.paid()
     row = world.read(hosts.live, signup_id)
-    world.write(turns.claimed, signup_id, row.generation)
+    world.write(moves.claimed, signup_id, row.generation)
     world.weather = always("hosts.unmake", Fault.THROTTLED)
     world.give_up(signup_id, "op", "no capacity")
     with pytest.raises(StateChanged):
-        world.write(turns.self_test_passed, signup_id, row.generation)
+        world.write(moves.self_test_passed, signup_id, row.generation)
     world.weather = weather()
     world.advance(120)
     check_refunded(world, signup_id)
@@ -365,10 +366,13 @@ def test_paused_launches_wait_and_go_on(world):
 
 def test_local_cloud_needs_no_record(tmp_path):
     """Where all hosts have one name, no record is made and ports are allotted."""
-    ground = evolve(
-        GROUND, fixed_host="localhost", listen="127.0.0.1", port_span=(41000, 41009)
+    place = evolve(
+        PLACE,
+        host_name="localhost",
+        listen="127.0.0.1",
+        ports=PortSettings(first=41000, last=41009),
     )
-    world = World(tmp_path / "state", ground=ground)
+    world = World(tmp_path / "state", place=place)
     world.start()
     signup_ids = [world.paid(b"%d" % n) for n in range(5)]
     world.advance(10)

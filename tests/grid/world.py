@@ -19,10 +19,10 @@ from zope.interface import implementer
 
 from lae_flapp.effects.bounded import bounded
 from lae_flapp.effects.payments import CheckoutRequest, payment_key
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.grid.crew import Crew
+from lae_flapp.grid.dues import Dues
 from lae_flapp.grid.limits import Limits
-from lae_flapp.grid.requests import Ground
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import (
     cells,
@@ -38,8 +38,9 @@ from lae_flapp.journal import (
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.errors import StateChanged, Unknown
 from lae_flapp.journal.signups import Agreement
+from lae_flapp.life import telling
 from lae_flapp.money import payment
-from lae_flapp.money.dues import StripeDues
+from lae_flapp.settings import CellSettings, HostProgram, PortSettings
 from lae_protocol.furl import Furl
 from lae_protocol.ids import (
     OwnerSecret,
@@ -66,15 +67,19 @@ from tests.twins.weather import Fault, fair
 
 CELL = Cell("c1", "s4test", "000000000000", "eu-west-1", "eu-west-1a", "grid.example")
 PLAN = Plan("small", "Small", 500, "eur", "month", 10**10, 10**10, "2026-11")
-GROUND = Ground(
+PLACE = CellSettings(
+    name=CELL.name,
+    zone=CELL.zone,
+    dns_zone=CELL.dns_zone,
+    dns_zone_id="Z1",
     image_id="ami-12345678",
     instance_type="t4g.small",
     subnet_id="subnet-1",
-    security_group_ids=("sg-1",),
-    volume_gib=8,
-    volume_kms_key=None,
+    security_groups=("sg-1",),
     boundary_arn="arn:aws:iam::000000000000:policy/s4/boundary",
     role_path="/s4/",
+    program=HostProgram(command=("lae-host",)),
+    ports=PortSettings(3456, 3457),
 )
 #: 2026-11-23, so that times look like times.
 
@@ -113,7 +118,7 @@ def new_furl():
     )
 
 
-def user_data(key, bootstrap):
+def user_data(bootstrap):
     return Secret(json.dumps({"bootstrap": bootstrap.reveal()}))
 
 
@@ -124,7 +129,7 @@ class World:
     folder: Path
     weather: object = fair
     limits: Limits = Factory(Limits)
-    ground: Ground = GROUND
+    place: CellSettings = PLACE
     hosts_work: bool = True
     clock: Clock = Factory(Clock)
     cloud: Cloud = Factory(Cloud)
@@ -146,7 +151,7 @@ class World:
         self._process = ProcessClock(self.clock)
         self.journal = open_journal(self.folder, self._process)
         shop = self._workshop()
-        self.crew = Crew(shop, StripeDues(shop))
+        self.crew = Crew(shop, Dues(payment.give_back, telling.tell))
         self._drive(self.crew.start())
 
     def kill(self):
@@ -200,7 +205,7 @@ class World:
             sealer=MemorySealer(),
             render_user_data=user_data,
             new_bootstrap=new_furl,
-            grounds={"c1": self.ground},
+            cells={"c1": self.place},
             deployment="s4test",
             livemode=False,
             limits=self.limits,
@@ -293,7 +298,7 @@ class World:
 
     def give_up(self, signup_id, who="op", why="decided"):
         """It is refunded: cancelled, or decided so."""
-        self.write(turns.give_up, signup_id, who, why)
+        self.write(moves.give_up, signup_id, who, why)
 
     def paid(self, nonce=b"form"):
         signup_id = self.register(nonce)
@@ -336,9 +341,9 @@ class World:
             if row.state == "launched":
                 claim = hosts.claim(tx, *key, b"k" * 32)
                 if claim in {"bound", "repeated"}:
-                    turns.claimed(tx, *key)
+                    moves.claimed(tx, *key)
             else:
-                turns.self_test_passed(tx, *key)
+                moves.self_test_passed(tx, *key)
 
         try:
             self.write(turn)

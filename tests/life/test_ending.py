@@ -8,7 +8,7 @@ import pytest
 from attrs import evolve
 
 from lae_flapp.effects.payments import SetEnd
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.journal import (
     capacity,
     effects,
@@ -159,7 +159,7 @@ def test_cancelled_while_it_is_built(world) -> None:
 def test_cancelled_while_the_host_is_replaced(world) -> None:
     """The next host is not made, or goes again; one ended signup is left."""
     signup_id = world.served()
-    world.write(turns.lose_host, signup_id, world.generation(signup_id))
+    world.write(moves.lose_host, signup_id, world.generation(signup_id))
     world.advance(1)
     world.cancel(signup_id, at_once=True)
     world.advance(90)
@@ -173,7 +173,7 @@ def test_a_late_ready(world) -> None:
     world.weather = always("payments.set_end", Fault.THROTTLED)
     world.cancel(signup_id, at_once=True)
     with pytest.raises(StateChanged):
-        world.write(turns.self_test_passed, signup_id, generation)
+        world.write(moves.self_test_passed, signup_id, generation)
     assert world.state(signup_id) == "ending"
 
 

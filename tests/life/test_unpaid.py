@@ -6,7 +6,7 @@ import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred
 
-from lae_flapp.grid import turns
+from lae_flapp.grid import moves
 from lae_flapp.journal import hosts
 from tests.grid.test_lost_hosts import look
 from tests.grid.world import always, check_served, now, weather
@@ -243,7 +243,7 @@ def test_a_host_not_whole_at_the_stop_goes_instead(world) -> None:
     world.hosts_work = False
     for instance in world.cloud.live():
         instance.terminated = True
-    world.write(turns.lose_host, signup_id, world.generation(signup_id))
+    world.write(moves.lose_host, signup_id, world.generation(signup_id))
     world.advance(5)
     world.clock.advance(500)
     world.turn()

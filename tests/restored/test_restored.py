@@ -10,8 +10,9 @@ from lae_flapp.journal import contacts, events, hosts, identities, ports, signup
 from lae_flapp.journal.hosts import RESTORED, RESTORED_STEP
 from lae_flapp.restored.adoption import CannotAdopt, agreed_plan
 from lae_flapp.restored.reading_back import LONGEST, MARGIN, last_lived
+from lae_flapp.settings import PortSettings
 from lae_protocol.secret import Secret
-from tests.grid.world import GROUND, PLAN, check_money, check_served
+from tests.grid.world import PLACE, PLAN, check_money, check_served
 
 
 def served(world, nonce):
@@ -185,7 +186,9 @@ def test_ports_stay(world):
     another has them by now, a person decides.
     """
     world.kill()
-    world.ground = evolve(GROUND, fixed_host="localhost", port_span=(5000, 5009))
+    world.place = evolve(
+        PLACE, host_name="localhost", ports=PortSettings(first=5000, last=5009)
+    )
     world.start()
     copy = world.back_up()
     first = served(world, b"first")

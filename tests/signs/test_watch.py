@@ -45,11 +45,11 @@ class Daemon:
     def __init__(self, world: World) -> None:
         self.world, self.clock = world, world.clock
         self.signs = Signs(world.clock, world.journal, None)
-        self.opening = SimpleNamespace(
-            problem=None, closed_because=lambda: self.opening.problem and "later"
+        self.availability = SimpleNamespace(
+            problem=None, closed_because=lambda: self.availability.problem and "later"
         )
         self.registrations = Registrations(
-            world.journal, self.signs.snapshots, self.opening, reserve=1
+            world.journal, self.signs.snapshots, self.availability, reserve=1
         )
         self.strays: dict[str, str] = {}
         self.asked = 0
@@ -205,15 +205,15 @@ def test_the_same_trouble_after_its_end_is_told_again(daemon) -> None:
     daemon.passes(60)
 
     def troubled() -> list[str]:
-        from lae_flapp.grid import turns  # noqa: PLC0415
+        from lae_flapp.grid import moves  # noqa: PLC0415
 
-        world.write(turns.trouble, signup_id, "host:x", "refused")
+        world.write(moves.trouble, signup_id, "host:x", "refused")
         return world.mails(signup_id).count("troubled")
 
     def goes_on() -> None:
-        from lae_flapp.grid import turns  # noqa: PLC0415
+        from lae_flapp.grid import moves  # noqa: PLC0415
 
-        world.write(turns.go_on, signup_id)
+        world.write(moves.go_on, signup_id)
         daemon.passes(2 * QUIET.total_seconds())
 
     assert [troubled(), troubled()] == [1, 1]
@@ -230,10 +230,10 @@ def test_a_lost_host_is_told_and_so_is_its_successor(daemon) -> None:
     signup_id = world.paid()
     daemon.passes(60)
     assert daemon.mailed == []
-    from lae_flapp.grid import turns  # noqa: PLC0415
+    from lae_flapp.grid import moves  # noqa: PLC0415
 
     world.hosts_work = False
-    world.write(turns.lose_host, signup_id, 1)
+    world.write(moves.lose_host, signup_id, 1)
     daemon.passes(60)
     assert "the host of a served customer is gone" in daemon.subjects[0]
     world.hosts_work = True

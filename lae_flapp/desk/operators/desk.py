@@ -14,7 +14,6 @@ from lae_flapp.money.checkout.checkout import Selling
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.operator_messages import BackupState
-from lae_protocol.secret import Secret
 
 
 @define(frozen=True)
@@ -33,7 +32,7 @@ class OperatorDesk:
     """See the module.
 
     *cancel* ends a signup, by whom, why, and whether at once; *new_furl* makes the furl
-    of a new operator, and its secret name; *back_up* copies the journal into a file of
+    of a new operator; *back_up* copies the journal into a file of
     the daemon's.
     """
 
@@ -41,7 +40,7 @@ class OperatorDesk:
     process: Process
     selling: Selling
     cancel: Callable[[SignupId, str, str, bool], Awaitable[None]]
-    new_furl: Callable[[], tuple[Furl, Secret]]
+    new_furl: Callable[[], Furl]
     back_up: Callable[[str], BackupState]
 
     @property

@@ -31,6 +31,7 @@ from lae_protocol.operator_messages import (
     Switches,
 )
 from lae_protocol.process.answer import Refusal
+from lae_protocol.secret import Secret
 
 #: Unserved: paid, and nobody has their storage yet.
 _UNSERVED: frozenset[State] = frozenset({"paid"})
@@ -112,13 +113,13 @@ async def add_operator(by: Asker, asked: AddOperator) -> Invited | Refused:
         await by.who()
         said = "a name is 1 to 40 small letters, digits, dots, dashes, underscores"
         return Refused("malformed", said)
-    furl, name = by.desk.new_furl()
+    furl = by.desk.new_furl()
 
     def added(tx: WriteTx, who: str) -> Invited:
         if any(one.name == asked.name for one in operators.every(tx)):
             said = f"There is, or was, an operator {asked.name}: take another name."
             raise Refusal(Refused("changed", said))
-        operators.add(tx, asked.name, name, who)
+        operators.add(tx, asked.name, Secret(furl.swissnum), who)
         return Invited(asked.name, furl.reveal())
 
     return await by.write(added)

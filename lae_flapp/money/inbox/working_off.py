@@ -9,6 +9,7 @@ from datetime import timedelta
 from random import Random
 from typing import assert_never
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
 from lae_flapp.journal import inbox
@@ -19,6 +20,7 @@ from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.life.looking import Outcome as Looked
 from lae_flapp.life.looking import Subscriptions
 from lae_flapp.money.checkout.settlement import Outcome, Settlement
+from lae_flapp.queue import Queue
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
 from lae_protocol.stripe_hints import SUBJECTS
@@ -31,6 +33,7 @@ WHO = "webhook"
 #: Seconds after each try of an event whose signup the journal does not know, the last
 #: for ever.  Another event may be about to have the signup adopted; then a person must.
 UNKNOWN_AGAIN = (10, 60, 600, 3600)
+EVENTS_AT_ONCE = 8
 
 
 class InboxWork:
@@ -47,6 +50,19 @@ class InboxWork:
     ) -> None:
         self._journal, self._rng = journal, rng
         self._settlement, self._subscriptions = settlement, subscriptions
+
+    def queue(self, clock: IReactorTime) -> Queue[InboxEvent]:
+        """Make what takes the rows that are due."""
+        return Queue(
+            "inbox",
+            clock,
+            self._journal,
+            due=inbox.due,
+            next_due_at=inbox.next_due_at,
+            number_of=lambda event: event.event_id,
+            work=self,
+            at_once=EVENTS_AT_ONCE,
+        )
 
     async def __call__(self, event: InboxEvent) -> None:
         """Settle what the event is about; put the event off where that fails now."""

@@ -14,6 +14,7 @@ from attrs import define
 from lae_flapp.money.stripe.prices import FoundPrice, look_up
 from lae_flapp.money.stripe.reading import plain
 from lae_flapp.money.stripe.version import API_VERSION
+from lae_flapp.settings import DaemonSettings
 from lae_protocol.messages import Plan
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import SUBJECTS
@@ -48,6 +49,16 @@ class Wanted:
     plans: tuple[Plan, ...]
     webhook_url: str
     account_id: str | None = None
+
+
+def wanted_of(settings: DaemonSettings, plans: tuple[Plan, ...]) -> Wanted:
+    """What a daemon's settings say."""
+    return Wanted(
+        mode=settings.stripe.mode,
+        plans=plans,
+        webhook_url=f"{settings.site_url}/webhook/stripe",
+        account_id=settings.stripe.account,
+    )
 
 
 def key_problems(keys: Iterable[Secret], mode: Mode) -> list[str]:

@@ -1,4 +1,4 @@
-"""What the journal does at each turn of a signup: whole transactions, no I/O.
+"""How a signup moves from state to state: whole transactions, no I/O.
 
 The routine runs them through ``journal.write``; the facets call :func:`claimed` and
 :func:`self_test_passed` inside their own transaction.

@@ -1,4 +1,4 @@
-"""The daemon's doors to the outside, built from its settings."""
+"""The daemon's doors to AWS, Stripe and the mail server, built from its settings."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from random import Random
 from typing import Any
 
 from attrs import define
-from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
-from cryptography.x509 import load_pem_x509_certificate
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 
-from lae_flapp.grid.requests import Ground
 from lae_flapp.mail.message import Sender
 from lae_flapp.mail.server import IMailServer, Login, SmtpServer
 from lae_flapp.money.stripe.service import PaymentService
 from lae_flapp.settings import (
-    AwsSettings,
     CellSettings,
     DaemonSettings,
     MailSettings,
@@ -34,18 +30,11 @@ from lae_protocol.aws.credentials import (
 from lae_protocol.aws.metadata import MetadataService, metadata_endpoint
 from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.aws.tls import NamedPeerPolicy
-from lae_protocol.furl import Furl
 from lae_protocol.process.meter import Meter, unmetered
 from lae_protocol.secret import Secret
 from lae_provision.aws.cloud import AwsCloud, open_cloud
 from lae_provision.aws.key_file import FileDataKeys
-from lae_provision.doors import HostKey, IAddresses, IVault
-from lae_provision.hosts.user_data import (
-    CommandLaunch,
-    HostSettings,
-    ImageLaunch,
-    user_data,
-)
+from lae_provision.doors import IAddresses, IVault
 from lae_provision.identity.identities import Identities
 from lae_provision.identity.journal_sealer import JournalSealer
 from lae_provision.identity.pool import KeyPool
@@ -84,7 +73,7 @@ def read_secrets(settings: DaemonSettings) -> Secrets:
 
 
 @define(frozen=True)
-class Outside:
+class DaemonDoors:
     """Every door, and what belongs to it."""
 
     cloud: AwsCloud
@@ -98,13 +87,13 @@ class Outside:
     sender: Sender
 
 
-def open_outside(
+def open_doors(
     reactor: Any,
     rng: Random,
     settings: DaemonSettings,
     secrets: Secrets,
     meter: Meter = unmetered,
-) -> Outside:
+) -> DaemonDoors:
     """Build the doors; no call is made yet.  *meter* is told of each try of each."""
     agent = pooled_agent(reactor)
     aws, cell = settings.aws, settings.cells[0]
@@ -120,7 +109,7 @@ def open_outside(
         wall=time.time,
     )
     key_pool = KeyPool(reactor, KEYS_AHEAD)
-    return Outside(
+    return DaemonDoors(
         cloud=cloud,
         vault=cloud.vault(aws.state_bucket),
         addresses=cloud.addresses(cell.dns_zone_id),
@@ -179,68 +168,3 @@ def _sender(settings: DaemonSettings) -> Sender:
         site_url=settings.site_url,
         environment=settings.environment,
     )
-
-
-def ground_of(cell: CellSettings) -> Ground:
-    """What the cell offers to build on."""
-    ports = cell.ports
-    span = None
-    if ports.first is not None and ports.last is not None:
-        span = (ports.first, ports.last)
-    return Ground(
-        image_id=cell.image_id,
-        instance_type=cell.instance_type,
-        subnet_id=cell.subnet_id,
-        security_group_ids=cell.security_groups,
-        volume_gib=cell.volume_gib,
-        volume_kms_key=cell.volume_kms_key,
-        boundary_arn=cell.boundary_arn,
-        role_path=cell.role_path,
-        tls_only=cell.s3_endpoint is None,
-        fixed_host=cell.host_name,
-        listen=cell.listen,
-        introducer_port=ports.introducer or 0,
-        storage_port=ports.storage or 0,
-        port_span=span,
-    )
-
-
-def cloud_keys(cell: CellSettings) -> tuple[RSAPublicKey, ...]:
-    """What checks the signatures of identity documents; raises ValueError."""
-    found = []
-    for path in cell.identity_certificates:
-        key = load_pem_x509_certificate(path.read_bytes()).public_key()
-        if not isinstance(key, RSAPublicKey):
-            raise ValueError(f"{path}: not of an RSA key")  # noqa: TRY004  (of the file)
-        found.append(key)
-    return tuple(found)
-
-
-@define(frozen=True)
-class CellUserData:
-    """Renders the user-data of a cell's hosts
-    (:class:`~lae_flapp.effects.payments.RenderUserData`).
-    """
-
-    cell: CellSettings
-    aws: AwsSettings
-
-    def __call__(self, key: HostKey, bootstrap: Furl) -> Secret:
-        """Ignition for this host; the key stands in the furl's journal row alone."""
-        del key
-        program = self.cell.program
-        launch = (
-            ImageLaunch(program.image, program.log_in)
-            if program.image is not None
-            else CommandLaunch(program.command)
-        )
-        host = HostSettings(
-            metadata_url=self.cell.metadata_url,
-            aws_region=self.aws.region,
-            s3_endpoint=self.cell.s3_endpoint,
-            log_format="json",
-            expire_leases_after_days=self.cell.node.expire_leases_after_days,
-            connections=self.cell.node.connections,
-            connections_per_address=self.cell.node.connections_per_address,
-        )
-        return user_data(host, Secret(bootstrap.reveal()), launch)
