@@ -24,9 +24,10 @@ from lae_protocol.question import A, Question
 
 T = TypeVar("T")
 
-#: Seconds for the connection, for an answer, and for the end of the connection: a
-#: daemon that is away, or frozen, is told within 5 s.
-CONNECT, ANSWER, HANG_UP = 3.5, 4.0, 0.3
+# So that `lae` says within 5 s that a daemon is away or frozen.
+CONNECT = 3.5  # s
+ANSWER = 4.0  # s
+HANG_UP = 0.3  # s
 
 
 _NOT_OURS = "this furl is not an operator's, or the daemon is of another release"

@@ -1,4 +1,4 @@
-"""What the time alone brings.  Pure: no I/O, no clock.
+"""Which turn of a subscription is due by time alone.  Pure: no I/O, no clock.
 
 Each span counts from when its state began, so that a daemon that was away for long
 hurries nobody through the states that follow.
@@ -13,8 +13,10 @@ from attrs import define
 
 from lae_protocol.messages import Plan, SignupState
 
-#: Before the deletion a reminder goes out: a week, or a quarter of what was agreed.
-REMINDED_BEFORE, REMINDED_SHARE = timedelta(days=7), 4
+#: How long before the deletion the reminder goes out, unless a quarter of the time for
+#: which the data is kept is shorter.
+REMINDED_BEFORE = timedelta(days=7)
+REMINDED_SHARE = 4
 
 Turn = Literal["suspend", "stop", "end-unpaid", "remind", "delete"]
 
@@ -58,7 +60,7 @@ def due(timed: Timed, now: datetime) -> Turn | None:
 
 
 def _kept(timed: Timed, until: datetime, now: datetime) -> Turn | None:
-    """Nothing is deleted of which nobody was reminded."""
+    """Delete nothing before its owner was reminded."""
     if not timed.reminded:
         return "remind" if now >= until - reminded_before(timed.plan) else None
     return "delete" if now >= until and not timed.paying else None

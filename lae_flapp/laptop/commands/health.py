@@ -15,8 +15,8 @@ from lae_flapp.laptop.settings import Where
 from lae_protocol.looking_messages import AskHealth, Health
 from lae_protocol.operator_messages import AskSwitches, Switches
 
-#: A paid signup that waits for longer needs somebody (seconds).
-LONG = 600
+#: A paid signup that waits for longer needs somebody.
+LONG = 600  # s
 
 
 @click.command()
@@ -43,7 +43,9 @@ def problems(told: Health, paused: Switches) -> list[str]:
     """What needs somebody; what is paused on purpose is told, and is no problem."""
     found = []
     if not told.canary_opened:
-        found.append("the daemon has not found all well outside yet: see its log")
+        found.append(
+            "the checks of AWS, canary and Stripe have not all passed: see the log"
+        )
     elif not told.signups_open and not any(p.name == "signups" for p in paused.paused):
         found.append("signups are closed: see the daemon's log")
     waits = told.oldest_unserved_seconds

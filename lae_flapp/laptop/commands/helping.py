@@ -32,12 +32,12 @@ from lae_protocol.plan_words import size_in_words
 
 
 async def looked_up(line: Line, text: str) -> SignupDetail:
-    """What is meant by the text, as it is now."""
+    """Look up the signup that the text means, as it is now."""
     return await line.ask(ShowSignup(await meant(line, text)))
 
 
 def described(detail: SignupDetail) -> str:
-    """Which one, its state, its address."""
+    """Name the signup, its state and its address."""
     row = detail.row
     return f"{row.signup_id} ({row.state}, {printable(row.email)})"
 
@@ -48,10 +48,10 @@ def described(detail: SignupDetail) -> str:
 @changes
 @click.argument("signup", type=SIGNUP)
 def retry(where: Where, as_json: bool, dry_run: bool, signup: str) -> None:
-    """Try what is stuck now, not when its turn comes.
+    """Try a stuck signup now, in place of at its next turn.
 
-    Whatever was refused is asked for once more, and one host more than the limit is
-    allowed.  For what is active or over, nothing happens.
+    Every refused request is sent once more, and one host more than the limit is
+    allowed.  A signup that is active or over stays as it is.
     """
 
     async def work(line: Line) -> Any:
@@ -84,7 +84,7 @@ def resend(
 ) -> None:
     """Mail the customer the grid's address once more.
 
-    With --to the address is corrected first, a confirmed one too: be sure that it is
+    With --to the address is corrected first, even a confirmed one: be sure that it is
     the customer who asks.
     """
 
@@ -128,8 +128,8 @@ def comp(
 ) -> None:
     """Give EMAIL a subscription free of charge.
 
-    It is built as any other, and the mail with its furl goes to EMAIL.  Nothing is
-    asked of Stripe.
+    It is built like any other, and the mail with its furl goes to EMAIL.  Stripe is
+    not involved.
     """
     signup_id = SignupId("su" + base32(secrets.token_bytes(13))[:20])
 

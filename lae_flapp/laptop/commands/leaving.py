@@ -29,8 +29,8 @@ from lae_protocol.looking_messages import SignupDetail
 from lae_protocol.messages import SignupState, SignupView
 from lae_protocol.operator_messages import Cancel, DeleteData, Reactivate
 
-#: Seconds that the payment service may need, beside ours.
-OUTSIDE = 20.0
+#: How long the payment service may need, beside the daemon's own time.
+OUTSIDE = 20.0  # s
 
 
 def _state(detail: SignupDetail) -> SignupState:
@@ -95,9 +95,9 @@ def cancel(
 ) -> None:
     """End a subscription.
 
-    What is not paid is over at once; for what is paid and not served yet the money
-    goes back; what is served goes on until the end of what is paid, and can be
-    reactivated until then.  If it is not any more as it was shown, nothing changes.
+    One that is not paid ends at once.  One that is paid and not served yet is
+    refunded.  One that is served goes on until the end of the paid period, and can be
+    reactivated until then.  If its state changed since it was shown, nothing changes.
     """
 
     async def work(line: Line) -> Any:
@@ -133,8 +133,8 @@ def reactivate(
 ) -> None:
     """Take a cancellation back, or invite a former customer back.
 
-    What has not ended yet goes on and renews.  Of what has ended and is still kept, the
-    owner gets a mail with the link by which to pay again: nobody else can.
+    A subscription that has not ended goes on and renews.  If it has ended and its data
+    is kept, the owner gets a mail with the link to pay again: nobody else can pay.
     """
 
     async def work(line: Line) -> Any:
@@ -166,8 +166,8 @@ def delete_data(
 ) -> None:
     """Delete what is kept of an ended subscription, before its time is over.
 
-    Only where its owner asks for it: nothing brings it back.  What has not ended is
-    refused.
+    Only if its owner asks for it: nothing brings the data back.  A subscription that
+    has not ended is refused.
     """
 
     async def work(line: Line) -> Any:

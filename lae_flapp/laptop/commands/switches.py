@@ -39,8 +39,8 @@ _MEANS = {
 def pause(where: Where, as_json: bool, dry_run: bool, what: str, reason: str) -> None:
     """Pause signups, launches, deletions or mails, for a REASON.
 
-    The site tells visitors the reason of a pause of signups; of the others that there
-    is one.  It holds until `lae resume`, over restarts of the daemon too.
+    Visitors of the site read the reason why signups are paused; of the other pauses
+    they read that there is one.  A pause lasts until `lae resume`, also over restarts.
     """
     name = cast("SwitchWord", what)
     told = _ask(where, AskSwitches() if dry_run else Pause(name, reason))
