@@ -84,8 +84,8 @@ def missing_for_build():
 
 def missing_for_tests():
     """Packages that only the tests need."""
-    if not shutil.which("chromium"):
-        yield "chromium"
+    if not shutil.which("chromium-headless-shell"):
+        yield "chromium-headless-shell"
         yield "fonts-liberation"
     if not shutil.which("ignition-validate"):
         yield "ignition"

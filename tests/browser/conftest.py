@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -18,19 +17,11 @@ import pytest
 from attrs import define
 
 from lae_localcloud.ports import free_ports
+from tests.chromium import ARGUMENTS, CHROMIUM, MISSING
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 SCREENSHOTS = ROOT / "build" / "screenshots"
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 SETTINGS = """\
 process: site
 environment: local
@@ -186,11 +177,10 @@ def chromium() -> Iterator[Any]:
 
     One for a module: two of playwright's loops cannot live in one thread.
     """
-    if not shutil.which(CHROMIUM):
-        reason = f"no {CHROMIUM} here: apt-get install chromium"
+    if CHROMIUM is None:
         if os.environ.get("CI", "") == "true":
-            pytest.fail(reason)
-        pytest.skip(reason)
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
     from playwright.sync_api import sync_playwright  # noqa: PLC0415  (slow to import)
 
     with sync_playwright() as playwright:

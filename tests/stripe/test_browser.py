@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
 
+from tests.chromium import ARGUMENTS, CHROMIUM, MISSING
 from tests.stripe.bench import ASKS, DECLINED, LocalStripeCase
 
-CHROMIUM = shutil.which("chromium")
 SCREENSHOTS = Path(__file__).parents[2] / "build" / "screenshots" / "stripe"
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
 DESK: dict[str, Any] = {"viewport": {"width": 1100, "height": 760}}
 PHONE: dict[str, Any] = {
     "viewport": {"width": 360, "height": 740},
@@ -74,7 +65,7 @@ def walk(url: str, portal: str, name: str, options: dict[str, Any]) -> dict[str,
 
 
 @pytest.mark.browser
-@pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium")
+@pytest.mark.skipif(CHROMIUM is None, reason=MISSING)
 class BrowserTests(LocalStripeCase):
     async def walked(self, name: str, options: dict[str, Any]) -> None:
         """Walk and check."""
