@@ -1,7 +1,7 @@
-"""Giving memory back to the system when a node has nothing to move.
+"""Return free memory to the system while a node moves no shares.
 
-Shares go through buffers of some megabytes; glibc keeps what was freed between those
-that are still in use, so that a node at rest would hold what it took under load.
+Shares pass through buffers of some megabytes.  glibc keeps freed memory between buffers
+in use, so an idle node would keep the memory that it took under load.
 """
 
 from __future__ import annotations
@@ -13,23 +13,24 @@ from attrs import define, field
 
 
 def trim() -> None:
-    """Give back whole free pages; nothing where the C library has no malloc_trim(3)."""
+    """Return whole free pages, if the C library has malloc_trim(3)."""
     trimming = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trimming is not None:
         trimming(0)
 
 
-#: Of mallopt(3): when the heap's end is given back, and what is no part of the heap.
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
-#: Bytes.
-KEPT = 24 * 1024 * 1024
+#: Parameter of mallopt(3): free bytes at the heap's end that are kept.
+M_TRIM_THRESHOLD = -1
+#: Parameter of mallopt(3): the size from which an allocation is not on the heap.
+M_MMAP_THRESHOLD = -3
+KEPT = 24 * 1024 * 1024  # bytes
 
 
 def keep() -> None:
-    """Keep what is freed, up to :data:`KEPT`, for what is allocated next.
+    """Keep up to :data:`KEPT` of freed memory for the next allocations.
 
-    Else each megabyte of a share is new memory, which the system must clear: a quarter
-    of what reading it costs us.
+    Otherwise each megabyte of a share is new memory that the kernel must clear, which
+    takes a quarter of the time of reading the share.
     """
     tuning = getattr(ctypes.CDLL(None), "mallopt", None)
     if tuning is not None:
@@ -39,8 +40,8 @@ def keep() -> None:
 
 @define(eq=False)
 class Rests:
-    """Calls *give_back* when what *moved* tells stood still since the last look, once
-    for each time that it had moved.
+    """Calls *give_back* once after each burst of traffic: when the count that *moved*
+    returns has changed, and then stayed the same from one look to the next.
     """
 
     moved: Callable[[], int]
@@ -49,7 +50,7 @@ class Rests:
     _given: int = field(default=0, init=False)
 
     def look(self) -> None:
-        """Look; it takes some milliseconds where there is something to give back."""
+        """Look at the count; returning memory takes some milliseconds."""
         moved = self.moved()
         if moved == self._seen != self._given:
             self._given = moved

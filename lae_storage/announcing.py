@@ -12,9 +12,9 @@ from allmydata.introducer.client import IntroducerClient
 
 
 class OwnIntroducer(IntroducerClient):
-    """Signs announcements as upstream does and hands them over, without a network.
+    """Signs announcements as upstream does, and hands them over without a network.
 
-    They are handed over when the service starts: by then the storage node listens.
+    It hands them over when the service starts: by then the storage node listens.
     """
 
     def __init__(self, introducer: Any, *arguments: Any) -> None:
@@ -23,18 +23,18 @@ class OwnIntroducer(IntroducerClient):
         self._open = False
 
     def startService(self) -> None:
-        """Announce what was published so far, and from now on at once."""
-        # Upstream's would connect; what is wanted of it is Service's alone.
+        """Announce what was published so far, and later announcements at once."""
+        # Upstream's method would connect to the introducer.
         self.running = 1
         self._open = True
         self._maybe_publish()
 
     def stopService(self) -> None:
-        """There is no connection to close."""
+        """Stop; no connection is open."""
         self.running = 0
 
     def subscribe_to(self, *_: Any, **__: Any) -> None:
-        """Hear of nobody: this node is no client."""
+        """Ignore the subscription: this node is no client."""
 
     def _maybe_publish(self) -> None:
         if self._open:

@@ -1,7 +1,8 @@
-"""``lae-storage``: look after a customer's bucket, or leave with it.
+"""``lae-storage``: check, repair or measure a customer's bucket, or move its shares.
 
-Keys come from the environment, as AWS' own tools have them: ``AWS_ACCESS_KEY_ID``,
-``AWS_SECRET_ACCESS_KEY`` and, where there is one, ``AWS_SESSION_TOKEN``.
+The command reads its keys from the environment, as AWS' own tools do:
+``AWS_ACCESS_KEY_ID``, ``AWS_SECRET_ACCESS_KEY`` and, for temporary keys,
+``AWS_SESSION_TOKEN``.
 """
 
 from __future__ import annotations
@@ -29,19 +30,23 @@ from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.bucket import NotOurLayout, open_bucket
 from lae_storage.server.meter import counted_on
 
-#: A node's id of 20 zero bytes: upstream shows it in one error's text only.
-NOBODY, TUBID = "a" * 32, 20
+#: A node's id of 20 zero bytes.  Upstream shows the id in one error's text only.
+NO_NODE = "a" * 32
+TUBID_SIZE = 20  # bytes
+NOT_A_TUBID = "not a TubID: give the 32 letters and digits of the node's my_nodeid file"
 
 
 @define(frozen=True)
 class Place:
-    """Which bucket, and the keys to it."""
+    """A bucket and the keys to it."""
 
     bucket: BucketPlace
     credentials: Credentials
 
     def run(self, work: Callable[[Any, IObjectStore], Awaitable[bool]]) -> None:
-        """Do the work in a reactor and end with 0, or with 1 where it says no."""
+        """Run *work* in a reactor.  Exit with 0 if it returns true, else with 1, and
+        with 2 if S3 or the disk refused something.
+        """
 
         async def go(reactor: Any) -> None:
             agent = pooled_agent(reactor)
@@ -61,15 +66,16 @@ class Place:
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--bucket", required=True)
 @click.option("--region", default="us-east-1", show_default=True)
-@click.option("--endpoint", help="Another S3 than AWS', as a URL.")
-@click.option("--prefix", default="", help="Where in the bucket the layout begins.")
+@click.option("--endpoint", help="The URL of an S3 server; AWS without it.")
+@click.option("--prefix", default="", help="What all keys of the shares begin with.")
 @click.pass_context
 def main(
     ctx: click.Context, bucket: str, region: str, endpoint: str | None, prefix: str
 ) -> None:
-    """Look after a bucket with shares, or leave with it.
+    """Check, repair or measure a bucket with shares, or move the shares.
 
-    Keys: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
+    Set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary keys,
+    AWS_SESSION_TOKEN in the environment.
     """
     try:
         token = os.environ.get("AWS_SESSION_TOKEN")
@@ -79,22 +85,26 @@ def main(
             Secret(token) if token else None,
         )
     except KeyError as e:
-        raise click.UsageError(f"the environment has no {e.args[0]}") from None
+        raise click.UsageError(
+            f"the environment has no {e.args[0]}: set it to the bucket's keys"
+        ) from None
     ctx.obj = Place(BucketPlace(bucket, region, endpoint, prefix), credentials)
 
 
 @main.command()
-@click.option("--data", is_flag=True, help="Read all shares, too, and compare hashes.")
+@click.option(
+    "--data", is_flag=True, help="Also read every share and compare its hash."
+)
 @click.pass_obj
 def check(place: Place, *, data: bool) -> None:
-    """Walk the bucket; says what is in it and what is wrong, and changes nothing.
+    """List the bucket and print what it holds and what is wrong.  Changes nothing.
 
-    Ends with 1 where something is wrong.
+    Exits with 1 if something is wrong.
     """
 
     async def work(_: Any, store: IObjectStore) -> bool:
         found = await checking.check(store, data=data)
-        _say(found, "problems")
+        _print_result(found, "problems")
         return not found.problems
 
     place.run(work)
@@ -103,13 +113,13 @@ def check(place: Place, *, data: bool) -> None:
 @main.command()
 @click.pass_obj
 def repair(place: Place) -> None:
-    """Delete chunks and uploads that nobody needs and that are a day old.
+    """Delete chunks that no slot names and unfinished uploads, once a day old.
 
-    Safe while a node runs.
+    Safe while a node serves the bucket.
     """
 
     async def work(reactor: Any, store: IObjectStore) -> bool:
-        _say(await checking.repair(store, reactor.seconds()))
+        _print_result(await checking.repair(store, reactor.seconds()))
         return True
 
     place.run(work)
@@ -117,11 +127,11 @@ def repair(place: Place) -> None:
 
 @main.command()
 @click.option(
-    "--day", type=click.DateTime(["%Y-%m-%d"]), help="UTC; today if not said."
+    "--day", type=click.DateTime(["%Y-%m-%d"]), help="A day in UTC; today without it."
 )
 @click.pass_obj
 def usage(place: Place, day: datetime | None) -> None:
-    """What was counted on a day: bytes from and to clients, requests by kind."""
+    """Print a day's traffic: bytes from and to clients, and requests by kind."""
     asked: date = (day or datetime.now(UTC)).date()
 
     async def work(_: Any, store: IObjectStore) -> bool:
@@ -139,23 +149,24 @@ def usage(place: Place, day: datetime | None) -> None:
 
 @main.command()
 @click.argument("folder", type=click.Path(file_okay=False, path_type=Path))
-@click.option("--nodeid", default=NOBODY, help="The node's TubID, 32 letters.")
+@click.option("--nodeid", default=NO_NODE, help="The node's TubID.")
 @click.pass_obj
 def export(place: Place, folder: Path, nodeid: str) -> None:
-    """Write all shares under FOLDER/storage/shares, as upstream's own node has them.
+    """Write all shares under FOLDER/storage/shares, as Tahoe-LAFS itself stores them.
 
-    With the node's own tahoe.cfg and private folder there, ``tahoe run`` serves them.
+    Copy the node's tahoe.cfg and private folder to FOLDER, and ``tahoe run`` serves
+    the shares.
     """
     try:
         tub: bytes = base32.a2b(nodeid.encode())
     except (ValueError, AssertionError, KeyError):
-        raise click.BadParameter("not a TubID") from None
-    if len(tub) != TUBID:
-        raise click.BadParameter("not a TubID")
+        raise click.BadParameter(NOT_A_TUBID) from None
+    if len(tub) != TUBID_SIZE:
+        raise click.BadParameter(NOT_A_TUBID)
 
     async def work(_: Any, store: IObjectStore) -> bool:
         moved = await moving.export(store, folder, tub)
-        _say(moved, "problems")
+        _print_result(moved, "problems")
         return not moved.problems
 
     place.run(work)
@@ -165,9 +176,10 @@ def export(place: Place, folder: Path, nodeid: str) -> None:
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.pass_obj
 def import_(place: Place, folder: Path) -> None:
-    """Store all shares of the node in FOLDER that the bucket has not.
+    """Store those shares of the node in FOLDER that the bucket does not have.
 
-    The bucket is taken as by a node: one that runs serves no more.  Stop it before.
+    Stop the node that serves the bucket first: an import takes the bucket over, and a
+    node that still runs stops serving.
     """
 
     async def work(reactor: Any, store: IObjectStore) -> bool:
@@ -176,14 +188,14 @@ def import_(place: Place, folder: Path) -> None:
         with tempfile.TemporaryDirectory() as spools:
             moved = await moving.Importing(bucket, Path(spools)).import_from(folder)
         bucket.fence.stop()
-        _say(moved, "problems")
+        _print_result(moved, "problems")
         return not moved.problems
 
     place.run(work)
 
 
-def _say(result: Any, problems: str | None = None) -> None:
-    """One line for each number; problems to the other stream."""
+def _print_result(result: Any, problems: str | None = None) -> None:
+    """Print a line for each number, and the problems to standard error."""
     for name, value in asdict(result).items():
         if name != problems:
             click.echo(f"{name.replace('_', ' '):<20}{value}")

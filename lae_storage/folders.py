@@ -1,8 +1,8 @@
 """Tahoe-LAFS' folders, written from the identity at each start.
 
-Tahoe-LAFS rewrites some of these files in place and without syncing; a host that
-dies meanwhile would come back with an empty furl file and so under a furl of its own
-making.  The claim is the truth, and these are copies of it.
+Tahoe-LAFS rewrites some of these files in place and without syncing.  A host that dies
+during that would start with an empty furl file, and so make a furl of its own.  So the
+claim on the volume counts, and the folders are copies.
 """
 
 from __future__ import annotations
@@ -16,13 +16,15 @@ from lae_storage.agent.volume import Volume, make_private_folder, write_private
 
 #: Announcements that one start may make.  Tahoe-LAFS makes one.
 PER_START = 16
-#: Seconds: ping an idle client, and let a silent one go.
-KEEPALIVE, DISCONNECT = 120, 600
+#: The node pings a client that was idle for so long.
+KEEPALIVE = 120  # s
+#: The node closes a connection whose client was silent for so long.
+DISCONNECT = 600  # s
 
 
 @define(frozen=True)
 class Folders:
-    """Where the two nodes are, and the furl that both know the introducer by."""
+    """The folders of the two nodes, and the introducer's furl."""
 
     introducer: Path
     storage: Path
@@ -30,7 +32,7 @@ class Folders:
 
 
 def write_folders(volume: Volume, identity: NodeIdentity, start: int) -> Folders:
-    """Write what makes two node folders those of *identity*; *start* counts from 1."""
+    """Write both nodes' folders for *identity*; *start* counts from 1."""
     furl = furl_of(identity.introducer)
     _write_tub(volume.introducer, identity.introducer, identity.nickname, "")
     write_private(volume.introducer / "private" / "introducer.furl", furl + "\n")
@@ -43,8 +45,8 @@ def write_folders(volume: Volume, identity: NodeIdentity, start: int) -> Folders
     write_private(private / "secret", identity.lease_secret.reveal() + "\n")
     write_private(private / "introducers.yaml", _introducers_yaml(furl))
     write_private(storage / "permutation-seed", identity.permutation_seed + "\n")
-    # Running clients believe the highest number, so that it must never fall, not even
-    # when a power failure empties this file: it comes from the count of starts.
+    # Clients believe the announcement with the highest number, so the number must never
+    # fall, even if a power failure empties this file: so the count of starts gives it.
     number = identity.announcement_seqnum + start * PER_START
     write_private(storage / "announcement-seqnum", f"{number}\n")
     return Folders(volume.introducer, storage, furl)
@@ -88,5 +90,5 @@ def _introducers_yaml(furl: str) -> str:
 
 
 def _one_line(text: str) -> str:
-    """Safe in a file that ``configparser`` reads, with its interpolation."""
+    """Make *text* safe for ``configparser`` with interpolation."""
     return " ".join(text.split()).replace("%", "%%")

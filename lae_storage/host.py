@@ -1,10 +1,10 @@
 """One customer's host, from power-on to ready.
 
 1. make or find the agent's key, and read what was claimed before
-2. at the first boot: ask the cloud who we are, and claim the identity
+2. at the first boot: ask the cloud for the instance's id, and claim the identity
 3. write Tahoe-LAFS' folders, build introducer and storage node, and serve
-4. prove it by a real write and read, again and again until it holds
-5. report each phase, then how the host is, and obey what is desired
+4. test the node by a real write and read, and repeat the test until it passes
+5. report each phase, then the host's health, and apply the state the daemon desires
 """
 
 from __future__ import annotations
@@ -38,14 +38,15 @@ from lae_storage.agent.reporting import Phase, Reporting, Usage
 from lae_storage.agent.volume import Volume
 from lae_storage.folders import write_folders
 
-#: Seconds in which the node ends, whatever its clients, the daemon and S3 do.
-STOP_WITHIN = 4.0
-#: Seconds between two self-tests, first and at most.
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
-#: Times that the bucket may refuse before an operator is told.
+#: The node stops within this time, whatever its clients, the daemon and S3 do.
+STOP_WITHIN = 4.0  # s
+#: Between two tries: the pause begins here and grows with each failure.
+FIRST_PAUSE = 1.0  # s
+LONGEST_PAUSE = 60.0  # s
+#: Failures to open the bucket before the host reports that it fails.
 QUIET_ATTEMPTS = 5
-#: Seconds for the daemon to hear why the process ends.
-LAST_WORDS = 3.0
+#: Before the process ends, so that the report of the failure reaches the daemon.
+LAST_WORDS = 3.0  # s
 
 BOUND = declare("node-bound", "the daemon bound the claim; nothing is kept here yet")
 KEPT = declare("node-kept", "identity and host furl are on the volume")
@@ -64,22 +65,22 @@ class Shares(Protocol):
     client_class: Any
 
     def usage(self) -> Usage:
-        """What the shares take now; asks nobody."""
+        """Return what the shares take now, from memory."""
 
     def obey(self, desired: Desired) -> None:
-        """Become read-only or writable, with this quota."""
+        """Become read-only or writable, and take the quota."""
 
     def close(self) -> Deferred[None]:
-        """Finish what was acknowledged (nothing is left to do) and let go."""
+        """Release the storage server; all acknowledged writes are in S3 already."""
 
 
 @define(frozen=True)
 class Surroundings:
-    """What the host finds around itself.
+    """What the process gives the host.
 
-    *open_shares* opens the storage server for a place in S3, with a folder for its
-    cache; it is called in the reactor's thread, once upstream is imported.  *give_up*
-    ends the process.  *crowd* is of the introducer's port.
+    *open_shares* opens the storage server for a bucket, with a volume for its cache.
+    The host calls it in the reactor's thread, after upstream is imported.  *give_up*
+    ends the process.  *crowd* limits the connections to the introducer's port.
     """
 
     reactor: Any
@@ -92,7 +93,7 @@ class Surroundings:
 
 
 class Host(MultiService):
-    """The process's one service; *furl* reads the bootstrap furl, when it is needed."""
+    """The process's one service.  *furl* reads the bootstrap furl, for a claim only."""
 
     name = "host"
 
@@ -115,16 +116,16 @@ class Host(MultiService):
         self._stopping = False
 
     def startService(self) -> None:
-        """Begin; everything else happens by itself."""
+        """Start the steps that the module's docstring lists."""
         super().startService()  # type: ignore[no-untyped-call]
-        # What Tahoe-LAFS makes by itself is nobody else's to read either.
+        # Files that Tahoe-LAFS makes are private to this process's user, too.
         os.umask(0o077)
         self._began = self._around.reactor.seconds()
         self._running = Deferred.fromCoroutine(self._run())
         self._running.addErrback(self._failed)
 
     def stopService(self) -> Deferred[Any]:
-        """End within :data:`STOP_WITHIN` seconds, even with a frozen client."""
+        """Stop within :data:`STOP_WITHIN` seconds, even with a frozen client."""
         notify("STOPPING=1")
         self._stopping = True
         return Deferred.fromCoroutine(self._stop())
@@ -136,7 +137,7 @@ class Host(MultiService):
         try:
             await with_deadline(self._around.reactor, STOP_WITHIN, "stop", ending)
         except DeadlinePassed:
-            _log.warn("not everything ended in time")
+            _log.warn("the node did not stop in time; the process ends all the same")
 
     async def _close(self) -> None:
         stopped = super().stopService()  # type: ignore[no-untyped-call]
@@ -147,7 +148,7 @@ class Host(MultiService):
 
     async def _run(self) -> None:
         key = self._volume.agent_key()
-        # The claim waits for other processes; meanwhile upstream is imported.
+        # The claim waits for other processes, so upstream is imported meanwhile.
         importing = deferToThread(_import_upstream)
         self._tub = self._around.make_tub()
         self._tub.setServiceParent(self)
@@ -173,7 +174,10 @@ class Host(MultiService):
         crash_point(BOUND)
         self._volume.keep(claimed)
         crash_point(KEPT)
-        _log.info("claimed, generation {n}", n=claimed.identity.generation)
+        _log.info(
+            "the host claimed its identity, generation {n}",
+            n=claimed.identity.generation,
+        )
         facet.disownServiceParent()  # type: ignore[no-untyped-call]
         return claimed
 
@@ -184,8 +188,8 @@ class Host(MultiService):
                 return await this_instance(self._around.metadata)
             except CancelledError:
                 raise
-            except Exception as e:  # noqa: BLE001  (there is no start without it)
-                _log.warn("no word of the metadata service: {why}", why=repr(e))
+            except Exception as e:  # noqa: BLE001  (no host starts without its id)
+                _log.warn("the metadata service did not answer: {why}", why=repr(e))
             await self._pause(attempt)
             attempt += 1
 
@@ -217,8 +221,8 @@ class Host(MultiService):
                 return await self._around.open_shares(place, self._volume)
             except CancelledError:
                 raise
-            except Exception as e:  # noqa: BLE001  (whatever it was, try again)
-                # The rights of a role that was made a moment ago arrive late.
+            except Exception as e:  # noqa: BLE001  (each failure is tried again)
+                # IAM takes some seconds to apply the policy of a new role.
                 _log.warn("the bucket cannot be opened: {why}", why=repr(e))
                 if attempt >= QUIET_ATTEMPTS:
                     self._reach("failing", f"opening the bucket: {type(e).__name__}")
@@ -233,8 +237,8 @@ class Host(MultiService):
                 await prove(self._around.reactor, self._tub, claimed.identity, nurls)
             except CancelledError:
                 raise
-            except Exception as e:  # noqa: BLE001  (whatever it was, try again)
-                # A suspended node lets nobody write, not even itself.
+            except Exception as e:  # noqa: BLE001  (each failure is tried again)
+                # A suspended node refuses all writes, the self-test's too.
                 if self._reporting is None or not self._reporting.suspended:
                     _log.failure("the self-test failed")
                     self._reach("failing", f"self-test: {type(e).__name__}")
@@ -270,7 +274,7 @@ class Host(MultiService):
     def _failed(self, failure: Failure) -> None:
         if self._stopping:
             return
-        _log.failure("the host cannot serve; its supervisor starts it again", failure)
+        _log.failure("the host cannot serve; its supervisor restarts it", failure)
         if self._reporting is not None:
             self._reach("failing", type(failure.value).__name__)
         self._around.reactor.callLater(LAST_WORDS, self._give_up)
@@ -281,6 +285,6 @@ class Host(MultiService):
 
 
 def _import_upstream() -> None:
-    """Import what needs Tahoe-LAFS (half a second), in a thread."""
+    """Import the modules that import Tahoe-LAFS, which takes half a second."""
     for module in ("lae_storage.node", "lae_storage.self_test", "lae_storage.shares"):
         import_module(module)

@@ -1,8 +1,8 @@
 """The introducer and the storage node, two Tubs in one process.
 
-Both are upstream's, built by upstream's own functions from the folders; what is left
-out is what a node needs only for its developers: a Tub for remote logs each (a key of
-100 ms and a port), and a folder of incident logs, which would hold furls.
+Both are upstream's, built by upstream's own functions from the folders.  Only what
+serves upstream's developers is left out: a Tub for remote logs in each node, whose key
+takes 100 ms, and a folder of incident logs, which would hold furls.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from lae_storage.folders import Folders
 
 
 class _Plain:
-    """Mixed into upstream's nodes."""
+    """Leaves the developers' logs out of upstream's nodes."""
 
     def create_log_tub(self) -> None:
-        """No Tub for remote logs."""
+        """Make no Tub for remote logs."""
 
     def setup_logging(self) -> None:
-        """No incident files; the process has one log."""
+        """Write no incident files: the process has one log."""
 
 
 class Introducer(_Plain, _IntroducerNode):
@@ -55,25 +55,26 @@ class Nodes:
             for listener in node.tub.getListeners():
                 # Foolscap only logs a port that cannot be bound.
                 if listener._lp is None:  # noqa: SLF001
-                    raise NotListening(f"{node.NODETYPE}: the port is in use")
+                    raise NotListening(f"{node.NODETYPE}: another process has the port")
 
 
 class NotListening(Exception):
-    """A port is taken by another process.  Try again when it is gone."""
+    """Another process has the port.  Try again when that process has ended."""
 
 
 async def build_nodes(
     reactor: Any, folders: Folders, storage_class: Any, crowd: CrowdLimits
 ) -> Nodes:
-    """Build both; *storage_class* is a subclass of upstream's ``_Client``, *crowd* is
-    of the introducer's port.
+    """Build both nodes.  *storage_class* is a subclass of upstream's ``_Client``;
+    *crowd* limits the connections to the introducer's port.
     """
     introducer = _build_introducer(reactor, folders.introducer)
     gate_before(reactor, introducer.tub, crowd)
     announcer = introducer.getServiceNamed("introducer")
     storage = await _build_storage(folders.storage, storage_class, announcer)
     service = MultiService()  # type: ignore[no-untyped-call]
-    # Who hears of the storage node must find it: it listens before the introducer.
+    # A client that hears of the storage node connects to it, so the storage node
+    # listens before the introducer does.
     storage.setServiceParent(service)
     introducer.setServiceParent(service)
     for node in (introducer, storage):

@@ -1,10 +1,10 @@
-"""The node proves itself: as an ordinary client would, over both of its protocols.
+"""The self-test: the node writes and reads like a client, over both of its protocols.
 
-What is written over one protocol is read over the other.  A mutable slot is made,
-changed and emptied; each grid has one for this, always the same, so that what a host
-leaves that died meanwhile is tidied up at the next start.  Immutable shares cannot be
-taken back: there are two of 64 bytes in each grid, one written over each protocol,
-made at the first start and read again at each later one, by whatever host it is then.
+Data written over one protocol is read over the other.  The test makes, changes and
+empties a mutable slot.  Each grid always uses the same slot, so a later start cleans up
+after a host that died during the test.  Clients cannot delete immutable shares, so each
+grid keeps two of 64 bytes, one written over each protocol: the first start writes them,
+and each later start reads them, on whatever host.
 """
 
 from __future__ import annotations
@@ -25,19 +25,18 @@ from twisted.web.client import HTTPConnectionPool
 from lae_protocol.host_messages import NodeIdentity, TubIdentity
 from lae_protocol.process.deadline import with_deadline
 
-#: Seconds for the whole test.
-PATIENCE = 60.0
+TEST_TIMEOUT = 60.0  # s
 SHARE = 0
-LENGTH = 64
+LENGTH = 64  # bytes
 
 
 class SelfTestFailed(Exception):
-    """What was read is not what was written; the text names the step."""
+    """The node did not return what was written; the text names the step."""
 
 
 @define(frozen=True)
 class Protocols:
-    """The node as its clients see it: upstream's own two clients of a server."""
+    """Upstream's two clients of a storage server, connected to this node."""
 
     foolscap: Any
     gbs: Any
@@ -56,7 +55,7 @@ async def prove(
         _connect_and_test(reactor, tub, pool, identity, nurls)
     )
     try:
-        await with_deadline(reactor, PATIENCE, "the self-test", testing)
+        await with_deadline(reactor, TEST_TIMEOUT, "the self-test", testing)
     finally:
         await pool.closeCachedConnections()  # type: ignore[no-untyped-call]
 
@@ -79,7 +78,7 @@ async def _connect_and_test(
 
 
 async def prove_slot(protocols: Protocols, identity: NodeIdentity) -> None:
-    """Make a mutable slot, change it, empty it: each step seen over the other way."""
+    """Make, change and empty a mutable slot; read each step over the other protocol."""
     slot = _slot_of(identity)
     left = await slot.read(protocols.foolscap)
     first, second = os.urandom(LENGTH), os.urandom(LENGTH)
@@ -97,14 +96,14 @@ def _slot_of(identity: NodeIdentity) -> _Slot:
 
 
 def _derived(identity: NodeIdentity, purpose: str) -> Callable[[int], bytes]:
-    """Bytes that only this grid's hosts know, the same at each start."""
+    """Derive bytes that only this grid's hosts know, the same at each start."""
     seed = f"s4 self-test\0{purpose}\0{identity.lease_secret.reveal()}".encode()
     stream = BytesIO(hashlib.shake_256(seed).digest(256))
     return stream.read
 
 
 async def prove_shares(protocols: Protocols, identity: NodeIdentity) -> None:
-    """Write, or find from an earlier start, an immutable share over each protocol."""
+    """Write an immutable share over each protocol, unless an earlier start did."""
     ways = {"Foolscap": protocols.foolscap, "GBS": protocols.gbs}
     for way, server in ways.items():
         (other,) = (s for s in ways.values() if s is not server)
@@ -120,8 +119,8 @@ class _Slot:
     secrets: tuple[bytes, bytes, bytes]
 
     async def write(self, server: Any, old: bytes, new: bytes, step: str) -> None:
-        """Replace *old* by *new*, where empty means that there is no share."""
-        # A test of one byte of a share that is not there reads nothing.
+        """Replace *old* by *new*; empty stands for no share."""
+        # A test vector that reads one byte of a missing share reads nothing.
         tests = [(0, len(old) or 1, old)]
         writes = [(0, new)] if new else []
         done, _ = await server.slot_testv_and_readv_and_writev(
@@ -130,7 +129,7 @@ class _Slot:
         _demand(done, step)
 
     async def read(self, server: Any) -> bytes:
-        """What is there; empty where there is no share."""
+        """Return the share's data, empty if there is no share."""
         found = await server.slot_readv(self.storage_index, [], [(0, LENGTH)])
         return b"".join(found.get(SHARE, []))
 
@@ -166,7 +165,7 @@ class _Share:
 
 
 def loopback(tub: TubIdentity) -> tuple[str, int]:
-    """Where this process reaches its own Tub: never by its public name."""
+    """Return the address at which this process reaches its own Tub."""
     _, port, *options = tub.port.split(":")
     interfaces = [o.removeprefix("interface=") for o in options]
     return (interfaces[0] if interfaces else "127.0.0.1", int(port))
@@ -174,4 +173,4 @@ def loopback(tub: TubIdentity) -> tuple[str, int]:
 
 def _demand(held: object, step: str) -> None:
     if not held:
-        raise SelfTestFailed(f"it failed that {step}")
+        raise SelfTestFailed(f"this step failed: {step}")

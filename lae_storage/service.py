@@ -29,7 +29,7 @@ class Options(usage.Options):
     settings: NodeSettings
 
     def postOptions(self) -> None:
-        """Read the settings; a mistake ends twistd with its line."""
+        """Read the settings; twistd ends with one line for a mistake in them."""
         if not self["config"]:
             raise usage.UsageError("--config FILE is needed")
         try:
@@ -39,8 +39,8 @@ class Options(usage.Options):
 
 
 def makeService(options: Options) -> IService:
-    """Wire the process; nothing is opened before the service starts."""
-    # twistd has chosen the reactor by now.
+    """Wire the process; the service opens nothing before it starts."""
+    # twistd chooses the reactor before it calls this.
     from twisted.internet import reactor  # noqa: PLC0415
 
     settings = options.settings
@@ -62,7 +62,7 @@ def _surroundings(reactor: Any, settings: NodeSettings) -> Surroundings:
     metadata = MetadataService(reactor, agent, endpoint)
 
     async def open_shares(place: StoragePlace, volume: Volume) -> Shares:
-        # Imported late: it needs upstream, which a thread imports meanwhile.
+        # Imported late: the module imports upstream, which a thread does meanwhile.
         shares = import_module("lae_storage.shares")
         opened: Shares = await shares.open_shares(
             reactor,

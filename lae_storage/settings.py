@@ -1,4 +1,4 @@
-"""The settings of ``lae-node``: what the Ignition user-data wrote at launch."""
+"""The settings of ``lae-node``, which the Ignition user-data writes at launch."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from lae_protocol.process.settings import SecretSource
 
 @define(frozen=True)
 class NodeSettings:
-    """One customer's host.  Nothing here is secret; the furl is in a file beside.
+    """One customer's host.  No setting is secret; the bootstrap furl has its own file.
 
     *metadata_url* is the instance metadata service; the standard variable
     ``AWS_EC2_METADATA_SERVICE_ENDPOINT`` overrides it.  *s3_endpoint* is None for AWS
-    itself.  *report_seconds* is the pause between two reports.  What no lease held for
-    *expire_leases_after_days* is deleted, with None nothing ever; these are to be more
-    than any of the customer's devices may be offline.  Each of the two ports takes
-    *connections* at the same time, *connections_per_address* from one address.
+    itself.  *report_seconds* is the pause between two reports.  A share that no lease
+    held for *expire_leases_after_days* is deleted; None deletes no share.  Choose more
+    days than any of the customer's devices may be offline.  Each of the two ports takes
+    *connections* at the same time, and *connections_per_address* from one address.
     """
 
     process: Literal["node"]
@@ -38,5 +38,5 @@ class NodeSettings:
     connections_per_address: int = field(default=1000, validator=validators.ge(10))
 
     def crowd(self) -> CrowdLimits:
-        """Tell the limits of each port."""
+        """Return the limits of each port."""
         return CrowdLimits(self.connections, self.connections_per_address)

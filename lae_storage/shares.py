@@ -1,6 +1,6 @@
-"""The storage server of a customer's host: its shares lie in the bucket.
+"""The storage server of a customer's host, whose shares lie in the bucket.
 
-What the host asks of it stands in :class:`lae_storage.host.Shares`.
+:class:`lae_storage.host.Shares` says what the host needs of the storage server.
 """
 
 from __future__ import annotations
@@ -34,11 +34,11 @@ class S3Shares:
     client_class: type[S3Client] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        # The one way to set a field of a frozen class while it is made.
+        # attrs has no other way to set a field of a frozen class.
         object.__setattr__(self, "client_class", client_class(self.backing))
 
     def usage(self) -> Usage:
-        """What the shares take now; asks nobody."""
+        """Return what the shares take now, from memory."""
         index, meter = self.backing.bucket.index, self.backing.bucket.meter
         count = index.shares + sum(1 for _ in index.slots())
         return Usage(
@@ -51,7 +51,7 @@ class S3Shares:
         )
 
     def obey(self, desired: Desired) -> None:
-        """Take quota and traffic, and be read-only unless all is well."""
+        """Take the quota and traffic, and be read-only unless serving is desired."""
         pace = self.backing.bucket.pace
         pace.traffic = desired.traffic
         pace.update()
@@ -59,7 +59,7 @@ class S3Shares:
         self.backing.allowance.suspended = desired.state != "serving"
 
     def close(self) -> Deferred[None]:
-        """What was acknowledged is in S3 already."""
+        """Do nothing: all acknowledged writes are in S3 already."""
         return succeed(None)
 
 
@@ -81,10 +81,10 @@ async def open_shares(
 ) -> S3Shares:
     """Open the bucket: check its layout, take its epoch, read its index.
 
-    *folder* gets one for unfinished uploads, which is cleared; what no lease held for
-    *expire_days* is collected, with None nothing; *crowd* is of its port.  Raises
-    what S3 refuses (:class:`~lae_storage.s3.interface.StoreError`); trying again is
-    safe.
+    Unfinished uploads get an empty folder in *folder*.  A share that no lease held for
+    *expire_days* is deleted; None deletes no share.  *crowd* limits the connections to
+    the node's port.  Raises :class:`~lae_storage.s3.interface.StoreError` when S3
+    refuses; trying again is safe.
     """
     credentials = InstanceProfileCredentials(reactor, metadata)
     where = BucketPlace(place.bucket, place.region, place.endpoint)

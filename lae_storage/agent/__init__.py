@@ -1,1 +1,1 @@
-"""The agent: gets the host its identity, keeps it, and says how the host is."""
+"""The agent: claims the host's identity, keeps it, and reports the host's health."""

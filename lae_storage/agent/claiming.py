@@ -17,19 +17,22 @@ from lae_protocol.process.call import Facet, FacetError
 from lae_protocol.process.retry import pause
 from lae_storage.agent.instance import Instance
 
-#: Seconds: for one claim; between two, first and at most; and after a refusal, which
-#: only an operator can lift.
-PATIENCE, FIRST_PAUSE, LONGEST_PAUSE, REFUSED_PAUSE = 15.0, 0.2, 10.0, 60.0
+CLAIM_TIMEOUT = 15.0  # s
+#: Between two claims: the pause begins here and grows with each failure.
+FIRST_PAUSE = 0.2  # s
+LONGEST_PAUSE = 10.0  # s
+#: After a refusal, which only an operator can lift.
+REFUSED_PAUSE = 60.0  # s
 
 _log = Logger()
 
 
 def make_claim(key: Ed25519PrivateKey, instance: Instance) -> Claim:
-    """What the host says, signed with the key on its volume."""
-    said = f"s4 claim v1\0{instance.instance_id}\0{instance.launch_time}".encode()
+    """Make the host's claim and sign it with the key on its volume."""
+    signed = f"s4 claim v1\0{instance.instance_id}\0{instance.launch_time}".encode()
     return Claim(
         public_key=key.public_key().public_bytes_raw(),
-        signature=key.sign(said),
+        signature=key.sign(signed),
         instance_id=instance.instance_id,
         launch_time=instance.launch_time,
         identity_document=instance.signed_document,
@@ -38,8 +41,8 @@ def make_claim(key: Ed25519PrivateKey, instance: Instance) -> Claim:
 
 @define(frozen=True)
 class Claiming:
-    """Asks until it has an answer: the same key gets the same answer again, so that
-    neither a lost answer nor a daemon that is away for an hour does harm.
+    """Claims until the daemon answers.  The daemon gives the same key the same answer
+    again, so a lost answer, or a daemon that is down for an hour, does no harm.
     """
 
     reactor: IReactorTime
@@ -47,7 +50,7 @@ class Claiming:
     bootstrap: Facet
 
     async def claim(self, claim: Claim) -> Claimed:
-        """The identity, however long it takes."""
+        """Return the identity, however long that takes."""
         attempt = 0
         while True:
             answer = await self._ask(claim)
@@ -56,7 +59,7 @@ class Claiming:
                     return answer
                 case Refused():
                     _log.error(
-                        "the daemon refuses this host its identity: {code}",
+                        "the daemon refused this host's claim: {code}",
                         code=answer.code,
                     )
                     wait = REFUSED_PAUSE
@@ -68,11 +71,11 @@ class Claiming:
             await deferLater(self.reactor, wait)
 
     async def _ask(self, claim: Claim) -> Claimed | Refused | None:
-        """One claim; None where trying again soon may help."""
+        """Claim once; None if another claim soon may succeed."""
         try:
-            answer = await self.bootstrap.ask(claim, PATIENCE)
+            answer = await self.bootstrap.ask(claim, CLAIM_TIMEOUT)
         except FacetError as e:
-            _log.warn("no answer to the claim: {why}", why=str(e))
+            _log.warn("the daemon did not answer the claim: {why}", why=str(e))
             return None
         if isinstance(answer, Refused) and answer.code == "try-later":
             return None

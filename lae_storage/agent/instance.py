@@ -1,4 +1,4 @@
-"""Who this host is, by the word of the cloud it runs in."""
+"""The instance that this host runs on, as its cloud's metadata service describes it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from twisted.internet.defer import Deferred, gatherResults
 from lae_protocol.aws.metadata import MetadataUnavailable
 
 DOCUMENT = "/latest/dynamic/instance-identity/document"
-#: Base64 of RSA PKCS #1 v1.5 with SHA-256 over the document's very bytes.
+#: Base64 of the RSA PKCS #1 v1.5 signature with SHA-256 over the document's bytes.
 SIGNATURE = "/latest/dynamic/instance-identity/signature"
 INSTANCE_ID = "/latest/meta-data/instance-id"
 
@@ -20,14 +20,14 @@ class Metadata(Protocol):
     """The part of the metadata service that is needed here."""
 
     def get(self, path: str) -> Deferred[bytes | None]:
-        """The document at *path*; None where there is none."""
+        """Return the document at *path*, or None."""
 
 
 @define(frozen=True)
 class Instance:
-    """*launch_time* is the document's ``pendingTime``, as it stands there; empty in a
-    cloud without documents.  *signed_document* is JSON with two texts: ``document``,
-    letter by letter as the service gave it, and ``signature``.
+    """An instance.  *launch_time* is the text of the document's ``pendingTime``, empty
+    in a cloud without identity documents.  *signed_document* is JSON with two texts:
+    ``document``, unchanged as the service gave it, and ``signature``.
     """
 
     instance_id: str
@@ -36,8 +36,11 @@ class Instance:
 
 
 async def this_instance(metadata: Metadata) -> Instance:
-    """Ask; raises :class:`~lae_protocol.aws.metadata.MetadataUnavailable`."""
-    # The first read fetches the session token, which the other two then share.
+    """Ask the metadata service.
+
+    Raises :class:`~lae_protocol.aws.metadata.MetadataUnavailable`.
+    """
+    # The first request fetches the session token for the other two.
     name = await metadata.get(INSTANCE_ID)
     if not name:
         raise MetadataUnavailable("the instance has no id")

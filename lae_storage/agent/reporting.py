@@ -1,4 +1,4 @@
-"""Saying how the host is, and hearing what it shall be."""
+"""Report the host's health to the daemon, and receive the state it desires."""
 
 from __future__ import annotations
 
@@ -19,10 +19,9 @@ from lae_protocol.process.call import Facet, FacetError
 
 Phase = Literal["starting", "serving", "self-test-passed", "ready", "failing"]
 
-#: Seconds for one report.
-PATIENCE = 10.0
-#: Phases that wait to be told; the oldest is forgotten first.
-REMEMBERED = 16
+REPORT_TIMEOUT = 10.0  # s
+#: Phases that wait to be reported; beyond that the oldest is dropped.
+MOST_WAITING = 16
 
 _log = Logger()
 
@@ -34,7 +33,7 @@ class Usage:
     used_bytes: int = 0
     share_count: int = 0
     advisories: int = 0
-    #: What versions take that are not current; None where nobody could look yet.
+    #: Bytes of noncurrent versions; None before they were first counted.
     noncurrent_bytes: int | None = None
     #: Today and yesterday (UTC).
     days: tuple[DayCounts, ...] = ()
@@ -43,27 +42,27 @@ class Usage:
 
 
 class Node(Protocol):
-    """The part of the node that is reported on and told what to be."""
+    """The node as reporting needs it."""
 
     def usage(self) -> Usage:
-        """Now."""
+        """Return the usage now."""
 
     def obey(self, desired: Desired) -> None:
-        """Become what is desired, as far as it is not."""
+        """Apply the state that the daemon desires."""
 
 
 class Reporting(Service):
-    """Reports each phase in its order, then the last one again and again.
+    """Reports each phase in order, then repeats the last one.
 
-    A daemon that is away misses no phase: they wait.  Nothing here waits for the
-    daemon, so that the node serves whether it is heard or not.
+    Phases wait while the daemon is down, so the daemon misses none.  The node never
+    waits for the daemon: it serves whether reports arrive or not.
     """
 
     name = "reporting"
 
     def __init__(self, reactor: IReactorTime, facet: Facet, seconds: int) -> None:
         self._reactor, self._facet = reactor, facet
-        self._waiting: deque[tuple[Phase, str | None]] = deque(maxlen=REMEMBERED)
+        self._waiting: deque[tuple[Phase, str | None]] = deque(maxlen=MOST_WAITING)
         self._last: tuple[Phase, str | None] = ("starting", None)
         self._telling = False
         self._node: Node | None = None
@@ -73,30 +72,32 @@ class Reporting(Service):
         self._seconds = seconds
 
     def startService(self) -> None:
-        """Begin to tell, and to repeat the last phase."""
+        """Start reporting."""
         super().startService()  # type: ignore[no-untyped-call]
         self._facet.on_connect(self._tell)
         self._again.start(self._seconds, now=False)
 
     def stopService(self) -> None:
-        """Say nothing more."""
+        """Stop reporting."""
         super().stopService()  # type: ignore[no-untyped-call]
         if self._again.running:
             self._again.stop()
 
     @property
     def suspended(self) -> bool:
-        """Whether nothing may be written, by the daemon's last word."""
+        """Whether the daemon's last answer forbids writing."""
         return self._desired is not None and self._desired.state != "serving"
 
     def about(self, node: Node) -> None:
-        """Report this node's usage from now on, and let it obey."""
+        """Report *node*'s usage from now on, and apply the desired state to it."""
         self._node = node
         if self._desired is not None:
             node.obey(self._desired)
 
     def phase(self, phase: Phase, problem: str | None = None) -> None:
-        """The host has come so far; *problem* is for the operator, without secrets."""
+        """Report that the host reached *phase*.  *problem* is for the operators, and
+        holds no secrets.
+        """
         self._last = (phase, problem)
         self._waiting.append(self._last)
         self._tell()
@@ -113,7 +114,7 @@ class Reporting(Service):
 
     def _broken(self, failure: Any) -> None:
         self._telling = False
-        _log.failure("reporting failed", failure)
+        _log.failure("reporting failed; the next report tries again", failure)
 
     async def _tell_all(self) -> None:
         while self._waiting and self.running:
@@ -140,13 +141,13 @@ class Reporting(Service):
 
     async def _told(self, report: Report) -> bool:
         try:
-            answer = await self._facet.ask(report, PATIENCE)
+            answer = await self._facet.ask(report, REPORT_TIMEOUT)
         except FacetError as e:
-            _log.warn("the report was not heard: {why}", why=str(e))
+            _log.warn("the report did not reach the daemon: {why}", why=str(e))
             return False
         match answer:
             case Refused():
-                _log.error("the daemon refuses our report: {code}", code=answer.code)
+                _log.error("the daemon refused a report: {code}", code=answer.code)
             case Desired():
                 self._desired = answer
                 if self._node is not None:

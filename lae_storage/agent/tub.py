@@ -1,4 +1,4 @@
-"""The agent's own Tub: a client's, so ephemeral."""
+"""The agent's own Tub.  It serves nobody, so a new one is made at each start."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from cryptography.x509.oid import NameOID
 
 from lae_protocol.process.tub import make_tub
 
-#: Certificates of Tubs are compared by digest; their dates say nothing.
+#: Foolscap compares certificates by digest and ignores their dates.
 _YEARS = timedelta(days=36500)
 
 
 def agent_tub() -> Any:
     """A Tub that only calls out.
 
-    Its key is on the curve P-256: made in under a millisecond, where Foolscap's own
-    RSA key would hold up the start by 50 to 130 ms.
+    Its key is on the curve P-256 and takes under a millisecond to make.  Foolscap's own
+    RSA key would delay the start by 50 to 130 ms.
     """
     return make_tub(pem=_certificate())
 

@@ -1,14 +1,14 @@
-"""What the agent keeps on the host's encrypted volume.
+"""The agent's files on the host's encrypted volume.
 
 =====================  ====================================================
 ``agent-key``          the Ed25519 key that the claim is bound to
 ``claimed.json``       identity, storage place and host furl, as claimed
-``starts``             how often the node was started, for its announcements
+``starts``             the count of the node's starts, for its announcements
 ``introducer/``        Tahoe-LAFS' folder, written anew at each start
 ``storage/``           Tahoe-LAFS' folder, written anew at each start
 =====================  ====================================================
 
-All are 0600 (folders 0700); each file is either whole or not there.
+Files have mode 0600, folders 0700.  A file is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PRIVATE_FOLDER = 0o700
 
 
 class VolumeDamaged(Exception):
-    """A file of the agent's cannot be read; the host must be replaced."""
+    """A file of the agent cannot be read.  Replace the host: no retry helps."""
 
 
 @define(frozen=True)
@@ -47,7 +47,7 @@ class Volume:
         return self.folder / "storage"
 
     def agent_key(self) -> Ed25519PrivateKey:
-        """The agent's key: made and kept before anybody hears of it."""
+        """Return the agent's key.  A new key is on the volume before it is returned."""
         path = self.folder / "agent-key"
         make_private_folder(self.folder)
         try:
@@ -57,11 +57,11 @@ class Volume:
             write_private(path, key.private_bytes_raw().hex())
             return key
         except ValueError:
-            raise VolumeDamaged("agent-key is no key") from None
+            raise VolumeDamaged("agent-key is not a key: replace the host") from None
         return Ed25519PrivateKey.from_private_bytes(raw)
 
     def claimed(self) -> Claimed | None:
-        """What was claimed at the first boot; None before."""
+        """Return what was claimed at the first boot, or None before that."""
         try:
             data = (self.folder / "claimed.json").read_bytes()
         except FileNotFoundError:
@@ -73,25 +73,25 @@ class Volume:
         return found
 
     def keep(self, claimed: Claimed) -> None:
-        """Keep what was claimed; a reboot then claims nothing."""
+        """Write what was claimed, so that a reboot claims nothing."""
         text = wire.encode(claimed).decode("utf-8")
         write_private(self.folder / "claimed.json", text)
 
     def count_start(self) -> int:
-        """Count this start, durably, and tell its number (from 1)."""
+        """Count this start, durably, and return its number (from 1)."""
         path = self.folder / "starts"
         try:
             number = int(path.read_text("ascii")) + 1
         except FileNotFoundError:
             number = 1
         except ValueError:
-            raise VolumeDamaged("starts is no number") from None
+            raise VolumeDamaged("starts is not a number: replace the host") from None
         write_private(path, str(number))
         return number
 
 
 def make_private_folder(path: Path) -> None:
-    """Make a folder that nobody else can look into, and its parents."""
+    """Make a folder that other users cannot read, and its parents."""
     path.mkdir(mode=PRIVATE_FOLDER, parents=True, exist_ok=True)
     path.chmod(PRIVATE_FOLDER)
 

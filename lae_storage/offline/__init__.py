@@ -1,1 +1,1 @@
-"""What an operator or a leaving customer does with a bucket, without a node."""
+"""What an operator, or a customer who leaves, does with a bucket without a node."""

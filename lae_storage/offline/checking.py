@@ -1,4 +1,4 @@
-"""Is everything in a bucket as the layout says?  And deleting what nobody needs."""
+"""Check a bucket against the layout, and delete what no share needs."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ from lae_storage.server.multipart import part_size
 from lae_storage.server.slot import Slot
 from lae_storage.server.slot_object import DamagedSlot
 
-#: Bytes read at once.
-PIECE = 8 * 1024 * 1024
+PIECE = 8 * 1024 * 1024  # bytes of a share read with one request
 
 
 @define
 class Findings:
-    """*problems* are sentences, one for each thing that is not as it should be."""
+    """What a check found.  *problems* has a line for each defect: what is wrong, the
+    key, and what to do.
+    """
 
     immutable_shares: int = 0
     slots: int = 0
@@ -37,14 +38,17 @@ class Findings:
 
 
 async def check(store: IObjectStore, *, data: bool) -> Findings:
-    """Walk the bucket and read all that describes shares; with *data* the shares, too.
+    """List the bucket and read what describes its shares; with *data*, the shares too.
 
-    A node may be writing meanwhile: what it changes is then said as a problem, and is
-    none at the next check.
+    A node may write at the same time.  The check may then report a share that the node
+    was changing; the next check does not.
     """
     inventory = await take_inventory(store)
     found = Findings(advisories=inventory.advisories, stored=inventory.stored)
-    found.problems += [f"an object of no kind: {key}" for key in inventory.foreign]
+    found.problems += [
+        f"not an object of the layout, delete it if it is not yours: {key}"
+        for key in inventory.foreign
+    ]
     await _check_format(store, found)
     for name, line in inventory.immutable.items():
         await _check_immutable(store, name, line, inventory, found, data=data)
@@ -59,10 +63,15 @@ async def _check_format(store: IObjectStore, found: Findings) -> None:
     try:
         document = json.loads((await store.get(keys.FORMAT_KEY)).data)
     except NotThere:
-        found.problems.append(f"no {keys.FORMAT_KEY}: no node has opened this bucket")
+        found.problems.append(
+            f"no {keys.FORMAT_KEY}: no node has opened this bucket; check its name"
+        )
         return
     if document.get("format") != keys.FORMAT:
-        found.problems.append(f"a layout of another format: {document.get('format')}")
+        found.problems.append(
+            f"another format ({document.get('format')}, not {keys.FORMAT}): "
+            "use the release that wrote the bucket"
+        )
 
 
 async def _check_immutable(
@@ -80,22 +89,32 @@ async def _check_immutable(
         try:
             found.leases += 0 if head is None else len(read_first_lease(head.metadata))
         except (ValueError, TypeError):
-            found.problems.append(f"a lease that cannot be read: {line.key}")
-    if data and not await _as_stored(store, line):
-        found.problems.append(f"not the bytes that were stored: {line.key}")
-    if data and line.size > beginning.WHOLE and not await _begins_as_said(store, line):
-        found.problems.append(f"another beginning in its metadata: {line.key}")
+            found.problems.append(f"the share's lease cannot be read: {line.key}")
+    if data and not await _matches_etag(store, line):
+        found.problems.append(
+            f"not the bytes that were stored, restore an older version: {line.key}"
+        )
+    if (
+        data
+        and line.size > beginning.WHOLE
+        and not await _beginning_matches(store, line)
+    ):
+        found.problems.append(
+            f"the metadata has another beginning than the share: {line.key}"
+        )
 
 
-async def _begins_as_said(store: IObjectStore, line: Listed) -> bool:
-    """Whether clients that open the share are told its own first bytes."""
+async def _beginning_matches(store: IObjectStore, line: Listed) -> bool:
+    """Return whether the beginning in the metadata is the share's own."""
     got = await store.get(line.key, 0, beginning.SIZE)
-    said = got.head.metadata
-    return beginning.BEGINNING not in said or beginning.read_beginning(said) == got.data
+    metadata = got.head.metadata
+    if beginning.BEGINNING not in metadata:
+        return True
+    return beginning.read_beginning(metadata) == got.data
 
 
-async def _as_stored(store: IObjectStore, line: Listed) -> bool:
-    """Whether the bytes have the hash that is the ETag, where it is one."""
+async def _matches_etag(store: IObjectStore, line: Listed) -> bool:
+    """Return whether the bytes have the MD5 hash that the ETag is made from."""
     digest, _, parts = line.etag.strip('"').partition("-")
     size = part_size(line.size) if parts else max(line.size, 1)
     hashes = []
@@ -118,16 +137,23 @@ async def _check_leases(
     try:
         by_share = lease.decode((await store.get(key)).data)
     except (NotThere, ValueError, KeyError, TypeError):
-        found.problems.append(f"leases that cannot be read: {key}")
+        found.problems.append(
+            f"the leases cannot be read, restore an older version: {key}"
+        )
         return
     found.leases += sum(len(held) for held in by_share.values())
     for number in by_share:
         if keys.ShareName(storage_index, number) not in inventory.immutable:
-            found.problems.append(f"leases of a share that is not there: {key}")
+            found.problems.append(
+                f"leases of share {number}, which is not there: {key}"
+            )
 
 
 async def read_slot(store: IObjectStore, storage_index: bytes) -> Slot:
-    """The slot as it is now; raises DamagedSlot.  Without an object it has no share."""
+    """Return the slot as it is now; without an object, a slot without shares.
+
+    Raises DamagedSlot.
+    """
     try:
         got = await store.get(keys.slot_key(storage_index))
     except NotThere:
@@ -147,7 +173,7 @@ async def _check_slot(
     try:
         slot = await read_slot(store, storage_index)
     except DamagedSlot:
-        found.problems.append(f"a slot that is damaged: {key}")
+        found.problems.append(f"the slot is damaged, restore an older version: {key}")
         return
     if storage_index in inventory.slots:
         found.slots += bool(slot.shares)
@@ -163,27 +189,33 @@ async def _check_slot(
                 continue
             line = here.get(block.chunk)
             if line is None or line.size != block.stored:
-                found.problems.append(f"a chunk of {key} is not there: {block.chunk}")
-            elif data and not await _chunk_as_named(store, line):
-                found.problems.append(f"not the bytes that were stored: {line.key}")
+                found.problems.append(
+                    f"chunk {block.chunk} of {key} is missing or has the wrong size"
+                )
+            elif data and not await _matches_name(store, line):
+                found.problems.append(
+                    "not the bytes that were stored, restore an older version: "
+                    f"{line.key}"
+                )
 
 
-async def _chunk_as_named(store: IObjectStore, line: Listed) -> bool:
+async def _matches_name(store: IObjectStore, line: Listed) -> bool:
     digest = hashlib.sha256((await store.get(line.key)).data).hexdigest()
     return line.key.endswith(f"-{digest[:32]}")
 
 
 @define
 class Repaired:
-    """What was deleted."""
+    """How many chunks and uploads a repair deleted."""
 
     orphans: int = 0
     uploads: int = 0
 
 
 async def repair(store: IObjectStore, now: float) -> Repaired:
-    """Delete chunks that no slot names and uploads that nobody finishes, when they are
-    older than a day; safe while a node runs, see :mod:`lae_storage.server.garbage`.
+    """Delete chunks that no slot names, and unfinished uploads, older than a day.
+
+    Safe while a node runs: see :mod:`lae_storage.server.garbage`.
     """
     done = Repaired()
     old: dict[bytes, set[str]] = {}

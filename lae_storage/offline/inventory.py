@@ -1,4 +1,4 @@
-"""What is in a bucket: a walk over all of it, which changes nothing."""
+"""List a whole bucket and sort its objects by kind."""
 
 from __future__ import annotations
 
@@ -9,13 +9,15 @@ from attrs import define, field
 from lae_storage.s3.interface import IObjectStore, Listed
 from lae_storage.server import keys
 
-#: Names of the layout's own objects.
+#: Keys that stand once in each bucket.
 _OWN = frozenset({keys.FORMAT_KEY, keys.EPOCH_KEY})
 
 
 @define
 class Inventory:
-    """Every object by its kind.  *chunks* by slot and name."""
+    """Every object of a bucket, by kind.  *chunks* are by slot and name, *foreign* are
+    keys that the layout does not know, *stored* is the sum of bytes.
+    """
 
     immutable: dict[keys.ShareName, Listed] = field(factory=dict)
     slots: dict[bytes, Listed] = field(factory=dict)
@@ -27,7 +29,7 @@ class Inventory:
     stored: int = 0
 
     def take(self, line: Listed) -> None:
-        """Count one object."""
+        """Add one object."""
         self.stored += line.size
         try:
             self._sort(line)
@@ -54,7 +56,7 @@ class Inventory:
 
 
 async def lines(store: IObjectStore, prefix: str = "") -> AsyncIterator[Listed]:
-    """All objects, in the order of their keys."""
+    """Yield all objects, in the order of their keys."""
     after: str | None = None
     while True:
         page = await store.list_page(prefix, after)

@@ -1,4 +1,4 @@
-"""All shares of a bucket as upstream's files, and back."""
+"""Export a bucket's shares to upstream's share files, and import such files."""
 
 from __future__ import annotations
 
@@ -29,13 +29,14 @@ from lae_storage.server.slots import Slots
 from lae_storage.server.spool import Spool
 from lae_storage.server.upload import Upload
 
-#: Bytes of a share in memory at once.
-PIECE = 8 * 1024 * 1024
+PIECE = 8 * 1024 * 1024  # bytes of a share in memory at once
 
 
 @define
 class Moved:
-    """How many shares; *problems* are sentences."""
+    """How many shares an export or import wrote; *problems* has a line for each share
+    that it left out.
+    """
 
     immutable: int = 0
     mutable: int = 0
@@ -46,10 +47,10 @@ class Moved:
 
 
 async def export(store: IObjectStore, folder: Path, nodeid: bytes) -> Moved:
-    """Write every share under *folder*, as a node's of the Tub *nodeid*.
+    """Write every share under *folder*, for the node with the TubID *nodeid*.
 
-    A share that is there already is left as it is and counted as a problem.  A share
-    that an earlier export had begun when it was killed is written again.
+    A share file that exists stays as it is and is reported as a problem.  A share that
+    an earlier export began and did not finish is written again.
     """
     inventory, moved = await take_inventory(store), Moved()
     mark_as_node(folder)
@@ -57,7 +58,7 @@ async def export(store: IObjectStore, folder: Path, nodeid: bytes) -> Moved:
         try:
             await _export_immutable(store, folder, name, inventory)
         except FileExistsError as e:
-            moved.problems.append(f"there already: {e.filename or e}")
+            moved.problems.append(_exists(e))
         else:
             moved.immutable += 1
     for storage_index in inventory.slots:
@@ -67,10 +68,14 @@ async def export(store: IObjectStore, folder: Path, nodeid: bytes) -> Moved:
             try:
                 await _export_mutable(store, folder, name, slot, share, nodeid)
             except FileExistsError as e:
-                moved.problems.append(f"there already: {e.filename or e}")
+                moved.problems.append(_exists(e))
             else:
                 moved.mutable += 1
     return moved
+
+
+def _exists(error: FileExistsError) -> str:
+    return f"the file exists and was left as it is: {error.filename or error}"
 
 
 async def _export_immutable(
@@ -127,9 +132,9 @@ async def _export_mutable(  # noqa: PLR0917  (all that a container is made of)
 
 @define
 class Importing:
-    """Stores upstream's files in an opened bucket; *folder* is for large shares.
+    """Stores upstream's share files in an open bucket; *folder* buffers large shares.
 
-    The bucket is opened as a node does it, which fences a node that runs.
+    Opening the bucket takes a new epoch, which fences a node that still runs.
     """
 
     bucket: OpenBucket
@@ -143,12 +148,12 @@ class Importing:
         self._leases = ImmutableLeases(self.bucket)
 
     async def import_from(self, node: Path) -> Moved:
-        """Store every share of the node's folder that is not in the bucket yet."""
+        """Store every share of the folder *node* that is not in the bucket yet."""
         for path in find(node):
             try:
                 found = open_share(path)
             except NotAShare:
-                self.moved.problems.append(f"not a share: {path}")
+                self.moved.problems.append(f"not a share file, or damaged: {path}")
                 continue
             if found.write_enabler is None:
                 await self._immutable(found)
@@ -181,7 +186,7 @@ class Importing:
     async def _mutable(self, found: Found, write_enabler: bytes) -> None:
         si, number = found.name.storage_index, found.name.share_number
         share = (await self._slots.current(si)).shares.get(number)
-        # Leases come last: a share without is what a broken import left.
+        # Leases are written last, so a share without leases is an unfinished import.
         if share is not None and (share.leases or share.length >= found.length):
             return
         for at in range(0, max(found.length, 1), PIECE):

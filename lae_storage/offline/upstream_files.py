@@ -1,7 +1,7 @@
-"""Shares as upstream's files, ``storage/shares/<two letters>/<si>/<number>``.
+"""Upstream's share files: ``storage/shares/<two letters>/<storage index>/<number>``.
 
-Written and read by upstream's own containers, so that its node serves them.  These are
-plain blocking calls: a command has nothing else to do.
+Upstream's own container classes write and read the files, so that upstream's node
+serves them.  The calls block, since a command has nothing else to do.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from attrs import define
 from lae_storage.server.keys import ShareName, si_text
 from lae_storage.server.lease import Lease, Leases, hash_secret
 
-#: The folder among the shares where upstream keeps those that are being uploaded.
+#: The folder where upstream keeps shares that are being uploaded.
 INCOMING = "incoming"
-#: The number of its leases in an immutable container's header.
+#: The lease count in the header of an immutable container.
 _LEASE_COUNT = Struct(">L")
-#: Where in the header it stands, in bytes.
-LEASE_COUNT_AT = 8
-#: Bytes of disk that upstream is told are free for a lease: an export checks no quota.
-ENOUGH_ROOM = 1 << 40
+LEASE_COUNT_AT = 8  # bytes from the container's beginning
+#: The free disk space that upstream asks for; an export checks no quota.
+ENOUGH_ROOM = 1 << 40  # bytes
 
 
 class NotAShare(Exception):
-    """A file among the shares that is none, or is damaged."""
+    """A file in the folder of shares is no share file, or is damaged."""
 
 
 def path_of(folder: Path, name: ShareName) -> Path:
-    """The share's file in a node's folder."""
+    """Return the path of the share's file in the node folder *folder*."""
     si = si_text(name.storage_index)
     return folder / "storage" / "shares" / si[:2] / si / str(name.share_number)
 
 
 def mark_as_node(folder: Path) -> None:
-    """Have ``tahoe run`` know the folder by the file that it looks for.
+    """Write the file by which ``tahoe run`` recognises a node's folder.
 
-    Ours run without it.  A folder that ``tahoe create-node`` made has it already.
+    Folders of our hosts do not have the file; folders that ``tahoe create-node`` made
+    do.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not any(folder.glob("*.tac")):
@@ -56,14 +56,14 @@ def mark_as_node(folder: Path) -> None:
 
 @contextmanager
 def new_share_file(folder: Path, name: ShareName) -> Iterator[Path]:
-    """Where to write the share's file, which gets its own name when it is whole.
+    """Yield a path to write the share to; the file gets its own name when complete.
 
-    Until then it is where upstream keeps shares that are being uploaded, so that
-    neither :func:`find` nor a node takes it for a share.  Raises FileExistsError.
+    Until then the file lies in upstream's folder of uploads, so that neither
+    :func:`find` nor a node takes it for a share.  Raises FileExistsError.
     """
     path = path_of(folder, name)
     if path.exists():
-        raise FileExistsError(EEXIST, "there already", str(path))
+        raise FileExistsError(EEXIST, "the share file exists", str(path))
     incoming = folder / "storage" / "shares" / INCOMING
     incoming.mkdir(parents=True, exist_ok=True)
     unfinished = incoming / f"{path.parent.name}-{path.name}"
@@ -75,7 +75,7 @@ def new_share_file(folder: Path, name: ShareName) -> Iterator[Path]:
 
 @contextmanager
 def new_immutable(path: Path, length: int, leases: Leases) -> Iterator[BinaryIO]:
-    """Where to write a share's data: in a container of upstream's newest form."""
+    """Yield a file to write the data to, in a container of upstream's newest schema."""
     with path.open("xb") as file:
         file.write(NEWEST_SCHEMA_VERSION.header(length))
         yield file
@@ -87,7 +87,7 @@ def new_immutable(path: Path, length: int, leases: Leases) -> Iterator[BinaryIO]
 
 
 def new_mutable(path: Path, nodeid: bytes, write_enabler: bytes, leases: Leases) -> Any:
-    """An empty container of upstream's newest form."""
+    """Create an empty container of upstream's newest schema."""
     container = MutableShareFile(str(path))
     container.create(nodeid, write_enabler)
     for lease in leases:
@@ -97,7 +97,7 @@ def new_mutable(path: Path, nodeid: bytes, write_enabler: bytes, leases: Leases)
 
 @define(frozen=True)
 class Found:
-    """A share's file.  *write_enabler* is None for an immutable one."""
+    """A share file.  *write_enabler* is None for an immutable share."""
 
     name: ShareName
     container: Any
@@ -106,7 +106,7 @@ class Found:
     write_enabler: bytes | None
 
     def read(self, start: int, length: int) -> bytes:
-        """Some bytes of its data."""
+        """Read up to *length* bytes of the share's data from *start*."""
         if self.write_enabler is None:
             data: bytes = self.container.read_share_data(start, length)
         else:
@@ -115,7 +115,7 @@ class Found:
 
 
 def find(folder: Path) -> Iterator[Path]:
-    """All files where shares are, in order; what is unfinished is left out."""
+    """Yield the paths of all share files, in order, without unfinished uploads."""
     shares = folder / "storage" / "shares"
     for path in sorted(shares.glob("??/*/*")):
         if path.parent.parent.name != INCOMING and path.is_file():

@@ -261,7 +261,7 @@ class HostTests(TestCase):
         away = self.FakeDaemon(self.daemon.identity, PLACE).build()
         await self.daemon.service.stopService()
         self.daemon = away
-        self.patch(claiming, "PATIENCE", 0.2)
+        self.patch(claiming, "CLAIM_TIMEOUT", 0.2)
         ready = away.hears("ready")
         self.running()
         await deferLater(reactor, 1)

@@ -113,7 +113,7 @@ def test_what_is_missing_or_foreign_is_found(filled: Any) -> None:
     found = _check(filled, data=False)
     assert len(found.problems) == 3
     assert found.orphans == 1
-    for said in ("chunk", "leases of a share", "no kind: holiday.jpg"):
+    for said in ("chunk", "leases of share 0", "not yours: holiday.jpg"):
         assert any(said in problem for problem in found.problems)
 
 
@@ -261,7 +261,7 @@ def test_what_is_no_share_is_said(filled: Any, tmp_path: Path) -> None:
     damaged.write_bytes(b"\xff" * 20)
     fresh = type(filled)(tmp_path / "fresh").start()
     moved = _import(fresh, tmp_path, node)
-    assert moved.problems == [f"not a share: {damaged}"]
+    assert moved.problems == [f"not a share file, or damaged: {damaged}"]
     assert moved.immutable + moved.mutable == 3
 
 
