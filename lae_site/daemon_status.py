@@ -27,7 +27,7 @@ POLL_EVERY = 10.0  # s
 @define
 class DaemonStatus:
     """Asks the daemon at most once every :data:`FRESH` seconds, however many pages
-    need the answer.
+    need the answer, and anew when it has connected.
     """
 
     desk: FrontDesk
@@ -60,6 +60,10 @@ class DaemonStatus:
             return self._pulse
         finally:
             self._asking.release()
+
+    def forget(self) -> None:
+        """Have the daemon asked anew: another one may run since the last answer."""
+        self._doors_asked_at = self._pulse_asked_at = float("-inf")
 
     async def _fresh_doors(self) -> Doors | None:
         if self.seconds() - self._doors_asked_at > FRESH:

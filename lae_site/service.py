@@ -151,6 +151,7 @@ class WebSite(MultiService):
             randomness=secrets.token_bytes,
             wall=time.time,
         )
+        desk.on_connect(parts.daemon.forget)
         registry = self._registry
         server = make_web_server(parts, reactor, RequestFigures(registry))
         port = listening(options.settings.listen, server, reactor)

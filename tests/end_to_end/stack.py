@@ -241,7 +241,7 @@ class Stack:
 
     def until_site_knows(self, *, up: bool, seconds: float = PATIENCE) -> None:
         """Wait until the site heard from the daemon that runs now (or knows that none
-        does): it holds what it heard from the one before for present, some seconds.
+        does): it reuses what it heard last for some seconds, or until one connects.
         """
         import requests  # noqa: PLC0415
 

@@ -280,6 +280,20 @@ def test_health_costs_the_daemon_nothing_more(world) -> None:
     assert json.loads(world.visitor.get("/health").text)["daemon"]["answers"] is False
 
 
+def test_a_daemon_that_connects_is_asked_anew(world) -> None:
+    """What is known of the daemon before does not stand for the one that comes."""
+    world.desk.down = True
+    assert json.loads(world.visitor.get("/health").text)["daemon"]["answers"] is False
+    world.desk.down = False
+    world.parts.daemon.forget()
+    told = json.loads(world.visitor.get("/health").text)["daemon"]
+    assert (told["answers"], told["healthy"]) == (True, True)
+    world.desk.healthy = False
+    world.parts.daemon.forget()
+    told = json.loads(world.visitor.get("/health").text)["daemon"]
+    assert told["healthy"] is False
+
+
 def test_with_the_daemon_down_the_pages_are_served_and_honest(world) -> None:
     """The landing page and the form say that signing up does not work now."""
     world.desk.down = True

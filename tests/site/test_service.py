@@ -14,10 +14,11 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.python.usage import UsageError
 
 from lae_protocol.messages import Owner, Refused, StripeEvent, Taken, Watch
-from lae_protocol.process.call import FacetAway, FacetRefused, FacetSlow
+from lae_protocol.process.call import Facet, FacetAway, FacetRefused, FacetSlow
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.steady import SteadyClock
 from lae_protocol.stripe_hints import StripeHint
+from lae_site.daemon_status import DaemonStatus
 from lae_site.front_desk import CONNECT_TIMEOUT, WEBHOOK_TIMEOUT, DeskAway, RemoteDesk
 from lae_site.service import STOP_WITHIN, Options, WebSite, makeService
 
@@ -72,6 +73,20 @@ def test_it_listens_with_the_daemon_down(folder) -> None:
     site = WebSite(parsed(folder), reactor, CollectorRegistry(), SteadyClock())
     site.startService()
     assert [server[0] for server in reactor.tcpServers] == [8080, 9472]
+    site.stopService()
+
+
+def test_each_connection_makes_the_site_ask_the_daemon_anew(
+    folder, monkeypatch
+) -> None:
+    """What the site knows of the daemon is forgotten when the facet connects."""
+    heard: list[Any] = []
+    monkeypatch.setattr(Facet, "on_connect", lambda _, listener: heard.append(listener))
+    site = WebSite(
+        parsed(folder), MemoryReactorClock(), CollectorRegistry(), SteadyClock()
+    )
+    site.startService()
+    assert [listener.__func__ for listener in heard] == [DaemonStatus.forget]
     site.stopService()
 
 
