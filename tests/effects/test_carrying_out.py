@@ -10,7 +10,7 @@ from lae_flapp.journal import effects, events
 from lae_flapp.journal.effects import EFFECTS, EffectKey
 from lae_flapp.journal.sealed import context_of
 from lae_protocol.ids import signup_id_of_form
-from lae_protocol.process.crash import on_crash_point
+from lae_protocol.process.crash import declared, on_crash_point
 from lae_provision.errors import NoCapacity, Refused, TokenSpent, TryLater
 from tests.grid.world import Crashed, now
 from tests.twins.identities import MemorySealer
@@ -35,7 +35,9 @@ class Asking:
         def also(tx):
             events.note(tx, NAME, "asked", "test")
 
-        return Rendered(request, secret=self.secret, also=also)
+        if self.secret:
+            return Rendered(request, secret=True, also=also)
+        return Rendered(request, also=also)
 
     async def send(self, request):
         self.sent.append(request)
@@ -74,6 +76,7 @@ def test_an_effect_is_journaled_sent_and_settled(asking) -> None:
     assert asking.carry_out("re_1") == "re_1"
     (row,) = asking.rows()
     assert [row.request] == asking.sent
+    assert not row.sealed
     assert (row.state, row.outcome, row.tries) == ("done", "1: re_1", 0)
     assert asking.kinds()[-2:] == ["asked", "answered"]
 
@@ -152,6 +155,30 @@ def test_dying_in_an_effect(asking, point, sent, tries, state) -> None:
     (row,) = asking.rows()
     assert (row.state, row.tries, len(asking.sent)) == ("done", tries, sent)
     assert asking.kinds().count("answered") == 1
+
+
+def test_who_died_without_an_answer_is_counted_once(asking) -> None:
+    """Until an answer comes, the row says that none was heard, however often the daemon
+    dies in it.
+    """
+
+    def strike(name):
+        if name == POINTS.begun:
+            raise Crashed(name)
+
+    on_crash_point(strike)
+    for _ in range(3):
+        with pytest.raises(Crashed):
+            asking.carry_out("re_1")
+    (row,) = asking.rows()
+    assert (row.tries, row.outcome) == (1, "no answer was heard")
+
+
+def test_the_points_at_which_it_may_die_are_told_with_words() -> None:
+    """Each point is declared by name, with what is durable there."""
+    names = ["test.before-asking", "test.after-asking", "test.after-outcome"]
+    assert [POINTS.begun, POINTS.sent, POINTS.settled] == names
+    assert all(declared()[name] for name in names)
 
 
 def test_a_death_after_a_try_in_vain_counts_no_try_twice(asking) -> None:
