@@ -19,7 +19,6 @@ EPOCH = Table(
         purpose="there is one row, numbered 1",
         kept=Kept.JOURNAL,
         primary_key=True,
-        autoincrement=False,
     ),
     column("number", Integer, purpose="grows by one a start", kept=Kept.JOURNAL),
     column("holder", String(200), purpose="host and process", kept=Kept.JOURNAL),

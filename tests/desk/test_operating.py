@@ -7,15 +7,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from twisted.internet.defer import Deferred
 
-from lae_flapp.desk.operators.cancelling import Cancelling
 from lae_flapp.journal import (
-    capacity,
     contacts,
     effects,
     events,
-    gifts,
     hosts,
     inbox,
     operators,
@@ -40,7 +36,6 @@ from lae_protocol.operator_messages import (
     AskOperators,
     Cancel,
     Console,
-    GiveFree,
     ListEffects,
     ListHosts,
     Pause,
@@ -51,7 +46,6 @@ from lae_protocol.operator_messages import (
 )
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import StripeHint
-from tests.twins.journal import answer
 
 sys.path.insert(0, str(Path(__file__).parent))
 try:
@@ -182,77 +176,6 @@ def test_reasons(edge, why) -> None:
     assert told.code == "malformed"
     assert edge.ask(Pause("mails", why)).code == "malformed"
     assert edge.read(switches.every) == ()
-
-
-def test_a_gift(edge) -> None:
-    """A subscription free of charge stands as paid, with its price, its giver and its
-    end; the same message again is the same subscription.
-    """
-    end = datetime.fromtimestamp(edge.clock.seconds(), UTC) + timedelta(days=30)
-    given = GiveFree(id_of(50), "friend@example.org", "basic-250", "a friend", end)
-    told = edge.ask(given)
-    assert (told.view.state, told.view.plan.price) == ("paid", 0)
-    assert edge.ask(given) == told
-    gift = edge.read(gifts.find, id_of(50))
-    assert (gift.who, gift.ends_at) == ("operator ann", end)
-    row = edge.read(signups.get, id_of(50))
-    assert (row.payment, row.agreement.plan.quota) == (None, 250 * 10**9)
-    assert edge.read(capacity.held, id_of(50))["instances"] == 1
-    event = last_event(edge, id_of(50))
-    assert (event.kind, event.who, event.why) == ("paid", "operator ann", "a friend")
-    assert edge.woken == [id_of(50)]
-    assert edge.read(gifts.ended) == ()
-    edge.clock.advance(31 * 86_400)
-    assert edge.read(gifts.ended) == (gift,)
-
-
-def test_a_gift_ends(edge) -> None:
-    """What was given until a time is ended then, whether it is served or not."""
-    end = datetime.fromtimestamp(edge.clock.seconds(), UTC) + timedelta(days=30)
-    for number in (50, 51):
-        given = GiveFree(id_of(number), "a@b.org", "basic-250", "a friend", end)
-        assert isinstance(edge.ask(given), Done)
-
-    def served(tx):
-        signups.move(tx, id_of(51), {"paid"}, "active", kind="ready", who="test")
-
-    edge.write(served)
-    cancelling = Cancelling(edge.journal, None)
-    answer(Deferred.fromCoroutine(cancelling.end_gifts()))
-    assert edge.read(signups.get, id_of(50)).state == "paid"
-    edge.clock.advance(31 * 86_400)
-    answer(Deferred.fromCoroutine(cancelling.end_gifts()))
-    assert edge.read(signups.get, id_of(50)).state == "refunding"
-    assert last_event(edge, id_of(50)).why == "the gift's time is over"
-    assert edge.read(signups.get, id_of(51)).state == "ending"
-
-
-@pytest.mark.parametrize(
-    ("change", "code"),
-    [
-        ({"email": "none"}, "bad-address"),
-        ({"plan_id": "gold"}, "unknown-plan"),
-        ({"signup_id": "x"}, "malformed"),
-        ({"signup_id": ACTIVE}, "changed"),
-        ({"until": datetime(2020, 1, 1, tzinfo=UTC)}, "malformed"),
-    ],
-)
-def test_gifts_that_cannot_be(edge, change, code) -> None:
-    """A gift without an address, a plan or a future is refused, and leaves no row."""
-    good = {"signup_id": id_of(50), "email": "a@b.org", "plan_id": "basic-250"}
-    told = edge.ask(GiveFree(**good | change, why="w"))
-    assert told.code == code
-    assert edge.read(signups.find, id_of(50)) is None
-
-
-def test_a_gift_without_room(tmp_path) -> None:
-    """Where the cell is full nothing is given, and nothing is left of it."""
-    edge = Edge(tmp_path / "journal", room=0)
-    edge.start()
-    given = GiveFree(id_of(50), "a@b.org", "basic-250", "w")
-    assert edge.ask(given).code == "full"
-    assert edge.read(signups.find, id_of(50)) is None
-    edge.stop()
 
 
 def test_hosts(edge) -> None:

@@ -29,6 +29,7 @@ from lae_flapp.journal import (
     operators,
     outbox,
     schema,
+    signups,
     sqlite,
     switches,
 )
@@ -45,6 +46,16 @@ def test_every_column_declares_its_purpose_and_how_long_it_is_kept(
     """Every column of every table says what it is for and when its values go."""
     assert len(column.info["purpose"]) >= 3
     assert isinstance(column.info["kept"], Kept)
+
+
+@pytest.mark.parametrize("column", COLUMNS, ids=str)
+def test_a_value_stays_with_the_journal_where_its_row_does(
+    column: Column[object],
+) -> None:
+    """What a column declares is what becomes of its row when a signup is deleted."""
+    links = [link.ondelete for one in column.table.columns for link in one.foreign_keys]
+    goes = column.table is signups.SIGNUPS or "CASCADE" in links
+    assert (column.info["kept"] is Kept.JOURNAL) == (not goes)
 
 
 def test_personal_data_is_in_one_table() -> None:
