@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import attrs
 import pytest
 import yaml
+from cryptography.hazmat.primitives.asymmetric.ec import (
+    SECP256R1,
+    generate_private_key,
+)
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import CertificateBuilder, Name, NameAttribute
+from cryptography.x509.oid import NameOID
 
 from lae_flapp.desk.claims import load_cloud_keys
 from lae_flapp.journal.copies import copies_of
@@ -82,3 +91,14 @@ def test_certificates_of_the_cloud(tmp_path) -> None:
         attrs.evolve(cell, identity_certificates=(tmp_path / "pem",))
     )
     assert key.key_size == 2048
+
+
+def test_a_certificate_of_another_kind_of_key_is_refused(tmp_path) -> None:
+    """The cloud signs with RSA: a certificate of anything else is named as wrong."""
+    name = Name([NameAttribute(NameOID.COMMON_NAME, "another")])
+    key, day = generate_private_key(SECP256R1()), datetime(2026, 11, 1, tzinfo=UTC)
+    made = CertificateBuilder(name, name, key.public_key(), 1, day, day)
+    (tmp_path / "pem").write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    cell = load(EXAMPLE, DaemonSettings).cells[0]
+    with pytest.raises(ValueError, match="pem: not of an RSA key"):
+        load_cloud_keys(attrs.evolve(cell, identity_certificates=(tmp_path / "pem",)))
