@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 from attrs import evolve
@@ -16,6 +17,7 @@ from lae_flapp.money.stripe.check import (
     key_problems,
     look,
     problems,
+    wanted_of,
 )
 from lae_flapp.money.stripe.prices import FoundPrice
 from lae_flapp.money.stripe.version import API_VERSION
@@ -35,6 +37,12 @@ WANTED = Wanted("test", (PLAN,), URL, "acct_1")
 
 
 class JudgingTests(SynchronousTestCase):
+    def test_what_is_wanted(self) -> None:
+        """The settings say it: the mode, the account, and where Stripe finds the site."""
+        stripe: Any = SimpleNamespace(mode="test", account="acct_1")
+        settings: Any = SimpleNamespace(stripe=stripe, site_url="https://s4.example")
+        self.assertEqual(wanted_of(settings, (PLAN,)), WANTED)
+
     def test_fits(self) -> None:
         """An account that fits has no problem."""
         self.assertEqual(problems(WANTED, GOOD), [])
