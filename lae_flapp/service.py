@@ -49,14 +49,15 @@ class Options(usage.Options):
             raise usage.UsageError("--config FILE is needed")
         try:
             self.settings = load(Path(self["config"]).resolve(), DaemonSettings)
-            self.secrets = read_and_check(self.settings)
-            self.plans = load_plans(self.settings.plans_file)
+            self.secrets, self.plans = read_all(self.settings)
         except SettingsError as e:
             raise usage.UsageError(str(e)) from None
 
 
-def read_and_check(settings: DaemonSettings) -> Secrets:
-    """Read the secrets; a :class:`SettingsError` says what is wrong with them."""
+def read_all(settings: DaemonSettings) -> tuple[Secrets, tuple[Plan, ...]]:
+    """Read the files that the settings name; raises :class:`SettingsError`, which says
+    what is wrong.
+    """
     secrets = read_secrets(settings)
     problems = key_problems(secrets.stripe_keys, settings.stripe.mode)
     if problems:
@@ -70,7 +71,7 @@ def read_and_check(settings: DaemonSettings) -> Secrets:
     root = settings.mail.trust_root
     if root is not None and not root.is_file():
         raise SettingsError(f"mail.trust_root: {root}: no such file")
-    return secrets
+    return secrets, load_plans(settings.plans_file)
 
 
 def makeService(options: Options) -> IService:

@@ -65,7 +65,7 @@ def test_a_customer_walks_from_the_landing_page_to_a_ready_grid(
     furl = page.locator("#furl").text_content()
     window.shoot("walk-4-furl")
     page.get_by_role("heading", name="Your grid is ready").wait_for()
-    page.get_by_text("You can join now").wait_for()
+    page.locator("#headline", has_text="You can join now").wait_for()
     assert page.locator("#furl").text_content() == furl
     assert address in page.locator("strong.email").text_content()
     window.shoot("walk-5-ready")

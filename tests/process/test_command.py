@@ -73,6 +73,21 @@ def test_help_imports_nothing(tmp_path) -> None:
     assert "not installed" not in listed
 
 
+OURS = [
+    point
+    for group in ("s4.settings", "s4.held", command.GROUP)
+    for point in entry_points(group=group)
+]
+
+
+@pytest.mark.parametrize("point", OURS, ids=lambda point: f"{point.group}-{point.name}")
+def test_what_the_installation_names_is_there(point: EntryPoint) -> None:
+    """Each name in setup.py leads to something that can be called: no import and no
+    type check looks at it.
+    """
+    assert callable(point.load())
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion(shell) -> None:
     """Each shell gets what it asks ``lae`` with, and is told names and options."""
