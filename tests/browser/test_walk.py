@@ -61,7 +61,7 @@ def test_a_signup_in_a_real_browser(open_window, running, look) -> None:
     window.shoot("status-building")
 
     running.happen(signup_id, *BUILT[3:], "mail-accepted")
-    see(window, "You can join now")
+    see(window, "You can join now. We mailed you how.")
     assert page.get_by_role("heading", name="Your grid is ready").is_visible()
     assert ADDRESS in page.locator("strong.email").text_content()
     window.shoot("status-ready")
