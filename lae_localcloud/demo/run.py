@@ -27,12 +27,11 @@ from lae_localcloud.demo.parts import (
     smtp_step,
     stripe_step,
 )
-from lae_localcloud.demo.ports import free_range
 from lae_localcloud.demo.program import Step
 from lae_localcloud.demo.state import DemoState, Endpoints
 from lae_localcloud.demo.supervisor import Supervisor
 from lae_localcloud.demo.watching import Sources, Watching
-from lae_localcloud.ports import free_ports
+from lae_localcloud.ports import free_ports, free_range
 from lae_localcloud.running import run
 
 #: Two for each signup.

@@ -14,7 +14,7 @@ import yaml
 from attrs import define, field
 
 from lae_localcloud.demo.configuration import _example
-from lae_localcloud.demo.ports import free_range
+from lae_localcloud.ports import free_range
 from lae_localcloud.state_folder import write_private
 from lae_protocol.process.crash import VARIABLE
 from lae_provision.deploy import tested

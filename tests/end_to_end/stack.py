@@ -27,9 +27,8 @@ from lae_localcloud.demo.parts import (
     stripe_step,
     twistd_argv,
 )
-from lae_localcloud.demo.ports import free_range
 from lae_localcloud.demo.program import Program
-from lae_localcloud.ports import free_ports
+from lae_localcloud.ports import free_ports, free_range
 from lae_localcloud.state_folder import prepare_state_folder, write_private
 from lae_protocol.process.crash import VARIABLE
 from tests.end_to_end.arguments import Arguments

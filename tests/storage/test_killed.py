@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.storage.killing.run import Killing
+from tests.storage.killing.run import PROTOCOLS, WRITES, Killing
 
 KILLS = 6
 
@@ -25,7 +25,7 @@ def test_killed_at_random_moments_under_load(tmp_path: Path, seaweed: Any) -> No
     assert result.kills == KILLS
     assert result.losses == []
     counts = result.ledger.counts
-    for protocol in ("gbs", "foolscap"):
-        for what in ("store", "SDMF", "MDMF"):
+    for protocol in PROTOCOLS:
+        for what in WRITES:
             assert counts[f"{protocol} {what}"] > 0, counts
     assert counts["gbs lease"] > 0

@@ -27,6 +27,8 @@ WHILE_STARTING = 6
 #: both clients have work done.
 START_TAKES, WORK = 1.5, 1.5
 PROTOCOLS = ("gbs", "foolscap")
+#: Every kind of write that a client does, each done once before the first kill.
+WRITES = ("store", "SDMF", "MDMF")
 #: Losses after which nobody needs to know more.
 MANY = 5
 CHECKOUT = Path(__file__).parents[3]
@@ -116,6 +118,7 @@ class Killing:
 
     def _kill_all(self, load: Load, result: Result) -> None:
         rng = Random(f"{self.seed} kills")
+        self._until_each_write_was_done(load)
         while result.kills < self.kills:
             self._until_work_is_done(load)
             time.sleep(rng.uniform(0, WORK))
@@ -141,6 +144,14 @@ class Killing:
         self.node.start()
         if self.node.found != before:
             result.losses.append("the node has another identity")
+
+    def _until_each_write_was_done(self, load: Load) -> None:
+        """A store of a large file may be refused again and again once kills began."""
+        counts = load.ledger.counts
+        until = time.monotonic() + GOING_ON
+        while not all(counts[f"{p} {w}"] for p in PROTOCOLS for w in WRITES):
+            assert time.monotonic() < until, counts
+            time.sleep(0.02)
 
     def _until_work_is_done(self, load: Load) -> None:
         before = {p: load.ledger.acknowledged(p) for p in PROTOCOLS}
