@@ -9,10 +9,10 @@ from typing import Any
 from attrs import define
 from sqlalchemy import ColumnElement, Table, func, select
 
-from lae_flapp.journal import capacity, cells, epoch
+from lae_flapp.journal import capacity, cells, epoch, events
 from lae_flapp.journal.effects import EFFECTS
-from lae_flapp.journal.events import EVENTS
-from lae_flapp.journal.hosts import HOSTS
+from lae_flapp.journal.events import EVENTS, Event
+from lae_flapp.journal.hosts import HOSTS, RESTORED
 from lae_flapp.journal.inbox import INBOX
 from lae_flapp.journal.outbox import OUTBOX
 from lae_flapp.journal.sessions import SESSIONS
@@ -53,7 +53,8 @@ class Figures:
     *unserved* are signups that are paid and have no storage yet, *late* those of them
     that wait longest; *lost* are served customers without a host that is ready;
     *troubled* are signups whose workers wait for something.  *used* is by cell and
-    quota, *paused* says since when what is paused.
+    quota, *paused* says since when what is paused, *restored* how a backup was put in
+    the journal's place last.
     """
 
     now: datetime
@@ -69,6 +70,7 @@ class Figures:
     troubled: frozenset[str]
     used: Mapping[tuple[str, str], int]
     paused: Mapping[str, datetime]
+    restored: Event | None = None
 
 
 def read(tx: ReadTx) -> Figures:
@@ -87,6 +89,7 @@ def read(tx: ReadTx) -> Figures:
         troubled=_troubled(tx),
         used=_used(tx),
         paused=_paused(tx),
+        restored=events.newest_of(tx, RESTORED),
     )
 
 

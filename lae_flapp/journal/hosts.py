@@ -28,7 +28,7 @@ from sqlalchemy import (
     update,
 )
 
-from lae_flapp.journal import events
+from lae_flapp.journal import epoch, events
 from lae_flapp.journal.columns import (
     METADATA,
     Moment,
@@ -150,8 +150,8 @@ class HostRow:
         return self.state in CLAIMABLE and until is not None and now < until
 
 
-#: The kind of event that tells of a restored backup; it names the number from which
-#: generations go on.
+#: The kind of event that tells of a restored backup; what it says begins with the epoch
+#: that followed, from which generations go on.
 RESTORED = "journal-restored"
 #: So many generations for each number: replacements until the next restore.
 RESTORED_STEP = 100
@@ -167,10 +167,17 @@ def next_generation(tx: ReadTx, signup_id: SignupId) -> Generation:
     """Tell the generation of the next host: above every one that may ever have been,
     also by a daemon whose journal an older backup has replaced.
     """
-    last = newest(tx, signup_id)
+    return Generation(max(newest(tx, signup_id), _floor_of_restored(tx)) + 1)
+
+
+def _floor_of_restored(tx: ReadTx) -> int:
     restored = events.newest_of(tx, RESTORED)
-    floor = int(restored.why or 0) * RESTORED_STEP if restored is not None else 0
-    return Generation(max(last, floor) + 1)
+    if restored is None:
+        return 0
+    number, _, _ = (restored.why or "").partition(":")
+    # An older release's `lae journal restore` wrote the backup's name alone.
+    known = int(number) if number.isdecimal() else epoch.current(tx)
+    return known * RESTORED_STEP
 
 
 def take_in(

@@ -25,6 +25,7 @@ from lae_flapp.journal.errors import (
     JournalError,
     JournalTooNew,
 )
+from lae_flapp.journal.hosts import RESTORED
 from lae_flapp.journal.lock import JournalLock
 from lae_flapp.journal.meta import Home
 
@@ -116,14 +117,15 @@ def alone(path: Path) -> Iterator[None]:
 
 
 def _count_on(fresh: Path, old: Path, backup: Path, now: datetime) -> None:
-    epoch, numbers = 0, dict[str, int]()
+    newest, numbers = 0, dict[str, int]()
     with suppress(sqlite3.Error):
         if old.exists():
-            epoch, numbers = _counted(old)
+            newest, numbers = _counted(old)
     with closing(sqlite3.connect(fresh, isolation_level=None)) as db:
         db.execute("PRAGMA synchronous=FULL")
         db.execute("BEGIN IMMEDIATE")
-        db.execute("UPDATE epoch SET number = max(number, ?) + 1", (epoch,))
+        db.execute("UPDATE epoch SET number = max(number, ?) + 1", (newest,))
+        (epoch,) = db.execute("SELECT coalesce(max(number), 0) FROM epoch").fetchone()
         for table, number in numbers.items():
             db.execute(
                 "INSERT INTO sqlite_sequence (name, seq) SELECT ?, 0 WHERE NOT EXISTS"
@@ -137,8 +139,8 @@ def _count_on(fresh: Path, old: Path, backup: Path, now: datetime) -> None:
         at = now.isoformat(timespec="microseconds")
         db.execute(
             "INSERT INTO events (kind, at, who, why, public)"
-            " VALUES ('journal-restored', ?, 'lae journal restore', ?, 0)",
-            (at, backup.name),
+            " VALUES (?, ?, 'lae journal restore', ?, 0)",
+            (RESTORED, at, f"{epoch}: {backup.name}"),
         )
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

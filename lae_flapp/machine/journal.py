@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
@@ -11,7 +12,13 @@ from typing import Any
 import click
 
 from lae_flapp.journal import checking, restoring
-from lae_flapp.journal.copies import Copies, copies_of, name_of_copy
+from lae_flapp.journal.copies import (
+    Copies,
+    copies_of,
+    files_of,
+    name_of_copy,
+    put_back,
+)
 from lae_flapp.journal.errors import JournalError
 from lae_flapp.journal.meta import home_of
 from lae_flapp.laptop import tables
@@ -33,6 +40,13 @@ from lae_protocol.plan_words import size_in_words
 from lae_protocol.process.settings import SettingsError, load
 
 _FILE = click.Path(path_type=Path)
+#: What follows where a file of the daemon's folder is lost: it makes a new one.
+_WITHOUT = {
+    "private.pem": "every site and every operator will need a new furl",
+    "hosts.pem": "every customer's host must be replaced",
+    "front-desk.furl": "every site will need a new furl",
+    "operator.furl": "the first operator will need a new furl",
+}
 #: Between two questions how far the daemon is.
 ASK_EVERY = 0.2  # s
 
@@ -121,6 +135,9 @@ def backup(
 ) -> None:
     """Copy the journal, of one moment, while the daemon works or while it does not.
 
+    Beside the copy COPY the folder COPY.files gets the certificates and furls of the
+    daemon's folder, which a restore on another machine needs: keep both.
+
     The daemon is asked to copy it into its own folder, backups/.  With --daemon, --keep
     or a TARGET it is copied here, whether a daemon runs or not; the nightly timer and
     each release do so.
@@ -168,7 +185,7 @@ def _back_up_here(
         folder, name = (
             (target, name) if target.is_dir() else (target.parent, target.name)
         )
-        copies = Copies(copies.journal, folder)
+        copies = Copies(copies.journal, copies.state, folder)
     made = copies.folder / name
     if made.exists():
         raise click.ClickException(f"{made} is there already: name another file.")
@@ -193,6 +210,7 @@ def _told(path: Path, size: int, *, as_json: bool, place: str) -> None:
         tables.print_json(file=str(path), size=size)
     else:
         click.echo(f"The journal is copied to {path} ({size_in_words(size)}), {place}.")
+        click.echo(f"{files_of(path)} belongs to it: certificates and furls.")
 
 
 @journal.command()
@@ -206,13 +224,15 @@ def restore(
 ) -> None:
     """Put the backup FILE in the journal's place; no daemon may run.
 
-    The journal that is there now is kept beside it.  What happened since the backup
+    The journal that is there now is kept beside it.  Certificates and furls that the
+    daemon's folder lacks are taken from FILE.files.  What happened since the backup
     is not in it: at its start the daemon reads Stripe and the cloud, and shows what it
     does not know.
     """
     path = settings.journal
     home = home_of(settings)
-    with restoring.alone(path):
+    # On a machine where the journal never was, no daemon can be on it.
+    with restoring.alone(path) if path.parent.is_dir() else nullcontext():
         revision = restoring.check_backup(file, home)
     if dry_run:
         click.echo(f"Would put {file} (revision {revision}) in the place of {path}.")
@@ -221,13 +241,28 @@ def restore(
         confirm(
             f"Put {file} in the place of {path}? The present one is kept beside it."
         )
+    settings.state.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # First: a daemon that starts without them makes new ones, which nobody knows.
+    found, missing = put_back(file, settings.state)
     with progress("restoring") as told:
         done = restoring.restore(path, file, home, now=datetime.now(UTC), progress=told)
     if as_json:
         kept = None if done.kept is None else str(done.kept)
-        tables.print_json(file=str(path), revision=done.revision, kept=kept)
+        tables.print_json(
+            file=str(path),
+            revision=done.revision,
+            kept=kept,
+            put_back=found,
+            missing=missing,
+        )
         return
     click.echo(f"{path} is what {file} was.")
+    if found:
+        click.echo(f"Put back into {settings.state}: {', '.join(found)}")
+    for name in missing:
+        click.secho(
+            f"MISSING: {settings.state / name}: {_WITHOUT[name]}", fg="red", bold=True
+        )
     if done.kept is not None:
         click.echo(f"What it was before is kept as {done.kept}.")
     click.echo("Start the daemon, and look at: lae health; lae events")

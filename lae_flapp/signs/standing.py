@@ -37,6 +37,7 @@ KINDS: Mapping[str, CauseKind] = {
     "host-lost": CauseKind("S4HostLost", "page"),
     "host-silent": CauseKind("S4HostsSilent", "page"),
     "inbox-stuck": CauseKind("S4InboxStuck", "page"),
+    "journal-restored": CauseKind("S4JournalRestored", "ticket"),
     "left-paused": CauseKind("S4LeftPaused", "ticket"),
     "outbox-stuck": CauseKind("S4OutboxStuck", "ticket"),
     "service-away": CauseKind("S4ServiceAway", "page"),
@@ -69,6 +70,8 @@ class Bounds:
     outbox: float = 30 * MINUTE
     paused: float = 24 * HOUR
     backup: float = 26 * HOUR
+    #: What was restored is shown for so long.
+    restored: float = 24 * HOUR
     used: float = 0.9
     disk: int = 1 << 30
     clock: float = MINUTE
@@ -144,6 +147,13 @@ def _disk(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
     if age is not None and age >= bounds.backup:
         last = "there is none" if age == float("inf") else f"{age / HOUR:.0f} hours old"
         yield ("backup-old", ""), f"the newest backup of the journal: {last}"
+    restored, now = seen.figures.restored, seen.figures.now
+    if restored and (now - restored.at).total_seconds() < bounds.restored:
+        what = (
+            f"{restored.who} found a backup in the journal's place, epoch"
+            f" {restored.why}: look at what the daemon found"
+        )
+        yield ("journal-restored", ""), what
 
 
 def _queues(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:

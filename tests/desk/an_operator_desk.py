@@ -80,5 +80,7 @@ def make_desk(
         selling=Selling((PLAN,), CELL, {"instances": room}, "https://s4.example"),
         cancel=Cancelling(journal, expire).cancel,
         new_furl=new_furl,
-        back_up=Backups(Copies(folder / "journal.sqlite", folder / "b")).begin_or_tell,
+        back_up=Backups(
+            Copies(folder / "journal.sqlite", folder, folder / "b")
+        ).begin_or_tell,
     )

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -60,24 +57,14 @@ def what_stands_for(machine) -> dict[str, str]:
     told = machine.type(f"lae subscriptions list --json --furl-file {furl}")
     signup = machine.demo.signup["signup_id"]
     [row] = [s for s in json.loads(told)["signups"] if s["signup_id"] == signup]
-    return {"ADDRESS": row["email"], "BACKUP": str(backup_of(machine))}
+    backup = machine.folder / "backup"
+    backup.mkdir()
+    settings = machine.demo.state / "config" / "daemon.yaml"
+    machine.type(f"lae journal backup --daemon {settings} {backup}/journal.sqlite")
+    return {"ADDRESS": row["email"], "BACKUP": str(backup)}
 
 
 def with_meanings(command: str, meanings: dict[str, str]) -> str:
     for placeholder, meaning in meanings.items():
         command = command.replace(placeholder, meaning)
     return command
-
-
-def backup_of(machine):
-    """What an operator keeps of the daemon's folder."""
-    state, backup = machine.demo.state / "daemon", machine.folder / "backup"
-    backup.mkdir()
-    for name in ("private.pem", "hosts.pem", "front-desk.furl", "operator.furl"):
-        shutil.copy(state / name, backup)
-    with (
-        closing(sqlite3.connect(state / "journal" / "journal.sqlite")) as journal,
-        closing(sqlite3.connect(backup / "journal.sqlite")) as copy,
-    ):
-        journal.backup(copy)
-    return backup

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sqlite3
 import stat
 from contextlib import closing
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from lae_flapp.journal import checking, epoch, events, restoring, sqlite
+from lae_flapp.journal import checking, epoch, events, hosts, restoring, sqlite
 from lae_flapp.journal.checking import RULES
+from lae_flapp.journal.copies import KEPT_FOR_LIFE, files_of
 from lae_flapp.journal.meta import Home
 from lae_protocol.ids import signup_id_of_form
 from tests.laptop.conftest import Place, register
@@ -56,7 +58,7 @@ def test_backup_beside_a_daemon(place) -> None:
         answer(journal.write(register, number))
     told = place.lae("journal", "backup", "--daemon", place.settings)
     assert told.exit_code == 0, told.output
-    (copy,) = (place.folder / "state" / "backups").iterdir()
+    (copy,) = (place.folder / "state" / "backups").glob("*.sqlite")
     assert str(copy) in told.output
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     answer(journal.write(register, 4))
@@ -98,7 +100,10 @@ def test_backup_keeps_the_newest(place) -> None:
         answer(journal.write(register, number))
         place.close(journal)
         made.append(Path(place.json("journal", "backup", "--keep", 2)["file"]))
-    assert sorted(backups.iterdir()) == [*made[-2:], backups / "mine.sqlite"]
+    beside = [files_of(copy) for copy in made[-2:]]
+    assert sorted(backups.iterdir()) == sorted(
+        [*made[-2:], *beside, backups / "mine.sqlite"]
+    )
     for copy, signups in zip(made[-2:], (3, 4), strict=True):
         assert stat.S_IMODE(copy.stat().st_mode) == 0o600
         assert place.json("journal", "check", copy)["signups"] == signups
@@ -144,10 +149,77 @@ def test_restore(place, backup) -> None:
     assert leftovers(place.journal.parent) == set()
     journal = place.open()
     noted = answer(journal.read(events.since, None, 0))[-1]
-    assert (noted.kind, noted.why) == ("journal-restored", backup.name)
+    assert (noted.kind, noted.why) == ("journal-restored", f"3: {backup.name}")
     assert noted.number > last
     assert answer(journal.read(epoch.current)) == 4
+    signup_id = signup_id_of_form(b"form 1")
+    assert answer(journal.write(hosts.begin, signup_id)).generation == 301
     place.close(journal)
+
+
+def test_a_journal_that_an_older_release_restored(place) -> None:
+    """Its event has the backup's name alone; hosts are given generations all the same,
+    above those of every life so far.
+    """
+    place.fill(2)
+    change(
+        place.journal,
+        """INSERT INTO events (kind, at, who, why, public) VALUES ('journal-restored',
+        '2026-11-28T00:00:00.000000+00:00', 'lae journal restore', 'journal-1.sqlite',
+        0)""",
+    )
+    journal = place.open()
+    signup_id = signup_id_of_form(b"form 1")
+    assert answer(journal.write(hosts.begin, signup_id)).generation == 201
+    place.close(journal)
+
+
+def furls_and_keys(place) -> dict[str, bytes]:
+    """What a daemon's first start leaves in its folder, as bytes."""
+    state = place.folder / "state"
+    for name in KEPT_FOR_LIFE:
+        (state / name).write_bytes(b"secret of " + name.encode())
+        (state / name).chmod(0o600)
+    return {name: (state / name).read_bytes() for name in KEPT_FOR_LIFE}
+
+
+@pytest.mark.parametrize("target", ["--keep", "copy"])
+def test_a_backup_is_all_that_a_restore_needs(place, tmp_path, target) -> None:
+    """The machine is lost: journal, certificates and furls come back from the backup
+    alone, private, as they were.
+    """
+    place.fill(3)
+    files = furls_and_keys(place)
+    to = ("--keep", 1) if target == "--keep" else (tmp_path / target,)
+    made = Path(place.json("journal", "backup", *to)["file"])
+    kept = tmp_path / "elsewhere"
+    shutil.copytree(made.parent, kept)
+    shutil.rmtree(place.folder / "state")
+    told = place.json("journal", "restore", kept / made.name)
+    assert (set(told["put_back"]), told["missing"]) == (set(KEPT_FOR_LIFE), [])
+    state = place.folder / "state"
+    assert {name: (state / name).read_bytes() for name in KEPT_FOR_LIFE} == files
+    private = [*(state / name for name in KEPT_FOR_LIFE), place.journal]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in private} == {0o600}
+    assert stat.S_IMODE(files_of(kept / made.name).stat().st_mode) == 0o700
+    assert place.json("journal", "check")["signups"] == 3
+
+
+def test_what_is_there_stays(place) -> None:
+    """Certificates that were made anew since the backup are not put back to the old
+    ones; what no backup has is named, with what follows.
+    """
+    place.fill(1)
+    furls_and_keys(place)
+    state = place.folder / "state"
+    (state / "hosts.pem").unlink()
+    made = Path(place.json("journal", "backup", "--keep", 1)["file"])
+    (state / "private.pem").write_bytes(b"made anew")
+    (state / "operator.furl").unlink()
+    told = place.lae("journal", "restore", made, "--yes")
+    assert f"Put back into {state}: operator.furl\n" in told.output
+    assert f"MISSING: {state / 'hosts.pem'}: every customer's host" in told.output
+    assert (state / "private.pem").read_bytes() == b"made anew"
 
 
 def test_restore_where_nothing_is(place, backup) -> None:

@@ -9,7 +9,9 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lae_flapp.journal.events import Event
 from lae_flapp.journal.figures import Customer, Figures, Waiting
+from lae_flapp.journal.hosts import RESTORED
 from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.snapshots import Disk
 from lae_flapp.signs.standing import (
@@ -63,6 +65,10 @@ def figures(**changes):
     return seen(figures=evolve(FIGURES, **changes))
 
 
+def restored(for_seconds: float) -> Event:
+    return Event(7, None, RESTORED, ago(for_seconds), "daemon", why="12", public=False)
+
+
 def disk(**changes):
     return seen(disk=evolve(WELL.disk, **changes))
 
@@ -113,6 +119,11 @@ TABLE = [
         ("signup-late", "su1"),
         figures(late=(Customer("su1", ago(9000)),), troubled=frozenset({"su2"})),
         figures(late=(Customer("su1", ago(9000)),), troubled=frozenset({"su1"})),
+    ),
+    (
+        ("journal-restored", ""),
+        figures(restored=restored(BOUNDS.restored - 1)),
+        figures(restored=restored(BOUNDS.restored)),
     ),
     (("host-lost", "su1"), figures(lost=(Customer("su1", ago(1)),)), WELL),
     (("host-silent", "su1"), figures(silent=(Customer("su1", ago(1)),)), WELL),
