@@ -159,6 +159,20 @@ class Subscription:
 
 
 @define(frozen=True)
+class Charge:
+    """A charge as the payment service shows it now.
+
+    *refunded*: some of it, or all, was given back.  *disputed*: the customer's bank
+    asked for it back, however that ended.
+    """
+
+    charge: str
+    customer: str | None
+    refunded: bool
+    disputed: bool
+
+
+@define(frozen=True)
 class NameCustomer:
     """Write our metadata to the customer that Checkout has made."""
 
@@ -210,10 +224,8 @@ class IPayments(Protocol):
         only ``end`` does anything, namely void what could still be paid.
         """
 
-    async def fetch_charged(self, charge: str) -> str | None:
-        """Tell which customer was charged by this charge; raises Refused for one that
-        is not there.
-        """
+    async def fetch_charge(self, charge: str) -> Charge | None:
+        """Tell how it is now; None when there is no such charge."""
 
     async def name_customer(self, request: NameCustomer) -> None:
         """Write the signup's id and the deployment to the customer's metadata."""

@@ -181,6 +181,13 @@ def noted(tx: ReadTx, kind: str, why: str) -> bool:
     return tx.first(query.limit(1)) is not None
 
 
+def noted_of(tx: ReadTx, signup_id: SignupId, kind: str, why: str) -> bool:
+    """Whether this was noted of the signup before, in the same words."""
+    query = _of(select(EVENTS.c.number), signup_id, public=False)
+    same = query.where(EVENTS.c.kind == kind, EVENTS.c.why == why)
+    return tx.first(same.limit(1)) is not None
+
+
 def newest_of(tx: ReadTx, kind: str) -> Event | None:
     """The last event of a kind that the whole deployment has, if there is one."""
     query = _of_deployment(select(EVENTS), kind)

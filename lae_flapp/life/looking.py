@@ -11,11 +11,12 @@ from typing import Literal
 
 from twisted.logger import Logger
 
-from lae_flapp.effects.payments import Subscription
+from lae_flapp.effects.payments import Charge, Subscription
 from lae_flapp.grid import moves
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import events, lifecycles, sessions, signups
 from lae_flapp.journal.lifecycles import Lifecycle
+from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.life import billing
 from lae_protocol.ids import SignupId
@@ -28,9 +29,12 @@ WHO = "reconciliation"
 _ATTEMPTS = 5
 
 #: Of another deployment; of ours, and the journal does not know the signup; of a
-#: signup whose payment is not taken yet; of an earlier payment, or a second one;
-#: Stripe has none of this name; what it shows is journaled.
-Outcome = Literal["foreign", "unknown", "unpaid", "history", "missing", "learnt"]
+#: signup whose payment is not taken yet; of an earlier payment, or a second one, or
+#: known already; Stripe has none of this name; Stripe shows nothing of what the event
+#: says; what it shows is journaled.
+Outcome = Literal[
+    "foreign", "unknown", "unpaid", "history", "missing", "untrue", "learnt"
+]
 
 LEARNT_BEFORE = declare("lifecycle.learnt.before", "fetched, and nothing is journaled")
 LEARNT_AFTER = declare("lifecycle.learnt.after", "what Stripe shows is journaled")
@@ -122,37 +126,61 @@ class Subscriptions:
             return None
         return seen.signup_id
 
-    async def report_chargeback(self, charge: str, kind: str) -> Outcome:
-        """Tell an operator that money was taken back, or is about to be."""
-        shop = self._shop
-        customer: str | None = await shop.payments.fetch_charged(charge)
-        if customer is None:
-            return "foreign"
-        return await shop.journal.write(self._told, customer, kind, charge)
+    async def report_chargeback(self, charge: str) -> Outcome:
+        """Tell an operator that money was taken back, or is about to be.
 
-    def _told(self, tx: WriteTx, customer: str, kind: str, charge: str) -> Outcome:
+        What is told is what Stripe shows of the charge: anybody who has the webhook's
+        secret can forge an event.
+        """
+        seen: Charge | None = await self._shop.payments.fetch_charge(charge)
+        if seen is None or seen.customer is None:
+            return "foreign"
+        if not seen.refunded and not seen.disputed:
+            self._log.warn(
+                "an event says that {charge} went back, and Stripe shows neither a"
+                " refund nor a dispute of it: who else has the webhook's secret?",
+                charge=charge,
+            )
+            return "untrue"
+        return await self._shop.journal.write(self._told, seen, seen.customer)
+
+    def _told(self, tx: WriteTx, seen: Charge, customer: str) -> Outcome:
         signup = signups.of_stripe(tx, customer=customer)
         if signup is None:
             # A second payment's customer is not the kept one's.
             return "foreign"
-        paid_back = {"refunding", "refunded"}
-        last = [s for s in sessions.of(tx, signup.signup_id) if s.payment is not None]
-        ours = any(
-            s.payment is not None and s.payment.customer == customer
-            for s in last
-            if s.state == "refunded"
-        )
-        if kind == "charge.refunded" and (signup.state in paid_back or ours):
-            # By ourselves.
-            return "history"
-        events.note(tx, signup.signup_id, kind, "stripe", charge)
-        moves.trouble(
-            tx,
-            signup.signup_id,
-            f"{kind.rpartition('.')[0].replace('charge', 'money')}:{charge}",
-            f"Stripe says {kind} of {charge}: look at it in Stripe's dashboard",
-        )
-        return "learnt"
+        shown = []
+        if seen.refunded and not _refunded_by_us(tx, signup, customer):
+            shown.append("charge.refunded")
+        if seen.disputed:
+            shown.append("charge.dispute.created")
+        new = [
+            kind
+            for kind in shown
+            if not events.noted_of(tx, signup.signup_id, kind, seen.charge)
+        ]
+        for kind in new:
+            events.note(tx, signup.signup_id, kind, "stripe", seen.charge)
+            moves.trouble(
+                tx,
+                signup.signup_id,
+                f"{kind.rpartition('.')[0].replace('charge', 'money')}:{seen.charge}",
+                f"Stripe says {kind} of {seen.charge}: look at it in Stripe's"
+                " dashboard",
+            )
+        return "learnt" if new else "history"
+
+
+def _refunded_by_us(tx: ReadTx, signup: Signup, customer: str) -> bool:
+    """Whether we gave the customer's money back, or are about to."""
+    if signup.state in {"refunding", "refunded"}:
+        return True
+    return any(
+        s.state == "refunded"
+        and s.payment is not None
+        and s.payment.customer == customer
+        for s in sessions.of(tx, signup.signup_id)
+    )
 
 
 def _known(tx: ReadTx, subscription: str) -> Lifecycle | None:

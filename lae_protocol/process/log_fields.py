@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 FIELDS: Mapping[str, str] = {
     "action": "what the routine was about to do",
+    "charge": "Stripe's id of a charge",
     "code": "the code of a refusal, for programs",
     "count": "how many",
     "deployment": "whose daemon it is",

@@ -6,7 +6,15 @@ from datetime import timedelta
 
 import pytest
 
-from lae_flapp.journal import capacity, inbox, lifecycles, outbox, signups
+from lae_flapp.journal import (
+    capacity,
+    events,
+    inbox,
+    lifecycles,
+    outbox,
+    sessions,
+    signups,
+)
 from lae_flapp.life import ending
 from lae_protocol.ids import OwnerSecret
 from lae_protocol.messages import (
@@ -26,6 +34,8 @@ from lae_protocol.messages import (
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import hint_of
 from tests.twins.weather import Fault
+
+DISPUTE = {"id": "dp_1", "object": "dispute", "charge": "ch_1"}
 
 
 def event(kind: str, thing: dict, number: int) -> StripeEvent:
@@ -254,10 +264,56 @@ def test_stripe_away_at_the_news(desk, served) -> None:
 
 def test_a_dispute(desk, served) -> None:
     """It is told to operators, whatever it says of itself; nothing else changes."""
-    thing = {"id": "dp_1", "object": "dispute", "charge": "ch_1"}
-    take(desk, event("charge.dispute.created", thing, 4))
+    desk.account.disputed.add("ch_1")
+    take(desk, event("charge.dispute.created", DISPUTE, 4))
     assert [m.kind for m in desk.read(outbox.of, served.signup_id)] == ["troubled"]
     assert state(desk, served) == "active"
+
+
+@pytest.mark.parametrize(
+    ("kind", "thing"),
+    [
+        ("charge.dispute.created", DISPUTE),
+        ("charge.refunded", {"id": "ch_1", "object": "charge", "refunded": True}),
+        ("charge.refunded", {"id": "ch_none", "object": "charge", "refunded": True}),
+    ],
+)
+def test_money_that_never_went_back(desk, served, kind, thing) -> None:
+    """Whoever has the webhook's secret cannot make a refund or a dispute be believed
+    of which Stripe shows nothing, however often they send it.
+    """
+    for number in range(4, 8):
+        take(desk, event(kind, thing, number))
+        assert desk.read(inbox.find, f"evt_{number}").state == "ignored"
+    assert desk.read(outbox.of, served.signup_id) == ()
+    assert desk.read(signups.get, served.signup_id).problem is None
+
+
+def test_a_dispute_told_as_a_refund(desk, served) -> None:
+    """What operators are told is what Stripe shows of the charge, not what the event
+    calls it, and they are told once.
+    """
+    desk.account.disputed.add("ch_1")
+    forged = {"id": "ch_1", "object": "charge", "refunded": True}
+    for number in range(4, 8):
+        take(desk, event("charge.refunded", forged, number))
+    (mail,) = desk.read(outbox.of, served.signup_id)
+    assert "dispute" in mail.occasion
+    told = desk.read(events.since, served.signup_id, 0)
+    assert [e.kind for e in told if e.who == "stripe"] == ["charge.dispute.created"]
+
+
+def test_our_own_refund_is_no_news(desk, served) -> None:
+    """A charge that the daemon itself gave back troubles nobody."""
+    desk.write(
+        signups.move, served.signup_id, {"active"}, "ending", kind="ending", who="t"
+    )
+    (paid,) = desk.read(sessions.of, served.signup_id)
+    desk.write(sessions.refunded, paid.session_id)
+    desk.account.refunded["sub_1"] = 900
+    take(desk, event("charge.refunded", {"id": "ch_1", "object": "charge"}, 4))
+    assert desk.read(inbox.find, "evt_4").state == "done"
+    assert desk.read(outbox.of, served.signup_id) == ()
 
 
 def test_nobody_without_the_secret(desk, served) -> None:

@@ -259,9 +259,14 @@ def test_a_host_not_whole_at_the_stop_goes_instead(world) -> None:
 def test_money_taken_back_at_stripe_is_told(world) -> None:
     """A dispute, and a refund in the dashboard, reach an operator once each."""
     signup_id = world.served()
-    for kind in ("charge.dispute.created", "charge.refunded"):
-        for _ in range(2):
-            telling = world.subscriptions.report_chargeback("ch_1", kind)
-            assert now(Deferred.fromCoroutine(telling)) == "learnt"
+    charged = world.account.charged["sub_1"]
+    for happens in (
+        lambda: world.account.disputed.add("ch_1"),
+        lambda: world.account.refunded.update(sub_1=charged),
+    ):
+        happens()
+        for outcome in ("learnt", "history"):
+            telling = world.subscriptions.report_chargeback("ch_1")
+            assert now(Deferred.fromCoroutine(telling)) == outcome
     assert world.mails(signup_id).count("troubled") == 2
     assert world.state(signup_id) == "active"

@@ -16,7 +16,7 @@ from lae_flapp.effects.payments import CheckoutRequest
 from lae_flapp.money.stripe.calls import StripeCalls, connect
 from lae_flapp.money.stripe.stripe_payments import StripePayments
 from lae_flapp.money.stripe.threads import make_stripe_lane
-from lae_localcloud.stripe import payment
+from lae_localcloud.stripe import money, payment
 from lae_localcloud.stripe.cards import Card
 from lae_localcloud.stripe.service import LocalStripe
 from lae_protocol.ids import SignupId, signup_id_of_form
@@ -70,6 +70,12 @@ class Bench(Protocol):
 
     def name_of(self, customer: str) -> str | None:
         """The signup that a customer's metadata names."""
+
+    def charge_of(self, customer: str) -> str:
+        """The charge of a customer."""
+
+    def dispute(self, charge: str) -> None:
+        """Play the customer's bank: ask a charge back."""
 
 
 @define(eq=False)
@@ -137,3 +143,13 @@ class StripeBench:
         metadata = self.local.account.get("customer", customer)["metadata"]
         name: str | None = metadata.get("s4_signup_id")
         return name
+
+    def charge_of(self, customer: str) -> str:
+        """See :class:`Bench`."""
+        every = self.local.account.all("charge")
+        found: str = next(c["id"] for c in every if c["customer"] == customer)
+        return found
+
+    def dispute(self, charge: str) -> None:
+        """See :class:`Bench`."""
+        money.dispute(self.local.account, charge)

@@ -7,7 +7,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred, gatherResults, maybeDeferred
 
-from lae_flapp.effects.payments import GiveBack, NameCustomer, SetEnd
+from lae_flapp.effects.payments import Charge, GiveBack, NameCustomer, SetEnd
 from lae_protocol.secret import Secret
 from lae_provision.errors import Refused
 from tests.money.bench import Bench, request, signup
@@ -55,6 +55,23 @@ class PaymentsContract:
             )
         self.assertEqual(raised.exception.code, "idempotency_error")
         self.assertEqual(await self.bench.payments.find_sessions(signup()), (first,))
+
+    async def test_charge(self: Any) -> None:
+        """A charge shows whom it charged and whether the money went back."""
+        session = await self.bench.payments.open_checkout(request())
+        await self.bench.pay(session.session_id)
+        paid = await self.bench.payments.fetch_session(session.session_id)
+        charge = self.bench.charge_of(paid.customer)
+        seen = await self.bench.payments.fetch_charge(charge)
+        self.assertEqual(seen, Charge(charge, paid.customer, False, False))
+        self.bench.dispute(charge)
+        seen = await self.bench.payments.fetch_charge(charge)
+        self.assertEqual((seen.refunded, seen.disputed), (False, True))
+        asked = GiveBack(signup(), "unserved", 1, session.session_id, None)
+        await self.bench.payments.cancel_and_refund(asked)
+        seen = await self.bench.payments.fetch_charge(charge)
+        self.assertEqual((seen.refunded, seen.disputed), (True, True))
+        self.assertIsNone(await self.bench.payments.fetch_charge("ch_none"))
 
     async def test_unknown(self: Any) -> None:
         """A session that was never there is None, and cannot be expired."""

@@ -40,6 +40,14 @@ class MemoryBench:
         """See :class:`Bench`."""
         return self.account.names.get(customer)
 
+    def charge_of(self, customer: str) -> str:
+        """See :class:`Bench`."""
+        return customer.replace("cus_", "ch_")
+
+    def dispute(self, charge: str) -> None:
+        """See :class:`Bench`."""
+        self.account.disputed.add(charge)
+
 
 class MemoryTests(PaymentsContract, TestCase):
     def setUp(self) -> None:

@@ -8,7 +8,12 @@ from typing import Any
 from twisted.trial.unittest import SynchronousTestCase
 
 from lae_flapp.effects.payments import CheckoutSession
-from lae_flapp.money.stripe.reading import id_of, session_from, signup_id_from
+from lae_flapp.money.stripe.reading import (
+    charge_from,
+    id_of,
+    session_from,
+    signup_id_from,
+)
 from lae_provision.errors import Refused
 from tests.money.bench import signup
 
@@ -100,3 +105,17 @@ class NameTests(SynchronousTestCase):
         self.assertEqual(signup_id_from(signup()), signup())
         for other in (None, 7, "", "theirs", ["x"]):
             self.assertIsNone(signup_id_from(other))
+
+
+class ChargeTests(SynchronousTestCase):
+    def test_given_back(self) -> None:
+        """A charge counts as given back from the first cent."""
+        whole = {"id": "ch_1", "customer": "cus_1", "disputed": False}
+        for refunded, amount, told in (
+            (False, 0, False),
+            (False, 1, True),
+            (True, 900, True),
+            (True, 0, True),
+        ):
+            given = {**whole, "refunded": refunded, "amount_refunded": amount}
+            self.assertEqual(charge_from(given).refunded, told)

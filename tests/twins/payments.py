@@ -14,6 +14,7 @@ from attrs import Factory, define, evolve
 from twisted.internet.interfaces import IReactorTime
 
 from lae_flapp.effects.payments import (
+    Charge,
     CheckoutRequest,
     CheckoutSession,
     GiveBack,
@@ -42,6 +43,8 @@ class Account:
     subscriptions: set[str] = Factory(set)
     charged: dict[str, int] = Factory(dict)
     refunded: dict[str, int] = Factory(dict)
+    #: Charges that a customer's bank asked back.
+    disputed: set[str] = Factory(set)
     #: The signup that each customer's metadata names.
     names: dict[str, str] = Factory(dict)
     #: Every subscription that was ever made, with what became of it.
@@ -189,16 +192,18 @@ class MemoryPayments(IPayments):
 
         return await self._call("payments.set_end", effect)
 
-    async def fetch_charged(self, charge: str) -> str | None:
-        """See there; of ``ch_1`` it is ``cus_1``."""
+    async def fetch_charge(self, charge: str) -> Charge | None:
+        """See there; ``ch_1`` charged ``cus_1`` for ``sub_1``."""
 
-        def look() -> str | None:
-            customer = charge.replace("ch_", "cus_")
-            if all(s.customer != customer for s in self.account.sessions.values()):
-                raise Refused("resource_missing", charge)
-            return customer
+        def look() -> Charge | None:
+            account, customer = self.account, charge.replace("ch_", "cus_")
+            if all(s.customer != customer for s in account.sessions.values()):
+                return None
+            given_back = account.refunded.get(charge.replace("ch_", "sub_"), 0)
+            disputed = charge in account.disputed
+            return Charge(charge, customer, given_back > 0, disputed)
 
-        return await self._call("payments.fetch_charged", look)
+        return await self._call("payments.fetch_charge", look)
 
     async def name_customer(self, request: NameCustomer) -> None:
         """See there."""

@@ -80,14 +80,19 @@ class InboxWork:
             why = f"cannot be settled: {type(e).__name__}"
             await self._journal.write(self._put_off, event, why)
             return
+        await self._record(event, outcome)
+
+    async def _record(
+        self, event: InboxEvent, outcome: Outcome | Looked | None
+    ) -> None:
         match outcome:
             case None:
-                why = f"nothing follows from {event.kind}"
-                await self._journal.write(inbox.ignore, event.event_id, why)
+                await self._ignore(event, f"nothing follows from {event.kind}")
             case "foreign":
-                await self._journal.write(
-                    inbox.ignore, event.event_id, "of another deployment"
-                )
+                await self._ignore(event, "of another deployment")
+            case "untrue":
+                what = event.object_id
+                await self._ignore(event, f"Stripe shows nothing of the kind of {what}")
             case "unknown":
                 await self._journal.write(self._wait_for_adoption, event)
             case "kept" | "surplus" | "unpaid" | "expired":
@@ -96,6 +101,9 @@ class InboxWork:
                 await self._journal.write(inbox.done, event.event_id)
             case _:
                 assert_never(outcome)
+
+    async def _ignore(self, event: InboxEvent, why: str) -> None:
+        await self._journal.write(inbox.ignore, event.event_id, why)
 
     async def _follow(
         self, kind: str, object_id: str | None
@@ -108,7 +116,7 @@ class InboxWork:
             case "subscription":
                 return await self._look(object_id)
             case "charge":
-                return await self._subscriptions.report_chargeback(object_id, kind)
+                return await self._subscriptions.report_chargeback(object_id)
             case None:
                 return None
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, cast
 
 import stripe
 
-from lae_flapp.effects.payments import CheckoutSession
+from lae_flapp.effects.payments import Charge, CheckoutSession
 from lae_protocol.ids import MalformedId, SignupId, parse_signup_id
 from lae_provision.errors import Refused
 
@@ -60,6 +60,16 @@ def session_from(given: dict[str, Any]) -> CheckoutSession:
         expires_at=moment(given["expires_at"]),
         invoice=id_of(given.get("invoice")),
         payment_intent=id_of(given.get("payment_intent")),
+    )
+
+
+def charge_from(given: dict[str, Any]) -> Charge:
+    """A charge.  Stripe calls it *refunded* only when all of it was given back."""
+    return Charge(
+        charge=given["id"],
+        customer=id_of(given.get("customer")),
+        refunded=bool(given["refunded"]) or given["amount_refunded"] > 0,
+        disputed=bool(given["disputed"]),
     )
 
 

@@ -10,6 +10,7 @@ import stripe
 from attrs import define, field
 
 from lae_flapp.effects.payments import (
+    Charge,
     CheckoutRequest,
     CheckoutSession,
     GiveBack,
@@ -29,10 +30,11 @@ from lae_flapp.money.stripe.reading import (
     ATTEMPT,
     DEPLOYMENT,
     SIGNUP_ID,
+    charge_from,
     plain,
     session_from,
 )
-from lae_flapp.money.stripe.subscriptions import customer_of_charge, retrieve, set_end
+from lae_flapp.money.stripe.subscriptions import retrieve, set_end
 from lae_protocol.ids import SignupId
 from lae_protocol.stripe_hints import SUBJECTS, StripeHint, hint_of
 from lae_provision.errors import Refused
@@ -70,9 +72,18 @@ class StripePayments(IPayments):
                 return session
             return await self._create(parameters, f"{key}:again")
 
-    async def fetch_charged(self, charge: str) -> str | None:
+    async def fetch_charge(self, charge: str) -> Charge | None:
         """See there."""
-        return await self.calls.ask("charge", lambda c: customer_of_charge(c, charge))
+
+        def fetch(client: stripe.StripeClient) -> Charge:
+            return charge_from(plain(client.v1.charges.retrieve(charge)))
+
+        try:
+            return await self.calls.ask("charge", fetch)
+        except Refused as e:
+            if e.code == "resource_missing":
+                return None
+            raise
 
     async def name_customer(self, request: NameCustomer) -> None:
         """See there."""

@@ -12,7 +12,6 @@ from lae_flapp.money.stripe.giving_back import cancel
 from lae_flapp.money.stripe.reading import (
     DEPLOYMENT,
     SIGNUP_ID,
-    id_of,
     moment,
     plain,
     signup_id_from,
@@ -108,8 +107,3 @@ def _pay_url(invoice: Any) -> Secret | None:
         return None
     url = invoice.get("hosted_invoice_url")
     return Secret(url) if isinstance(url, str) else None
-
-
-def customer_of_charge(client: stripe.StripeClient, charge: str) -> str | None:
-    """Whose charge it is."""
-    return id_of(plain(client.v1.charges.retrieve(charge)).get("customer"))
