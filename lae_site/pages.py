@@ -10,6 +10,7 @@ from typing import Any
 from attrs import define
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from lae_protocol import joining
 from lae_protocol.plan_words import (
     moment_in_words,
     price_in_words,
@@ -80,6 +81,13 @@ def make_pages(settings: SiteSettings, files: dict[str, StaticFile]) -> Pages:
         "operator_name": settings.operator_name,
         "operator_address": settings.operator_address,
         "support_email": settings.support_email,
+        "gridsync_steps": joining.gridsync_steps,
+        "second_gridsync": joining.SECOND_GRIDSYNC,
+        "lost_gridsync": joining.LOST_GRIDSYNC,
+        "tahoe_steps": joining.tahoe_steps,
+        "needed": joining.NEEDED,
+        "tahoe": joining.TAHOE,
+        "node": joining.NODE,
         "static": lambda name: f"/static/{name}?v={files[name].version}",
     }
     environment.filters |= {

@@ -8,7 +8,6 @@ from typing import Any
 from attrs import define, field
 
 from lae_protocol.furl import Furl
-from lae_protocol.grid_file import SHARES
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import (
     Owner,
@@ -84,7 +83,6 @@ class WatchedSignup:
             "description": self.description(),
             "offers": find_offers(self.view),
             "furl": self.furl(),
-            "shares": SHARES,
             "minutes": parts.settings.usual_build_minutes,
             "action": action,
         }

@@ -57,8 +57,10 @@ def tags(signup: Signup) -> Tags:
 
 
 def nickname(signup: Signup) -> str:
-    """Name the grid as clients show it: unique for each."""
-    return f"S4 {signup.grid_label}"
+    """Name the grid as clients show it, and name a folder by it: a customer with two
+    grids tells them apart by the last characters.
+    """
+    return f"S4 storage {signup.grid_label[1:5]}"
 
 
 def resource_name(signup: Signup) -> str:

@@ -21,6 +21,7 @@ from lae_flapp.mail.message import (
     Content,
     Sender,
 )
+from lae_protocol import joining
 from lae_protocol.furl import Furl
 from lae_protocol.grid_file import grid_json
 from lae_protocol.messages import Plan
@@ -133,19 +134,6 @@ def mail_templates() -> Environment:
     return made
 
 
-def join_commands(furl: Furl) -> list[str]:
-    """What a person types, a line each, to join with the tahoe of PyPI."""
-    tahoe, shares = (
-        "tahoe/bin/tahoe",
-        "--shares-needed 1 --shares-happy 1 --shares-total 1",
-    )
-    return [
-        "python3 -m venv tahoe && tahoe/bin/pip install tahoe-lafs",
-        f"{tahoe} create-client {shares} --introducer {furl.reveal()} my-client",
-        f"{tahoe} run my-client",
-    ]
-
-
 def render(kind: MailKind, letter: Letter, sender: Sender) -> Content:
     """Render what the letter says, with the templates of its *kind*."""
     given = _given(letter, sender)
@@ -190,5 +178,9 @@ def _given(letter: Letter, sender: Sender) -> dict[str, Any]:
     if isinstance(letter, Active) and attachment is not None:
         given["furl"] = letter.furl.reveal()
         given["attachment"] = attachment.name
-        given["join_commands"] = join_commands(letter.furl)
+        file = f"the file that is attached to this mail, {attachment.name}"
+        given["gridsync_steps"] = joining.gridsync_steps(file)
+        given["second_gridsync"] = joining.SECOND_GRIDSYNC
+        given["tahoe_steps"] = joining.tahoe_steps(letter.furl.reveal())
+        given["needed"] = joining.NEEDED
     return given

@@ -34,13 +34,13 @@ class Laptop:
     _port: int = field(factory=lambda: free_ports(1)[0])
 
     def join(self, mail: ReadyMail) -> None:
-        """Run the mail's own command, with the web port moved to a free one."""
+        """Run the mail's own command that makes a client, for a folder and a port of
+        this laptop.
+        """
         _, *arguments = mail.create_client
-        self._tahoe(
-            *arguments[:-1],
-            f"--webport=tcp:{self._port}:interface=127.0.0.1",
-            str(self.folder),
-        )
+        any_port = arguments.index("--webport") + 1
+        arguments[any_port] = f"tcp:{self._port}:interface=127.0.0.1"
+        self._tahoe(*arguments[:-1], str(self.folder))
 
     def start(self, seconds: float = 60.0) -> None:
         """Run the client until it is connected to its storage server."""

@@ -20,9 +20,12 @@ class NoMail(Exception):
 
 @define(frozen=True)
 class ReadyMail:
-    """What the mail says, and nothing else."""
+    """What the mail says, and nothing else.  *recipe* has the commands of tahoe, to be
+    typed one after the other; *create_client* is the one of them that makes the client.
+    """
 
     furl: str
+    recipe: tuple[str, ...]
     create_client: list[str]
     grid_file: bytes
     arrived: float
@@ -57,6 +60,10 @@ def read(arrived: float, message: EmailMessage) -> ReadyMail:
     assert body is not None, "every mail has a text"
     lines = [line.strip() for line in body.get_content().splitlines()]
     (furl,) = [line for line in lines if line.startswith("pb://")]
-    (command,) = [line for line in lines if " create-client " in line]
+    recipe = tuple(line for line in lines if "~/s4/bin/tahoe " in line)
+    (install,) = [line for line in recipe if " create-client " in line]
+    command = install.rpartition(" && ")[2]
     (attached,) = message.iter_attachments()
-    return ReadyMail(furl, shlex.split(command), attached.get_content(), arrived)
+    return ReadyMail(
+        furl, recipe, shlex.split(command), attached.get_content(), arrived
+    )

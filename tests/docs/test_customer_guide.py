@@ -13,7 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from lae_localcloud.ports import free_ports
+from lae_protocol.joining import (
+    LOST_GRIDSYNC,
+    SECOND_GRIDSYNC,
+    gridsync_steps,
+    tahoe_steps,
+)
 from tests.docs.reading import ROOT, Block, blocks
 
 GUIDE = ROOT / "docs" / "customer-guide.rst"
@@ -21,9 +26,17 @@ GUIDE = ROOT / "docs" / "customer-guide.rst"
 #: Sections that are read on another computer than the first.
 LOST, SECOND = "If you lose the laptop", "A second device"
 
-#: What the guide's commands have that a test must do otherwise.
-INSTALL = "pipx install tahoe-lafs"
-OWN_PORT = "tahoe create-client "
+#: What a test must do otherwise: it uses the tahoe that is installed already.
+INSTALL = "~/s4/bin/pip install tahoe-lafs"
+VENV = "python3 -m venv ~/s4"
+#: A client of another grid, with settings of its own.
+OTHER_GRID = "tahoe create-client --shares-happy 2 --shares-needed 2 --shares-total 4"
+#: What the guide calls the file for Gridsync.
+GRID_FILE = (
+    "the file that is attached to our mail (S4-….json), or the one that your status page"
+    " offers (s4-grid.json): both have the same content"
+)
+MOST_TO_FIRST_FILE = 3  # commands
 
 
 class Computer:
@@ -32,13 +45,17 @@ class Computer:
     def __init__(self, home: Path, client_bin: Path) -> None:
         self.home, self.client_bin = home, client_bin
         self.running: subprocess.Popen | None = None
-        (self.port,) = free_ports(1)
         home.mkdir()
 
     @property
     def environment(self) -> dict[str, str]:
         path = f"{self.client_bin}:{os.environ['PATH']}"
         return {"HOME": str(self.home), "PATH": path, "LANG": "C.UTF-8"}
+
+    def install(self) -> None:
+        """As the installation leaves it: the program in the recipe's folder."""
+        (self.home / "s4" / "bin").mkdir(parents=True, exist_ok=True)
+        (self.home / "s4" / "bin" / "tahoe").symlink_to(self.client_bin / "tahoe")
 
     def type(self, command: str) -> str:
         """What the command prints; it must succeed."""
@@ -76,9 +93,9 @@ class Computer:
         raise AssertionError(f"not connected in a minute: {seen}\n{log.read_text()}")
 
     def _welcome(self) -> str:
-        url = f"http://127.0.0.1:{self.port}/?t=json"
         try:
-            with urllib.request.urlopen(url, timeout=5) as page:
+            url = (self.home / "s4" / "client" / "node.url").read_text("utf-8").strip()
+            with urllib.request.urlopen(f"{url}?t=json", timeout=5) as page:
                 text: str = page.read().decode("utf-8")
         except OSError as e:
             return str(e)
@@ -122,17 +139,15 @@ class Reader:
         typed = command
         for placeholder, meant in self.placeholders.items():
             typed = typed.replace(placeholder, meant)
-        # The guide's port, 3456, may be taken on a test's machine.
-        own = f"{OWN_PORT}--webport=tcp:{self.computer.port}:interface=127.0.0.1 "
-        typed = typed.replace(OWN_PORT, own)
-        if command == INSTALL:
-            typed = "tahoe --version"
-        if command.startswith("tahoe run "):
+        if INSTALL in command:
+            self.computer.install()
+            typed = typed.replace(INSTALL, "true").replace(VENV, "true")
+        if " run ~/s4" in command:
             self.computer.leave_running(typed)
             return
         said = self.computer.type(typed)
         self.told.append((section, command, said))
-        if command.endswith("list-aliases"):
+        if "list-aliases" in command:
             (self.placeholders["ROOTCAP"],) = re.findall(r"URI:DIR2:\S+", said)
 
     def heard(self, section: str, ending: str) -> str:
@@ -152,18 +167,26 @@ def reader(demo, client_bin, tmp_path):
 
 @pytest.mark.end_to_end
 def test_every_command_of_the_guide(reader):
-    """Joining, storing, backing up, losing the laptop, and a second device."""
+    """Joining, storing, backing up, losing the laptop, and a second device: each command
+    does what the guide says, and a client of another grid keeps its settings.
+    """
     home = reader.computer.home
     (home / "Documents" / "old").mkdir(parents=True)
     paper = os.urandom(100_000)
     (home / "Documents" / "old" / "paper.bin").write_bytes(paper)
     (home / "letter.txt").write_text("dear reader", "utf-8")
+    reader.computer.type(OTHER_GRID)
+    other_grid = (home / ".tahoe" / "tahoe.cfg").read_bytes()
     section = ""
     for block in blocks(GUIDE):
         if block.section != section:
             section = block.section
             if section == LOST:
                 assert (home / "letter-again.txt").read_text("utf-8") == "dear reader"
+                kept = home / "s4-rootcap.txt"
+                assert reader.placeholders["ROOTCAP"] in kept.read_text("utf-8")
+                assert kept.stat().st_mode & 0o077 == 0
+                assert (home / ".tahoe" / "tahoe.cfg").read_bytes() == other_grid
                 reader.computer.lose()
             if section in {LOST, SECOND}:
                 reader.computers.append(reader.new_computer())
@@ -174,6 +197,26 @@ def test_every_command_of_the_guide(reader):
     back = first.home / "restored" / "Latest" / "old" / "paper.bin"
     assert back.read_bytes() == paper
     assert (second.home / "letter.txt").read_text("utf-8") == "dear reader"
+
+
+def test_the_guide_has_the_recipe_of_mail_and_page():
+    """The guide's commands and words for joining are those of the mail and the page, and
+    the third command has stored the first file.
+    """
+    commands = [c for b in blocks(GUIDE) for c in b.commands]
+    recipe = tahoe_steps("FURL")
+    assert commands[: len(recipe)] == [step.command for step in recipe]
+    assert " put " in recipe[MOST_TO_FIRST_FILE - 1].command
+    text = _spoken(GUIDE.read_text("utf-8"))
+    for step in recipe:
+        assert _spoken(step.words) in text
+    for words in (*gridsync_steps(GRID_FILE), SECOND_GRIDSYNC, LOST_GRIDSYNC):
+        assert _spoken(words) in text
+
+
+def _spoken(text: str) -> str:
+    """The words alone, without line breaks and markup."""
+    return " ".join(text.replace("``", "").split())
 
 
 def test_the_guide_has_no_command_that_is_not_run():

@@ -123,7 +123,7 @@ RETURN = f"https://s4.example/signup/{SIGNUP}/return#"
 PAY = "https://pay.example/invoice"
 #: What each mail is for, in both of its forms.
 SAYS: dict[MailKind, tuple[str, ...]] = {
-    "active": (FURL, CANCEL, "Basic", "USD 9.00 a month", "S4-gabcdef.json"),
+    "active": (FURL, CANCEL, "Basic", "USD 9.00 a month", "S4-storage-abcd.json"),
     "refunded": ("everything charged for it is being refunded",),
     "paid-twice": ("is cancelled and is being refunded",),
     "troubled": ("no capacity", f"lae subscriptions retry {SIGNUP}"),

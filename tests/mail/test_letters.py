@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import email
+import html
 import json
 import re
 from datetime import UTC, datetime
@@ -17,6 +19,7 @@ from lae_flapp.mail.letters import Active, Letter, Plain, Troubled, render
 from lae_flapp.mail.message import Sender, build_message
 from lae_protocol.address import parse_address
 from lae_protocol.furl import PLAIN, Furl
+from lae_protocol.joining import SECOND_GRIDSYNC, gridsync_steps, tahoe_steps
 from tests.twins.ground import PLAN
 
 SIGNUP = "su" + "a" * 20
@@ -57,12 +60,13 @@ def test_headers() -> None:
 
 
 def test_furl_on_one_line() -> None:
-    """The furl stands alone on one line of the text, and in the [client] section."""
+    """The furl stands alone on one line of the text, and each command on one, too."""
     _, message = rendered(ACTIVE)
     text = message.get_body(("plain",)).get_content()
     lines = text.splitlines()
     assert FURL in lines
-    assert lines[lines.index("[client]") + 1] == f"introducer.furl = {FURL}"
+    for step in tahoe_steps(FURL):
+        assert step.command in lines
     assert PLAIN.match(FURL)
     assert FURL in message.get_body(("html",)).get_content()
 
@@ -74,8 +78,8 @@ def test_what_must_be_said() -> None:
         text = message.get_body((kind,)).get_content()
         text = " ".join(re.sub(r"<[^>]+>", "", text).split())
         for said in (
-            "This address is not your files.",
-            "Make a Recovery Key (with tahoe: keep your rootcap and your aliases)",
+            "The furl is not your files.",
+            "Make a Recovery Key (with tahoe: keep your rootcap)",
             "Nobody, not even we, can recover your files without it.",
             "USD 9.00 a month",
             "To cancel,",
@@ -85,12 +89,31 @@ def test_what_must_be_said() -> None:
             assert said in text, (kind, said)
 
 
+def test_the_whole_recipe() -> None:
+    """Text and HTML both have every sentence and command of joining, to the first file
+    and its key.
+    """
+    _, message = rendered(ACTIVE)
+    file = "the file that is attached to this mail, S4-gabcdef.json"
+    steps = tahoe_steps(FURL)
+    said = (*gridsync_steps(file), SECOND_GRIDSYNC, *(s.words for s in steps))
+    for kind in ("plain", "html"):
+        text = message.get_body((kind,)).get_content()
+        text = html.unescape(re.sub(r"<[^>]+>", "", text))
+        text = " ".join(text.split())
+        for words in (*said, *(step.command for step in steps)):
+            assert words in text, (kind, words)
+
+
 def test_grid_file() -> None:
     """The attached JSON is what Gridsync restores from, with integer shares."""
     _, message = rendered(ACTIVE)
     (attached,) = message.iter_attachments()
     assert attached.get_filename() == "S4-gabcdef.json"
-    assert json.loads(attached.get_content()) == {
+    grid = json.loads(attached.get_content())
+    icon = base64.b64decode(grid.pop("icon_base64"), validate=True)
+    assert icon.startswith(b"\x89PNG")
+    assert grid == {
         "version": 1,
         "nickname": "S4 gabcdef",
         "introducer": FURL,

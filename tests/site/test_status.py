@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 from datetime import UTC, datetime
 
 import pytest
 from attrs import evolve
 
+from lae_protocol.joining import gridsync_steps, tahoe_steps
 from lae_protocol.messages import UsageView
 from tests.twins.front_desk import BUILT
 
@@ -22,7 +24,12 @@ def test_the_owner_sees_the_furl_once_it_exists(world, keys) -> None:
     text = world.visitor.get(page).text
     assert keys.furl in text
     assert "You can join in about 3 minutes" in text
-    assert "This address is not your files" in text
+    assert "The furl is not your files" in text
+    for step in tahoe_steps(keys.furl):
+        assert step.words in text
+        assert step.command in html.unescape(text)
+    for words in gridsync_steps("")[2:]:
+        assert words in html.unescape(text)
     assert "--shares-needed 1" in text
     world.desk.happen(signup_id, *BUILT)
     assert "You can join now" in world.visitor.get(page).text
