@@ -159,6 +159,8 @@ class OwnerView:
     checkout_url: str | None = field(repr=False)
     mail_accepted: bool
     usage: UsageView | None = None
+    #: A mail with the furl went to an email address that was corrected since.
+    furl_known_elsewhere: bool = False
 
 
 @define(frozen=True)

@@ -37,7 +37,8 @@ from lae_site.watched_signup import WatchedSignup, fetch_view, read_owner
 #: What the page says after an action; the redirect's URL names one of these.
 NOTICES = {
     "resent": "We are sending the mail again.",
-    "corrected": "Your email address is corrected.",
+    "corrected": "Your email address is corrected. Links in earlier mails no longer"
+    " work.",
     "stopped": "You left the payment page. Nothing was charged.",
     "ending": "Your subscription is cancelled. We mailed you what happens when.",
     "staying": "Your subscription continues.",

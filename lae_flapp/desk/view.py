@@ -90,4 +90,5 @@ def _owners(tx: ReadTx, signup: Signup) -> OwnerView:
         checkout_url=open_urls[-1] if open_urls else None,
         mail_accepted=any(m.kind == "active" and m.state == "accepted" for m in mails),
         usage=usage_of(tx, signup_id, most_days=0),
+        furl_known_elsewhere=outbox.furl_went_elsewhere(tx, signup_id),
     )

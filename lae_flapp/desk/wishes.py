@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
 from datetime import timedelta
+from math import ceil
 
 from twisted.logger import Logger
 
@@ -18,10 +19,20 @@ from lae_flapp.life.links import Links, Purpose
 from lae_protocol.address import Address, AddressRefused, parse_address
 from lae_protocol.ids import SIGNUP_ID, SignupId
 from lae_protocol.messages import Doors, MailedLink, Plan, Refused
+from lae_protocol.plan_words import span_in_words
 from lae_protocol.process.answer import Refusal
 
 #: A mail is sent again at most so often: the address may be somebody else's.
 BETWEEN_MAILS = timedelta(minutes=2)
+
+
+_BAD_LINK = Refused("unknown-signup", "This link is not (or no longer) good for that.")
+
+
+def _find_linked(tx: ReadTx, signup_id: SignupId) -> tuple[Signup | None, int]:
+    """The signup, and the number of the email address that its links are bound to."""
+    contact = contacts.find(tx, signup_id)
+    return signups.find(tx, signup_id), 0 if contact is None else contact.number
 
 
 def paused_in_words(pause: switches.Pause) -> str:
@@ -100,16 +111,13 @@ class Wishes:
 
     async def by_link(self, link: MailedLink, purpose: Purpose) -> Signup:
         """The signup that a mailed link is of; the same refusal for any other."""
-        signup = None
-        if SIGNUP_ID.match(link.signup_id):
-            signup = await self._journal.read(signups.find, link.signup_id)
-        if signup is None or not self._links.holds(signup, purpose, link.token):
-            raise Refusal(
-                Refused(
-                    "unknown-signup",
-                    "This link is not (or no longer) good for that.",
-                )
-            )
+        if not SIGNUP_ID.match(link.signup_id):
+            raise Refusal(_BAD_LINK)
+        signup, contact = await self._journal.read(_find_linked, link.signup_id)
+        if signup is None or not self._links.holds(
+            signup, purpose, contact, link.token
+        ):
+            raise Refusal(_BAD_LINK)
         return signup
 
     def _resent(self, tx: WriteTx, signup_id: SignupId, request_id: str) -> None:
@@ -134,10 +142,14 @@ class Wishes:
                 Refused("not-now", "The mail is sent when your storage is ready.")
             )
         latest = max(m.queued_at for m in outbox.of(tx, signup_id))
-        if tx.now < latest + BETWEEN_MAILS:
+        wait = (latest + BETWEEN_MAILS - tx.now).total_seconds()
+        if wait > 0:
+            again = span_in_words(ceil(wait))
             raise Refusal(
                 Refused(
-                    "not-now", "A mail was sent a moment ago. Please wait a little."
+                    "not-now",
+                    "A mail was sent a moment ago. You can have it sent again in"
+                    f" {again}.",
                 )
             )
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     update,
 )
 
+from lae_flapp.journal import contacts
 from lae_flapp.journal.columns import METADATA, Moment, Word, column, signup_column
 from lae_flapp.journal.errors import StateChanged, Unknown
 from lae_flapp.journal.pages import paged
@@ -209,6 +210,19 @@ def accepted(tx: WriteTx, number: int, contact: int) -> bool:
     """A server took it for this address; False if that was known."""
     values = {"state": "accepted", "contact": contact, "settled_at": tx.now}
     return _change(tx, number, "accepted", values)
+
+
+def furl_went_elsewhere(tx: ReadTx, signup_id: SignupId) -> bool:
+    """Whether a mail with the furl was accepted for another email address than the
+    present one: its reader knows the furl for ever.
+    """
+    known = contacts.history(tx, signup_id)
+    told = {
+        mail.contact
+        for mail in of(tx, signup_id)
+        if mail.kind == "active" and mail.state == "accepted"
+    }
+    return any(c.number in told and c.smtp != known[-1].smtp for c in known)
 
 
 def refused(tx: WriteTx, number: int, contact: int, why: str) -> bool:

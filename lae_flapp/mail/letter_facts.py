@@ -10,14 +10,21 @@ from attrs import define
 from lae_flapp.effects.payments import Subscription
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.requests import nickname
-from lae_flapp.journal import contacts, gifts, lifecycles, receipts, signups
+from lae_flapp.journal import (
+    contacts,
+    gifts,
+    lifecycles,
+    outbox,
+    receipts,
+    signups,
+)
 from lae_flapp.journal.contacts import Contact
 from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.receipts import Receipt
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx
-from lae_flapp.life.links import Links
+from lae_flapp.life.links import Links, Purpose
 from lae_flapp.mail.letters import (
     Active,
     Deleted,
@@ -55,6 +62,7 @@ class LetterFacts:
     contact: Contact
     life: Lifecycle
     receipt: Receipt | None
+    furl_known_elsewhere: bool
     is_gift: bool
     now: datetime
     sources: LetterSources
@@ -67,12 +75,15 @@ class LetterFacts:
     @property
     def cancel_url(self) -> str:
         """The link by which whoever has the mail ends the subscription."""
-        return self.sources.links.url(self.signup, "cancel")
+        return self._link("cancel")
 
     @property
     def return_url(self) -> str:
         """The link by which whoever has the mail goes on, or comes back."""
-        return self.sources.links.url(self.signup, "return")
+        return self._link("return")
+
+    def _link(self, purpose: Purpose) -> str:
+        return self.sources.links.url(self.signup, purpose, self.contact.number)
 
 
 def look_up(tx: ReadTx, mail: Mail, sources: LetterSources) -> LetterFacts:
@@ -84,6 +95,7 @@ def look_up(tx: ReadTx, mail: Mail, sources: LetterSources) -> LetterFacts:
         contacts.current(tx, signup_id),
         lifecycles.get(tx, signup_id),
         receipts.find(tx, signup_id),
+        outbox.furl_went_elsewhere(tx, signup_id),
         gifts.find(tx, signup_id) is not None,
         tx.now,
         sources,
@@ -97,7 +109,13 @@ async def write_active(facts: LetterFacts) -> Active:
     assert furl is not None, "mailed after the identity was made"
     status = f"{facts.sources.links.site_url}/signup/{signup.signup_id}"
     return Active(
-        signup.signup_id, facts.plan, nickname(signup), furl, status, facts.cancel_url
+        signup.signup_id,
+        facts.plan,
+        nickname(signup),
+        furl,
+        status,
+        facts.cancel_url,
+        facts.furl_known_elsewhere,
     )
 
 

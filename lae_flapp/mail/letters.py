@@ -58,12 +58,15 @@ class CustomerLetter(Letter):
 
 @define(frozen=True)
 class Active(CustomerLetter):
-    """The storage is ready: the furl, and how to join."""
+    """The storage is ready: the furl, and how to join.  *furl_known_elsewhere*: an
+    earlier mail with it went to another email address.
+    """
 
     nickname: str
     furl: Furl
     status_url: str | None
     cancel_url: str | None = field(default=None, repr=False)
+    furl_known_elsewhere: bool = False
 
 
 @define(frozen=True)

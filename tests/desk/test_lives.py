@@ -8,6 +8,7 @@ import pytest
 
 from lae_flapp.journal import (
     capacity,
+    contacts,
     events,
     inbox,
     lifecycles,
@@ -18,6 +19,7 @@ from lae_flapp.journal import (
 from lae_flapp.life import ending
 from lae_protocol.ids import OwnerSecret
 from lae_protocol.messages import (
+    CorrectAddress,
     Done,
     Leave,
     LeaveByLink,
@@ -26,6 +28,7 @@ from lae_protocol.messages import (
     PayAgain,
     Refused,
     Registered,
+    ResendMail,
     ReturnByLink,
     ReturnedFromCheckout,
     Stay,
@@ -86,7 +89,8 @@ def take(desk, raw):
 
 def link(desk, owner, purpose):
     signup = desk.read(signups.get, owner.signup_id)
-    token = desk.links.url(signup, purpose).partition("#")[2]
+    number = desk.read(contacts.current, owner.signup_id).number
+    token = desk.links.url(signup, purpose, number).partition("#")[2]
     return MailedLink(owner.signup_id, Secret(token))
 
 
@@ -152,6 +156,46 @@ def test_links(desk, served, a_form, question, purpose) -> None:
     told = desk.ask(question(good))
     assert isinstance(told, Done | Registered)
     assert told.view.owner is None, "a link shows no furl"
+
+
+@pytest.mark.parametrize(
+    ("question", "purpose"), [(LeaveByLink, "cancel"), (ReturnByLink, "return")]
+)
+def test_a_wrong_recipient_can_cancel_nothing(desk, served, question, purpose) -> None:
+    """Once the email address is corrected, a link that went to the earlier one is worth
+    nothing, one that goes to the present one is, and the owner is told who else knows
+    the furl.
+    """
+    wrong = desk.read(contacts.current, served.signup_id).number
+    desk.write(outbox.put, served.signup_id, "active")
+    for mail in desk.read(outbox.of, served.signup_id):
+        desk.write(outbox.accepted, mail.number, wrong)
+    old = link(desk, served, purpose)
+    told = desk.ask(CorrectAddress(served, "right@example.org"))
+    assert told.view.owner.furl_known_elsewhere
+    assert desk.ask(question(old)).code == "unknown-signup"
+    assert desk.read(lifecycles.get, served.signup_id).wish == "stay"
+    assert isinstance(
+        desk.ask(question(link(desk, served, purpose))), Done | Registered
+    )
+
+
+def test_how_long_until_a_mail_can_be_resent(desk, served):
+    """Who asks too early is told in how many seconds it can be sent again."""
+    desk.write(outbox.put, served.signup_id, "active")
+    desk.clock.advance(30)
+    told = desk.ask(ResendMail(served))
+    assert (told.code, "again in 90 seconds" in told.message) == ("not-now", True)
+    desk.clock.advance(90)
+    assert isinstance(desk.ask(ResendMail(served)), Done)
+
+
+def test_a_mistake_that_was_never_mailed(desk, a_form) -> None:
+    """Of an address that got no mail with the furl, nothing is said."""
+    register, owner = a_form()
+    desk.ask(register)
+    told = desk.ask(CorrectAddress(owner, "right@example.org"))
+    assert not told.view.owner.furl_known_elsewhere
 
 
 def test_a_link_of_an_earlier_payment(desk, served) -> None:

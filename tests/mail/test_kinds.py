@@ -66,7 +66,9 @@ async def unpaid(subscription: str) -> Subscription:
     )
 
 
-def facts_of(kind: MailKind, *, is_gift: bool = False) -> LetterFacts:
+def facts_of(
+    kind: MailKind, *, is_gift: bool = False, known_elsewhere: bool = False
+) -> LetterFacts:
     """A signup of which everything is known that any mail may ask for."""
     cell = Cell("eu-1", "demo", "1" * 12, "eu-west-1", "eu-west-1a", "example.org")
     payment = Payment("cs_1", "cus_1", "sub_1", "in_1", "pi_1", NOW)
@@ -81,14 +83,17 @@ def facts_of(kind: MailKind, *, is_gift: bool = False) -> LetterFacts:
         ),
         Lifecycle(SIGNUP, "sub_1", "leave", "leave", LATER, LATER, LATER, LATER),
         Receipt(7, SIGNUP, "s4-demo-g1", NOW, LATER, LATER, 10**9, 3, "time"),
+        known_elsewhere,
         is_gift,
         NOW,
         LetterSources(Furls(), unpaid, LINKS),
     )
 
 
-def rendered(kind: MailKind, *, is_gift: bool = False) -> EmailMessage:
-    facts = facts_of(kind, is_gift=is_gift)
+def rendered(
+    kind: MailKind, *, is_gift: bool = False, known_elsewhere: bool = False
+) -> EmailMessage:
+    facts = facts_of(kind, is_gift=is_gift, known_elsewhere=known_elsewhere)
     letter = answer(Deferred.fromCoroutine(MAILS[kind].write(facts)))
     content = render(kind, letter, SENDER)
     envelope = build_message(content, SENDER, TO, "1", NOW)
@@ -116,6 +121,14 @@ def test_each_kind_in_each_form(kind: MailKind, form: str, is_gift: bool) -> Non
     for fact in SAYS[kind]:
         if not (is_gift and fact == RETURN):
             assert fact in said, (kind, form, fact)
+
+
+@pytest.mark.parametrize("form", ["plain", "html"])
+@pytest.mark.parametrize("elsewhere", [False, True])
+def test_who_else_knows_the_furl(form: str, elsewhere: bool) -> None:
+    """The mail to a corrected address says that the earlier reader knows the furl."""
+    said = words_of(rendered("active", known_elsewhere=elsewhere), form)
+    assert ("whoever read it still knows the furl" in said) is elsewhere
 
 
 CANCEL = f"https://s4.example/signup/{SIGNUP}/cancel#"

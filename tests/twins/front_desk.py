@@ -287,12 +287,16 @@ class MemoryDesk:
 
     def _linked(self, link: MailedLink, purpose: str) -> _Signup | None:
         """The signup of a good link; :meth:`link` makes the tokens that are good."""
-        good = link.token == self.link(link.signup_id, purpose)
-        return self._signups.get(link.signup_id) if good else None
+        signup = self._signups.get(link.signup_id)
+        if signup is None or link.token != self.link(link.signup_id, purpose):
+            return None
+        return signup
 
     def link(self, signup_id: SignupId, purpose: str) -> Secret:
-        """What a mail's link has behind the ``#``."""
-        return Secret(f"{purpose}-{signup_id}")
+        """What a mail's link has behind the ``#``; another for a corrected address."""
+        kinds = [e.kind for e in self._signups[signup_id].events]
+        corrected = kinds.count("address-corrected")
+        return Secret(f"{purpose}-{signup_id}" + f"-{corrected}" * bool(corrected))
 
     def _left(self, signup: _Signup, *, owned: bool) -> Done | Refused:
         signup_id = signup.register.signup_id
@@ -369,5 +373,7 @@ class MemoryDesk:
             else None,
             mail_accepted="mail-accepted" in happened,
             usage=self.usage,
+            furl_known_elsewhere="mail-accepted" in happened
+            and "address-corrected" in kinds[kinds.index("mail-accepted") :],
         )
         return evolve(view, owner=owner)
