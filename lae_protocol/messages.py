@@ -180,6 +180,8 @@ class SignupView:
     #: It was cancelled, and ends then; what is left can be kept until then.
     ends_at: datetime | None = None
     kept_until: datetime | None = None
+    #: A payment page is open; what has ended comes back when it is paid there.
+    awaits_payment: bool = False
 
 
 @define(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, assert_never
 
-from attrs import define
+from attrs import define, evolve
 
 from lae_protocol.messages import Progress, SignupState, SignupView
-from lae_protocol.plan_words import moment_in_words
+from lae_protocol.plan_words import amount_in_words, moment_in_words
 
 #: What happens to a signup when all goes well, in order: before it is done, and after.
 STEPS = {
@@ -44,6 +44,7 @@ NOTES = {
     "delayed": "A service that we depend on is slow. We will continue soon.",
     "troubled": "Something went wrong. We have been alerted and are looking into it.",
     "refunding": "We could not build your grid. You are being refunded.",
+    "withdrawn": "You cancelled before your grid was built. You are being refunded.",
     "refunded": "Your payment was refunded.",
     "address-corrected": "Your email address was corrected.",
     "mail-resent": "The mail was sent again.",
@@ -59,7 +60,8 @@ NOTES = {
     "deleting": "The time for which we keep your files is over. We are deleting them.",
     "deleted": "Your files are deleted; we mailed you the receipt.",
 }
-_FINAL = ("refunded", "cancelled", "ended", "deleted")
+#: Not "ended": it may be paid again, in another browser, too.
+_FINAL = ("refunded", "cancelled", "deleted")
 #: Done once, however often a customer comes back.
 _ORDERED = ("registered", "checkout-opened")
 #: Done again when a customer pays after the server was removed.
@@ -140,7 +142,8 @@ def describe(view: SignupView, events: Sequence[Progress]) -> Description:
         happened.setdefault(event.kind, event.at)
     mailed = "mail-accepted" in happened
     rebuilt = is_rebuilt(view, events)
-    title, headline = _words(view, mailed=mailed, rebuilt=rebuilt)
+    withdrawn = _was_withdrawn(events)
+    title, headline = _words(view, mailed=mailed, rebuilt=rebuilt, withdrawn=withdrawn)
     underway = view.state in ("paying", "paid", "active")
     return Description(
         title=title,
@@ -149,9 +152,20 @@ def describe(view: SignupView, events: Sequence[Progress]) -> Description:
         notes=tuple(Note(NOTES[e.kind], e.at) for e in events if e.kind in NOTES),
         moving=view.state in ("paying", "paid", "refunding", "ending", "deleting")
         or (view.state == "active" and not mailed)
-        or rebuilt,
+        or rebuilt
+        or view.awaits_payment,
         over=view.state in _FINAL
         or (view.state in _RUNNING and mailed and not rebuilt),
+    )
+
+
+def describe_return(shown: Description) -> Description:
+    """Say to a browser that comes from the payment page what is under way."""
+    return evolve(
+        shown,
+        title="Your payment is arriving",
+        headline="Thank you. This page goes on by itself when your payment is here,"
+        " mostly within seconds.",
     )
 
 
@@ -159,6 +173,12 @@ def is_rebuilt(view: SignupView, events: Sequence[Progress]) -> bool:
     """Whether a server is being built for a customer who paid after losing theirs."""
     turns = [e.kind for e in events if e.kind in {"stopped", "self-test-passed"}]
     return turns[-1:] == ["stopped"] and view.state in _SERVED
+
+
+def _was_withdrawn(events: Sequence[Progress]) -> bool:
+    """Whether the customer cancelled while the grid was being built."""
+    turns = [e.kind for e in events if e.kind in {"paid", "refunding", "withdrawn"}]
+    return turns[-1:] == ["withdrawn"]
 
 
 def _steps(happened: dict[str, datetime], *, still_to_come: bool) -> tuple[Step, ...]:
@@ -176,7 +196,7 @@ def _steps(happened: dict[str, datetime], *, still_to_come: bool) -> tuple[Step,
 
 
 def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
-    view: SignupView, *, mailed: bool, rebuilt: bool
+    view: SignupView, *, mailed: bool, rebuilt: bool, withdrawn: bool
 ) -> tuple[str, str]:
     """Return the page's title and the sentence below it."""
     state: SignupState = view.state
@@ -218,6 +238,14 @@ def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
             )
         case "ending":
             return "Ended", "Nothing more is charged. Your server is being removed."
+        case "ended" if view.awaits_payment:
+            return (
+                "Waiting for your payment",
+                (
+                    "Your subscription has ended. As soon as your payment arrives, we"
+                    " build your server again."
+                ),
+            )
         case "ended":
             kept = view.kept_until
             until = "for now" if kept is None else f"until {moment_in_words(kept)}"
@@ -226,6 +254,16 @@ def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
             return "Being deleted", "Your files are being deleted for good."
         case "deleted":
             return "Deleted", "Your files are deleted. We mailed you the receipt."
+        case "refunding" if withdrawn:
+            return "Cancelled", f"Cancelled as you asked. {_back(view)} is going back."
+        case "refunded" if withdrawn:
+            return (
+                "Cancelled",
+                (
+                    f"Cancelled as you asked. {_back(view)} went back; your bank may"
+                    " take up to ten days to show it."
+                ),
+            )
         case "refunding":
             return (
                 "Being refunded",
@@ -242,6 +280,12 @@ def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
             return "Cancelled", "This order is cancelled. Nothing more is charged."
         case _:  # pragma: no cover
             assert_never(state)
+
+
+def _back(view: SignupView) -> str:
+    """What goes back, in words."""
+    paid = amount_in_words(view.plan.price, view.plan.currency)
+    return f"Everything that you paid ({paid})"
 
 
 def find_offers(view: SignupView) -> Offers:

@@ -29,6 +29,7 @@ from lae_protocol.messages import (
 )
 from lae_protocol.secret import Secret
 from lae_site import answer
+from lae_site.description import describe_return
 from lae_site.form_token import is_action_token, make_action_token
 from lae_site.front_desk import DeskAway
 from lae_site.parts import Parts
@@ -43,6 +44,8 @@ NOTICES = {
     "ending": "Your subscription is cancelled. We mailed you what happens when.",
     "staying": "Your subscription continues.",
 }
+#: The browser came back from the payment page, having paid.
+RETURNED = "returned"
 #: The form field for the token of a link in a mail.
 LINK = "link"
 
@@ -72,15 +75,18 @@ class StatusPages:
         owner = self._owner(request, signup_id)
         if answer.query(request, "returned"):
             await self._report_return(owner)
-            return answer.see_other(request, f"/signup/{signup_id}")
+            return answer.see_other(request, f"/signup/{signup_id}?notice={RETURNED}")
         notice = answer.query(request, "notice") or (
             "stopped" if answer.query(request, "stopped") else ""
         )
         watched = await self._fetch(owner)
         doors = await self.parts.daemon.doors()
+        values = watched.values(self.parts, self._action_token(owner))
+        if notice == RETURNED and watched.view.awaits_payment:
+            values["description"] = describe_return(values["description"])
         html = self.parts.pages.render(
             "status.html",
-            **watched.values(self.parts, self._action_token(owner)),
+            **values,
             notice=NOTICES.get(notice),
             slower=doors.reason if doors is not None and doors.signups_open else None,
         )
@@ -152,7 +158,10 @@ class StatusPages:
         link, fields = self._read_link(request, signup_id)
         if link is not None:
             done = await self.parts.desk.ask(LeaveByLink(link))
-            return self._redirect_after(request, link.signup_id, done, "ending")
+            # Of an order that was not built yet the page says what becomes of it.
+            subscribed = isinstance(done, Done) and done.view.state != "refunding"
+            said = "ending" if subscribed else ""
+            return self._redirect_after(request, link.signup_id, done, said)
         owner = self._require_owner(request, signup_id, fields)
         done = await self.parts.desk.ask(Leave(owner))
         return self._redirect_after(request, owner.signup_id, done, "")

@@ -67,6 +67,8 @@ def _seen(tx: ReadTx, signup: Signup, since: int) -> SignupView:
         owner=None,
         ends_at=_ends_at(signup, life),
         kept_until=life.kept_until if signup.state in {"ending", "ended"} else None,
+        awaits_payment=signup.state in {"paying", "ended"}
+        and any(s.state == "open" for s in sessions.of(tx, signup.signup_id)),
     )
 
 

@@ -7,6 +7,7 @@ The routine runs them through ``journal.write``; the facets call :func:`claimed`
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from lae_flapp.grid.record import Record
 from lae_flapp.grid.requests import resource_name
@@ -143,15 +144,20 @@ def next_host(tx: WriteTx, record: Record) -> None:
     events.note(tx, signup_id, "host-gone", WHO, f"generation {generation}")
 
 
-def give_up(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> None:
-    """Move a paid signup onto its one way back.
+def give_up(
+    tx: WriteTx,
+    signup_id: SignupId,
+    who: str,
+    why: str,
+    told: Literal["refunding", "withdrawn"] = "refunding",
+) -> None:
+    """Move a paid signup onto its one way back; *told* says whether we failed, or it
+    was wished.
 
     Raises :class:`~lae_flapp.journal.errors.StateChanged` unless it is paid and not
     served: "ready" and this exclude each other.
     """
-    signups.move(
-        tx, signup_id, {"paid"}, "refunding", kind="refunding", who=who, why=why
-    )
+    signups.move(tx, signup_id, {"paid"}, "refunding", kind=told, who=who, why=why)
     retire_live_host(tx, signup_id)
 
 

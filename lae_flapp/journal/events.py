@@ -48,6 +48,7 @@ PublicKind = Literal[
     "delayed",
     "troubled",
     "refunding",
+    "withdrawn",  # cancelled by wish while it was built; its money goes back
     "refunded",
     "address-corrected",
     "mail-resent",
@@ -129,6 +130,13 @@ def note(
     """Append what operators alone see; the event's number."""
     assert kind not in PUBLIC_KINDS, "customers see this kind: tell it"
     return _append(tx, signup_id, kind, who, why, public=False)
+
+
+def was_withdrawn(tx: ReadTx, signup_id: SignupId) -> bool:
+    """Whether it was given up by the customer's wish, and not since we failed."""
+    kinds = [e.kind for e in since(tx, signup_id, 0, public=True)]
+    turns = [kind for kind in kinds if kind in {"paid", "refunding", "withdrawn"}]
+    return turns[-1:] == ["withdrawn"]
 
 
 def _append(

@@ -50,7 +50,7 @@ def cancel(
         case "paying":
             raise StateChanged(f"signup {signup_id}", signup.state)
         case "paid":
-            moves.give_up(tx, signup_id, who, why)
+            moves.give_up(tx, signup_id, who, why, "withdrawn")
             return "refunding"
         case "active" if not at_once and _is_subscribed(tx, signup_id):
             if lifecycles.get(tx, signup_id).wish == "stay":

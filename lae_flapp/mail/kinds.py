@@ -21,6 +21,7 @@ from lae_flapp.mail.letter_facts import (
     write_leaving,
     write_past_due,
     write_plain,
+    write_refunded,
     write_staying,
     write_stopped,
     write_suspended,
@@ -50,10 +51,11 @@ MAILS: dict[MailKind, MailRow] = {
         write=write_active,
     ),
     "refunded": MailRow(
-        when="the grid could not be built in time, and the payment was given back",
+        when="the grid could not be built in time, or was cancelled while it was built,"
+        " and the payment was given back",
         to="customer",
-        what="everything charged goes back",
-        write=write_plain,
+        what="which of the two it is, and that everything charged goes back",
+        write=write_refunded,
     ),
     "paid-twice": MailRow(
         when="a second payment, or one that came too late, was given back",

@@ -12,6 +12,7 @@ from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.requests import nickname
 from lae_flapp.journal import (
     contacts,
+    events,
     gifts,
     lifecycles,
     outbox,
@@ -29,6 +30,7 @@ from lae_flapp.mail.letters import (
     Active,
     Deleted,
     Ended,
+    GivenBack,
     Leaving,
     Overdue,
     Plain,
@@ -63,6 +65,7 @@ class LetterFacts:
     life: Lifecycle
     receipt: Receipt | None
     furl_known_elsewhere: bool
+    was_withdrawn: bool
     is_gift: bool
     now: datetime
     sources: LetterSources
@@ -96,6 +99,7 @@ def look_up(tx: ReadTx, mail: Mail, sources: LetterSources) -> LetterFacts:
         lifecycles.get(tx, signup_id),
         receipts.find(tx, signup_id),
         outbox.furl_went_elsewhere(tx, signup_id),
+        events.was_withdrawn(tx, signup_id),
         gifts.find(tx, signup_id) is not None,
         tx.now,
         sources,
@@ -122,6 +126,11 @@ async def write_active(facts: LetterFacts) -> Active:
 async def write_plain(facts: LetterFacts) -> Plain:
     """The plan, and no more."""
     return Plain(facts.mail.signup_id, facts.plan)
+
+
+async def write_refunded(facts: LetterFacts) -> GivenBack:
+    """That the money goes back, and whether the customer wished that."""
+    return GivenBack(facts.mail.signup_id, facts.plan, facts.was_withdrawn)
 
 
 async def write_troubled(facts: LetterFacts) -> Troubled:

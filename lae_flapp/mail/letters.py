@@ -26,6 +26,7 @@ from lae_protocol.furl import Furl
 from lae_protocol.grid_file import grid_json
 from lae_protocol.messages import Plan
 from lae_protocol.plan_words import (
+    amount_in_words,
     moment_in_words,
     price_in_words,
     size_in_words,
@@ -71,7 +72,14 @@ class Active(CustomerLetter):
 
 @define(frozen=True)
 class Plain(CustomerLetter):
-    """What needs no more than the plan: a refund, or that it is paid again."""
+    """What needs no more than the plan: a second payment, or that it is paid again."""
+
+
+@define(frozen=True)
+class GivenBack(CustomerLetter):
+    """What was charged goes back: *as_asked*, or because we could not build it."""
+
+    as_asked: bool
 
 
 @define(frozen=True)
@@ -172,6 +180,9 @@ def _given(letter: Letter, sender: Sender) -> dict[str, Any]:
     given |= asdict(letter, recurse=False)
     if isinstance(letter, CustomerLetter):
         given["price"] = price_in_words(letter.plan, ascii_only=True)
+        given["amount"] = amount_in_words(
+            letter.plan.price, letter.plan.currency, ascii_only=True
+        )
         given["quota"] = size_in_words(letter.plan.quota)
         given["kept_for"] = span_in_words(letter.plan.data_kept)
     if isinstance(letter, Deleted):

@@ -79,6 +79,47 @@ def test_subscribing_again(customer) -> None:
     page.wait_for_url(f"**/c/pay/{signup_id}-*")
 
 
+def test_paid_again_in_another_browser(customer, open_window, running) -> None:
+    """Of a subscription that has ended, the browser that pays reads that the payment is
+    arriving, and the owner's open page awaits it; both go on by themselves.
+    """
+    owner, signup_id = customer("desktop-light", "ending", "ended")
+    owner.page.get_by_role("heading", name="Ended", exact=True).wait_for()
+    window = open_window("phone-light")
+    page = window.page
+    page.goto(f"/signup/{signup_id}/return#return-{signup_id}")
+    page.get_by_role("button", name="Subscribe again").click()
+    page.wait_for_url(f"**/c/pay/{signup_id}-*")
+    owner.page.get_by_role("heading", name="Waiting for your payment").wait_for()
+    page.get_by_role("button", name="Pay").click()
+    page.get_by_role("heading", name="Your payment is arriving").wait_for()
+    window.shoot("status-paid-again")
+    running.happen(signup_id, "paid")
+    for one in (page, owner.page):
+        one.get_by_role("heading", name="Building your grid").wait_for()
+
+
+@pytest.mark.parametrize("look", LOOKS)
+def test_cancelled_while_it_is_built(open_window, running, look) -> None:
+    """Who cancels while the grid is being built reads that it was done as asked, and
+    what goes back.
+    """
+    window = open_window(look)
+    page = window.page
+    page.goto("/signup")
+    page.get_by_label("Email address").fill("ann@example.org")
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Go on to payment").click()
+    page.wait_for_url("**/c/pay/*")
+    signup_id = re.search(r"su[a-z2-7]{20}", page.url)[0]
+    running.happen(signup_id, "paid", "identity-sealed")
+    page.goto(f"/signup/{signup_id}/cancel")
+    page.get_by_role("button", name="Cancel and refund me").click()
+    page.get_by_text("Cancelled as you asked. Everything that you paid").wait_for()
+    assert "could not build" not in page.content()
+    window.shoot("status-withdrawn")
+
+
 def test_a_mails_link_in_another_browser(customer, open_window) -> None:
     """Its code goes into the form and out of the address; the button cancels."""
     _, signup_id = customer("desktop-light")

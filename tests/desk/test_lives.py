@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from attrs import evolve
 
 from lae_flapp.journal import (
     capacity,
@@ -33,6 +34,7 @@ from lae_protocol.messages import (
     ReturnedFromCheckout,
     Stay,
     StripeEvent,
+    Watch,
 )
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import hint_of
@@ -236,6 +238,27 @@ def test_a_payment_page_that_lapses(desk, served) -> None:
     assert isinstance(told, Registered)
     assert desk.account.sessions[session_id].status == "expired"
     assert state(desk, served) == "ended"
+
+
+def test_open_pages_await_the_payment(desk, served) -> None:
+    """Whoever watches a subscription that has ended hears that a payment page was
+    opened, and that it expired unpaid.
+    """
+    ended(desk, served)
+    watching = Owner(served.signup_id)
+    before = desk.ask(Watch(watching, 0, 0))
+    assert not before.awaits_payment
+    desk.ask(PayAgain(served))
+    opened = desk.ask(Watch(watching, before.last_number, 0))
+    assert [p.kind for p in opened.progress] == ["checkout-opened"]
+    assert (opened.state, opened.awaits_payment) == ("ended", True)
+    session_id = list(desk.account.sessions)[-1]
+    known = desk.account.sessions[session_id]
+    desk.account.sessions[session_id] = evolve(known, status="expired")
+    desk.ask(ReturnedFromCheckout(served))
+    over = desk.ask(Watch(watching, opened.last_number, 0))
+    assert [p.kind for p in over.progress] == ["checkout-expired"]
+    assert not over.awaits_payment
 
 
 def test_too_late(desk, served) -> None:

@@ -166,7 +166,7 @@ def test_two_operators_cancel_one_signup(edge) -> None:
     second = edge.ask(asked, BOB)
     assert (second.code, "refunding" in second.message) == ("changed", True)
     kinds = [e.kind for e in edge.read(events.since, STUCK, 0)]
-    assert kinds.count("refunding") == 1
+    assert kinds.count("withdrawn") == 1
 
 
 @pytest.mark.parametrize("why", ["", "  ", "x" * 501, "bell\x07"])

@@ -67,7 +67,11 @@ async def unpaid(subscription: str) -> Subscription:
 
 
 def facts_of(
-    kind: MailKind, *, is_gift: bool = False, known_elsewhere: bool = False
+    kind: MailKind,
+    *,
+    is_gift: bool = False,
+    known_elsewhere: bool = False,
+    withdrawn: bool = False,
 ) -> LetterFacts:
     """A signup of which everything is known that any mail may ask for."""
     cell = Cell("eu-1", "demo", "1" * 12, "eu-west-1", "eu-west-1a", "example.org")
@@ -84,16 +88,15 @@ def facts_of(
         Lifecycle(SIGNUP, "sub_1", "leave", "leave", LATER, LATER, LATER, LATER),
         Receipt(7, SIGNUP, "s4-demo-g1", NOW, LATER, LATER, 10**9, 3, "time"),
         known_elsewhere,
+        withdrawn,
         is_gift,
         NOW,
         LetterSources(Furls(), unpaid, LINKS),
     )
 
 
-def rendered(
-    kind: MailKind, *, is_gift: bool = False, known_elsewhere: bool = False
-) -> EmailMessage:
-    facts = facts_of(kind, is_gift=is_gift, known_elsewhere=known_elsewhere)
+def rendered(kind: MailKind, **true: bool) -> EmailMessage:
+    facts = facts_of(kind, **true)
     letter = answer(Deferred.fromCoroutine(MAILS[kind].write(facts)))
     content = render(kind, letter, SENDER)
     envelope = build_message(content, SENDER, TO, "1", NOW)
@@ -124,6 +127,21 @@ def test_each_kind_in_each_form(kind: MailKind, form: str, is_gift: bool) -> Non
 
 
 @pytest.mark.parametrize("form", ["plain", "html"])
+def test_cancelled_while_it_was_built(form: str) -> None:
+    """Who cancelled is told that this was their wish and what goes back, not that we
+    failed; whom we failed is told so.
+    """
+    wished, failed = rendered("refunded", withdrawn=True), rendered("refunded")
+    said = words_of(wished, form)
+    assert "cancelled as you asked" in wished["Subject"]
+    assert "as you asked, before your storage was built" in said
+    assert "Everything charged for it (USD 9.00) is being refunded." in said
+    for word in ("sorry", "could not", "failed"):
+        assert word not in said + wished["Subject"]
+    assert "could not build" in words_of(failed, form)
+
+
+@pytest.mark.parametrize("form", ["plain", "html"])
 @pytest.mark.parametrize("elsewhere", [False, True])
 def test_who_else_knows_the_furl(form: str, elsewhere: bool) -> None:
     """The mail to a corrected address says that the earlier reader knows the furl."""
@@ -137,7 +155,7 @@ PAY = "https://pay.example/invoice"
 #: What each mail is for, in both of its forms.
 SAYS: dict[MailKind, tuple[str, ...]] = {
     "active": (FURL, CANCEL, "Basic", "USD 9.00 a month", "S4-storage-abcd.json"),
-    "refunded": ("everything charged for it is being refunded",),
+    "refunded": ("Everything charged for it (USD 9.00) is being refunded",),
     "paid-twice": ("is cancelled and is being refunded",),
     "troubled": ("no capacity", f"lae subscriptions retry {SIGNUP}"),
     "leaving": (moment_in_words(LATER), moment_in_words(LATER + KEPT), RETURN),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
+import pytest
+from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -57,6 +59,33 @@ def test_every_history_has_a_picture(state, kinds, joinable) -> None:
     assert not (shown.over and shown.moving)
     assert shown.title
     assert shown.headline
+
+
+@pytest.mark.parametrize("state", ["refunding", "refunded"])
+def test_who_cancelled_is_not_told_that_we_failed(state) -> None:
+    """What was cancelled while it was built is cancelled as asked, with what goes back;
+    what we could not build is told so, whatever happened before.
+    """
+    wished = view(state, ["paid", "withdrawn", "refunded"])
+    shown = describe(wished, wished.progress)
+    assert shown.title == "Cancelled"
+    assert "Cancelled as you asked. Everything that you paid (€5.00)" in shown.headline
+    said = shown.title + shown.headline + "".join(n.text for n in shown.notes)
+    assert "could not" not in said
+    failed = view(state, ["paid", "withdrawn", "ended", "paid", "refunding"])
+    assert "could not build" in describe(failed, failed.progress).headline
+
+
+def test_an_ended_signup_that_is_paid_again() -> None:
+    """While a payment page is open for what has ended, the page awaits the payment, and
+    until then it goes on watching.
+    """
+    ended = view("ended", ["paid", "ready", "mail-accepted", "ending", "ended"])
+    assert not describe(ended, ended.progress).over
+    paying = evolve(ended, awaits_payment=True)
+    shown = describe(paying, paying.progress)
+    assert shown.title == "Waiting for your payment"
+    assert shown.moving
 
 
 @given(STATES, KINDS)

@@ -90,8 +90,29 @@ def test_returning_from_stripe_overtakes_the_webhook(world, keys) -> None:
     signup_id = world.signed_up()
     world.desk.paid_unseen.add(signup_id)
     answer = world.visitor.get(f"/signup/{signup_id}?returned=1")
-    assert (answer.status, answer.headers["location"]) == (303, f"/signup/{signup_id}")
+    page = f"/signup/{signup_id}?notice=returned"
+    assert (answer.status, answer.headers["location"]) == (303, page)
+    assert "is arriving" not in world.visitor.get(page).text
     assert keys.furl in world.visitor.get(f"/signup/{signup_id}").text
+
+
+def test_paid_again_in_another_browser(world) -> None:
+    """Who comes back from the payment page in a browser that is not the owner's, of a
+    subscription that has ended, reads that the payment is arriving, on a page that goes
+    on watching.
+    """
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "ready", "mail-accepted", "ending", "ended")
+    link = {"link": world.desk.link(signup_id, "return").reveal()}
+    stranger = world.stranger()
+    paying = stranger.post(f"/signup/{signup_id}/return", link)
+    assert "/c/pay/" in paying.headers["location"]
+    back = stranger.get(f"/signup/{signup_id}?returned=1")
+    text = stranger.get(back.headers["location"]).text
+    assert "Your payment is arriving" in text
+    assert f'data-events="/signup/{signup_id}/events' in text
+    world.desk.happen(signup_id, "paid")
+    assert "is arriving" not in stranger.get(back.headers["location"]).text
 
 
 def test_returning_with_the_daemon_down_loses_nothing(world) -> None:
@@ -155,7 +176,10 @@ def test_an_address_can_be_corrected_until_it_is_confirmed(world) -> None:
     late = world.visitor.post(path, {"token": token, "email": "eve@example.org"})
     assert late.status == 409
     assert "is confirmed" in late.text
-    assert "Correct the address" not in world.visitor.get(f"/signup/{signup_id}").text
+    assert (
+        "Correct the email address"
+        not in world.visitor.get(f"/signup/{signup_id}").text
+    )
 
 
 def test_cancelling_asks_first(world) -> None:
@@ -373,6 +397,7 @@ def test_a_server_that_is_built_again_is_waited_for(world) -> None:
         (["paid", "troubled"], "We have been alerted"),
         (["paid", "refunding"], "You are being refunded"),
         (["paid", "refunding", "refunded"], "payment was refunded"),
+        (["paid", "withdrawn"], "Cancelled as you asked."),
     ],
 )
 def test_trouble_is_told(world, kinds, says) -> None:
@@ -381,4 +406,4 @@ def test_trouble_is_told(world, kinds, says) -> None:
     world.desk.happen(signup_id, "identity-sealed", *kinds)
     text = world.visitor.get(f"/signup/{signup_id}").text
     assert says in text
-    assert ("pb://" in text) == ("refunding" not in kinds)
+    assert ("pb://" in text) == (not {"refunding", "withdrawn"} & set(kinds))

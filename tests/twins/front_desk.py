@@ -63,6 +63,7 @@ _STATES: dict[str, SignupState] = {
     "ready": "active",
     "checkout-expired": "expired",
     "refunding": "refunding",
+    "withdrawn": "refunding",
     "refunded": "refunded",
     "cancelled": "cancelled",
     "past-due": "past-due",
@@ -85,6 +86,8 @@ _UNKNOWN = Refused("unknown-signup", "no such signup")
 class _Signup:
     register: Register
     checkout: int = 0
+    #: Of what has ended: a payment page is open that brings it back.
+    coming_back: bool = False
     email: str = ""
     email_state: Literal["unconfirmed", "confirmed", "bouncing"] = "unconfirmed"
     state: SignupState = "registered"
@@ -123,7 +126,9 @@ class MemoryDesk:
             self._numbers += 1
             at = datetime.fromtimestamp(self.reactor.seconds(), UTC)
             signup.events.append(Progress(self._numbers, kind, at))
-            signup.state = _STATES.get(kind, signup.state)
+            signup.coming_back &= kind not in ("paid", "checkout-expired")
+            if not (signup.state == "ended" and kind.startswith("checkout-")):
+                signup.state = _STATES.get(kind, signup.state)
         watchers, signup.watchers = signup.watchers, []
         for watcher in watchers:
             watcher.callback(None)
@@ -240,8 +245,8 @@ class MemoryDesk:
     def _paying_again(self, signup: _Signup) -> Registered:
         if signup.state in _PAYABLE:
             signup.checkout += 1
-            if signup.state != "ended":
-                self.happen(signup.register.signup_id, "checkout-opened")
+            signup.coming_back = signup.state == "ended"
+            self.happen(signup.register.signup_id, "checkout-opened")
         return self._registered(signup)
 
     async def _watch(self, watch: Watch) -> SignupView | Refused:
@@ -281,9 +286,8 @@ class MemoryDesk:
     def _returned_by_link(self, signup: _Signup) -> Registered:
         if signup.state == "active":
             self.happen(signup.register.signup_id, "staying")
-        return Registered(
-            self._checkout_url(signup), self._view(signup, 0, owned=False)
-        )
+        url = self._paying_again(signup).checkout_url
+        return Registered(url, self._view(signup, 0, owned=False))
 
     def _linked(self, link: MailedLink, purpose: str) -> _Signup | None:
         """The signup of a good link; :meth:`link` makes the tokens that are good."""
@@ -306,7 +310,7 @@ class MemoryDesk:
             case "paying":
                 return Refused("not-now", "A payment page is open for this order.")
             case "paid":
-                self.happen(signup_id, "refunding")
+                self.happen(signup_id, "withdrawn")
             case "active":
                 self.happen(signup_id, "leaving")
             case "past-due" | "suspended" | "stopped":
@@ -360,6 +364,7 @@ class MemoryDesk:
             kept_until=self._now() + timedelta(days=30)
             if signup.state in ("ending", "ended")
             else None,
+            awaits_payment=signup.state == "paying" or signup.coming_back,
         )
         if not owned:
             return view

@@ -21,6 +21,7 @@ from lae_flapp.journal import (
     cells,
     contacts,
     effects,
+    events,
     lifecycles,
     sessions,
     signups,
@@ -318,4 +319,7 @@ class Checkout:
             signups.move(
                 tx, signup_id, {state}, "paying", kind="checkout-opened", who="daemon"
             )
+        if state == "ended":
+            # It comes back when it is paid, which its open pages then await.
+            events.tell(tx, signup_id, "checkout-opened", "daemon")
         return session.session_id

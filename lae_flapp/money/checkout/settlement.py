@@ -16,7 +16,7 @@ from twisted.python.failure import Failure
 
 from lae_flapp.effects.payments import CheckoutSession
 from lae_flapp.grid.workshop import Workshop
-from lae_flapp.journal import capacity, effects, sessions, signups
+from lae_flapp.journal import capacity, effects, events, sessions, signups
 from lae_flapp.journal.effects import Effect
 from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.journal.sessions import Session
@@ -159,7 +159,10 @@ class Settlement:
         if any(s.state == "open" for s in sessions.of(tx, signup_id)):
             return "expired"
         capacity.release(tx, signup_id)
-        if signups.get(tx, signup_id).state == "paying":
+        state = signups.get(tx, signup_id).state
+        if state == "ended":
+            events.tell(tx, signup_id, "checkout-expired", who)
+        if state == "paying":
             signups.move(
                 tx, signup_id, {"paying"}, "expired", kind="checkout-expired", who=who
             )
