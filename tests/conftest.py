@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 from hypothesis import settings
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 if TYPE_CHECKING:
@@ -228,3 +229,12 @@ def pytest_terminal_summary(
 ) -> None:
     for line in config.stash.get(left_behind, []):
         terminalreporter.write_line(f"LEFT BEHIND by the tests: {line}", red=True)
+
+
+@pytest.fixture
+def logged() -> Iterator[list[Any]]:
+    """What is logged meanwhile."""
+    seen: list[Any] = []
+    globalLogPublisher.addObserver(seen.append)
+    yield seen
+    globalLogPublisher.removeObserver(seen.append)

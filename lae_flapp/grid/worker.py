@@ -285,6 +285,9 @@ class Worker:
         """Refund what could not be served in time."""
         crash_point("signup.give-up.before")
         why = "it could not be served in time"
+        _log.error(
+            "{signup_id} is refunded: {problem}", signup_id=self.signup_id, problem=why
+        )
         await self._shop.journal.write(moves.give_up, self.signup_id, moves.WHO, why)
         crash_point("signup.give-up.after")
         self._glances.clear()
@@ -321,6 +324,7 @@ class Worker:
         now, limits = self._shop.clock.seconds(), self._shop.limits
         cause = f"{_subject(action)}:{_code(error)}"
         problem = f"{_subject(action)} waits: {error}"
+        _log.warn("{signup_id}: {problem}", signup_id=self.signup_id, problem=problem)
         since = known.signup.problem_at
         if since is not None and now >= since.timestamp() + limits.troubled_after:
             await self._tell(cause, problem)
@@ -337,7 +341,13 @@ class Worker:
         """What is refused for good needs a person: tell one, and wait long."""
         self._failed()
         subject = _subject(action)
-        await self._tell(f"{subject}:{code}", f"{subject} is refused: {problem}")
+        problem = f"{subject} is refused: {problem}"
+        _log.error(
+            "{signup_id} needs a person: {problem}",
+            signup_id=self.signup_id,
+            problem=problem,
+        )
+        await self._tell(f"{subject}:{code}", problem)
         left = self._overdue_at(known) - self._shop.clock.seconds()
         await self._bell.wait(min(self._shop.limits.refused_again, left))
 

@@ -19,7 +19,6 @@ from hypothesis.stateful import (
 )
 from twisted.internet.defer import Deferred, fail, succeed
 from twisted.internet.task import Clock
-from twisted.logger import globalLogPublisher
 
 from lae_flapp.journal import inbox
 from lae_flapp.journal.errors import JournalBusy, JournalClosed
@@ -98,15 +97,6 @@ def rows(tmp_path: Path) -> Iterator[Rows]:
     made.start()
     yield made
     made.stop()
-
-
-@pytest.fixture
-def logged() -> Iterator[list[Any]]:
-    """What is logged meanwhile."""
-    events: list[Any] = []
-    globalLogPublisher.addObserver(events.append)
-    yield events
-    globalLogPublisher.removeObserver(events.append)
 
 
 def test_bounded(rows) -> None:

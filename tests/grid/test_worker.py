@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from attrs import evolve
+from twisted.logger import formatEvent
 
 from lae_flapp.grid import moves
 from lae_flapp.grid.limits import Limits
@@ -443,3 +444,31 @@ def test_events_name_no_secret(world):
     for event in world.read(events.since, signup_id, 0):
         assert "pb://" not in (event.why or "")
         assert "@" not in (event.why or "")
+
+
+@pytest.mark.parametrize(
+    ("call", "fault", "level"),
+    [
+        ("roles.make", Fault.REFUSED, "error"),
+        ("vault.put", Fault.REFUSED, "error"),
+        ("hosts.find", Fault.THROTTLED, "warn"),
+    ],
+)
+def test_log_tells_a_failed_signup(world, logged, call, fault, level):
+    """Each failure of a signup is one line of the log that names the signup."""
+    world.weather = always(call, fault)
+    signup_id = world.paid()
+    world.advance(20)
+    told = [e for e in logged if signup_id in (formatEvent(e) or "")]
+    assert told
+    assert all(e["signup_id"] == signup_id for e in told)
+    assert {e["log_level"].name for e in told} == {level}
+
+
+def test_log_tells_a_refund(world, logged):
+    """A signup that is given up is a line of the log, too."""
+    world.weather = always("roles.make", Fault.REFUSED)
+    signup_id = world.paid()
+    world.advance(25 * 3600, step=600)
+    told = [formatEvent(e) for e in logged]
+    assert f"{signup_id} is refunded: it could not be served in time" in told
