@@ -32,7 +32,7 @@ RefusalCode = Literal[
     "full",  # no capacity is left in any cell
     "confirmed",  # the address is confirmed and cannot be corrected here
     "not-now",  # not possible in the signup's present state
-    "try-later",  # an outside service failed; nothing is lost
+    "try-later",  # something of ours failed; nothing is lost
     "unknown-operator",
     "unknown",  # no such effect, mail, event, operator or host
     "changed",  # it is not any more as the operator saw it

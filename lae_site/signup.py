@@ -198,7 +198,7 @@ class SignupForm:
             case "unknown-signup":
                 # The signup is another browser's, so only a fresh form can help.
                 return await self._show_form(request, evolve(form, notice=_STALE), 403)
-            case "paused" | "full":
+            case "paused" | "full" | "no-answer":
                 form, status = form.with_problem(None, refused.message), 503
             case _:
                 form, status = form.with_problem(None, _AWAY), 503

@@ -12,6 +12,7 @@ from typing import Any, assert_never
 from attrs import evolve
 from twisted.internet.defer import CancelledError
 from twisted.internet.interfaces import IReactorTime
+from twisted.logger import Logger
 
 from lae_flapp.desk.view import NOT_YOURS, see, see_as_owner
 from lae_flapp.desk.wishes import Wishes
@@ -50,6 +51,7 @@ from lae_protocol.messages import (
 from lae_protocol.process.answer import Answering, Refusal
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.remote import FRONT_DESK
+from lae_provision.errors import ProvisionError
 
 #: Seconds that one watch may wait; the caller then asks again.
 LONGEST_WATCH = 20
@@ -57,6 +59,8 @@ LONGEST_WATCH = 20
 
 class FrontDesk:
     """See the module."""
+
+    _log = Logger()
 
     def __init__(
         self,
@@ -149,7 +153,15 @@ class FrontDesk:
         asked_by_owner = owner.owner_secret is not None
         payable = {"registered", "paying", "expired", "ended"}
         if asked_by_owner and view.state in payable:
-            await self._settlement.settle_open_ones(owner.signup_id, "return")
+            try:
+                await self._settlement.settle_open_ones(owner.signup_id, "return")
+            except (ProvisionError, DeadlinePassed) as e:
+                # The webhook tells it, or the next look at Stripe.
+                self._log.warn(
+                    "Stripe cannot be asked about {signup_id}: {problem}",
+                    signup_id=owner.signup_id,
+                    problem=str(e),
+                )
         return await self._view(owner, 0)
 
     async def _watch(self, watch: Watch) -> SignupView:
@@ -187,7 +199,7 @@ class FrontDesk:
             raise Refusal(NOT_YOURS)
         # All of it in one transaction: it is asked after each event of each signup.
         view, identity = await self._journal.read(
-            see_as_owner, signup_id, secret, since
+            see_as_owner, signup_id, secret, since, self._settlement.may_be_paid
         )
         furl = await self._furls.within(identity)
         if furl is None or view.owner is None:

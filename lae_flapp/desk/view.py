@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 
 from attrs import evolve
@@ -39,16 +40,21 @@ def see(tx: ReadTx, signup_id: SignupId, since: int) -> SignupView:
 
 
 def see_as_owner(
-    tx: ReadTx, signup_id: SignupId, secret: OwnerSecret, since: int
+    tx: ReadTx,
+    signup_id: SignupId,
+    secret: OwnerSecret,
+    since: int,
+    may_be_paid: Callable[[str], bool],
 ) -> tuple[SignupView, Identity | None]:
     """What its owner sees, but the furl; and the identity that the furl is sealed in.
 
-    Raises :class:`Refusal` for an unknown id, and for another's secret.
+    The page of a session that *may_be_paid* is offered to nobody.  Raises
+    :class:`Refusal` for an unknown id, and for another's secret.
     """
     signup = signups.owned(tx, signup_id, secret)
     if signup is None:
         raise Refusal(NOT_YOURS)
-    view = evolve(_seen(tx, signup, since), owner=_owners(tx, signup))
+    view = evolve(_seen(tx, signup, since), owner=_owners(tx, signup, may_be_paid))
     return view, identities.latest(tx, signup_id)
 
 
@@ -79,10 +85,16 @@ def _ends_at(signup: Signup, life: Lifecycle) -> datetime | None:
     return life.ends_at or life.paid_until
 
 
-def _owners(tx: ReadTx, signup: Signup) -> OwnerView:
+def _owners(
+    tx: ReadTx, signup: Signup, may_be_paid: Callable[[str], bool]
+) -> OwnerView:
     signup_id = signup.signup_id
     contact = contacts.find(tx, signup_id)
-    open_urls = [s.url for s in sessions.of(tx, signup_id) if s.state == "open"]
+    open_urls = [
+        s.url
+        for s in sessions.of(tx, signup_id)
+        if s.state == "open" and not may_be_paid(s.session_id)
+    ]
     mails = outbox.of(tx, signup_id)
     return OwnerView(
         email=contact.typed if contact is not None else "",

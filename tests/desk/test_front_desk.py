@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred
+from twisted.logger import formatEvent
 
 from lae_flapp.journal import (
     contacts,
@@ -15,6 +16,7 @@ from lae_flapp.journal import (
     signups,
     switches,
 )
+from lae_flapp.money.checkout.checkout import STRIPE_AWAY
 from lae_flapp.money.checkout.customer_name import LATER
 from lae_protocol import wire
 from lae_protocol.ids import OwnerSecret
@@ -166,7 +168,7 @@ def test_lost_reply_of_the_session(desk, a_form):
     """A session whose reply was lost is found by the same request, even after a restart."""
     register, owner = a_form()
     desk.faults["payments.open_checkout"] = [Fault.REPLY_LOST]
-    assert desk.ask(register).code == "try-later"
+    assert desk.ask(register).code == "no-answer"
     desk.restart()
     told = desk.ask(register)
     assert told.checkout_url == "https://pay.invalid/cs_1"
@@ -180,7 +182,7 @@ def test_payment_in_a_session_of_a_lost_reply(desk, a_form):
     """Reading Stripe finds a payment in a session whose id we never heard."""
     register, owner = a_form()
     desk.faults["payments.open_checkout"] = [Fault.REPLY_LOST]
-    assert desk.ask(register).code == "try-later"
+    assert desk.ask(register).code == "no-answer"
     desk.account.pay("cs_1")
     desk.restart()
     answer(Deferred.fromCoroutine(desk.settlement.reconcile()))
@@ -191,7 +193,7 @@ def test_stale_request_of_a_lost_reply(desk, a_form):
     """When the repeat of a request is refused, what it opened before is ended first."""
     register, _ = a_form()
     desk.faults["payments.open_checkout"] = [Fault.REPLY_LOST, Fault.REFUSED]
-    assert desk.ask(register).code == "try-later"
+    assert desk.ask(register).code == "no-answer"
     told = desk.ask(register)
     assert told.checkout_url == "https://pay.invalid/cs_2"
     assert [s.status for s in desk.account.sessions.values()] == ["expired", "open"]
@@ -201,7 +203,7 @@ def test_refused_session(desk, a_form):
     """When the payment service refuses, the visitor is told, and may try again."""
     register, _ = a_form()
     desk.faults["payments.open_checkout"] = [Fault.REFUSED]
-    assert desk.ask(register).code == "try-later"
+    assert desk.ask(register).code == "no-answer"
     assert isinstance(desk.ask(register), Registered)
     assert len(desk.account.sessions) == 1
 
@@ -283,6 +285,49 @@ def test_stripe_away_at_the_webhook(desk, a_form):
     desk.restart()
     desk.clock.advance(2)
     assert desk.read(signups.get, owner.signup_id).state == "paid"
+
+
+def test_stripe_away_at_the_return(desk, a_form, logged):
+    """Whoever comes back from the payment page while Stripe does not answer is offered
+    that page nowhere, since it may be paid; the log names Stripe, and no traceback.
+    """
+    register, owner = a_form()
+    desk.ask(register)
+    desk.account.pay("cs_1")
+    desk.faults["payments.fetch_session"] = [Fault.THROTTLED]
+    told = desk.ask(ReturnedFromCheckout(owner))
+    assert (told.state, told.owner.checkout_url) == ("paying", None)
+    assert desk.ask(Watch(owner, 0, 0)).owner.checkout_url is None
+    assert desk.ask(register).checkout_url.endswith(f"/signup/{owner.signup_id}")
+    desk.faults["payments.expire_session"] = [Fault.THROTTLED]
+    refused = desk.ask(PayAgain(owner))
+    assert (refused.code, refused.message) == ("no-answer", STRIPE_AWAY)
+    lines = [formatEvent(e) for e in logged]
+    assert not [e for e in logged if "log_failure" in e]
+    assert all("Stripe cannot be asked" in one for one in lines)
+    assert all(owner.signup_id in one for one in lines)
+    assert len(lines) == 2
+    desk.ask(event("cs_1"))
+    assert desk.ask(Watch(owner, 0, 0)).state == "paid"
+
+
+def test_stripe_away_while_the_old_session_is_looked_at(desk, a_form, logged):
+    """A second payment page waits for Stripe, and the failure is told as Stripe's."""
+    register, owner = a_form()
+    desk.ask(register)
+    desk.faults["payments.fetch_session"] = [Fault.THROTTLED]
+    assert desk.ask(PayAgain(owner)).code == "no-answer"
+    assert not [e for e in logged if "log_failure" in e]
+
+
+def test_offered_again_when_stripe_says_unpaid(desk, a_form):
+    """A payment page that Stripe says is unpaid is offered again."""
+    register, owner = a_form()
+    desk.ask(register)
+    desk.faults["payments.fetch_session"] = [Fault.THROTTLED]
+    assert desk.ask(ReturnedFromCheckout(owner)).owner.checkout_url is None
+    told = desk.ask(ReturnedFromCheckout(owner))
+    assert told.owner.checkout_url == "https://pay.invalid/cs_1"
 
 
 def test_return_overtakes_the_webhook(desk, a_form):

@@ -279,7 +279,7 @@ def test_what_is_overdue_is_paid_on_stripes_page(desk, served) -> None:
     told = desk.ask(PayAgain(served))
     assert told.checkout_url == page.reveal()
     desk.faults["payments.fetch_subscription"] = [Fault.THROTTLED]
-    assert desk.ask(PayAgain(served)).code == "try-later"
+    assert desk.ask(PayAgain(served)).code == "no-answer"
     desk.account.become("sub_1", status="active", pay_url=None)
     told = desk.ask(PayAgain(served))
     assert told.checkout_url.endswith(f"/signup/{served.signup_id}")

@@ -7,8 +7,9 @@ another is opened, since both could be paid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from attrs import define
@@ -40,10 +41,11 @@ from lae_protocol import wire
 from lae_protocol.ids import SignupId, new_grid_label
 from lae_protocol.messages import Plan, Refused, Register, SignupState
 from lae_protocol.process.answer import Refusal
+from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.keyed_lock import KeyedLock
 from lae_protocol.secret import Secret
 from lae_provision.doors import Sealer
-from lae_provision.errors import ProvisionError, TryLater
+from lae_provision.errors import ProvisionError
 from lae_provision.errors import Refused as DoorRefused
 
 #: How long a session can be paid; Stripe's shortest is 30 minutes, counted from when
@@ -57,6 +59,12 @@ UNPAID: frozenset[SignupState] = frozenset({"registered", "paying", "expired"})
 PAYABLE: frozenset[SignupState] = UNPAID | {"ended"}
 #: A renewal was not paid: Stripe has a page for that invoice.
 OVERDUE: frozenset[SignupState] = frozenset({"past-due", "suspended", "stopped"})
+
+#: What a customer is told when Stripe does not answer.
+STRIPE_AWAY = (
+    "The payment service does not answer. Please try again in a few minutes; whatever"
+    " you have paid is safe."
+)
 
 OPENING = Points.declared("checkout", "opening")
 
@@ -190,13 +198,10 @@ class Checkout:
                 raise _no("full", "All places are taken at the moment.") from None
         return signup
 
-    async def _invoice_page(self, subscription: str | None, signup_id: str) -> str:
+    async def _invoice_page(self, subscription: str | None, signup_id: SignupId) -> str:
         if subscription is not None:
-            try:
+            with self._asking_stripe(signup_id):
                 seen = await self._payments.fetch_subscription(subscription)
-            except ProvisionError as e:
-                self._log.warn("no invoice's page: {problem}", problem=str(e))
-                raise _no("try-later", "The payment service does not answer.") from None
             if seen is not None and seen.pay_url is not None:
                 return seen.pay_url.reveal()
         return f"{self._selling.site_url}/signup/{signup_id}"
@@ -215,9 +220,11 @@ class Checkout:
         """The open session's page, a new one's, or, once paid, the status page."""
         if signup.state not in payable:
             return f"{self._selling.site_url}/signup/{signup.signup_id}"
+        page = f"{self._selling.site_url}/signup/{signup.signup_id}"
         for session in await self._journal.read(sessions.of, signup.signup_id):
             if session.state == "open" and session.url is not None:
-                return session.url
+                unsure = self._settlement.may_be_paid(session.session_id)
+                return page if unsure else session.url
         return await self._open(signup)
 
     async def _expire_open_ones(self, signup_id: SignupId) -> None:
@@ -227,13 +234,29 @@ class Checkout:
                 await self._expire(session)
 
     async def _expire(self, session: Session) -> None:
-        try:
+        with self._asking_stripe(session.signup_id):
             await self._payments.expire_session(session.session_id)
-        except ProvisionError as e:
-            self._log.warn("cannot expire a session: {problem}", problem=str(e))
-            raise _no("try-later", "The payment service does not answer.") from None
-        # It may have been paid a moment before: decide from what it is now.
-        await self._settlement.settle(session.session_id, "owner")
+            # It may have been paid a moment before: decide from what it is now.
+            await self._settlement.settle(session.session_id, "owner")
+
+    @contextmanager
+    def _asking_stripe(
+        self, signup_id: SignupId, *but: type[Exception]
+    ) -> Iterator[None]:
+        """Tell Stripe's failure as Stripe's, to the customer and in the log; *but* what
+        the caller tells.
+        """
+        try:
+            yield
+        except but:
+            raise
+        except (ProvisionError, DeadlinePassed) as e:
+            self._log.warn(
+                "Stripe cannot be asked about {signup_id}: {problem}",
+                signup_id=signup_id,
+                problem=str(e),
+            )
+            raise _no("no-answer", STRIPE_AWAY) from None
 
     async def _open(self, signup: Signup) -> str:
         """Journal the request, send it, journal the session.
@@ -254,33 +277,32 @@ class Checkout:
             )
 
         try:
-            session = await self._effects.carry_out(
-                key, render, send, self._opened, OPENING
-            )
+            with self._asking_stripe(signup.signup_id, DoorRefused):
+                session = await self._effects.carry_out(
+                    key, render, send, self._opened, OPENING
+                )
         except DoorRefused as e:
-            self._log.error("no Checkout session: {problem}", problem=str(e))
+            self._log.error(
+                "Stripe opens no Checkout session for {signup_id}: {problem}",
+                signup_id=signup.signup_id,
+                problem=str(e),
+            )
             failed = await read(effects.last, key)
             if failed is not None and failed.tries:
                 await self._expire_unheard(signup.signup_id)
                 return await self._open(signup)
             raise _no(
-                "try-later", "The payment service refused; we look at it."
+                "no-answer", "The payment service refused; we look at it."
             ) from None
-        except TryLater as e:
-            self._log.warn("no Checkout session yet: {problem}", problem=str(e))
-            raise _no("try-later", "The payment service does not answer.") from None
         return session.url or f"{self._selling.site_url}/signup/{signup.signup_id}"
 
     async def _expire_unheard(self, signup_id: SignupId) -> None:
         """Find the session that an earlier try opened, if its reply was lost."""
-        try:
+        with self._asking_stripe(signup_id):
             for session in await self._payments.find_sessions(signup_id):
                 if session.status == "open":
                     await self._payments.expire_session(session.session_id)
                 await self._settlement.settle(session.session_id, "owner")
-        except ProvisionError as e:
-            self._log.warn("cannot look for sessions: {problem}", problem=str(e))
-            raise _no("try-later", "The payment service does not answer.") from None
 
     def _render(self, tx: ReadTx, signup: Signup, attempt: int) -> CheckoutRequest:
         plan = signup.agreement.plan

@@ -56,6 +56,14 @@ class Settlement:
         self._shop, self._adopt = shop, adopt
         self._name = CustomerName(shop)
         self._in_order = KeyedLock()
+        #: Sessions of which Stripe did not say, at the last look, what they are.
+        self._unsure: set[str] = set()
+
+    def may_be_paid(self, session_id: str) -> bool:
+        """Whether somebody looked whether this session is paid, and Stripe did not
+        answer since: then nobody is offered its page, who may have paid there.
+        """
+        return session_id in self._unsure
 
     async def settle(self, session_id: str, who: str) -> Outcome:
         """Fetch the session, journal what it shows; raises what the door raises.
@@ -72,7 +80,10 @@ class Settlement:
         known = await shop.journal.read(sessions.find, session_id)
         if known is not None and known.state != "open":
             return _of_closed(known)
+        if known is not None:
+            self._unsure.add(session_id)
         session: CheckoutSession | None = await shop.payments.fetch_session(session_id)
+        self._unsure.discard(session_id)
         if session is None:
             return "foreign"
         taken = await payment.take(shop, session)
