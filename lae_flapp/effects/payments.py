@@ -142,9 +142,9 @@ class Subscription:
     """A subscription as the payment service shows it now.
 
     *signup_id* and *deployment* come from its metadata.  *paid_until* is the end of
-    the present period, *ends_at* when it was cancelled for.  *pay_url* is the hosted
-    page of the invoice that is not paid, where there is one; *paid_at* is when the
-    newest invoice was paid, where it is.
+    the present period, *ends_at* when it was cancelled for, and *cancelled_at* when
+    somebody did that.  *pay_url* is the hosted page of the invoice that is not paid,
+    where there is one; *paid_at* is when the newest invoice was paid, where it is.
     """
 
     subscription: str
@@ -156,6 +156,7 @@ class Subscription:
     ends_at: datetime | None
     pay_url: Secret | None = None
     paid_at: datetime | None = None
+    cancelled_at: datetime | None = None
 
 
 @define(frozen=True)

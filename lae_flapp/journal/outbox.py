@@ -30,6 +30,11 @@ from lae_flapp.journal.pages import paged
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.ids import SignupId
 
+#: How an occasion begins that Stripe gave: a journal restored from a backup has the
+#: same one for the same mail.  Others are numbers of events, which begin anew.
+STRIPES = "stripe-"
+_LONGEST_OCCASION = 40
+
 #: Every kind of mail about a signup; ``lae_flapp.mail.kinds`` says what each is.
 MailKind = Literal[
     "active",
@@ -60,7 +65,11 @@ OUTBOX = Table(
     # A MailKind, which mypy checks at each `put`.  Not a Word, nor a CHECK: after a
     # rollback, a mail of the newer release's must hold up no other.
     column("kind", String(40), purpose="which mail it is"),
-    column("occasion", String(40), purpose="one mail of a kind per occasion"),
+    column(
+        "occasion",
+        String(_LONGEST_OCCASION),
+        purpose="one mail of a kind per occasion",
+    ),
     column(
         "message_id", String(40), purpose="left half of it, for all tries", unique=True
     ),
@@ -132,6 +141,12 @@ def put(tx: WriteTx, signup_id: SignupId, kind: MailKind, occasion: str = "") ->
     )
     tx.touched.nouns.add("outbox")
     return get(tx, number)
+
+
+def stripes_occasion(what: str | datetime) -> str:
+    """The occasion that Stripe's name, or time, of what happened makes."""
+    name = what if isinstance(what, str) else f"{what:%Y-%m-%dT%H.%M.%S}"
+    return f"{STRIPES}{name}"[:_LONGEST_OCCASION]
 
 
 def get(tx: ReadTx, number: int) -> Mail:

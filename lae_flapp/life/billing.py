@@ -11,6 +11,7 @@ from lae_flapp.journal.lifecycles import Lifecycle
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.life import ending
+from lae_protocol.ids import SignupId
 from lae_protocol.messages import SignupState
 
 #: Nothing new; a payment failed; it is paid again; it is over; it is over before
@@ -85,11 +86,12 @@ def _adopt(tx: WriteTx, seen: Subscription, life: Lifecycle, who: str) -> None:
     if life.wish in {wish, "end"}:
         return
     lifecycles.change(tx, life.signup_id, wish=wish, told=wish)
-    announce(tx, signups.get(tx, life.signup_id), wish, who)
+    announce(tx, seen, signups.get(tx, life.signup_id), wish, who)
 
 
 def announce(
     tx: WriteTx,
+    seen: Subscription,
     signup: Signup,
     wish: lifecycles.Wish,
     who: str,
@@ -98,12 +100,26 @@ def announce(
     signup_id = signup.signup_id
     match wish:
         case "leave":
-            number = events.tell(tx, signup_id, "leaving", who)
-            outbox.put(tx, signup_id, "leaving", f"{number}")
+            number, at = events.tell(tx, signup_id, "leaving", who), seen.cancelled_at
+            occasion = f"{number}" if at is None else outbox.stripes_occasion(at)
+            outbox.put(tx, signup_id, "leaving", occasion)
         case "stay":
             number = events.tell(tx, signup_id, "staying", who)
-            outbox.put(tx, signup_id, "staying", f"{number}")
+            taken_back = _cancellation_taken_back(tx, signup_id)
+            outbox.put(tx, signup_id, "staying", taken_back or f"{number}")
         case "end":
             events.note(tx, signup_id, "billing-over", who)
         case _:
             assert_never(wish)
+
+
+def _cancellation_taken_back(tx: WriteTx, signup_id: SignupId) -> str | None:
+    """The occasion of the last cancellation, if Stripe gave it and nobody was told
+    that it was taken back: Stripe does not say when that happened.
+    """
+    mails = outbox.of(tx, signup_id)
+    last = [m.occasion for m in mails if m.kind == "leaving"][-1:]
+    told = {m.occasion for m in mails if m.kind == "staying"}
+    if not last or not last[0].startswith(outbox.STRIPES) or last[0] in told:
+        return None
+    return last[0]

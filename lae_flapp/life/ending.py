@@ -103,7 +103,7 @@ def end(tx: WriteTx, signup: Signup, who: str, why: str) -> None:
     lifecycles.change(
         tx, signup_id, wish="end", ended_at=tx.now, kept_until=kept, ends_at=None
     )
-    outbox.put(tx, signup_id, "ended", occasion_of(tx, signup))
+    outbox.put(tx, signup_id, "ended", _occasion_of_end(tx, signup_id))
 
 
 def fail_payment(tx: WriteTx, signup: Signup, who: str) -> None:
@@ -149,9 +149,12 @@ def delete(tx: WriteTx, signup: Signup, who: str, why: str) -> None:
     )
 
 
-def occasion_of(tx: WriteTx, signup: Signup) -> str:
-    """One mail of a kind for each time that it comes to this."""
-    return f"{events.last_number(tx, signup.signup_id)}"
+def _occasion_of_end(tx: WriteTx, signup_id: SignupId) -> str:
+    """A subscription ends once; what was given has none."""
+    subscription = lifecycles.get(tx, signup_id).subscription
+    if subscription is None:
+        return f"{events.last_number(tx, signup_id)}"
+    return outbox.stripes_occasion(subscription)
 
 
 def _moved(  # noqa: PLR0917  (inner)

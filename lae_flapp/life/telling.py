@@ -105,4 +105,4 @@ def _learn_told(tx: WriteTx, request: SetEnd, seen: Subscription) -> None:
         _tell_if_paid_for_nothing(tx, signup)
     verdict = billing.learn(tx, seen, signup, WHO)
     if verdict == "same":
-        billing.announce(tx, signup, request.wish, WHO)
+        billing.announce(tx, seen, signup, request.wish, WHO)

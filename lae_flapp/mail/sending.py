@@ -20,11 +20,13 @@ from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.mail.kinds import MAILS
 from lae_flapp.mail.letter_facts import BOUNCED, LetterFacts, LetterSources, look_up
 from lae_flapp.mail.letters import render
+from lae_flapp.mail.mailed import Mailed
 from lae_flapp.mail.message import Envelope, Sender, build_message
 from lae_flapp.mail.server import IMailServer, MailError, MailRefused
 from lae_flapp.queue import Queue
 from lae_protocol.address import Address, parse_address
 from lae_protocol.process.crash import crash_point, declare
+from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
 from lae_provision.errors import ProvisionError
 
@@ -65,10 +67,12 @@ class Sending:
         sources: LetterSources,
         sender: Sender,
         operators: tuple[Address, ...],
+        mailed: Mailed,
         rng: Random,
     ) -> None:
         self._journal, self._server, self._sources = journal, server, sources
         self._sender, self._operators, self._rng = sender, operators, rng
+        self._mailed = mailed
         #: Mails that a server has, and that could not be journaled as accepted: with
         #: a full disk they would be sent again and again.
         self._unwritten: dict[int, Contact] = {}
@@ -96,8 +100,11 @@ class Sending:
             return
         facts = await self._journal.read(look_up, mail, self._sources)
         try:
+            if await self._mailed.knows(mail):
+                await self._journal.write(self._note_known, mail, facts.contact)
+                return
             envelopes = await self._build_envelopes(facts)
-        except ProvisionError as e:
+        except (ProvisionError, DeadlinePassed) as e:
             await self._journal.write(
                 self._put_off, mail, str(e), self._choose_pause(mail)
             )
@@ -112,6 +119,7 @@ class Sending:
         if refused is None:
             crash_point(AFTER_250)
             await self._write_accepted(mail, facts.contact)
+            await self._mailed.note(mail)
         else:
             await self._write_failed(facts, refused)
 
@@ -192,6 +200,12 @@ class Sending:
         if now != contact.number:
             # The address was corrected while the mail was under way to the old one.
             outbox.put(tx, signup_id, "active", f"corrected-{now}")
+
+    @staticmethod
+    def _note_known(tx: WriteTx, mail: Mail, contact: Contact) -> None:
+        outbox.accepted(tx, mail.number, contact.number)
+        said = f"{mail.kind}: it was sent before the journal was restored"
+        events.note(tx, mail.signup_id, "mail-known", "daemon", said)
 
     def _give_up(
         self, tx: WriteTx, mail: Mail, contact: Contact, refused: MailRefused

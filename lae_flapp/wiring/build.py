@@ -46,6 +46,7 @@ from lae_flapp.life.links import Links
 from lae_flapp.life.looking import Subscriptions
 from lae_flapp.life.times import Times
 from lae_flapp.mail.letter_facts import LetterSources
+from lae_flapp.mail.mailed import Mailed
 from lae_flapp.mail.sending import Sending
 from lae_flapp.money import payment
 from lae_flapp.money.checkout.checkout import Checkout, Selling
@@ -202,6 +203,7 @@ def build(
         sources=LetterSources(furls, shop.payments.fetch_subscription, links),
         sender=doors.sender,
         operators=operators,
+        mailed=Mailed(journal, shop.vault),
         rng=rng,
     )
 

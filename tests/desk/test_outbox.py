@@ -27,12 +27,14 @@ from lae_flapp.journal import (
     switches,
 )
 from lae_flapp.journal.errors import JournalFull
+from lae_flapp.journal.hosts import RESTORED
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.life.links import Links
 from lae_flapp.mail.letter_facts import LetterSources
+from lae_flapp.mail.mailed import Mailed
 from lae_flapp.mail.message import Envelope, Sender
 from lae_flapp.mail.sending import AFTER_250, REFUSED_FOR_GOOD, Sending
 from lae_flapp.mail.server import IMailServer, MailLater, MailRefused
@@ -48,7 +50,7 @@ from lae_protocol.ids import (
 from lae_protocol.process.crash import on_crash_point
 from lae_provision.doors import IdentityRequest
 from tests.twins.cloud import Cloud
-from tests.twins.doors import Line
+from tests.twins.doors import Line, MemoryVault
 from tests.twins.ground import CELL, PLAN, START
 from tests.twins.identities import MemoryIdentities, MemorySealer
 from tests.twins.journal import answer, open_journal
@@ -120,6 +122,7 @@ class Mails:
             ),
             sender=SENDER,
             operators=tuple(map(parse_address, self.operators)),
+            mailed=Mailed(self.journal, MemoryVault(line)),
             rng=Random(1),
         )
         self.queue = Queue(
@@ -516,3 +519,54 @@ def test_dates(mails) -> None:
     message = message_from_bytes(mails.server.taken[0].message, policy=policy.SMTP)
     queued = datetime.fromtimestamp(START, UTC)
     assert message["Date"].datetime - queued > timedelta(minutes=50)
+
+
+LEFT = outbox.stripes_occasion("sub_1")
+
+
+def restore(mails: Mails) -> None:
+    mails.write(events.note, None, RESTORED, "lae journal restore", "2: backup")
+
+
+def test_sent_before_the_journal_was_restored(mails) -> None:
+    """A mail about a cancellation goes once, though the journal that sent it is lost:
+    the restored one takes it as sent, and says so in its events.
+    """
+    su = mails.sign_up()
+    mails.put(su, "ended", LEFT)
+    assert mails.states(su) == [("ended", "accepted")]
+
+    def forget(tx: WriteTx) -> None:
+        tx.run(outbox.OUTBOX.delete())
+
+    mails.write(forget)
+    restore(mails)
+    mails.put(su, "ended", LEFT)
+    mails.put(su, "ended", outbox.stripes_occasion("sub_2"))
+    assert len(mails.server.taken) == 2
+    assert mails.states(su) == [("ended", "accepted")] * 2
+    assert mails.kinds(su).count("mail-known") == 1
+
+
+def test_the_bucket_is_away_when_a_restored_journal_asks(mails) -> None:
+    """The mail waits, and goes when the bucket answers; mails of other kinds, and those
+    of a journal that nobody restored, wait for no bucket.
+    """
+    su = mails.sign_up()
+    mails.faults[:] = [Fault.THROTTLED]
+    mails.put(su, "ended", LEFT)
+    assert mails.states(su) == [("ended", "accepted")]
+    assert not mails.faults, "it was to be noted"
+    restore(mails)
+    other = outbox.stripes_occasion("sub_2")
+    mails.faults[:] = [Fault.THROTTLED] * 2
+    mails.put(su, "ended", other)
+    mails.put(su, "recovered", "17")
+    assert [state for _, state in mails.states(su)] == [
+        "accepted",
+        "waiting",
+        "accepted",
+    ]
+    mails.pass_time(60)
+    assert mails.states(su)[1] == ("ended", "accepted")
+    assert len(mails.server.taken) == 3

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 
 from lae_flapp.effects.payments import Subscription
 from lae_flapp.journal import events, lifecycles, outbox, signups
@@ -122,5 +123,35 @@ def test_what_is_over_or_unclear_is_no_wish(desk) -> None:
 def test_what_stripe_knows_is_announced(desk, wish, kind, mails) -> None:
     """That it ends or goes on is mailed; of its end another mail has told already."""
     signup_id = desk.put_in("a", "active")
-    desk.write(announce, desk.read(signups.get, signup_id), wish, "daemon")
+    signup = desk.read(signups.get, signup_id)
+    desk.write(announce, seen("active"), signup, wish, "daemon")
     assert told(desk, signup_id) == ([(kind, "daemon", None)], mails)
+
+
+def test_each_cancellation_is_mailed_once(desk) -> None:
+    """Cancelled, taken back and cancelled again are three mails; Stripe's news of the
+    same cancellation, told anew, is none.
+    """
+    signup_id = desk.put_in("a", "active")
+    for wish, at in (("leave", 1), ("stay", 0), ("leave", 2), ("leave", 2)):
+        news = evolve(seen("active"), cancelled_at=UNTIL + timedelta(hours=at))
+        signup = desk.read(signups.get, signup_id)
+        desk.write(announce, news, signup, wish, "daemon")
+    mails = [m.kind for m in desk.read(outbox.of, signup_id)]
+    assert mails == ["leaving", "staying", "leaving"]
+
+
+def test_what_stripe_does_not_date_is_mailed_each_time(desk) -> None:
+    """Without Stripe's word when it was cancelled, each time is a mail of its own."""
+    signup_id = desk.put_in("a", "active")
+    dated = evolve(seen("active"), cancelled_at=UNTIL)
+    for wish, news in (
+        ("leave", dated),
+        ("stay", seen("active")),
+        ("leave", seen("active")),
+        ("stay", seen("active")),
+        ("stay", seen("active")),
+    ):
+        signup = desk.read(signups.get, signup_id)
+        desk.write(announce, news, signup, wish, "daemon")
+    assert len(desk.read(outbox.of, signup_id)) == 5

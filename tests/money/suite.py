@@ -205,16 +205,20 @@ class PaymentsContract:
 
     async def test_leaving_and_staying(self: Any) -> None:
         """It ends with its period, and that can be taken back, however often asked."""
-        name = await self._subscribed()
+        name, when = await self._subscribed(), set()
         for attempt in (1, 1, 2):
             asked = SetEnd(signup(), "leave", attempt, name)
             seen = await self.bench.payments.set_end(asked)
             self.assertEqual(seen.ends_at, seen.paid_until)
             self.assertEqual(seen.status, "active")
+            self.assertIsNotNone(seen.cancelled_at)
+            when.add(seen.cancelled_at)
+        self.assertEqual(len(when), 1)
         for attempt in (1, 1, 2):
             asked = SetEnd(signup(), "stay", attempt, name)
             seen = await self.bench.payments.set_end(asked)
             self.assertIsNone(seen.ends_at)
+            self.assertIsNone(seen.cancelled_at)
         self.assertEqual(self.bench.live(), {name})
 
     async def test_ended(self: Any) -> None:

@@ -11,6 +11,7 @@ from twisted.internet.defer import Deferred
 
 from lae_flapp.effects.payments import CheckoutSession
 from lae_flapp.grid.lost_hosts import LostHosts
+from lae_flapp.life.looking import Subscriptions
 from lae_flapp.money import payment
 from lae_flapp.money.stripe.prices import FoundPrice
 from lae_flapp.restored.adoption import Adoption
@@ -66,6 +67,11 @@ class Restorable(World):
         if adopted:
             assert self.news(session_id) == "kept"
         return adopted
+
+    def hear_of(self, subscription: str) -> None:
+        """Stripe's news of a subscription come, or are read back."""
+        looking = Subscriptions(self.crew.shop)
+        now(Deferred.fromCoroutine(looking.look(subscription, "webhook")))
 
     def look(self) -> None:
         looking = LostHosts(self.crew.shop)

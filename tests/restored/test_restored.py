@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from attrs import evolve
 
 from lae_flapp.grid.workshop import LookedBack
-from lae_flapp.journal import contacts, events, hosts, identities, ports, signups
+from lae_flapp.journal import (
+    contacts,
+    events,
+    hosts,
+    identities,
+    outbox,
+    ports,
+    signups,
+)
 from lae_flapp.journal.hosts import RESTORED, RESTORED_STEP
+from lae_flapp.life import ending
 from lae_flapp.restored.adoption import CannotAdopt, agreed_plan
 from lae_flapp.restored.reading_back import LONGEST, MARGIN, last_lived
 from lae_flapp.settings import PortSettings
@@ -219,3 +230,47 @@ def test_how_far_back(world):
     assert world.read(last_lived) == at - MARGIN
     world.clock.advance(40 * 86400)
     assert world.read(lambda tx: tx.now - last_lived(tx)) == LONGEST
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kinds"),
+    [
+        ((), ("leave",), ["leaving"]),
+        (("leave",), ("stay",), ["staying"]),
+        ((), ("end",), ["ended"]),
+    ],
+)
+def test_a_cancellation_of_after_the_backup_is_the_same_mail(
+    world, before, after, kinds
+) -> None:
+    """What the restored journal learns of a cancellation, or that it was taken back, is
+    a mail of the same kind and occasion as it was, so that it is known as sent.
+    """
+    wishes = {
+        "leave": partial(ending.cancel, at_once=False),
+        "stay": ending.stay,
+        "end": partial(ending.cancel, at_once=True),
+    }
+    signup_id = served(world, b"first")
+
+    def ask(wish):
+        world.write(wishes[wish], signup_id, "owner", "wished")
+        world.advance(20)
+
+    def mailed():
+        mails = world.read(outbox.of, signup_id)
+        return [(m.kind, m.occasion) for m in mails if m.kind in kinds]
+
+    for wish in before:
+        ask(wish)
+    copy = world.back_up()
+    for wish in after:
+        ask(wish)
+    sent = mailed()
+    assert [kind for kind, _ in sent] == kinds
+    world.advance(1000)
+    world.restore(copy)
+    assert mailed() == []
+    world.hear_of(world.read(signups.get, signup_id).payment.subscription)
+    assert mailed() == sent
+    assert all(occasion.startswith(outbox.STRIPES) for _, occasion in sent)

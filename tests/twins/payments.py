@@ -7,7 +7,7 @@ that a test can ask at the end what the customer was charged.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from attrs import Factory, define, evolve
@@ -183,9 +183,10 @@ class MemoryPayments(IPayments):
             if known.status != "canceled":
                 match request.wish:
                     case "stay":
-                        account.become(name, ends_at=None)
-                    case "leave":
-                        account.become(name, ends_at=known.paid_until)
+                        account.become(name, ends_at=None, cancelled_at=None)
+                    case "leave" if known.ends_at is None:
+                        at = datetime.fromtimestamp(self.clock.seconds(), UTC)
+                        account.become(name, ends_at=known.paid_until, cancelled_at=at)
                     case "end":
                         account.become(name, status="canceled", pay_url=None)
             return account.known[name]

@@ -80,7 +80,7 @@ def subscription_from(given: dict[str, Any]) -> Subscription:
     metadata = given.get("metadata") or {}
     # The period stands on the items since 2025.
     ends = [item["current_period_end"] for item in given["items"]["data"]]
-    cancel_at = given.get("cancel_at")
+    cancel_at, cancelled_at = given.get("cancel_at"), given.get("canceled_at")
     return Subscription(
         subscription=given["id"],
         status=cast("Status", status),
@@ -91,6 +91,7 @@ def subscription_from(given: dict[str, Any]) -> Subscription:
         ends_at=None if cancel_at is None else moment(cancel_at),
         pay_url=_pay_url(given.get("latest_invoice")),
         paid_at=_paid_at(given.get("latest_invoice")),
+        cancelled_at=None if cancelled_at is None else moment(cancelled_at),
     )
 
 
