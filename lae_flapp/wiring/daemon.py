@@ -30,6 +30,7 @@ from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.vitals import Vitals
 from lae_flapp.wiring.build import DaemonParts, build
 from lae_flapp.wiring.doors import Secrets, open_doors
+from lae_flapp.wiring.taking_over import refuse_taken_ports
 from lae_protocol.furl import Furl
 from lae_protocol.messages import Plan
 from lae_protocol.process import readiness
@@ -107,6 +108,8 @@ class Daemon(Service):
             JournalThreads(reactor),
             self._superseded,
         )
+        if self._take_over:
+            await refuse_taken_ports(reactor, settings)
         await journal.open(by_force=self._take_over)
         self._ends.append(("journal", lambda: Deferred.fromCoroutine(journal.close())))
         await self._go_on_from(journal)

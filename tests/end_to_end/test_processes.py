@@ -167,7 +167,8 @@ def test_a_second_daemon_on_a_journal_refuses(stack) -> None:
 
 def test_a_daemon_that_was_taken_over_writes_nothing_more(stack) -> None:
     """A daemon stopped in the middle of the routine and taken over ends when it is
-    continued, having written nothing; everything is made once.
+    continued, having written nothing; everything is made once.  On the same ports, which
+    the stopped daemon keeps, nothing is taken over, and what to do is said.
     """
     customer = Customer(stack, "taken-over@example.org")
     customer.register()
@@ -178,6 +179,11 @@ def test_a_daemon_that_was_taken_over_writes_nothing_more(stack) -> None:
     first.send(signal.SIGSTOP)
     try:
         stack.cloud.control.calm()
+        before = stack.journal_numbers()
+        vain = stack.run("in-vain", stack.daemon_program("--take-over"))
+        assert vain.ended() == 1
+        assert f"process {first.pid}.  End that process (kill -9" in vain.words()
+        assert stack.journal_numbers() == before
         second = stack.run("taking-over", stack.daemon_elsewhere("--take-over"))
         second.ready()
         mailed = "SELECT 1 FROM events WHERE signup_id = ? AND kind = 'mail-accepted'"
