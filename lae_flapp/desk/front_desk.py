@@ -20,6 +20,7 @@ from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import signups
 from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.threads import asked_by
 from lae_flapp.money.checkout.checkout import Checkout
 from lae_flapp.money.checkout.settlement import Settlement
 from lae_flapp.money.inbox.intake import Intake
@@ -49,6 +50,7 @@ from lae_protocol.messages import (
     Watch,
 )
 from lae_protocol.process.answer import Answering, Refusal
+from lae_protocol.process.budget import Share
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.remote import FRONT_DESK
 from lae_provision.errors import ProvisionError
@@ -79,9 +81,9 @@ class FrontDesk:
         self._checkout, self._settlement = checkout, settlement
         self._intake, self._wishes, self._furls = intake, wishes, furls
 
-    def facet(self) -> Answering:
+    def facet(self, share: Share | None = None) -> Answering:
         """What a site's furl names."""
-        return Answering(FRONT_DESK, self.answer)
+        return Answering(FRONT_DESK, asked_by("sites", self.answer), share)
 
     async def answer(  # noqa: PLR0911  (a case for each question)
         self, question: FrontDeskQuestion, request_id: str

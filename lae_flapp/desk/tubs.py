@@ -16,10 +16,13 @@ from typing import Any, Literal
 from twisted.internet.endpoints import serverFromString
 
 from lae_flapp.desk.hosts import BootstrapFacet, HostDesk, HostFacet
+from lae_flapp.journal.secrets import hash_of
+from lae_flapp.journal.threads import asked_by
 from lae_flapp.settings import TubSettings
 from lae_protocol.furl import Furl, facet_kind
 from lae_protocol.ids import base32
 from lae_protocol.process.answer import Answering
+from lae_protocol.process.budget import Allowance, Budget, Share
 from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.process.gate import gate_before
 from lae_protocol.process.tub import make_tub
@@ -27,7 +30,9 @@ from lae_protocol.remote import BOOTSTRAP, HOST
 from lae_protocol.secret import Secret
 
 #: Connections at the same time: every customer's host keeps one, and hosts may stand
-#: behind one address; all of them come back at once when the daemon starts.
+#: behind one address; all of them come back at once when the daemon starts.  A host
+#: that connects anew may have a few that have not ended yet; sites share one furl, and
+#: an operator runs many commands at once.
 LIMITS = CrowdLimits(
     most=4000,
     per_address=4000,
@@ -37,15 +42,41 @@ LIMITS = CrowdLimits(
     rate=100,
     burst_of_all=4000,
     rate_of_all=400,
+    per_name=64,
 )
 
 
-def serving_tub(reactor: Any, settings: TubSettings, certificate: Path) -> Any:
-    """Make a Tub with its kept certificate, on its kept port; not started yet."""
+#: A host reports once a minute, and asks for its identity once.
+EACH_HOST = Allowance(together=4, burst=20, rate=1)
+#: All hosts report when the daemon starts.
+ALL_HOSTS = Allowance(together=200, burst=4000, rate=400)
+#: Names that nobody holds are refused, and each refusal reads the journal.
+NOBODY = Allowance(together=10, burst=100, rate=20)
+#: Scripts may run many commands at once.
+EACH_OPERATOR = Allowance(together=64, burst=500, rate=100)
+ALL_OPERATORS = Allowance(together=128, burst=1000, rate=200)
+#: Each open page waits for news, in one call of up to 20 s.
+SITES = Allowance(together=2000, burst=4000, rate=1000)
+
+
+def serving_tub(
+    reactor: Any,
+    settings: TubSettings,
+    certificate: Path,
+    is_live: Callable[[Secret], bool],
+) -> Any:
+    """Make a Tub with its kept certificate, on its kept port; not started yet.
+
+    A connection may stay that asks for what is registered, or by a name that *is_live*.
+    """
     tub = make_tub(certificate)
     endpoint = serverFromString(reactor, settings.listen)  # type: ignore[no-untyped-call]
     tub.listenOn(endpoint)
-    gate_before(reactor, tub, LIMITS)
+
+    def admits(name: str) -> bool:
+        return name in tub.nameToReference or is_live(Secret(name))
+
+    gate_before(reactor, tub, LIMITS, admits)
     tub.setLocation(settings.location)
     return tub
 
@@ -78,24 +109,52 @@ def keep_furl(path: Path, tub: Any, location: str, kind: Literal["f", "o"]) -> F
     return furl
 
 
-def serve_hosts(tub: Any, desk: HostDesk) -> None:
-    """Answer every name of the right shape; the facets know who holds it."""
+def serve_hosts(tub: Any, desk: HostDesk, seconds: Callable[[], float]) -> None:
+    """Answer every name of the right shape; the facets know who holds it.
+
+    *seconds* is a clock that never goes back.
+    """
+    live = Budget("hosts", EACH_HOST, ALL_HOSTS, seconds)
+    dead = Budget("names that no host has", NOBODY, NOBODY, seconds)
 
     def look_up(name: str) -> Any:
+        swissnum = Secret(name)
+        known = desk.journal.is_live(swissnum)
+        share = Share(live, logged_name(swissnum)) if known else Share(dead, "them")
         match facet_kind(name):
             case "b":
-                return Answering(BOOTSTRAP, BootstrapFacet(desk, Secret(name)).answer)
+                facet = BootstrapFacet(desk, swissnum)
+                return Answering(BOOTSTRAP, asked_by("hosts", facet.answer), share)
             case "h":
-                return Answering(HOST, HostFacet(desk, Secret(name)).answer)
+                answer = asked_by("hosts", HostFacet(desk, swissnum).answer)
+                return Answering(HOST, answer, share)
         return None
 
     tub.registerNameLookupHandler(look_up)
 
 
-def serve_operators(tub: Any, facet: Callable[[Secret], Any]) -> None:
-    """Answer the names of operators."""
+def serve_operators(
+    tub: Any, facet: Callable[[Secret, Share], Any], seconds: Callable[[], float]
+) -> None:
+    """Answer the names of operators; *seconds* is a clock that never goes back."""
+    budget = Budget("operators", EACH_OPERATOR, ALL_OPERATORS, seconds)
 
     def look_up(name: str) -> Any:
-        return facet(Secret(name)) if facet_kind(name) == "o" else None
+        if facet_kind(name) != "o":
+            return None
+        swissnum = Secret(name)
+        return facet(swissnum, Share(budget, logged_name(swissnum)))
 
     tub.registerNameLookupHandler(look_up)
+
+
+def share_of_sites(seconds: Callable[[], float]) -> Share:
+    """What all copies of the site may ask together, over their one furl."""
+    return Share(Budget("the front desk", SITES, SITES, seconds), "sites")
+
+
+def logged_name(swissnum: Secret) -> str:
+    """How logs name a furl: by its kind and the beginning of its hash, which is in the
+    journal; nobody finds the furl by it.
+    """
+    return f"{swissnum.reveal()[0]}:{hash_of(swissnum)[:8]}"

@@ -266,7 +266,7 @@ def move(
         actual = get(tx, signup_id, generation).state
         raise StateChanged(f"host {generation} of {signup_id}", actual)
     tx.touched.signups.add(signup_id)
-    return get(tx, signup_id, generation)
+    return _note_names(tx, get(tx, signup_id, generation))
 
 
 def issue_bootstrap(
@@ -284,6 +284,7 @@ def issue_bootstrap(
     if known.bootstrap_hash is None:
         values = {"bootstrap_hash": hashed, "bootstrap_until": until}
         tx.run(_at(signup_id, generation).values(**values))
+        _note_names(tx, get(tx, signup_id, generation))
     elif known.bootstrap_hash != hashed:
         raise AlreadySealed(f"launch {generation} of {signup_id} has another furl")
 
@@ -317,7 +318,7 @@ def issue_furl(
     """Give a host its own furl; where it has one, that one stays.  The row then."""
     unknown = _at(signup_id, generation).where(HOSTS.c.furl_hash.is_(None))
     tx.run(unknown.values(furl_hash=hash_of(swissnum), furl_sealed=sealed))
-    return get(tx, signup_id, generation)
+    return _note_names(tx, get(tx, signup_id, generation))
 
 
 def by_furl(tx: ReadTx, swissnum: Secret) -> HostRow | None:
@@ -377,6 +378,15 @@ def all_live(tx: ReadTx) -> tuple[HostRow, ...]:
     query = select(HOSTS).where(HOSTS.c.state != "gone")
     ordered = query.order_by(HOSTS.c.signup_id)
     return tuple(HostRow(*row) for row in tx.all(ordered))
+
+
+def _note_names(tx: WriteTx, host: HostRow) -> HostRow:
+    """Have the Tub know after the commit which of this host's furls are alive."""
+    if host.bootstrap_hash is not None:
+        tx.touched.names[host.bootstrap_hash] = host.state in CLAIMABLE
+    if host.furl_hash is not None:
+        tx.touched.names[host.furl_hash] = host.state not in RETIRED
+    return host
 
 
 def _at(signup_id: SignupId, generation: Generation) -> Update:

@@ -25,7 +25,15 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
-from lae_flapp.journal import epoch, events, meta, opening, schema, sqlite
+from lae_flapp.journal import (
+    epoch,
+    events,
+    live_names,
+    meta,
+    opening,
+    schema,
+    sqlite,
+)
 from lae_flapp.journal.errors import (
     JournalBusy,
     JournalClosed,
@@ -36,10 +44,12 @@ from lae_flapp.journal.errors import (
 )
 from lae_flapp.journal.lock import JournalLock
 from lae_flapp.journal.meta import Home
-from lae_flapp.journal.threads import IThreads
+from lae_flapp.journal.secrets import hash_of
+from lae_flapp.journal.threads import READERS, IThreads
 from lae_flapp.journal.transaction import Noun, ReadTx, Touched, WriteTx
 from lae_flapp.journal.watchers import WRITES_FOR, Watchers
 from lae_protocol.ids import SignupId
+from lae_protocol.secret import Secret
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -78,6 +88,7 @@ class Journal:
         self._watchers = Watchers()
         self._running = False
         self.epoch = 0
+        self._live_names: set[str] = set()
         #: Why the last write of all failed, where it was the file's fault.
         self.failing: JournalError | None = None
         #: Writes that found the disk full, since the journal was opened.
@@ -160,6 +171,12 @@ class Journal:
 
         return self._answered(self._threads.write(moved), None)
 
+    def is_live(self, swissnum: Secret) -> bool:
+        """Whether the furl of a host or an operator with this name is good for
+        something, as of the last commit; without a look-up.
+        """
+        return hash_of(swissnum) in self._live_names
+
     def hear_of(self, noun: Noun, heard: Callable[[], object]) -> None:
         """Have *heard* called after each commit that touches *noun*."""
         self._watchers.hear_of(noun, heard)
@@ -192,20 +209,22 @@ class Journal:
         self._lock.take(holder, by_force=by_force)
         writer = sqlite.engine(self._path, writes=True, connections=1)
         try:
-            self.epoch = self._take(writer, holder)
+            self.epoch, self._live_names = self._take(writer, holder)
         except BaseException:
             writer.dispose()
             raise
         self._writer = writer
-        self._reader = sqlite.engine(self._path, writes=False, connections=4)
+        self._reader = sqlite.engine(
+            self._path, writes=False, connections=sum(READERS.values())
+        )
 
-    def _take(self, writer: Engine, holder: str) -> int:
+    def _take(self, writer: Engine, holder: str) -> tuple[int, set[str]]:
         with sqlite.meanings():
             opening.upgrade(self._path, writer, self._now())
             with writer.begin() as connection:
                 tx = WriteTx(connection, self._now())
                 meta.settle(tx, self._home)
-                return epoch.take(tx, holder)
+                return epoch.take(tx, holder), live_names.read(tx)
 
     def _close(self) -> None:
         for engine in (self._reader, self._writer):
@@ -250,6 +269,8 @@ class Journal:
     def _committed(self, result: tuple[T, Touched], writer: SignupId | None) -> T:
         answer, touched = result
         self.failing = None
+        for name, alive in touched.names.items():
+            (self._live_names.add if alive else self._live_names.discard)(name)
         self._watchers.tell(touched, writer)
         return answer
 

@@ -57,6 +57,7 @@ def add(tx: WriteTx, name: str, swissnum: Secret, who: str) -> None:
     if row is None:
         values = {"swissnum_hash": hash_of(swissnum), "added_at": tx.now}
         tx.run(insert(OPERATORS).values(name=name, **values))
+        tx.touched.names[hash_of(swissnum)] = True
         events.note(tx, None, "operator-added", who, name)
     elif row.swissnum_hash != hash_of(swissnum) or row.revoked_at is not None:
         state = "revoked" if row.revoked_at else "known by another furl"
@@ -78,6 +79,7 @@ def install(tx: WriteTx, name: str, swissnum: Secret, who: str) -> bool:
         here = OPERATORS.c.name == name
         values = {"swissnum_hash": hash_of(swissnum)}
         tx.run(update(OPERATORS).where(here).values(**values))
+        tx.touched.names |= {row.swissnum_hash: False, hash_of(swissnum): True}
         events.note(tx, None, "operator-furl-renewed", who, name)
     return True
 
@@ -91,11 +93,14 @@ def by_swissnum(tx: ReadTx, swissnum: Secret) -> Operator | None:
 
 def revoke(tx: WriteTx, name: str, who: str) -> None:
     """End a person's furl; raises :class:`Unknown`."""
-    here = (OPERATORS.c.name == name, OPERATORS.c.revoked_at.is_(None))
-    if tx.run(update(OPERATORS).where(*here).values(revoked_at=tx.now)):
-        events.note(tx, None, "operator-revoked", who, name)
-    elif tx.first(select(OPERATORS).where(OPERATORS.c.name == name)) is None:
+    row = tx.first(select(OPERATORS).where(OPERATORS.c.name == name))
+    if row is None:
         raise Unknown(f"no operator {name}")
+    if row.revoked_at is None:
+        here = OPERATORS.c.name == name
+        tx.run(update(OPERATORS).where(here).values(revoked_at=tx.now))
+        tx.touched.names[row.swissnum_hash] = False
+        events.note(tx, None, "operator-revoked", who, name)
 
 
 def every(tx: ReadTx) -> tuple[Operator, ...]:

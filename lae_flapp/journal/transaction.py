@@ -31,13 +31,15 @@ class Touched:
     The functions that change the rows note it here; the journal tells it after the
     commit (:class:`lae_flapp.journal.watchers.Watchers`), so that nobody who changes a
     row has to know who works on it.  *tried_again* are signups of which an operator
-    wants once more what was refused.
+    wants once more what was refused.  *names* are hashes of furls' names, and whether
+    each is good for something now.
     """
 
     events: list[Recorded] = Factory(list)
     nouns: set[Noun] = Factory(set)
     signups: set[SignupId] = Factory(set)
     tried_again: set[SignupId] = Factory(set)
+    names: dict[str, bool] = Factory(dict)
 
 
 @define(frozen=True, eq=False)

@@ -27,6 +27,7 @@ from lae_flapp.desk.tubs import (
     serve_hosts,
     serve_operators,
     serving_tub,
+    share_of_sites,
 )
 from lae_flapp.desk.wishes import Wishes
 from lae_flapp.effects.bounded import bounded
@@ -149,7 +150,9 @@ def build(
         causes=lambda: lasting,
     )
 
-    hosts_tub = serving_tub(reactor, settings.hosts_tub, settings.state / "hosts.pem")
+    hosts_tub = serving_tub(
+        reactor, settings.hosts_tub, settings.state / "hosts.pem", journal.is_live
+    )
     host_furl = partial(furl_of, hosts_tub, settings.hosts_tub.location)
     shop = _workshop(
         reactor=reactor,
@@ -220,7 +223,7 @@ def build(
     backups = Backups(copies_of(settings))
     location = settings.private_tub.location
     private_tub = serving_tub(
-        reactor, settings.private_tub, settings.state / "private.pem"
+        reactor, settings.private_tub, settings.state / "private.pem", journal.is_live
     )
     operator_desk = OperatorDesk(
         shop=shop,
@@ -247,12 +250,15 @@ def build(
     site_furl = keep_furl(
         settings.state / "front-desk.furl", private_tub, location, "f"
     )
-    private_tub.registerReference(front_desk.facet(), site_furl.swissnum)
+    front_desk_facet = front_desk.facet(share_of_sites(reactor.seconds))
+    private_tub.registerReference(front_desk_facet, site_furl.swissnum)
     operator_furl = keep_furl(
         settings.state / "operator.furl", private_tub, location, "o"
     )
-    serve_operators(private_tub, partial(operator_facet, operator_desk))
-    serve_hosts(hosts_tub, host_desk)
+    serve_operators(
+        private_tub, partial(operator_facet, operator_desk), reactor.seconds
+    )
+    serve_hosts(hosts_tub, host_desk, reactor.seconds)
 
     quotas_by_cell: dict[tuple[str, str], int] = {
         (cell.name, quota): many for quota, many in quotas.items()

@@ -12,16 +12,22 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from foolscap.api import Referenceable
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, succeed
 from twisted.logger import Logger
 from zope.interface import directlyProvides
 
 from lae_protocol import wire
 from lae_protocol.messages import RefusalCode, Refused
+from lae_protocol.process.budget import Share
 from lae_protocol.question import Question
 from lae_protocol.remote import Questions
 
 _REQUEST_ID = re.compile(rb"[a-z0-9\-]{1,64}\Z")
+
+#: What a call beyond the budget is answered.
+_TOO_MUCH = wire.encode_refusal(
+    Refused("try-later", "Too many calls at the same time, or too often: ask later.")
+)
 
 
 class Refusal(Exception):
@@ -35,22 +41,38 @@ class Refusal(Exception):
 class Answering(Referenceable):
     """A facet that is asked *questions*; *answer* is given each, and its request id.
 
-    It returns the answer that the question's class names, or a refusal.
+    It returns the answer that the question's class names, or a refusal.  What is asked
+    beyond *share*, the reference's part in a budget, is refused before it is parsed.
     """
 
     _log = Logger()
 
     def __init__(
-        self, questions: Questions, answer: Callable[[Any, str], Awaitable[Any]]
+        self,
+        questions: Questions,
+        answer: Callable[[Any, str], Awaitable[Any]],
+        share: Share | None = None,
     ) -> None:
         self._by_name, self._answer = questions.by_name, answer
+        self._share = share
         directlyProvides(self, questions.interface)
 
     def remote_ask(
         self, name: bytes, version: int, request_id: bytes, data: bytes
     ) -> Deferred[bytes]:
         """Foolscap's way in."""
-        return Deferred.fromCoroutine(self._told(name, version, request_id, data))
+        share = self._share
+        if share is None:
+            return Deferred.fromCoroutine(self._told(name, version, request_id, data))
+        if not share.begin():
+            return succeed(_TOO_MUCH)
+        told = Deferred.fromCoroutine(self._told(name, version, request_id, data))
+
+        def end(result: Any) -> Any:
+            share.end()
+            return result
+
+        return told.addBoth(end)
 
     async def _told(
         self, name: bytes, version: int, raw_id: bytes, data: bytes

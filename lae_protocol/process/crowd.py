@@ -37,6 +37,9 @@ class CrowdLimits:
     all of them together *burst_of_all* and *rate_of_all*: each may cost a TLS
     handshake, a millisecond.  (An office behind one address may well open hundreds at
     once; where somebody belongs, the first two limits are enough.)
+
+    Who is admitted by one name has at most *per_name* connections: the oldest ends for
+    the newest.  None where many share a name.
     """
 
     most: int = 2000
@@ -49,6 +52,7 @@ class CrowdLimits:
     rate: float = 20.0
     burst_of_all: float = 1000.0
     rate_of_all: float = 200.0
+    per_name: int | None = None
 
 
 @define(frozen=True)
@@ -86,6 +90,8 @@ class Crowd(Generic[G]):
     _all: dict[G, str] = field(factory=dict)
     _strangers: dict[str, dict[G, None]] = field(factory=dict)
     _count: Counter[str] = field(factory=Counter)
+    _named: dict[str, dict[G, None]] = field(factory=dict)
+    _name_of: dict[G, str] = field(factory=dict)
     _known: OrderedDict[str, float] = field(factory=OrderedDict)
     _pace: OrderedDict[str, TokenBucket] = field(factory=OrderedDict)
     _everybody: TokenBucket | None = None
@@ -157,16 +163,29 @@ class Crowd(Generic[G]):
         self._strangers.setdefault(address, {})[guest] = None
         self._unproved += 1
 
-    def admitted(self, guest: G, now: float) -> None:
-        """It showed that it belongs here; too late is no matter."""
+    def admitted(self, guest: G, now: float, name: str) -> G | None:
+        """It showed by *name* that it belongs here; too late is no matter.
+
+        Returns the connection that must end for it, if there is one.
+        """
         address = self._all.get(guest)
         if address is None:
-            return
+            return None
         self._no_stranger(guest, address)
         self._known.pop(address, None)
         self._known[address] = now
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
+        return self._oldest_too_many(guest, name)
+
+    def _oldest_too_many(self, guest: G, name: str) -> G | None:
+        most = self.limits.per_name
+        if most is None or guest in self._name_of:
+            return None
+        theirs = self._named.setdefault(name, {})
+        theirs[guest] = None
+        self._name_of[guest] = name
+        return next(iter(theirs)) if len(theirs) > most else None
 
     def left(self, guest: G) -> None:
         """It is gone; for the second time changes nothing."""
@@ -174,6 +193,11 @@ class Crowd(Generic[G]):
         if address is None:
             return
         self._no_stranger(guest, address)
+        name = self._name_of.pop(guest, None)
+        if name is not None:
+            del self._named[name][guest]
+            if not self._named[name]:
+                del self._named[name]
         self._count[address] -= 1
         if not self._count[address]:
             del self._count[address]

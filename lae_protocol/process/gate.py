@@ -6,6 +6,7 @@ Whom to let in :mod:`lae_protocol.process.crowd` decides.
 from __future__ import annotations
 
 import resource
+from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve
@@ -71,12 +72,16 @@ class Guest(Server):
         """Close it at once."""
         self.abortConnection()  # type: ignore[no-untyped-call]
 
-    def admitted(self) -> None:
-        """It showed that it belongs here: it may stay."""
+    def admitted(self, name: str) -> None:
+        """It showed by *name* that it belongs here: it may stay."""
         if self._stranger:
             self._stranger = False
             self._stop_waiting()
-            self._gate.crowd.admitted(self, self._gate.reactor.seconds())
+            crowd, now = self._gate.crowd, self._gate.reactor.seconds()
+            instead = crowd.admitted(self, now, name)
+            if instead is not None:
+                crowd.left(instead)
+                instead.end()
 
     def _stop_waiting(self) -> None:
         if self._patience.active():
@@ -138,11 +143,11 @@ class Gate:
         self.crowd.left(guest)
         self._guests.pop(guest.name, None)
 
-    def admit(self, peer: Any) -> None:
-        """The connection from *peer* has shown that it belongs here."""
+    def admit(self, peer: Any, name: str = "") -> None:
+        """The connection from *peer* has shown by *name* that it belongs here."""
         guest = self._guests.get(_name(peer))
         if guest is not None:
-            guest.admitted()
+            guest.admitted(name)
 
 
 def _name(peer: Any) -> tuple[Any, Any]:
@@ -202,29 +207,39 @@ class GatedEndpoint:
         return waiting.addCallback(listening)
 
 
-def gate_before(reactor: Any, tub: Any, limits: CrowdLimits) -> Gate:
+def gate_before(
+    reactor: Any,
+    tub: Any,
+    limits: CrowdLimits,
+    is_live: Callable[[str], bool] = lambda _: True,
+) -> Gate:
     """Put a gate before every port of a Tub that has not started yet.
 
-    Who names something that the Tub has is admitted.
+    Who names something that the Tub has is admitted, if the name *is_live*: a Tub may
+    also answer names that are good for nothing, to say so.
     """
     room = room_for(limits.most)
     gate = Gate(reactor, _within(limits, room))
     for listener in tub.getListeners():
         # Foolscap takes an endpoint when a listener is made, and gives none back.
         listener._ep = GatedEndpoint(gate, listener._ep)  # noqa: SLF001
-    admit_who_names(tub, gate)
+    admit_who_names(tub, gate, is_live)
     return gate
 
 
-def admit_who_names(tub: Any, gate: Gate) -> None:
+def admit_who_names(tub: Any, gate: Gate, is_live: Callable[[str], bool]) -> None:
     """Have the Tub's peers admitted when they ask for something by its right name."""
 
     class AdmittingBroker(Broker):
         """Foolscap's, which tells the gate."""
 
         def remote_getReferenceByName(self, name: Any) -> Any:
-            found = super().remote_getReferenceByName(name)
-            gate.admit(self.transport.getPeer())
+            found, asked = (
+                super().remote_getReferenceByName(name),
+                name if isinstance(name, str) else name.decode("ascii"),
+            )
+            if is_live(asked):
+                gate.admit(self.transport.getPeer(), asked)
             return found
 
     tub.brokerClass = AdmittingBroker

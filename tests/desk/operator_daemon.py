@@ -45,6 +45,7 @@ from lae_protocol.ids import (
 )
 from lae_protocol.looking_messages import ListSignups
 from lae_protocol.process.answer import Answering
+from lae_protocol.process.budget import Share
 from lae_protocol.remote import HOST, OPERATOR
 from lae_protocol.secret import Secret
 from tests.twins.cloud import Cloud, Instance
@@ -155,7 +156,7 @@ async def main(folder: Path) -> None:
     port = free_ports(1)[0]
     location = f"127.0.0.1:{port}"
     settings = TubSettings(f"tcp:{port}:interface=127.0.0.1", location)
-    tub = serving_tub(reactor, settings, folder / "tub.pem")
+    tub = serving_tub(reactor, settings, folder / "tub.pem", journal.is_live)
     hanging: dict[str, bool] = {}
     cloud = Cloud()
     cloud.instances["i-0123456789abcdef0"] = Instance(
@@ -176,7 +177,7 @@ async def main(folder: Path) -> None:
         cloud=cloud,
     )
 
-    def facet(swissnum: Secret) -> Answering:
+    def facet(swissnum: Secret, share: Share) -> Answering:
         inner = operator_facet(desk, swissnum)._answer
 
         async def answer(question: Any, request_id: str) -> Any:
@@ -187,9 +188,9 @@ async def main(folder: Path) -> None:
                 await Deferred()
             return await inner(question, request_id)
 
-        return Answering(OPERATOR, answer)
+        return Answering(OPERATOR, answer, share)
 
-    serve_operators(tub, facet)
+    serve_operators(tub, facet, reactor.seconds)
     host_desk: HostDesk = None  # type: ignore[assignment]  # it is never asked
     another = HostFacet(host_desk, Secret("h" * 53))
     tub.registerReference(Answering(HOST, another.answer), "another")

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from foolscap.api import RemoteException, Violation
+from attrs import evolve
+from foolscap.api import Referenceable, RemoteException, Violation
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import Clock
 from twisted.trial.unittest import TestCase
 
+from lae_flapp.desk import tubs
 from lae_flapp.desk.hosts import HostDesk
 from lae_flapp.desk.tubs import (
     furl_of,
@@ -23,6 +26,7 @@ from lae_flapp.desk.tubs import (
     serving_tub,
 )
 from lae_flapp.grid.furls import CustomerFurls
+from lae_flapp.journal import operators
 from lae_flapp.settings import TubSettings
 from lae_localcloud.ports import free_ports
 from lae_protocol import wire
@@ -32,6 +36,7 @@ from lae_protocol.looking_messages import AskHealth
 from lae_protocol.messages import AskDoors, Refused
 from lae_protocol.process.call import FacetRefused, ask
 from lae_protocol.process.tub import make_tub
+from lae_protocol.secret import Secret
 from tests.twins.cloud import Cloud
 from tests.twins.doors import Line
 from tests.twins.identities import MemoryIdentities, MemorySealer
@@ -50,7 +55,9 @@ class TubTests(TestCase):
         port = free_ports(1)[0]
         self.location = f"127.0.0.1:{port}"
         settings = TubSettings(f"tcp:{port}:interface=127.0.0.1", self.location)
-        self.tub = serving_tub(reactor, settings, folder / "tub.pem")
+        self.tub = serving_tub(
+            reactor, settings, folder / "tub.pem", self.journal.is_live
+        )
         doors = MemoryIdentities(Line(Cloud(), Clock()))
         self.desk = HostDesk(
             journal=self.journal,
@@ -93,16 +100,53 @@ class TubTests(TestCase):
     async def test_strangers(self) -> None:
         """A name that nobody was given is answered like one that is dead."""
         await self.asyncSetUp()
-        serve_hosts(self.tub, self.desk)
+        serve_hosts(self.tub, self.desk, reactor.seconds)
         told = await self.ask(new_name("b"), NO_CLAIM)
         self.assertEqual(told.code, "malformed")
         told = await self.ask(new_name("h"), REPORT)
         self.assertEqual(told.code, "unknown-signup")
 
+    async def test_an_invented_name_is_no_way_in(self) -> None:
+        """Who comes by an invented name stays a stranger at the port, whose connection
+        ends soon; who holds a live furl may stay.
+        """
+        limits = evolve(tubs.LIMITS, patience=0.5)
+        self.patch(tubs, "LIMITS", limits)
+        await self.asyncSetUp()
+        serve_hosts(self.tub, self.desk, reactor.seconds)
+        name = new_name("o")
+        await self.journal.write(operators.add, "ann", Secret(name), "daemon")
+        serve_operators(self.tub, lambda *_: Referenceable(), reactor.seconds)
+        kept = await self.reach(name)
+        other = make_tub()
+        other.startService()
+        self.addCleanup(other.stopService)
+        stranger = await other.getReference(self.furl(new_name("h")))
+        gone: Deferred[None] = Deferred()
+        stranger.notifyOnDisconnect(gone.callback, None)
+        await gone
+        self.assertFalse(kept.tracker.broker.disconnected)
+
+    async def test_one_host_cannot_ask_without_end(self) -> None:
+        """A thousand calls at once over one furl are refused beyond its part, without a
+        word in the log for each, while another's furl is answered.
+        """
+        await self.asyncSetUp()
+        serve_hosts(self.tub, self.desk, reactor.seconds)
+        reference = await self.reach(new_name("h"))
+        data = wire.encode(REPORT)
+        told = await gatherResults(
+            [reference.callRemote("ask", b"Report", 1, b"rq", data) for _ in range(500)]
+        )
+        codes = Counter(wire.decode_answer(Report, one).code for one in told)
+        self.assertGreater(codes["try-later"], 350)
+        self.assertGreater(codes["unknown-signup"], 0)
+        self.assertEqual(self.flushLoggedErrors(), [])
+
     async def test_names_of_another_shape(self) -> None:
         """Names that are none, or of another Tub's kinds, are all refused alike."""
         await self.asyncSetUp()
-        serve_hosts(self.tub, self.desk)
+        serve_hosts(self.tub, self.desk, reactor.seconds)
         good = new_name("b")
         shapes = {
             (await self.refused(name)).replace(f"'{name[:2]}'", "")
@@ -116,10 +160,10 @@ class TubTests(TestCase):
         await self.asyncSetUp()
         asked: list[str] = []
 
-        def facet(swissnum: Any) -> None:
+        def facet(swissnum: Any, _: Any) -> None:
             asked.append(swissnum.reveal())
 
-        serve_operators(self.tub, facet)
+        serve_operators(self.tub, facet, reactor.seconds)
         name = new_name("o")
         for one in (name, new_name("h"), new_name("b"), name + "a"):
             await self.refused(one)
@@ -128,7 +172,7 @@ class TubTests(TestCase):
     async def test_another_kind_of_facet(self) -> None:
         """A question of another facet is not known, whatever the name is."""
         await self.asyncSetUp()
-        serve_hosts(self.tub, self.desk)
+        serve_hosts(self.tub, self.desk, reactor.seconds)
         for name, question in (
             (new_name("b"), REPORT),
             (new_name("b"), AskDoors()),
@@ -148,7 +192,7 @@ class TubTests(TestCase):
     async def test_50_megabytes(self) -> None:
         """A report of 50 MB is refused by the constraint, before anybody reads it."""
         await self.asyncSetUp()
-        serve_hosts(self.tub, self.desk)
+        serve_hosts(self.tub, self.desk, reactor.seconds)
         name = new_name("h")
         reference = await self.reach(name)
         # As a hostile peer would: without the interface that stops our own side.
@@ -166,7 +210,7 @@ class TubTests(TestCase):
     async def test_hostile_arguments(self) -> None:
         """Arguments of other kinds are refused by the interface; nothing is called."""
         await self.asyncSetUp()
-        serve_hosts(self.tub, self.desk)
+        serve_hosts(self.tub, self.desk, reactor.seconds)
         reference = await self.reach(new_name("h"))
         reference.tracker.interfaceName = None
         reference.tracker.interface = None

@@ -17,7 +17,7 @@ from twisted.trial.unittest import TestCase
 from lae_flapp.journal import events, inbox
 from lae_flapp.journal.errors import JournalBusy
 from lae_flapp.journal.journal import Journal
-from lae_flapp.journal.threads import WAITING, JournalThreads
+from lae_flapp.journal.threads import WAITING, JournalThreads, asked_by
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol.stripe_hints import StripeHint
 from tests.twins.journal import HOME
@@ -64,16 +64,40 @@ class JournalThreadsTests(TestCase):
         assert await journal.read(events.last_number, None) == 1
 
     async def test_too_many_are_refused(self) -> None:
-        """When a thousand wait, the next is refused at once instead of queued."""
+        """When a thousand of the daemon's own wait, its next is refused at once."""
         journal = await self.opened()
         go_on = threading.Event()
         blocked = journal.write(lambda tx: go_on.wait(20))
-        queued = [journal.write(lambda tx: None) for _ in range(WAITING - 1)]
+        queued = [journal.write(lambda tx: None) for _ in range(WAITING["daemon"] - 1)]
         with self.assertRaises(JournalBusy):
             await journal.write(lambda tx: None)
         go_on.set()
         await DeferredList([blocked, *queued], fireOnOneErrback=True)
         await journal.write(lambda tx: None)
+
+    async def test_a_crowd_of_one_audience_holds_no_other_up(self) -> None:
+        """With as many reads and writes of hosts under way as may wait, a further one is
+        refused, while a site, an operator and the daemon read at once and may write.
+        """
+        journal = await self.opened()
+        go_on = threading.Event()
+        block = asked_by("hosts", lambda *_: journal.read(lambda tx: go_on.wait(20)))
+        push = asked_by("hosts", lambda *_: journal.write(lambda tx: None))
+        crowd = [
+            Deferred.fromCoroutine(ask(None, ""))
+            for ask in (block, push)
+            for _ in range(WAITING["hosts"])
+        ]
+        for refused in (block, push):
+            with self.assertRaises(JournalBusy):
+                await Deferred.fromCoroutine(refused(None, ""))
+        for other in ("sites", "operators", "daemon"):
+            read = asked_by(other, lambda *_: journal.read(lambda tx: "read"))
+            write = asked_by(other, lambda *_: journal.write(lambda tx: "written"))
+            for ask, told in ((read, "read"), (write, "written")):
+                assert await Deferred.fromCoroutine(ask(None, "")) == told
+        go_on.set()
+        await gatherResults(crowd)
 
     async def test_who_stops_waiting_keeps_no_news_back(self) -> None:
         """A write whose writer was cancelled is committed, and wakes whom it concerns."""

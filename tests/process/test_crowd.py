@@ -61,7 +61,7 @@ def test_no_limit_is_ever_passed(steps: list[tuple[str, str, float]]) -> None:
             crowd.arrived(number, address)
             here[number] = (address, True)
         elif theirs and what == "admitted":
-            crowd.admitted(theirs[0], now)
+            crowd.admitted(theirs[0], now, "n")
             known.add(address)
             here[theirs[0]] = (address, False)
         elif theirs:
@@ -102,7 +102,7 @@ def test_an_office_may_come_all_at_once() -> None:
     """
     crowd: Crowd[str] = Crowd(LIMITS)
     _fill(crowd, "a", "a1")
-    crowd.admitted("a1", 0)
+    crowd.admitted("a1", 0, "n")
     for name in ("a2", "a3", "a4"):
         assert crowd.judge("a", 0) == Take()
         _fill(crowd, "a", name)
@@ -117,7 +117,7 @@ def test_the_admitted_are_not_driven_out() -> None:
         names = [address + str(n) for n in range(3)]
         _fill(crowd, address, *names)
         for name in names:
-            crowd.admitted(name, 0)
+            crowd.admitted(name, 0, "n")
     assert isinstance(crowd.judge("c", 0), Refuse)
     crowd.left("a0")
     assert crowd.judge("c", 0) == Take()
@@ -133,7 +133,7 @@ def test_a_flood_from_one_address() -> None:
     assert crowd.judge("b", 0) == Take()
     assert crowd.judge("a", 1) == Take()
     crowd.arrived("a1", "a")
-    crowd.admitted("a1", 1)
+    crowd.admitted("a1", 1, "n")
     assert all(crowd.judge("a", 1) == Take() for _ in range(20))
     later = 1 + KNOWN_FOR
     verdicts = [crowd.judge("a", later) for _ in range(7)]
@@ -147,11 +147,29 @@ def test_a_flood_from_everywhere() -> None:
     limits = evolve(LIMITS, burst_of_all=10, rate_of_all=2)
     crowd: Crowd[str] = Crowd(limits)
     _fill(crowd, "a", "a1")
-    crowd.admitted("a1", 0)
+    crowd.admitted("a1", 0, "n")
     verdicts = [crowd.judge(f"from {n}", 0) for n in range(12)]
     assert [isinstance(v, Refuse) for v in verdicts] == [False] * 10 + [True] * 2
     assert crowd.judge("a", 0) == Take()
     assert crowd.judge("another", 1) == Take()
+
+
+def test_one_name_keeps_a_few_connections() -> None:
+    """Who comes again and again by one name ends their own oldest connection, and nobody
+    else's; a connection that is admitted twice counts once.
+    """
+    crowd: Crowd[str] = Crowd(evolve(LIMITS, most=100, per_name=2))
+    _fill(crowd, "a", "a1", "a2", "a3", "b1")
+    assert crowd.admitted("b1", 0, "other") is None
+    assert [crowd.admitted(g, 0, "host") for g in ("a1", "a1", "a2")] == [None] * 3
+    assert crowd.admitted("a3", 0, "host") == "a1"
+    crowd.left("a1")
+    _fill(crowd, "b", "a4")
+    assert crowd.admitted("a4", 0, "host") == "a2"
+    for guest in ("a2", "a3", "a4", "b1"):
+        crowd.left(guest)
+    assert not crowd._named
+    assert not crowd._name_of
 
 
 def test_neighbourhoods() -> None:

@@ -8,10 +8,12 @@ from typing import Any
 from lae_flapp.desk.operators import boxes, helping, lists, looking, running
 from lae_flapp.desk.operators.asked import Asker
 from lae_flapp.desk.operators.desk import OperatorDesk
+from lae_flapp.journal.threads import asked_by
 from lae_protocol import box_messages as box
 from lae_protocol import looking_messages as look
 from lae_protocol import operator_messages as ask
 from lae_protocol.process.answer import Answering
+from lae_protocol.process.budget import Share
 from lae_protocol.question import Question
 from lae_protocol.remote import OPERATOR
 from lae_protocol.secret import Secret
@@ -46,11 +48,13 @@ ANSWERS: Mapping[type[Question[Any]], Callable[[Asker, Any], Awaitable[Any]]] = 
 }
 
 
-def operator_facet(desk: OperatorDesk, swissnum: Secret) -> Answering:
+def operator_facet(
+    desk: OperatorDesk, swissnum: Secret, share: Share | None = None
+) -> Answering:
     """The facet of whoever holds this furl; looked up anew at each question."""
 
     async def answer(question: Any, request_id: str) -> Any:
         asker = Asker(desk, swissnum, request_id)
         return await ANSWERS[type(question)](asker, question)
 
-    return Answering(OPERATOR, answer)
+    return Answering(OPERATOR, asked_by("operators", answer), share)
