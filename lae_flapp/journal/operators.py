@@ -79,7 +79,7 @@ def install(tx: WriteTx, name: str, swissnum: Secret, who: str) -> bool:
         here = OPERATORS.c.name == name
         values = {"swissnum_hash": hash_of(swissnum)}
         tx.run(update(OPERATORS).where(here).values(**values))
-        tx.touched.names |= {row.swissnum_hash: False, hash_of(swissnum): True}
+        tx.touched.names.update({row.swissnum_hash: False, hash_of(swissnum): True})
         events.note(tx, None, "operator-furl-renewed", who, name)
     return True
 

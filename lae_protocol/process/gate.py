@@ -234,10 +234,8 @@ def admit_who_names(tub: Any, gate: Gate, is_live: Callable[[str], bool]) -> Non
         """Foolscap's, which tells the gate."""
 
         def remote_getReferenceByName(self, name: Any) -> Any:
-            found, asked = (
-                super().remote_getReferenceByName(name),
-                name if isinstance(name, str) else name.decode("ascii"),
-            )
+            found = super().remote_getReferenceByName(name)
+            asked = name if isinstance(name, str) else name.decode("ascii")
             if is_live(asked):
                 gate.admit(self.transport.getPeer(), asked)
             return found

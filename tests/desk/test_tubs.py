@@ -55,9 +55,9 @@ class TubTests(TestCase):
         port = free_ports(1)[0]
         self.location = f"127.0.0.1:{port}"
         settings = TubSettings(f"tcp:{port}:interface=127.0.0.1", self.location)
-        self.tub = serving_tub(
-            reactor, settings, folder / "tub.pem", self.journal.is_live
-        )
+        #: Names that the port lets in though no host has them.
+        self.let_in: set[str] = set()
+        self.tub = serving_tub(reactor, settings, folder / "tub.pem", self.is_live)
         doors = MemoryIdentities(Line(Cloud(), Clock()))
         self.desk = HostDesk(
             journal=self.journal,
@@ -70,6 +70,9 @@ class TubTests(TestCase):
         for one in (self.tub, self.client):
             one.startService()
             self.addCleanup(one.stopService)
+
+    def is_live(self, name: Secret) -> bool:
+        return name.reveal() in self.let_in or self.journal.is_live(name)
 
     def furl(self, name: str) -> str:
         return furl_of(self.tub, self.location, name).reveal()
@@ -128,12 +131,14 @@ class TubTests(TestCase):
         self.assertFalse(kept.tracker.broker.disconnected)
 
     async def test_one_host_cannot_ask_without_end(self) -> None:
-        """A thousand calls at once over one furl are refused beyond its part, without a
-        word in the log for each, while another's furl is answered.
+        """Hundreds of calls at once over one furl are refused beyond its part, without
+        a traceback in the log for each.
         """
         await self.asyncSetUp()
         serve_hosts(self.tub, self.desk, reactor.seconds)
-        reference = await self.reach(new_name("h"))
+        name = new_name("h")
+        self.let_in.add(name)
+        reference = await self.reach(name)
         data = wire.encode(REPORT)
         told = await gatherResults(
             [reference.callRemote("ask", b"Report", 1, b"rq", data) for _ in range(500)]
@@ -194,6 +199,7 @@ class TubTests(TestCase):
         await self.asyncSetUp()
         serve_hosts(self.tub, self.desk, reactor.seconds)
         name = new_name("h")
+        self.let_in.add(name)
         reference = await self.reach(name)
         # As a hostile peer would: without the interface that stops our own side.
         reference.tracker.interfaceName = None
