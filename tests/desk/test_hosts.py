@@ -420,7 +420,8 @@ def test_way_to_ready(ours, key) -> None:
         True,
     )
     assert (seen.sent_this_month, seen.days[0].requests) == (8, (Requests("put", 9),))
-    owner = ours.read(see_as_owner, SU, OwnerSecret("x" * 40), 0)[0].owner
+    secret = OwnerSecret("x" * 40)
+    owner = ours.read(see_as_owner, SU, secret, 0, lambda _: False)[0].owner
     assert owner.usage == evolve(seen, days=())
     assert ours.read(see, SU, 0).owner is None
     kept = wire.decode(Report, ours.host().report.encode())
