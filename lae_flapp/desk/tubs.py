@@ -150,7 +150,7 @@ def serve_operators(
 
 def share_of_sites(seconds: Callable[[], float]) -> Share:
     """What all copies of the site may ask together, over their one furl."""
-    return Share(Budget("the front desk", SITES, SITES, seconds), "sites")
+    return Share(Budget("sites", SITES, SITES, seconds), "the front desk's")
 
 
 def logged_name(swissnum: Secret) -> str:

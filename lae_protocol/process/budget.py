@@ -110,10 +110,10 @@ class Budget:
         self._refused += 1
         if now - self._told >= TELL_EVERY:
             _log.warn(
-                "{refused} calls to {kind} are refused: too many of {name}",
-                refused=self._refused,
-                kind=self.kind,
-                name=name,
+                "{count} calls of {facet} are refused: too many of {furl}",
+                count=self._refused,
+                facet=self.kind,
+                furl=name,
             )
             self._refused, self._told = 0, now
         return False

@@ -111,7 +111,7 @@ def test_the_log_tells_of_a_flood_once_a_minute() -> None:
             budget.begin("h-one")
     finally:
         globalLogPublisher.removeObserver(lines.append)
-    told = [(line["refused"], line["kind"], line["name"]) for line in lines]
+    told = [(line["count"], line["facet"], line["furl"]) for line in lines]
     assert told == [(1, "hosts", "h-one"), (1002, "hosts", "h-one")]
 
 
