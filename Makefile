@@ -9,10 +9,13 @@ TEST_ARGS ?=
 WORKERS ?= 3
 BENCH_ARGS ?=
 KILL_ARGS ?=
+LOCK_ARGS ?=
 MUTANTS := build/mutants
+TOOLS := build/tools
 MUTANTS_ARGS ?=
 
-.PHONY: help demo test test-upstream test-kill mutants check lint wheel clean install install-tests
+.PHONY: help demo test test-upstream test-kill mutants check lint lock audit wheel clean
+.PHONY: install install-tests
 
 help:
 	@echo "make demo            the whole of S4 on this machine; ONCE=1 also signs up, stores a file, and stops"
@@ -20,6 +23,8 @@ help:
 	@echo "make test-upstream   Tahoe-LAFS' own tests against our storage server, alone"
 	@echo "make test-kill       the storage node killed 200 times under load; KILL_ARGS=--help"
 	@echo "make mutants         would the tests notice a mistake in what decides? MUTANTS_ARGS=--help"
+	@echo "make lock            versions and hashes of all packages; LOCK_ARGS=--upgrade"
+	@echo "make audit           known holes in the packages' versions"
 	@echo "make check           lint, types, import contracts and the fast tests"
 	@echo "make bench-signup    the figures of docs/benchmarks.rst"
 	@echo "make bench-storage   ... of the storage node beside upstream's on the disk"
@@ -70,13 +75,17 @@ test-kill: install-tests
 
 # A venv of its own: tests/mutants/mutations.py says why.  What was found is kept in
 # build/, and the next run goes on from there.
-$(MUTANTS)/.installed: constraints.txt
-	$(PYTHON) -m venv --clear $(MUTANTS)
-	PIP_CONSTRAINT=constraints.txt $(MUTANTS)/bin/pip install -q attrs click mutmut
-	@touch $@
-
-mutants: install-tests $(MUTANTS)/.installed
+mutants: install-tests
+	@$(PYTHON) bootstrap.py --only $(MUTANTS) mutants
 	$(MUTANTS)/bin/python -m tests.mutants $(MUTANTS_ARGS)
+
+lock:
+	@$(PYTHON) bootstrap.py --only $(TOOLS) tools
+	$(TOOLS)/bin/python -m tests.supply.lock $(LOCK_ARGS)
+
+audit:
+	@$(PYTHON) bootstrap.py --only $(TOOLS) tools
+	@$(TOOLS)/bin/python -m tests.supply.audit
 
 check: lint
 	$(BIN)/python -m pytest -n $(WORKERS) -m "not end_to_end and not browser and not long" $(TEST_ARGS)

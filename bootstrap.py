@@ -6,21 +6,26 @@ else named in one line.
 
     bootstrap.py VENV CLIENT           S4, and apart a customer's tahoe
     bootstrap.py VENV CLIENT --tests   what the tests need too: tools, a browser
+    bootstrap.py --only FOLDER NAME    the packages of requirements/NAME.txt alone
+
+pip takes a file only if its hash stands in ``requirements/``, build tools included; what
+apt-get installs is signed by Debian.
 """
 
 import hashlib
 import os
+import platform
 import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
 import tempfile
+from itertools import zip_longest
 from pathlib import Path
 
 OLDEST, NEWEST = (3, 11), (3, 13)
 HERE = Path(__file__).resolve().parent
-DEMO, TESTS = "site,daemon,node,localcloud", "site,daemon,node,localcloud,test"
 
 
 def fail(line):
@@ -77,6 +82,9 @@ def missing_for_build():
     if not shutil.which("gcc"):
         yield "gcc"
         yield "libc6-dev"
+    # ... nor has pycddl one for this machine; it is written in Rust.
+    if platform.machine() == "aarch64" and not shutil.which("cargo"):
+        yield "cargo"
     header = Path(sysconfig.get_paths()["include"], "Python.h")
     if debian and not header.exists():
         yield f"{version}-dev"
@@ -132,31 +140,37 @@ def take_promtool(folder):
 class Environment:
     """One virtual environment, and what stands in it."""
 
-    def __init__(self, name, *wanted):
-        self.folder = HERE / name
+    def __init__(self, folder, name, *, has_s4=False):
+        self.folder = HERE / folder
         self.python = self.folder / "bin" / "python"
-        self.wanted = wanted
+        self.hashed = HERE / "requirements" / f"{name}.txt"
+        self.has_s4 = has_s4
         self.made = self.folder / ".made"
         self.installed = self.folder / ".installed"
 
     def place(self):
-        """What it is made for: scripts in it name this folder and this Python."""
-        return f"{sys.version} {sys.prefix} {self.folder}"
+        """What it is made for: scripts in it name this folder and this Python; and a
+        package that left ``requirements/`` must not stay in it.
+        """
+        files = sorted((HERE / "requirements").glob("*.txt"))
+        digest = hashlib.sha256(b"".join(f.read_bytes() for f in files)).hexdigest()
+        return f"{sys.version} {sys.prefix} {self.folder} {digest}"
 
-    def content(self):
+    def content(self, name):
         """What is to be in it, in one line."""
-        files = (HERE / n for n in ("bootstrap.py", "constraints.txt", "setup.py"))
+        files = (HERE / n for n in ("bootstrap.py", "setup.py"))
         digest = hashlib.sha256(b"".join(f.read_bytes() for f in files))
-        return f"{digest.hexdigest()} {self.wanted[-1]}"
+        return f"{digest.hexdigest()} {name}"
 
     def is_made(self):
         """Tell whether it is there, made here and by this Python."""
         return self.made.exists() and self.made.read_text("utf-8") == self.place()
 
     def is_installed(self):
-        """Tell whether all is there; what has the tests' extra has the demo's too."""
+        """Tell whether all is there; what has the tests' packages has the demo's."""
         had = self.installed.read_text("utf-8") if self.installed.exists() else ""
-        return self.is_made() and had.startswith(self.content().rstrip("]"))
+        enough = [self.hashed.stem, *(["tests"] if self.has_s4 else [])]
+        return self.is_made() and had in map(self.content, enough)
 
     def make(self):
         """An empty one, in place of one that was made for something else."""
@@ -167,11 +181,21 @@ class Environment:
             self.made.write_text(self.place(), "utf-8")
         self.installed.unlink(missing_ok=True)
 
-    def command(self):
-        """Install at the pinned versions; what is built, with pinned tools too."""
+    def commands(self):
+        """Install pip and what builds, then the packages, then S4 itself.
+
+        pip is given every package with its hashes, looks for no other (--no-deps), and
+        builds with what is there (--no-build-isolation).
+        """
         quiet = ["-qq", "--disable-pip-version-check", "--no-input"]
-        pip = [str(self.python), "-m", "pip", "install", *quiet]
-        return [*pip, "--use-pep517", *self.wanted]
+        pip = [str(self.python), "-m", "pip", "install", *quiet, "--no-deps"]
+        build = self.hashed.with_name("build.txt")
+        yield [*pip, "--only-binary=:all:", "--require-hashes", "-r", str(build)]
+        here = "--no-build-isolation"
+        yield [*pip, here, "--require-hashes", "-r", str(self.hashed)]
+        if self.has_s4:
+            # compat: with the default finder, twistd does not see our plugins.
+            yield [*pip, here, "--config-settings=editable_mode=compat", "-e", "."]
 
 
 def install(environments):
@@ -186,15 +210,16 @@ def install(environments):
     say(f"installing into {names}, from PyPI; the first time that takes minutes ...")
     for environment in environments:
         environment.make()
-    pinned = str(HERE / "constraints.txt")
-    env = {**os.environ, "PIP_CONSTRAINT": pinned, "PIP_BUILD_CONSTRAINT": pinned}
-    ended = run(*(e.command() for e in environments), env=env)
-    for environment, code in zip(environments, ended, strict=True):
-        if code:
-            fail(
-                f"pip could not install into {environment.folder}; its words are above"
-            )
-        environment.installed.write_text(environment.content(), "utf-8")
+    for stage in zip_longest(*(e.commands() for e in environments)):
+        commands = [command for command in stage if command is not None]
+        for command, code in zip(commands, run(*commands), strict=True):
+            if code:
+                folder = Path(command[0]).parents[1]
+                fail(f"pip could not install into {folder}; its words are above")
+    for environment in environments:
+        environment.installed.write_text(
+            environment.content(environment.hashed.stem), "utf-8"
+        )
     say("installed.")
 
 
@@ -206,16 +231,19 @@ def main(arguments):
             f"Python {OLDEST[0]}.{OLDEST[1]} to {NEWEST[0]}.{NEWEST[1]} is needed, this"
             f" is {sys.version.split()[0]}; name another: make PYTHON=python3.11 ..."
         )
-    tests = arguments[2:] == ["--tests"]
-    if len(arguments) != 2 and not tests:
-        fail(__doc__)
-    # compat: with the default finder, twistd does not see our plugins.
-    ours = ["--config-settings=editable_mode=compat", "-e"]
-    s4 = Environment(arguments[0], *ours, f".[{TESTS if tests else DEMO}]")
-    # tahoe-lafs 1.20 imports cgi, which left Python with 3.13, and does not say so.
-    cgi = "legacy-cgi; python_version >= '3.13'"
-    client = Environment(arguments[1], cgi, "tahoe-lafs")
-    stale = [e for e in (s4, client) if not e.is_installed()]
+    if arguments[:1] == ["--only"] and len(arguments) == 3:
+        environments = [Environment(*arguments[1:])]
+        tests = False
+    else:
+        tests = arguments[2:] == ["--tests"]
+        if len(arguments) != 2 and not tests:
+            fail(__doc__)
+        name = "tests" if tests else "demo"
+        environments = [
+            Environment(arguments[0], name, has_s4=True),
+            Environment(arguments[1], "client"),
+        ]
+    stale = [e for e in environments if not e.is_installed()]
     if stale:
         install(stale)
     missing = list(missing_for_tests()) if tests else []
@@ -223,7 +251,7 @@ def main(arguments):
         skipped = "tests that need it will be skipped; to run them, as root: "
         apt(missing, otherwise=lambda line: say(skipped + line))
     if tests:
-        take_promtool(s4.folder)
+        take_promtool(environments[0].folder)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """S4's one distribution.
 
-Names of dependencies stand here, their versions in ``constraints.txt`` alone.
+Names of dependencies stand here (of environments without S4: ``requirements/*.in``),
+their versions in ``constraints.txt``, the hashes of their files in ``requirements/``;
+``make lock`` writes the two.
 A customer's host installs ``s4[node]`` and gets neither Stripe nor SQL.
 """
 
@@ -17,7 +19,6 @@ PROTOCOL = [
     "click",
     "rich",
     "idna",
-    "email-validator",
     "prometheus-client",
     "zope.interface",
 ]
@@ -58,6 +59,7 @@ EXTRAS = {
         "mypy-zope",
         # Measured beside our own client of S3.
         "obstore",
+        "packaging",
         "playwright",
         "psutil",
         "pytest",
@@ -75,8 +77,6 @@ EXTRAS = {
         "types-PyYAML",
         "types-docutils",
     ],
-    # In a venv of its own (Makefile).
-    "mutants": ["mutmut"],
 }
 
 setup(

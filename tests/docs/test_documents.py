@@ -63,7 +63,7 @@ def test_functions_of_files_exist(name):
 
 
 def test_every_dependency_has_its_reason():
-    """What setup.py asks for is in the list of dependencies, and nothing else is."""
+    """What setup.py or requirements/*.in ask for is in the list of dependencies, and nothing else is."""
     asked = _asked_for()
     tree, _ = parse(ROOT / "docs" / "decisions" / "dependencies.rst")
     rows = list(tree.findall(nodes.row))[1:]
@@ -125,6 +125,9 @@ def _asked_for() -> set[str]:
     wanted = ast.literal_eval(lists["PROTOCOL"])
     for more in ast.literal_eval(lists["EXTRAS"]).values():
         wanted += more
+    for file in (ROOT / "requirements").glob("*.in"):
+        lines = file.read_text("utf-8").splitlines()
+        wanted += [line for line in lines if not line.startswith("#")]
     names = {re.split(r"[\[=<>;]", requirement)[0] for requirement in wanted}
     return {name for name in names if not name.startswith("types-")}
 
