@@ -221,6 +221,20 @@ class CellSettings:
 
 
 @define(frozen=True)
+class FloodSettings:
+    """How much people who have not paid may make the daemon write and hold.
+
+    So many registrations, and payment pages for them, are taken at once, and as many an
+    hour on average; *unpaid_share* of the places that are free may be held unpaid.
+    """
+
+    registrations_an_hour: int = field(default=600, validator=validators.ge(1))
+    unpaid_share: float = field(
+        default=0.5, validator=[validators.gt(0), validators.le(1)]
+    )
+
+
+@define(frozen=True)
 class PatienceSettings:
     """How long, in seconds: what a test shortens and production leaves alone."""
 
@@ -260,6 +274,7 @@ class DaemonSettings:
     mail: MailSettings
     cells: tuple[CellSettings, ...]
     patience: PatienceSettings = PatienceSettings()  # noqa: RUF009  (frozen)
+    flood: FloodSettings = FloodSettings()  # noqa: RUF009  (frozen)
     log_format: LogFormat = "auto"
     metrics_listen: str | None = "tcp:9471:interface=127.0.0.1"
     journal_backups: Path | None = None

@@ -2,6 +2,10 @@
 
 A Checkout session that is open holds a place until the signup's ``held_until``; what
 is paid keeps the place by its state.  The limits are the configuration's.
+
+Nobody pays for a hold.  So all holds together have only a share of what is free: the
+rest is for those who are given a place, or come back, and can never be held by people
+who do not pay.
 """
 
 from __future__ import annotations
@@ -9,11 +13,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime
+from math import ceil
 from typing import Literal, assert_never, get_args
 
 from sqlalchemy import ColumnElement, func, select, update
 
-from lae_flapp.journal.errors import NoRoom, Unknown
+from lae_flapp.journal.errors import HeldByOthers, NoRoom, Unknown
 from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.settings import CellSettings
@@ -72,13 +77,20 @@ def _alike() -> dict[tuple[Share, Share], list[SignupState]]:
 
 
 def hold(
-    tx: WriteTx, signup_id: SignupId, *, limits: Mapping[Quota, int], until: datetime
+    tx: WriteTx,
+    signup_id: SignupId,
+    *,
+    limits: Mapping[Quota, int],
+    until: datetime,
+    share: float = 1.0,
 ) -> None:
     """Hold one signup's place until then; a hold before is replaced, not added to.
 
-    Raises :class:`NoRoom`, changing nothing.
+    All holds together may have *share* of what is free, rounded up.  Raises
+    :class:`NoRoom` (:class:`HeldByOthers`, where a place is free), changing nothing.
     """
     raise_if_full(tx, signup_id, limits)
+    _raise_if_held(tx, signup_id, limits, share)
     here = update(SIGNUPS).where(SIGNUPS.c.signup_id == signup_id)
     tx.run(here.values(held_until=until))
 
@@ -88,12 +100,33 @@ def raise_if_full(tx: ReadTx, signup_id: SignupId, limits: Mapping[Quota, int]) 
 
     A quota that *limits* does not name is unlimited.
     """
-    cell = tx.scalar(select(SIGNUPS.c.cell).where(SIGNUPS.c.signup_id == signup_id))
-    others = Counter(used(tx, cell))
+    others = Counter(used(tx, _cell_of(tx, signup_id)))
     others.subtract(held(tx, signup_id))
     for quota in get_args(Quota):
         if quota in limits and others[quota] >= limits[quota]:
             raise NoRoom(quota)
+
+
+def _raise_if_held(
+    tx: ReadTx, signup_id: SignupId, limits: Mapping[Quota, int], share: float
+) -> None:
+    cell = _cell_of(tx, signup_id)
+    kept, holding = _kept(tx, cell), _holding(tx, cell)
+    state, lasts = _state_of(tx, signup_id)
+    own = share_of(state, held=False)
+    kept.subtract(own)
+    holding.subtract(share_of(state, held=lasts) - own)
+    for quota in get_args(Quota):
+        if quota in limits:
+            free = limits[quota] - kept[quota]
+            if holding[quota] >= ceil(share * free):
+                raise HeldByOthers(quota)
+
+
+def _cell_of(tx: ReadTx, signup_id: SignupId) -> str:
+    return str(
+        tx.scalar(select(SIGNUPS.c.cell).where(SIGNUPS.c.signup_id == signup_id))
+    )
 
 
 def release(tx: WriteTx, signup_id: SignupId) -> None:
@@ -104,25 +137,42 @@ def release(tx: WriteTx, signup_id: SignupId) -> None:
 
 def used(tx: ReadTx, cell: str) -> dict[Quota, int]:
     """How much of each quota of a cell is taken now."""
+    return dict(+(_kept(tx, cell) + _holding(tx, cell)))
+
+
+def _kept(tx: ReadTx, cell: str) -> Counter[Quota]:
+    """What the signups' states take, whether or not there is a hold."""
+    total: Counter[Quota] = Counter()
+    for (kept, _), states in _alike().items():
+        if kept:
+            here = (SIGNUPS.c.cell == cell, SIGNUPS.c.state.in_(states))
+            total.update(dict.fromkeys(kept, _count(tx, *here)))
+    return total
+
+
+def _holding(tx: ReadTx, cell: str) -> Counter[Quota]:
+    """What is taken by holds alone, which nobody has paid for."""
     total: Counter[Quota] = Counter()
     for (kept, whole), states in _alike().items():
-        here = (SIGNUPS.c.cell == cell, SIGNUPS.c.state.in_(states))
-        if kept:
-            total.update(dict.fromkeys(kept, _count(tx, *here)))
         if whole - kept:
-            lasts = SIGNUPS.c.held_until > tx.now
-            total.update(dict.fromkeys(whole - kept, _count(tx, *here, lasts)))
-    return dict(+total)
+            here = (SIGNUPS.c.cell == cell, SIGNUPS.c.state.in_(states))
+            many = _count(tx, *here, SIGNUPS.c.held_until > tx.now)
+            total.update(dict.fromkeys(whole - kept, many))
+    return total
 
 
 def held(tx: ReadTx, signup_id: SignupId) -> dict[Quota, int]:
     """What one signup takes of its cell now; raises :class:`Unknown`."""
+    state, lasts = _state_of(tx, signup_id)
+    return dict.fromkeys(share_of(state, held=lasts), 1)
+
+
+def _state_of(tx: ReadTx, signup_id: SignupId) -> tuple[SignupState, bool]:
     query = select(SIGNUPS.c.state, SIGNUPS.c.held_until)
     row = tx.first(query.where(SIGNUPS.c.signup_id == signup_id))
     if row is None:
         raise Unknown(f"no signup {signup_id}")
-    lasts = row.held_until is not None and row.held_until > tx.now
-    return dict.fromkeys(share_of(row.state, held=lasts), 1)
+    return row.state, row.held_until is not None and row.held_until > tx.now
 
 
 def _count(tx: ReadTx, *which: ColumnElement[bool]) -> int:

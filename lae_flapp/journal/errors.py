@@ -100,6 +100,12 @@ class NoRoom(JournalError):
         self.quota = quota
 
 
+class HeldByOthers(NoRoom):
+    """A place is free, but others who have not paid hold their whole share.  Holds end
+    by themselves: try again in half an hour.
+    """
+
+
 class NoPortLeft(JournalError):
     """The cell's range of ports is used up."""
 

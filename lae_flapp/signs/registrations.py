@@ -25,7 +25,7 @@ class Registrations:
 
     def closed_because(self) -> str | None:
         """What a visitor is told; None when all is well."""
-        if isinstance(self.journal.failing, JournalFull) or self._is_short():
+        if self.is_short():
             return NO_ROOM
         return self.availability.closed_because()
 
@@ -34,6 +34,10 @@ class Registrations:
         """What an operator is told is wrong at AWS or Stripe."""
         return self.availability.problem
 
-    def _is_short(self) -> bool:
+    def is_short(self) -> bool:
+        """Whether only the reserve is left, or less."""
+        return isinstance(self.journal.failing, JournalFull) or self._is_low()
+
+    def _is_low(self) -> bool:
         latest = self.snapshots.latest
         return latest is not None and latest.disk.free < self.reserve

@@ -31,6 +31,7 @@ from lae_flapp.desk.tubs import (
 )
 from lae_flapp.desk.wishes import Wishes
 from lae_flapp.effects.bounded import bounded
+from lae_flapp.flood import Allowance
 from lae_flapp.grid.crew import Crew
 from lae_flapp.grid.dues import Dues
 from lae_flapp.grid.furls import CustomerFurls
@@ -175,8 +176,20 @@ def build(
     )
     adoption = Adoption(shop, orders, plans, cell_of(settings))
     settlement = Settlement(shop, adoption.adopt)
-    selling = Selling(plans, cell_of(settings), quotas, settings.site_url, ahead)
-    checkout = Checkout(journal, stripe, doors.sealer, settlement, selling)
+    selling = Selling(
+        plans,
+        cell_of(settings),
+        quotas,
+        settings.site_url,
+        ahead,
+        settings.flood.unpaid_share,
+    )
+    registering = Allowance(
+        reactor, settings.flood.registrations_an_hour, registrations.is_short
+    )
+    checkout = Checkout(
+        journal, stripe, doors.sealer, settlement, selling, allowance=registering
+    )
     intake = Intake(journal)
 
     subscriptions = Subscriptions(shop)

@@ -13,6 +13,7 @@ from twisted.internet.task import Clock
 
 from lae_flapp.desk.front_desk import FrontDesk
 from lae_flapp.desk.wishes import Wishes
+from lae_flapp.flood import Allowance
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import inbox
@@ -52,6 +53,9 @@ class Desk:
     woken: list[str] = Factory(list)
     closed: str | None = None
     quota: int = 1000
+    unpaid_share: float = 1.0
+    an_hour: int = 1000
+    short: bool = False
     ahead: float = 0.0
     journal: Journal = None
     queue: Queue = None
@@ -87,9 +91,16 @@ class Desk:
             {"instances": self.quota},
             "https://s4.example",
             lambda: self.ahead,
+            self.unpaid_share,
         )
+        self.registering = Allowance(self.clock, self.an_hour, lambda: self.short)
         self.checkout = Checkout(
-            self.journal, payments, MemorySealer(), self.settlement, selling
+            self.journal,
+            payments,
+            MemorySealer(),
+            self.settlement,
+            selling,
+            allowance=self.registering,
         )
         self.subscriptions = Subscriptions(shop)
         work = InboxWork(
@@ -175,6 +186,25 @@ def desk(tmp_path: Path):
     made.start()
     yield made
     made.stop()
+
+
+@pytest.fixture
+def new_desk(tmp_path_factory: pytest.TempPathFactory):
+    """Make an edge with these settings, as often as asked."""
+    made: list[Desk] = []
+
+    def new(**settings: Any) -> Desk:
+        clock = Clock()
+        clock.advance(START)
+        folder = tmp_path_factory.mktemp("desk") / "journal"
+        desk = Desk(folder, clock, **settings)
+        desk.start()
+        made.append(desk)
+        return desk
+
+    yield new
+    for desk in made:
+        desk.stop()
 
 
 @pytest.fixture

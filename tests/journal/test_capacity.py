@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sqlalchemy.event import listen, remove
 
 from lae_flapp.journal import capacity, ports
-from lae_flapp.journal.errors import NoPortLeft, NoRoom
+from lae_flapp.journal.errors import HeldByOthers, NoPortLeft, NoRoom
 from lae_protocol.messages import SignupState
 
 NAMES = ("a", "b", "c", "d")
@@ -168,3 +168,23 @@ def test_ports_are_allotted_for_life(desk) -> None:
     assert desk.read(ports.of, b) == {}
     desk.write(ports.free, a)
     assert allot(b) == first
+
+
+def test_holds_share_what_is_free(desk) -> None:
+    """Holds have their share of what nobody has paid for; what is paid counts apart."""
+    limits = {"instances": 10}
+    for number in range(6):
+        desk.put_in(f"paid{number}", "active")
+    for name in ("a", "b", "c"):
+        desk.register(name)
+
+    def hold_half(name) -> None:
+        until = datetime.fromtimestamp(desk.clock.seconds() + 60, UTC)
+        desk.write(capacity.hold, desk.id(name), limits=limits, until=until, share=0.5)
+
+    hold_half("a")
+    hold_half("b")
+    with pytest.raises(HeldByOthers):
+        hold_half("c")
+    hold_half("b")
+    hold(desk, "c", 1, limits)

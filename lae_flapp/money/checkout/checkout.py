@@ -17,6 +17,7 @@ from twisted.logger import Logger
 
 from lae_flapp.effects.carrying_out import Effects, Points, Rendered
 from lae_flapp.effects.payments import CheckoutRequest, CheckoutSession, IPayments
+from lae_flapp.flood import Allowance
 from lae_flapp.journal import (
     capacity,
     cells,
@@ -30,7 +31,7 @@ from lae_flapp.journal import (
 )
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.effects import Effect, EffectKey, Ticket
-from lae_flapp.journal.errors import NoRoom, NotOwner
+from lae_flapp.journal.errors import HeldByOthers, NoRoom, NotOwner
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.signups import Agreement, Signup
@@ -53,6 +54,9 @@ from lae_provision.errors import Refused as DoorRefused
 SESSION_LIVES = timedelta(minutes=31)
 #: How long capacity is held: a little longer, for a payment at the last moment.
 HOLD_FOR = SESSION_LIVES + timedelta(minutes=4)
+#: How long after its registration an order can be paid.  No session is opened later, so
+#: a place is never held longer than this and HOLD_FOR, however often that is asked for.
+PAY_WITHIN = timedelta(hours=24)
 
 #: A signup that may be paid for; a former customer's may be, too.
 UNPAID: frozenset[SignupState] = frozenset({"registered", "paying", "expired"})
@@ -79,10 +83,22 @@ class Selling:
     site_url: str
     #: How far the true time is ahead of the journal's (seconds): Stripe has its own.
     ahead: Callable[[], float] = lambda: 0.0
+    #: Which share of what is free may be held by people who have not paid.
+    unpaid_share: float = 1.0
 
 
 def _no(code: object, message: str) -> Refusal:
     return Refusal(Refused(code, message))  # type: ignore[arg-type]
+
+
+def _no_room(error: NoRoom) -> Refusal:
+    if isinstance(error, HeldByOthers):
+        return _no(
+            "full",
+            "Others are paying for all the places that we sell at one time. Please try"
+            " again in half an hour.",
+        )
+    return _no("full", "All places are taken at the moment.")
 
 
 def _has_overdue(tx: ReadTx, signup_id: SignupId) -> bool:
@@ -99,7 +115,9 @@ def _refuse_paused(tx: ReadTx) -> None:
 
 
 class Checkout:
-    """Takes registrations and opens sessions; one at a time for each signup."""
+    """Takes registrations and opens sessions, as many as the *allowance* allows; one at
+    a time for each signup.
+    """
 
     _log = Logger()
 
@@ -110,10 +128,13 @@ class Checkout:
         sealer: Sealer,
         settlement: Settlement,
         selling: Selling,
+        *,
+        allowance: Allowance,
     ) -> None:
         self._journal, self._payments = journal, payments
         self._effects = Effects(journal, sealer)
         self._settlement, self._selling = settlement, selling
+        self._allowance = allowance
         self._in_order = KeyedLock()
 
     async def register(self, register: Register) -> str:
@@ -127,19 +148,22 @@ class Checkout:
             raise Refusal(considered)
 
         async def turn() -> str:
+            new = await self._journal.read(signups.find, register.signup_id) is None
+            if new:
+                self._raise_if_flooded()
             try:
                 signup = await self._journal.write(
                     self._journaled, register, considered
                 )
-            except NoRoom:
-                raise _no("full", "All places are taken at the moment.") from None
+            except NoRoom as e:
+                raise _no_room(e) from None
             except NotOwner:
                 raise _no("unknown-signup", "There is no such signup.") from None
             if await self._journal.read(_has_overdue, signup.signup_id):
                 # No news came of its end: it may even have been paid.
                 await self._expire_open_ones(signup.signup_id)
                 signup = await self._journal.write(self._held_again, signup.signup_id)
-            return await self._way_on(signup)
+            return await self._way_on(signup, counted=new)
 
         return await self._in_order.run(register.signup_id, turn)
 
@@ -159,9 +183,11 @@ class Checkout:
             known = await self._journal.read(signups.get, signup_id)
             if known.state in OVERDUE and known.payment is not None:
                 return await self._invoice_page(known.payment.subscription, signup_id)
+            if known.state in PAYABLE:
+                self._raise_if_flooded()
             await self._expire_open_ones(signup_id)
             signup = await self._journal.write(self._held_again, signup_id)
-            return await self._way_on(signup, PAYABLE)
+            return await self._way_on(signup, PAYABLE, counted=True)
 
         return await self._in_order.run(signup_id, turn)
 
@@ -194,8 +220,8 @@ class Checkout:
             _refuse_paused(tx)
             try:
                 self._hold(tx, signup)
-            except NoRoom:
-                raise _no("full", "All places are taken at the moment.") from None
+            except NoRoom as e:
+                raise _no_room(e) from None
         return signup
 
     async def _invoice_page(self, subscription: str | None, signup_id: SignupId) -> str:
@@ -207,17 +233,41 @@ class Checkout:
         return f"{self._selling.site_url}/signup/{signup_id}"
 
     def _hold(self, tx: WriteTx, signup: Signup) -> None:
+        """Hold its place for one session more; a former customer's beside the share."""
+        new = signup.state in UNPAID
+        if new and tx.now >= signup.created_at + PAY_WITHIN:
+            raise _no(
+                "not-now",
+                "This order was not paid within a day, and nothing was charged. Please"
+                " fill in the form again.",
+            )
         capacity.hold(
             tx,
             signup.signup_id,
             limits=self._selling.quotas,
             until=tx.now + HOLD_FOR,
+            share=self._selling.unpaid_share if new else 1.0,
         )
 
+    def _raise_if_flooded(self) -> None:
+        if not self._allowance.take():
+            raise _no(
+                "full",
+                "More people sign up just now than we can take. Nothing was charged."
+                " Please try again in a few minutes.",
+            )
+
     async def _way_on(
-        self, signup: Signup, payable: AbstractSet[SignupState] = UNPAID
+        self,
+        signup: Signup,
+        payable: AbstractSet[SignupState] = UNPAID,
+        *,
+        counted: bool,
     ) -> str:
-        """The open session's page, a new one's, or, once paid, the status page."""
+        """The open session's page, a new one's, or, once paid, the status page.
+
+        *counted* says that the session counts against the allowance already.
+        """
         if signup.state not in payable:
             return f"{self._selling.site_url}/signup/{signup.signup_id}"
         page = f"{self._selling.site_url}/signup/{signup.signup_id}"
@@ -225,6 +275,8 @@ class Checkout:
             if session.state == "open" and session.url is not None:
                 unsure = self._settlement.may_be_paid(session.session_id)
                 return page if unsure else session.url
+        if not counted:
+            self._raise_if_flooded()
         return await self._open(signup)
 
     async def _expire_open_ones(self, signup_id: SignupId) -> None:
