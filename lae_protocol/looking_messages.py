@@ -6,7 +6,7 @@ See :mod:`lae_protocol.messages` for what holds of all messages.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import ClassVar, Generic, TypeVar
+from typing import ClassVar, Generic, Literal, TypeVar
 
 from attrs import define
 
@@ -126,8 +126,23 @@ class EventsSince(Question[EventPage]):
 
 
 @define(frozen=True)
+class Need:
+    """One thing that needs somebody: what, about what, since when (None: since the
+    daemon saw it last), the page of the manual, and the commands to begin with.
+    """
+
+    kind: str
+    subject: str
+    what: str
+    since: datetime | None
+    severity: Literal["page", "ticket"]
+    page: str
+    commands: tuple[str, ...]
+
+
+@define(frozen=True)
 class Health:
-    """The daemon, now."""
+    """The daemon, now.  *closed_because* is in operators' words."""
 
     environment: str
     release: str
@@ -138,8 +153,12 @@ class Health:
     oldest_unserved_seconds: int | None
     inbox_waiting: int
     outbox_waiting: int
+    closed_because: str | None = None
+    needs: tuple[Need, ...] = ()
 
 
 @define(frozen=True)
 class AskHealth(Question[Health]):
-    """Ask how the daemon is."""
+    """Ask how the daemon is, and what needs somebody now."""
+
+    LARGEST_ANSWER: ClassVar[int] = 1024 * KB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +11,7 @@ from attrs import define
 from sqlalchemy import ColumnElement, Table, func, select
 
 from lae_flapp.journal import capacity, cells, epoch, events
+from lae_flapp.journal.contacts import CONTACTS
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.events import EVENTS, Event
 from lae_flapp.journal.hosts import HOSTS, RESTORED
@@ -22,6 +24,8 @@ from lae_flapp.journal.transaction import ReadTx
 
 #: A host reports each minute; one that has not for so long is silent.
 SILENT = timedelta(minutes=15)
+#: A refused mail needs somebody for so long; then it is in the outbox alone.
+REFUSED_COUNTS = timedelta(days=7)
 #: Of many that wait, so many are named.
 _NAMED = 50
 
@@ -47,14 +51,35 @@ class Customer:
 
 
 @define(frozen=True)
+class RefusedMail:
+    """A mail that a server refused for good, to an address that is still the
+    customer's.
+    """
+
+    number: int
+    signup_id: str
+    kind: str
+    outcome: str
+
+
+@define(frozen=True)
+class FailingHost:
+    """A served customer's host that says what it cannot do."""
+
+    signup_id: str
+    problem: str
+
+
+@define(frozen=True)
 class Figures:
     """All of them, at *now*.
 
     *unserved* are signups that are paid and have no storage yet, *late* those of them
-    that wait longest; *lost* are served customers without a host that is ready;
-    *troubled* are signups whose workers wait for something.  *used* is by cell and
-    quota, *paused* says since when what is paused, *restored* how a backup was put in
-    the journal's place last.
+    that wait longest; *refused* are mails, *failing* hosts that cannot serve;
+    *lost* are served customers without a host that is ready; *troubled* are
+    signups whose workers wait for something.  *used* is by cell and quota, *paused*
+    says since when what is paused, *restored* how a backup was put in the journal's
+    place last.
     """
 
     now: datetime
@@ -67,6 +92,8 @@ class Figures:
     silent: tuple[Customer, ...]
     lost: tuple[Customer, ...]
     late: tuple[Customer, ...]
+    refused: tuple[RefusedMail, ...]
+    failing: tuple[FailingHost, ...]
     troubled: frozenset[str]
     used: Mapping[tuple[str, str], int]
     paused: Mapping[str, datetime]
@@ -86,6 +113,8 @@ def read(tx: ReadTx) -> Figures:
         silent=_silent(tx),
         lost=_lost(tx),
         late=_late(tx),
+        refused=_refused(tx),
+        failing=_failing(tx),
         troubled=_troubled(tx),
         used=_used(tx),
         paused=_paused(tx),
@@ -143,6 +172,37 @@ def _late(tx: ReadTx) -> tuple[Customer, ...]:
     query = select(SIGNUPS.c.signup_id, paid_at).select_from(WITH_PAYMENT)
     late = query.where(SIGNUPS.c.state == "paid", paid_at.is_not(None))
     return tuple(Customer(*r) for r in tx.all(late.order_by(paid_at).limit(_NAMED)))
+
+
+def _refused(tx: ReadTx) -> tuple[RefusedMail, ...]:
+    # Who has another address by now, or was written to weeks ago, needs nobody now.
+    here = (
+        OUTBOX.c.state == "refused",
+        OUTBOX.c.settled_at > tx.now - REFUSED_COUNTS,
+        CONTACTS.c.until.is_(None),
+    )
+    query = (
+        select(OUTBOX.c.number, OUTBOX.c.signup_id, OUTBOX.c.kind, OUTBOX.c.outcome)
+        .join(CONTACTS, CONTACTS.c.number == OUTBOX.c.contact)
+        .where(*here)
+        .order_by(OUTBOX.c.number)
+        .limit(_NAMED)
+    )
+    return tuple(RefusedMail(*row) for row in tx.all(query))
+
+
+def _failing(tx: ReadTx) -> tuple[FailingHost, ...]:
+    # A host without a problem has null there.
+    says = HOSTS.c.report.contains('"problem":"', autoescape=True)
+    query = select(HOSTS.c.signup_id, HOSTS.c.report).where(
+        HOSTS.c.state == "ready", says
+    )
+    told = ((row.signup_id, json.loads(row.report)) for row in tx.all(query))
+    return tuple(
+        FailingHost(signup_id, report["problem"])
+        for signup_id, report in told
+        if report.get("problem")
+    )
 
 
 def _troubled(tx: ReadTx) -> frozenset[str]:

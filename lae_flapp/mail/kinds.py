@@ -64,7 +64,7 @@ MAILS: dict[MailKind, MailRow] = {
         write=write_plain,
     ),
     "troubled": MailRow(
-        when="a signup needs a person, or a mail server refused its address",
+        when="a signup needs a person",
         to="operators",
         what="the signup, its state, the problem, the commands to look and to retry",
         write=write_troubled,

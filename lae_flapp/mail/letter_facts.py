@@ -39,9 +39,6 @@ from lae_flapp.mail.letters import (
 )
 from lae_protocol.messages import Plan
 
-#: The occasion of the mail that tells operators that an address refused a mail.
-BOUNCED = "address"
-
 
 @define(frozen=True)
 class LetterSources:
@@ -134,10 +131,8 @@ async def write_refunded(facts: LetterFacts) -> GivenBack:
 
 
 async def write_troubled(facts: LetterFacts) -> Troubled:
-    """What is wrong with the signup, or with its address."""
+    """What is wrong with the signup."""
     problem = facts.signup.problem or "see its events"
-    if facts.mail.occasion.startswith(BOUNCED):
-        problem = "The mail to the customer's address was refused."
     return Troubled(facts.mail.signup_id, facts.signup.state, problem)
 
 

@@ -21,7 +21,8 @@ class Notice:
     begun_at: datetime
     over_at: datetime | None
     first: bool
-    section: str
+    page: str
+    commands: tuple[str, ...]
     deployment: str
 
 
@@ -37,7 +38,6 @@ def render_notice(
         "lasted": None
         if notice.over_at is None
         else _write_duration((notice.over_at - notice.begun_at).total_seconds()),
-        "anchor": notice.section.lower(),
     }
     templates = mail_templates()
     subject = templates.get_template("notice.subject").render(given)

@@ -18,7 +18,7 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.mail.kinds import MAILS
-from lae_flapp.mail.letter_facts import BOUNCED, LetterFacts, LetterSources, look_up
+from lae_flapp.mail.letter_facts import LetterFacts, LetterSources, look_up
 from lae_flapp.mail.letters import render
 from lae_flapp.mail.mailed import Mailed
 from lae_flapp.mail.message import Envelope, Sender, build_message
@@ -210,14 +210,11 @@ class Sending:
     def _give_up(
         self, tx: WriteTx, mail: Mail, contact: Contact, refused: MailRefused
     ) -> None:
-        """Give the mail up, and tell the operators, unless the mail was theirs."""
+        """Give the mail up; the watch tells the operators (``mail-refused``)."""
         signup_id = mail.signup_id
         outbox.refused(tx, mail.number, contact.number, str(refused))
         events.note(tx, signup_id, "mail-refused", "daemon", str(refused))
         row = MAILS.get(mail.kind)
-        if row is not None and row.to == "operators":
-            return
-        occasion = f"{BOUNCED}-{contact.number}"
-        if refused.about_recipient:
+        operators = row is not None and row.to == "operators"
+        if refused.about_recipient and not operators:
             contacts.mark(tx, contact.number, "bouncing")
-        outbox.put(tx, signup_id, "troubled", occasion)

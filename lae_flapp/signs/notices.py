@@ -21,7 +21,7 @@ from lae_flapp.mail.message import Sender
 from lae_flapp.mail.notice import Notice, render_notice
 from lae_flapp.mail.server import IMailServer, MailError
 from lae_flapp.queue import Queue
-from lae_flapp.signs.standing import KINDS
+from lae_flapp.signs.standing import kind_of
 from lae_protocol.address import Address
 from lae_protocol.process.retry import pause
 
@@ -32,6 +32,7 @@ NOTICES_AT_ONCE = 2  # operators are few
 
 def notice_of(cause: Cause, deployment: str) -> Notice:
     """What a mail about this cause says now.  Pure."""
+    kind = kind_of(cause.kind)
     return Notice(
         kind=cause.kind,
         subject=cause.subject,
@@ -39,7 +40,8 @@ def notice_of(cause: Cause, deployment: str) -> Notice:
         begun_at=cause.begun_at,
         over_at=cause.over_at,
         first=cause.told_at is None,
-        section=KINDS[cause.kind].section,
+        page=kind.page,
+        commands=kind.commands_for(cause.subject),
         deployment=deployment,
     )
 

@@ -29,10 +29,12 @@ class Registrations:
             return NO_ROOM
         return self.availability.closed_because()
 
-    @property
     def problem(self) -> str | None:
-        """What an operator is told is wrong at AWS or Stripe."""
-        return self.availability.problem
+        """What an operator is told of why it is closed; None when all is well."""
+        closed = self.closed_because()
+        if closed is None or closed == NO_ROOM:
+            return closed
+        return self.availability.problem or closed
 
     def is_short(self) -> bool:
         """Whether only the reserve is left, or less."""

@@ -20,37 +20,88 @@ Severity = Literal["page", "ticket"]
 
 @define(frozen=True)
 class CauseKind:
-    """A kind of cause: the section of the manual that tells what to do, and whether it
-    wakes somebody (page) or waits for the day (ticket).
+    """A kind of cause: the section of the manual that tells what to do, whether it
+    wakes somebody (page) or waits for the day (ticket), and the commands to begin with.
+
+    In a command ``{about}`` is the first word of the cause's subject, ``{last}`` the
+    last one.
     """
 
     section: str
     severity: Severity
+    commands: tuple[str, ...]
+
+    @property
+    def page(self) -> str:
+        """Where the manual tells what to do."""
+        return f"docs/alerts.rst#{self.section.lower()}"
+
+    def commands_for(self, subject: str) -> tuple[str, ...]:
+        """The commands to begin with, for the cause of this subject."""
+        words = subject.split() or [""]
+        return tuple(c.format(about=words[0], last=words[-1]) for c in self.commands)
+
+
+_DISK = ("df -h /var/lib/s4", "ls -lS /var/lib/s4 /var/lib/s4/backups")
+_LOG = "journalctl -u s4-daemon -p warning -n 50"
+_SIGNUP = ("lae events {about}", "lae subscriptions retry {about}")
+_HOST = ("lae subscriptions show {about}", "lae hosts console {about}")
 
 
 KINDS: Mapping[str, CauseKind] = {
-    "backup-old": CauseKind("S4BackupOld", "ticket"),
-    "capacity-low": CauseKind("S4CapacityLow", "ticket"),
-    "clock": CauseKind("S4ClockSet", "ticket"),
-    "closed": CauseKind("S4SignupsClosed", "page"),
-    "disk-low": CauseKind("S4JournalDiskLow", "page"),
-    "host-lost": CauseKind("S4HostLost", "page"),
-    "host-silent": CauseKind("S4HostsSilent", "page"),
-    "inbox-stuck": CauseKind("S4InboxStuck", "page"),
-    "journal-restored": CauseKind("S4JournalRestored", "ticket"),
-    "left-paused": CauseKind("S4LeftPaused", "ticket"),
-    "outbox-stuck": CauseKind("S4OutboxStuck", "ticket"),
-    "service-away": CauseKind("S4ServiceAway", "page"),
-    "signup": CauseKind("S4PaidNotReady", "page"),
-    "signup-late": CauseKind("S4PaidNotReady", "page"),
-    "stray-host": CauseKind("S4StrayInstance", "ticket"),
+    "backup-old": CauseKind(
+        "S4BackupOld", "ticket", ("journalctl -u s4-backup -n 50", "lae journal backup")
+    ),
+    "capacity-low": CauseKind("S4CapacityLow", "ticket", ("lae hosts list --all",)),
+    "clock": CauseKind("S4ClockSet", "ticket", ("timedatectl",)),
+    "closed": CauseKind("S4SignupsClosed", "page", (_LOG,)),
+    "disk-low": CauseKind("S4JournalDiskLow", "page", _DISK),
+    "host-failing": CauseKind("S4HostFailing", "page", _HOST),
+    "host-lost": CauseKind(
+        "S4HostLost", "page", ("lae events {about}", "lae hosts console {about}")
+    ),
+    "host-silent": CauseKind("S4HostsSilent", "page", _HOST),
+    "inbox-stuck": CauseKind(
+        "S4InboxStuck", "page", ("lae inbox list --state waiting",)
+    ),
+    "journal-full": CauseKind("S4JournalDiskLow", "page", _DISK),
+    "journal-restored": CauseKind(
+        "S4JournalRestored", "ticket", ("lae events --since 0",)
+    ),
+    "left-paused": CauseKind("S4LeftPaused", "ticket", ("lae resume {about}",)),
+    "mail-refused": CauseKind(
+        "S4MailRefused",
+        "ticket",
+        (
+            "lae outbox show {last}",
+            "lae subscriptions resend --to ADDRESS {about}",
+            "lae outbox retry {last}",
+        ),
+    ),
+    "outbox-stuck": CauseKind(
+        "S4OutboxStuck", "ticket", ("lae outbox list --state waiting",)
+    ),
+    "service-away": CauseKind("S4ServiceAway", "page", (_LOG,)),
+    "signup": CauseKind("S4PaidNotReady", "page", _SIGNUP),
+    "signup-late": CauseKind("S4PaidNotReady", "page", _SIGNUP),
+    "stray-host": CauseKind(
+        "S4StrayInstance",
+        "ticket",
+        ("aws ec2 describe-instances --instance-ids {about}",),
+    ),
 }
+#: Of a newer release's cause.
+UNKNOWN = CauseKind("S4Cause", "page", ("lae events --since 0",))
+
+
+def kind_of(kind: str) -> CauseKind:
+    """What is known of a kind; of one of a newer release's, that it wakes somebody."""
+    return KINDS.get(kind, UNKNOWN)
 
 
 def severity_of(kind: str) -> Severity:
     """Say whether a cause wakes somebody; one of a newer release's kinds does."""
-    known = KINDS.get(kind)
-    return "page" if known is None else known.severity
+    return kind_of(kind).severity
 
 
 #: Of these :func:`standing` says all; a signup's own are begun by its worker.
@@ -60,11 +111,17 @@ MINUTE = 60.0  # s
 HOUR = 3600.0  # s
 
 
+#: Services that are asked again within seconds of a failure.
+ASKED_OFTEN = frozenset({"smtp", "stripe"})
+
+
 @define(frozen=True)
 class Bounds:
     """How long, in seconds, and how much before somebody is told."""
 
     away: float = 10 * MINUTE
+    #: Of :data:`ASKED_OFTEN`; with the watch's pause it makes two minutes.
+    away_often: float = 105.0
     late: float = 30 * MINUTE
     inbox: float = 15 * MINUTE
     outbox: float = 30 * MINUTE
@@ -83,7 +140,8 @@ class Bounds:
 class Seen:
     """What one look saw.  *now* is the clock's of *tallies*; *closed_for* seconds no
     registrations are taken, because of *closed_because*; *strays* are instances, each
-    with whose tags it has; *ahead* of our time is the machine's clock, by seconds.
+    with whose tags it has; *ahead* of our time is the machine's clock, by seconds;
+    *full*: the journal refuses writes, since its disk is full.
     """
 
     figures: Figures
@@ -95,6 +153,7 @@ class Seen:
     closed_because: str = ""
     strays: Mapping[str, str] = {}
     ahead: float = 0.0
+    full: bool = False
 
 
 Causes = dict[tuple[str, str], str]
@@ -121,7 +180,10 @@ def unheard(seen: Seen, bounds: Bounds) -> frozenset[str]:
 def _services(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
     for name, tally in seen.tallies.items():
         silent = seen.now - (tally.asked_at or 0.0) >= bounds.unasked
-        if tally.failing(seen.now) >= bounds.away and not silent:
+        bound = bounds.away
+        if name in ASKED_OFTEN:
+            bound = min(bound, bounds.away_often)
+        if tally.failing(seen.now) >= bound and not silent:
             yield (
                 ("service-away", name),
                 f"{name} has answered nothing that it was asked",
@@ -139,6 +201,8 @@ def _service(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]
 
 
 def _disk(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
+    if seen.full:
+        yield ("journal-full", ""), "the journal's disk is full: nothing can be written"
     if seen.disk.free < bounds.disk:
         free, size = seen.disk.free >> 20, seen.disk.size >> 20
         what = f"{free} MiB of {size} MiB are left on the journal's disk"
@@ -163,6 +227,9 @@ def _queues(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]
     outbox, paused = seen.figures.outbox, seen.figures.paused
     if outbox.age(seen.figures.now) >= bounds.outbox and "mails" not in paused:
         yield ("outbox-stuck", ""), "a mail cannot be handed to the mail server"
+    for mail in seen.figures.refused:
+        what = f"the mail {mail.kind!r} was not taken for good: {mail.outcome}"
+        yield ("mail-refused", f"{mail.signup_id} mail {mail.number}"), what
     for what, since in paused.items():
         if (seen.figures.now - since).total_seconds() >= bounds.paused:
             yield ("left-paused", what), f"{what} have been paused for a day"
@@ -176,6 +243,9 @@ def _customers(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], st
             yield ("signup-late", one.signup_id), "it is paid, and not served yet"
     for one in figures.lost:
         yield ("host-lost", one.signup_id), "the host of a served customer is gone"
+    for failing in figures.failing:
+        what = f"the host of a served customer says: {failing.problem}"
+        yield ("host-failing", failing.signup_id), what
     for one in figures.silent:
         what = "the host of a served customer does not report"
         yield ("host-silent", one.signup_id), what

@@ -20,7 +20,14 @@ from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.figures import DaemonFigures
 from lae_flapp.signs.registrations import Registrations
 from lae_flapp.signs.snapshots import Snapshots
-from lae_flapp.signs.standing import WATCHED, Bounds, Seen, standing, unheard
+from lae_flapp.signs.standing import (
+    WATCHED,
+    Bounds,
+    Causes,
+    Seen,
+    standing,
+    unheard,
+)
 
 
 @define(eq=False)
@@ -43,6 +50,8 @@ class Watch:
     ahead: Callable[[], float]
     #: Causes that last, by kind, as of the last look; health shows them.
     lasting: Counter[str]
+    #: Causes of the last look, whether or not the journal has them; operators ask.
+    standing: Causes
     _closed_since: float | None = None
     _full_since: float | None = None
     #: :attr:`Journal.refused_as_full` as of the last look.
@@ -54,26 +63,39 @@ class Watch:
         """1. write that the daemon lives; 2. see; 3. journal what stands; 4. ask what
         fails and is not asked by anybody.
 
-        On a full disk there is nothing to journal on: health says so, and the log.
+        On a full disk nothing can be journaled: what stands is in *standing* all the
+        same, for operators who ask, and in the log.
         """
         try:
             await self.journal.write(epoch.beat)
             await self._note_room()
         except JournalFull as e:
             self._is_full(str(e))
-            return
         await self.figures.refresh()
         seen = self._seen()
         if seen is None:
             return
         found = standing(seen, self.bounds)
-        lasting = await self.journal.read(causes.lasting)
-        if self._differs(lasting, found, seen.figures):
-            lasting = await self.journal.write(self._settle, found, seen.figures)
+        self.standing.clear()
+        self.standing.update(found)
+        try:
+            stands = await self._journaled(found, seen.figures)
+        except JournalFull as e:
+            self._is_full(str(e))
+            stands = set(found)
         self.lasting.clear()
-        self.lasting.update(cause.kind for cause in lasting)
+        self.lasting.update(kind for kind, _ in stands)
         if unheard(seen, self.bounds):
             await self.probe()
+
+    async def _journaled(
+        self, found: Mapping[tuple[str, str], str], figures: Figures
+    ) -> set[tuple[str, str]]:
+        """Journal what was *found*; all that lasts."""
+        lasting = await self.journal.read(causes.lasting)
+        if self._differs(lasting, found, figures):
+            lasting = await self.journal.write(self._settle, found, figures)
+        return {(cause.kind, cause.subject) for cause in lasting}
 
     def _seen(self) -> Seen | None:
         latest, now = self.snapshots.latest, self.clock.seconds()
@@ -92,9 +114,10 @@ class Watch:
             now=now,
             quotas=self.quotas,
             closed_for=0.0 if since is None else now - since,
-            closed_because=self.registrations.problem or closed or "",
+            closed_because=self.registrations.problem() or "",
             strays=self.strays(),
             ahead=self.ahead(),
+            full=self._full_since is not None,
         )
 
     def _differs(

@@ -63,13 +63,14 @@ from lae_flapp.restored.looking_back import LookingBack
 from lae_flapp.restored.orders import StripeOrders
 from lae_flapp.restored.reading_back import ReadingBack
 from lae_flapp.settings import DaemonSettings
+from lae_flapp.signs import needs
 from lae_flapp.signs.availability import Availability
 from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.figures import DaemonFigures
 from lae_flapp.signs.notices import Notices
 from lae_flapp.signs.registrations import Registrations
 from lae_flapp.signs.snapshots import Snapshots
-from lae_flapp.signs.standing import Bounds
+from lae_flapp.signs.standing import Bounds, Causes
 from lae_flapp.signs.vitals import Vitals
 from lae_flapp.signs.watch import Watch
 from lae_flapp.wiring.doors import DaemonDoors
@@ -140,6 +141,7 @@ def build(
         journal, snapshots, availability, reserve=settings.journal_reserve_mib << 20
     )
     lasting: Counter[str] = Counter()
+    standing: Causes = {}
     vitals = Vitals(
         clock=reactor,
         release=release,
@@ -245,7 +247,8 @@ def build(
             release=release,
             started_at=datetime.now(UTC),
             canary_opened=lambda: availability.opened,
-            closed_because=vitals.closed_because,
+            closed_because=registrations.problem,
+            needs=lambda lasting: needs.now(lasting, standing),
         ),
         selling=selling,
         cancel=cancelling.cancel,
@@ -294,6 +297,7 @@ def build(
         probe=availability.probe,
         ahead=ahead,
         lasting=lasting,
+        standing=standing,
     )
     notices = Notices(
         journal,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, get_args
 
 from lae_flapp.desk.operators.backups import Backups
@@ -17,6 +18,7 @@ from lae_flapp.journal.copies import Copies
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import Noun
 from lae_flapp.money.checkout.checkout import Selling
+from lae_flapp.signs import needs
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import Plan
@@ -39,6 +41,7 @@ def make_desk(
     cloud: Cloud | None = None,
     sealer: Any = None,
     closed_because: Callable[[], str | None] = lambda: None,
+    standing: Mapping[tuple[str, str], str] = MappingProxyType({}),
     room: int = 1000,
 ) -> OperatorDesk:
     """*woken* hears what commits touched, and whose sessions were ended."""
@@ -76,6 +79,7 @@ def make_desk(
             started_at=started_at,
             canary_opened=lambda: closed_because() is None,
             closed_because=closed_because,
+            needs=lambda lasting: needs.now(lasting, standing),
         ),
         selling=Selling((PLAN,), CELL, {"instances": room}, "https://s4.example"),
         cancel=Cancelling(journal, expire).cancel,

@@ -1,8 +1,8 @@
 """A daemon's private Tub on a real journal, as a process of its own.
 
 ``operator_daemon.py FOLDER`` writes the furls into FOLDER, says "ready", and obeys
-the lines that it reads: ``note SIGNUP TEXT``, ``state SIGNUP STATE``, ``revoke``,
-``hang``.
+the lines that it reads: ``note SIGNUP TEXT``, ``state SIGNUP STATE``, ``cause KIND
+SUBJECT: WHAT``, ``revoke``, ``hang``.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from lae_flapp.desk.hosts import HostDesk, HostFacet
 from lae_flapp.desk.operators.facet import operator_facet
 from lae_flapp.desk.tubs import furl_of, new_name, serve_operators, serving_tub
 from lae_flapp.journal import (
+    causes,
     cells,
     contacts,
     effects,
@@ -129,6 +130,8 @@ class Obeying(LineOnlyReceiver):
             done = self._journal.write(events.note, SignupId(rest[0]), "noted", rest[1])
         elif verb == "state":
             done = self._journal.write(_force, SignupId(rest[0]), rest[1])
+        elif verb == "cause":
+            done = self._journal.write(causes.begin, rest[0], *rest[1].split(": "))
         elif verb == "revoke":
             done = self._journal.write(operators.revoke, "ann", "bob")
         else:

@@ -515,3 +515,32 @@ def test_help(shared) -> None:
         told = shared.lae(*arguments, "--help")
         assert told.code == 0
         assert "Usage: lae" in told.out
+
+
+def test_what_needs_somebody_now(own) -> None:
+    """``lae health`` says what needs somebody, the worst first, each with its page and
+    commands, and ends with 4; where the daemon is down it says where to look, and 3.
+    """
+    assert own.lae("health").code == 0
+    own.tell("cause backup-old : the newest backup is old")
+    own.tell(f"cause signup {STUCK} role: AccessDenied")
+    told = own.lae("health")
+    assert told.code == 4
+    lines = told.out.splitlines()
+    assert lines[0] == f"NOW     AccessDenied ({STUCK} role)"
+    assert lines[1].strip().startswith("for ")
+    assert lines[2:5] == [
+        "        docs/alerts.rst#s4paidnotready",
+        f"        $ lae events {STUCK}",
+        f"        $ lae subscriptions retry {STUCK}",
+    ]
+    assert lines[5] == "BY DAY  the newest backup is old"
+    as_json = json.loads(own.lae("health", "--json").out)
+    assert [n["kind"] for n in as_json["health"]["needs"]] == ["signup", "backup-old"]
+    own.end()
+    down, as_json = own.all(("health",), ("health", "--json"))
+    assert (down.code, as_json.code) == (3, 3)
+    assert "docs/alerts.rst#s4daemondown\n        $ systemctl status s4-daemon" in (
+        down.out
+    )
+    assert json.loads(as_json.out)["needs"][0]["kind"] == "daemon-down"

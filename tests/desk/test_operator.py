@@ -16,7 +16,15 @@ from twisted.internet.task import Clock
 from lae_flapp.desk.operators.desk import OperatorDesk
 from lae_flapp.desk.operators.facet import ANSWERS, operator_facet
 from lae_flapp.desk.operators.looking import LONGEST_WAIT
-from lae_flapp.journal import events, inbox, operators, outbox, signups, switches
+from lae_flapp.journal import (
+    causes,
+    events,
+    inbox,
+    operators,
+    outbox,
+    signups,
+    switches,
+)
 from lae_flapp.journal.journal import Journal
 from lae_protocol import wire
 from lae_protocol.box_messages import (
@@ -85,6 +93,7 @@ class Edge:
     clock: Clock = Factory(Clock)
     woken: list[str] = Factory(list)
     closed: str | None = None
+    standing: dict[tuple[str, str], str] = Factory(dict)
     names: int = 1
     room: int = 1000
     cloud: Cloud = Factory(Cloud)
@@ -105,6 +114,7 @@ class Edge:
             folder=self.folder,
             cloud=self.cloud,
             closed_because=lambda: self.closed,
+            standing=self.standing,
             room=self.room,
         )
 
@@ -323,6 +333,27 @@ def test_health(edge) -> None:
     edge.closed = "the seal does not open"
     health = edge.ask(AskHealth())
     assert (health.signups_open, health.canary_opened) == (False, False)
+
+
+def test_health_says_what_needs_somebody(edge) -> None:
+    """What wakes somebody comes first, each with its page and commands; what a full
+    disk keeps from the journal is told all the same.
+    """
+    edge.write(causes.begin, "backup-old", "", "the newest backup is old")
+    edge.write(causes.begin, "signup", f"{STUCK} role:AccessDenied", "role is refused")
+    edge.write(causes.begin, "clock", "", "the clock was set")
+    edge.write(causes.end, "clock", "")
+    edge.standing[("journal-full", "")] = "the journal's disk is full"
+    edge.standing[("backup-old", "")] = "the newest backup is old"
+    needs = edge.ask(AskHealth()).needs
+    assert [(n.kind, n.severity) for n in needs] == [
+        ("journal-full", "page"),
+        ("signup", "page"),
+        ("backup-old", "ticket"),
+    ]
+    assert needs[0].since is None
+    assert needs[1].page == "docs/alerts.rst#s4paidnotready"
+    assert f"lae subscriptions retry {STUCK}" in needs[1].commands
 
 
 def test_nobody_waits(edge) -> None:

@@ -20,6 +20,7 @@ from lae_flapp.journal import (
     cells,
     contacts,
     events,
+    figures,
     gifts,
     identities,
     outbox,
@@ -27,6 +28,7 @@ from lae_flapp.journal import (
     switches,
 )
 from lae_flapp.journal.errors import JournalFull
+from lae_flapp.journal.figures import REFUSED_COUNTS
 from lae_flapp.journal.hosts import RESTORED
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.outbox import Mail
@@ -299,36 +301,38 @@ def test_paused(mails) -> None:
 
 
 def test_address_that_refuses(mails) -> None:
-    """A refused address is bouncing, and operators are told; the mail is not retried."""
+    """A refused address is bouncing, which needs an operator; the mail is not retried."""
     su = mails.sign_up()
     mails.server.says["c1@example.org"] = REFUSES
     mails.put(su)
     assert mails.read(contacts.current, su).state == "bouncing"
-    assert mails.states(su) == [("active", "refused"), ("troubled", "accepted")]
-    assert mails.server.to() == list(OPERATORS)
-    body = mails.server.taken[0].message
-    assert b"refused" in body
-    assert b"c1@example.org" not in body
+    assert mails.states(su) == [("active", "refused")]
+    (one,) = mails.read(figures.read).refused
+    assert (one.signup_id, one.kind, one.outcome) == (su, "active", "refused with 550")
     assert "mail-refused" in mails.kinds(su)
     assert "mail-accepted" not in mails.kinds(su)
     mails.pass_time(3600)
-    assert len(mails.server.taken) == 2
+    assert mails.server.taken == []
+    mails.pass_time(REFUSED_COUNTS.total_seconds(), 3600)
+    assert mails.read(figures.read).refused == ()
 
 
 def test_corrected_after_bouncing(mails) -> None:
-    """A corrected address gets a mail of its own; a second bounce is told again."""
+    """A corrected address gets a mail of its own; a second bounce is another one."""
     su = mails.sign_up()
     mails.server.says["c1@example.org"] = REFUSES
     mails.put(su)
     now = Deferred.fromCoroutine(mails.wishes.correct_address(su, "d@example.org", "r"))
     answer(now)
-    assert mails.server.to() == [*OPERATORS, "d@example.org"]
+    assert mails.server.to() == ["d@example.org"]
+    assert mails.read(figures.read).refused == ()
     assert mails.read(contacts.current, su).state == "unconfirmed"
     mails.server.says["e@example.org"] = REFUSES
     answer(
         Deferred.fromCoroutine(mails.wishes.correct_address(su, "e@example.org", "s"))
     )
-    assert mails.server.to()[3:] == list(OPERATORS)
+    (one,) = mails.read(figures.read).refused
+    assert one.number > 1
 
 
 def test_corrected_while_waiting(mails) -> None:
@@ -445,7 +449,8 @@ def test_refused_for_days(mails) -> None:
     mails.server.says["c1@example.org"] = NOT_US
     mails.put(su)
     mails.pass_time(REFUSED_FOR_GOOD.total_seconds() + 7200, 600)
-    assert mails.states(su) == [("active", "refused"), ("troubled", "accepted")]
+    assert mails.states(su) == [("active", "refused")]
+    assert len(mails.read(figures.read).refused) == 1
     assert mails.read(contacts.current, su).state == "unconfirmed"
 
 

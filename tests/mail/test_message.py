@@ -32,7 +32,8 @@ def notice(what: str) -> Notice:
         begun_at=begun,
         over_at=begun + timedelta(hours=2),
         first=False,
-        section="S4CloudRefuses",
+        page="docs/alerts.rst#s4cloudrefuses",
+        commands=("lae health",),
         deployment="demo",
     )
 

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import click
 import pytest
 from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lae_flapp.journal.events import Event
-from lae_flapp.journal.figures import Customer, Figures, Waiting
+from lae_flapp.journal.figures import (
+    Customer,
+    FailingHost,
+    Figures,
+    RefusedMail,
+    Waiting,
+)
 from lae_flapp.journal.hosts import RESTORED
+from lae_flapp.settings import PatienceSettings
 from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.snapshots import Disk
 from lae_flapp.signs.standing import (
@@ -23,6 +31,7 @@ from lae_flapp.signs.standing import (
     standing,
     unheard,
 )
+from lae_protocol.process.command import main as lae
 from tests.docs.reading import ROOT
 from tests.signs.test_alerts import MANUAL, sections
 
@@ -40,6 +49,8 @@ FIGURES = Figures(
     silent=(),
     lost=(),
     late=(),
+    refused=(),
+    failing=(),
     troubled=frozenset(),
     used={},
     paused={},
@@ -81,6 +92,25 @@ def failing(for_seconds: float, asked: float = 0.0):
 TABLE = [
     (("service-away", "s3"), failing(BOUNDS.away), failing(BOUNDS.away - 1)),
     (("service-away", "s3"), failing(9000, 3599), failing(9000, BOUNDS.unasked)),
+    *(
+        (
+            ("service-away", name),
+            seen(tallies={name: Tally(WELL.now, WELL.now - BOUNDS.away_often)}),
+            seen(tallies={name: Tally(WELL.now, WELL.now - BOUNDS.away_often + 1)}),
+        )
+        for name in ("smtp", "stripe")
+    ),
+    (
+        ("mail-refused", "su1 mail 7"),
+        figures(refused=(RefusedMail(7, "su1", "active", "refused with 550"),)),
+        WELL,
+    ),
+    (
+        ("host-failing", "su1"),
+        figures(failing=(FailingHost("su1", "no answer from the bucket"),)),
+        WELL,
+    ),
+    (("journal-full", ""), seen(full=True), WELL),
     (("clock", ""), seen(ahead=-61.0), seen(ahead=60.0)),
     (("closed", ""), seen(closed_for=600.0), seen(closed_for=599.0)),
     (("disk-low", ""), disk(free=BOUNDS.disk - 1), disk(free=BOUNDS.disk)),
@@ -180,3 +210,25 @@ def test_only_what_fails_and_is_not_asked_is_asked(at, asked, since, fails) -> N
     tally = Tally(asked, since if fails else None)
     found = unheard(seen(tallies={"s3": tally}, now=at), BOUNDS)
     assert bool(found) == (fails and 60 <= at - asked < 3600)
+
+
+def test_every_kind_has_commands_that_exist() -> None:
+    """Each kind of cause has commands to begin with; those of lae are commands."""
+    for kind in KINDS.values():
+        told = kind.commands_for("su1 mail 7")
+        assert told
+        assert all("{" not in command for command in told)
+        for name, *words in (c.split() for c in told):
+            found: click.Command | None = lae if name == "lae" else None
+            while isinstance(found, click.Group):
+                found = found.get_command(click.Context(found), words.pop(0))
+            assert name != "lae" or found is not None
+
+
+def test_smtp_and_stripe_are_told_within_two_minutes() -> None:
+    """What is asked again within seconds is told after two minutes, the watch's own
+    pause included, and sooner where the settings say so.
+    """
+    assert BOUNDS.away_often + PatienceSettings().watch <= 120
+    tallies = {"stripe": Tally(WELL.now, WELL.now - 5)}
+    assert standing(seen(tallies=tallies), evolve(BOUNDS, away=5.0))

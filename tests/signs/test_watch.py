@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email
+from datetime import UTC, datetime
 from email import policy
 from random import Random
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 
-from lae_flapp.journal import causes, epoch, events, outbox
+from lae_flapp.journal import causes, contacts, epoch, events, hosts, outbox
 from lae_flapp.journal.causes import QUIET
 from lae_flapp.journal.errors import JournalFull
 from lae_flapp.journal.transaction import WriteTx
@@ -22,7 +23,9 @@ from lae_flapp.signs.notices import Notices
 from lae_flapp.signs.registrations import NO_ROOM, Registrations
 from lae_flapp.signs.standing import Bounds
 from lae_flapp.signs.watch import Watch
+from lae_protocol import wire
 from lae_protocol.address import parse_address
+from lae_protocol.host_messages import Report
 from tests.grid.world import World, always
 from tests.signs.conftest import Signs, now
 from tests.twins.journal import answer
@@ -66,6 +69,7 @@ class Daemon:
             probe=self.probe,
             ahead=lambda: self.signs.ahead,
             lasting=self.signs.causes,
+            standing={},
         )
         self.mailed: list[email.message.EmailMessage] = []
         self.mail_away = False
@@ -284,10 +288,13 @@ def test_a_full_disk_closes_registrations(daemon, monkeypatch) -> None:
         now(daemon.watch.look())
     assert daemon.registrations.closed_because() == NO_ROOM
     assert daemon.signs.health().status == 503
+    assert set(daemon.watch.standing) == {("journal-full", "")}
+    assert daemon.signs.causes["journal-full"] == 1
     monkeypatch.setattr(journal, "write", write)
     daemon.passes(15)
     assert daemon.registrations.closed_because() is None
     assert daemon.signs.health().status == 200
+    assert daemon.watch.standing == {}
     (one,) = told_full(daemon)
     assert one.why == "the disk was full for 60 s"
 
@@ -349,3 +356,39 @@ def test_little_room_closes_registrations_before_the_disk_is_full(daemon) -> Non
     short = evolve(daemon.registrations, reserve=1 << 62)
     assert short.closed_because() == NO_ROOM
     assert daemon.signs.health().status == 200
+
+
+def test_a_refused_mail_needs_somebody(daemon) -> None:
+    """A mail that was refused for good is mailed to the operators with commands that do
+    something; it is over when the address is another, or when a week has passed.
+    """
+    world = daemon.world
+    signup_id = world.paid()
+    number = world.read(contacts.current, signup_id).number
+    mail = world.write(outbox.put, signup_id, "active", "again")
+    world.write(outbox.refused, mail.number, number, "refused with 550")
+    daemon.passes(15)
+    (notice,) = daemon.mailed
+    assert signup_id in notice["Subject"]
+    text = notice.get_content().replace("\r\n", "\n")
+    assert "docs/alerts.rst#s4mailrefused" in text
+    assert f"\n    lae outbox show {mail.number}\n" in text
+    assert f"\n    lae subscriptions resend --to ADDRESS {signup_id}\n" in text
+    world.write(contacts.correct, signup_id, "b@c.org", "b@c.org", by_operator=True)
+    daemon.passes(15)
+    assert daemon.signs.causes["mail-refused"] == 0
+
+
+def test_a_host_that_cannot_serve_needs_somebody(daemon) -> None:
+    """What a ready host says of itself is a cause, until it says that it is well."""
+    world = daemon.world
+    signup_id = world.paid()
+    world.advance(10)
+    host, at = world.read(hosts.live, signup_id), datetime.fromtimestamp(0, UTC)
+    for problem, many in (("the bucket does not answer", 1), (None, 0)):
+        told = Report("ready", at, 0, 0, 0, problem)
+        world.write(
+            hosts.reported, signup_id, host.generation, wire.encode(told).decode()
+        )
+        daemon.passes(15)
+        assert daemon.signs.causes["host-failing"] == many

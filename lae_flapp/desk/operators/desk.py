@@ -9,22 +9,27 @@ from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
 from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal.causes import Cause
 from lae_flapp.journal.journal import Journal
 from lae_flapp.money.checkout.checkout import Selling
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
+from lae_protocol.looking_messages import Need
 from lae_protocol.operator_messages import BackupState
 
 
 @define(frozen=True)
 class Process:
-    """What only the process knows: its settings' name, its release, its age."""
+    """What only the process knows: its settings' name, its release, its age, why it
+    takes no registrations, and what needs an operator, given the causes that last.
+    """
 
     environment: str
     release: str
     started_at: datetime
     canary_opened: Callable[[], bool]
     closed_because: Callable[[], str | None]
+    needs: Callable[[tuple[Cause, ...]], tuple[Need, ...]]
 
 
 @define(frozen=True)

@@ -6,7 +6,7 @@ import re
 
 from lae_flapp.desk.operators import resealing
 from lae_flapp.desk.operators.asked import Asker, line_of, reason
-from lae_flapp.journal import inbox, operators, outbox, signups, switches
+from lae_flapp.journal import causes, inbox, operators, outbox, signups, switches
 from lae_flapp.journal.errors import JournalError
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.looking_messages import AskHealth, Health
@@ -47,19 +47,21 @@ async def health(by: Asker, _: AskHealth) -> Health:
     def now(tx: ReadTx) -> Health:
         waiting = signups.in_states(tx, _UNSERVED)
         oldest = min((s.changed_at for s in waiting), default=None)
+        closed = process.closed_because()
         return Health(
             environment=process.environment,
             release=process.release,
             started_at=process.started_at,
             epoch=desk.journal.epoch,
-            signups_open=process.closed_because() is None
-            and switches.paused(tx, "signups") is None,
+            signups_open=closed is None and switches.paused(tx, "signups") is None,
             canary_opened=process.canary_opened(),
             oldest_unserved_seconds=None
             if oldest is None
             else int((tx.now - oldest).total_seconds()),
             inbox_waiting=inbox.waiting(tx),
             outbox_waiting=outbox.waiting(tx),
+            closed_because=closed,
+            needs=process.needs(causes.lasting(tx)),
         )
 
     return await by.read(now)

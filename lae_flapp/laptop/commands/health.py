@@ -1,18 +1,20 @@
-"""``lae health``: is the daemon well, and what does it say?"""
+"""``lae health``: what needs somebody now, and how is the daemon?"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
 from lae_flapp.laptop import tables
+from lae_flapp.laptop.columns import printable
 from lae_flapp.laptop.commands.switches import print_switches
-from lae_flapp.laptop.line import Line, run
-from lae_flapp.laptop.options import WRONG, asks_daemon, gives_json
+from lae_flapp.laptop.line import Away, Line, run
+from lae_flapp.laptop.options import AWAY, WRONG, asks_daemon, gives_json
 from lae_flapp.laptop.settings import Where
-from lae_protocol.looking_messages import AskHealth, Health
+from lae_protocol.looking_messages import AskHealth, Health, Need
 from lae_protocol.operator_messages import AskSwitches, Switches
 
 #: A paid signup that waits for longer needs somebody.
@@ -23,41 +25,113 @@ LONG = 600  # s
 @asks_daemon
 @gives_json
 def health(where: Where, as_json: bool) -> None:
-    """Say how the daemon is; the exit status is 4 when something needs somebody."""
+    """Say what needs somebody now, and how the daemon is.
+
+    Each thing comes with its page of the manual and the commands to begin with: causes
+    of trouble, signups that cannot go on, mails that were refused, hosts that cannot
+    serve.  The exit status is 4 when something needs somebody, 3 when the daemon does
+    not answer.
+    """
 
     async def work(line: Line) -> Any:
         told = await line.ask(AskHealth())
         return told, await line.ask(AskSwitches())
 
-    told, paused = run(where, work)
-    wrong = problems(told, paused)
+    try:
+        told, paused = run(where, work)
+    except Away as e:
+        _say_away(e.message, as_json=as_json)
+        raise click.exceptions.Exit(AWAY) from None
+    needs = (*told.needs, *unjournaled(told, paused))
     if as_json:
-        tables.print_json(health=told, paused=paused.paused, problems=wrong)
+        tables.print_json(
+            health=told, paused=paused.paused, problems=[n.what for n in needs]
+        )
     else:
-        _print(told, paused, wrong)
-    if wrong:
+        _print_needs(needs)
+        _print(told, paused)
+    if needs:
         raise click.exceptions.Exit(WRONG)
 
 
-def problems(told: Health, paused: Switches) -> list[str]:
-    """What needs somebody; what is paused on purpose is told, and is no problem."""
+def unjournaled(told: Health, paused: Switches) -> list[Need]:
+    """What needs somebody, and is no cause yet: that lasts too short to be mailed.
+    What is paused on purpose is told, and is no problem.
+    """
     found = []
-    if not told.canary_opened:
+    kinds = {need.kind for need in told.needs}
+    on_purpose = any(p.name == "signups" for p in paused.paused)
+    closed = told.closed_because
+    if not told.canary_opened and closed is None:
+        closed = "the checks of AWS, canary and Stripe have not all passed"
+    shut = not told.canary_opened or (not told.signups_open and not on_purpose)
+    if shut and not kinds & {"closed", "journal-full"}:
         found.append(
-            "the checks of AWS, canary and Stripe have not all passed: see the log"
+            _need(
+                "closed",
+                f"no signups are taken: {closed or 'the log says why'}",
+                "S4SignupsClosed",
+                "journalctl -u s4-daemon -p warning -n 50",
+            )
         )
-    elif not told.signups_open and not any(p.name == "signups" for p in paused.paused):
-        found.append("signups are closed: see the daemon's log")
     waits = told.oldest_unserved_seconds
-    if waits is not None and waits > LONG:
+    if waits is not None and waits > LONG and not kinds & {"signup", "signup-late"}:
         found.append(
-            f"somebody has paid and waits for {_duration(waits)}:"
-            " lae subscriptions list --state paid"
+            _need(
+                "signup-late",
+                f"somebody has paid and waits for {_duration(waits)}",
+                "S4PaidNotReady",
+                "lae subscriptions list --state paid",
+            )
         )
     return found
 
 
-def _print(told: Health, paused: Switches, wrong: list[str]) -> None:
+def _need(kind: str, what: str, section: str, *commands: str) -> Need:
+    page = f"docs/alerts.rst#{section.lower()}"
+    return Need(kind, "", what, None, "page", page, commands)
+
+
+def _say_away(problem: str, *, as_json: bool) -> None:
+    """The daemon cannot say what is wrong: say where to look on its machine."""
+    away = _need(
+        "daemon-down",
+        problem,
+        "S4DaemonDown",
+        "systemctl status s4-daemon",
+        "journalctl -u s4-daemon -p err -n 50",
+        "df -h /var/lib/s4",
+    )
+    if as_json:
+        tables.print_json(health=None, needs=[away], problems=[problem])
+        return
+    _print_needs((away,))
+    click.echo(
+        "These commands are for the daemon's machine; customers' hosts serve on."
+    )
+
+
+def _print_needs(needs: Sequence[Need]) -> None:
+    """What, since when, the page, the commands: those that wake somebody first."""
+    if not needs:
+        click.echo("Nothing needs you.")
+    for need in needs:
+        loud = need.severity == "page"
+        head = f"{'NOW' if loud else 'BY DAY':<6}  {need.what}"
+        if need.subject and need.subject.partition(" ")[0] not in need.what:
+            head += f" ({need.subject})"
+        click.secho(printable(head), fg="red" if loud else "yellow", bold=loud)
+        if need.since is not None:
+            lasted = int((datetime.now(UTC) - need.since).total_seconds())
+            since = tables.moment(need.since)
+            click.echo(f"        for {_duration(lasted)}, since {since} UTC")
+        click.echo(f"        {need.page}")
+        for command in need.commands:
+            click.echo(f"        $ {printable(command)}")
+    click.echo()
+
+
+def _print(told: Health, paused: Switches) -> None:
     since = int((datetime.now(UTC) - told.started_at).total_seconds())
     oldest = told.oldest_unserved_seconds
     tables.print_facts(
@@ -71,8 +145,6 @@ def _print(told: Health, paused: Switches, wrong: list[str]) -> None:
         ("paused", ", ".join(p.name for p in paused.paused) or "nothing"),
     )
     print_switches(paused)
-    for one in wrong:
-        click.secho(f"PROBLEM: {one}", fg="red", bold=True)
 
 
 def _duration(seconds: int) -> str:
