@@ -101,12 +101,17 @@ def test_each_alert_has_its_section_in_the_manual() -> None:
     for name, rule in rules().items():
         path, _, anchor = rule["annotations"]["runbook_url"].partition("#")
         assert ROOT / path == MANUAL
+        assert re.match(
+            r"(lae|systemctl|journalctl|timedatectl|uptime) ?",
+            (rule["annotations"]["commands"]),
+        )
         section = found[anchor]
         assert section[0].astext() == name
         assert "What goes wrong." in section.astext()
         assert "What to do." in section.astext()
         # A cause brings its own.
-        assert name == "S4Cause" or rule["labels"]["severity"] in {"page", "ticket"}
+        brings = name in {"S4Cause", "S4ServiceAway"}
+        assert brings or rule["labels"]["severity"] in {"page", "ticket"}
     named = {s[0].astext() for s in found.values() if s[0].astext().startswith("S4")}
     assert named == set(rules()) | {kind.section for kind in KINDS.values()}
 
