@@ -11,7 +11,12 @@ from typing import Any
 
 from attrs import define
 
-from lae_protocol.ids import OwnerSecret, SignupId
+from lae_protocol.ids import (
+    MalformedId,
+    OwnerSecret,
+    SignupId,
+    parse_signup_id,
+)
 from lae_protocol.secret import Secret
 from lae_site.form_token import is_form_cookie
 
@@ -59,6 +64,24 @@ class Cookies:
         """Read the owner's secret for this signup, if any; the daemon checks it."""
         value = self._get(request, signup_id)
         return OwnerSecret(value) if _OWNER.match(value) else None
+
+    def owned(self, request: Any) -> list[tuple[SignupId, OwnerSecret]]:
+        """Read every signup that this browser owns, in the order of its cookies: the
+        browser sends the oldest first.
+        """
+        prefix = self._name("").encode("ascii")
+        found = []
+        for name in request.received_cookies:
+            try:
+                signup_id = parse_signup_id(
+                    name.removeprefix(prefix).decode("ascii", "replace")
+                )
+            except MalformedId:
+                continue
+            secret = self.owner(request, signup_id)
+            if secret is not None:
+                found.append((signup_id, secret))
+        return found
 
     def set_owner(self, request: Any, signup_id: SignupId, owner: OwnerSecret) -> None:
         """Set the cookie by which this browser is the owner's."""

@@ -20,8 +20,9 @@ from lae_protocol.messages import (
 from lae_protocol.process.call import Facet, FacetAway, FacetError
 from lae_protocol.question import A, Question
 
-#: The daemon asks Stripe before it answers.
-REGISTER_TIMEOUT = 20.0  # s
+#: The daemon asks Stripe before it answers; a visitor looks at a page that does nothing
+#: meanwhile, and may send the same form again.
+REGISTER_TIMEOUT = 10.0  # s
 #: Stripe sends a webhook again that takes longer.
 WEBHOOK_TIMEOUT = 5.0  # s
 ACTION_TIMEOUT = 8.0  # s

@@ -13,6 +13,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import IResource
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
+from lae_protocol.ids import MalformedId, parse_signup_id
 from lae_site import answer
 from lae_site.front_desk import DeskAway
 from lae_site.health import SiteHealth
@@ -105,12 +106,16 @@ def _add_error_pages(app: Klein, parts: Parts) -> None:
         return shown(request, 403)
 
     def declined(request: Any, failure: Failure) -> bytes:
-        return shown(request, 409, sentence=str(failure.value))
+        return shown(
+            request, 409, sentence=str(failure.value), back=_find_back(request)
+        )
 
     def away(request: Any, _: Failure) -> bytes:
         request.setHeader(b"retry-after", b"5")
         # Reloading the page by itself would send a form again as a GET.
-        return shown(request, 503, again=request.method != b"POST")
+        return shown(
+            request, 503, again=request.method != b"POST", back=_find_back(request)
+        )
 
     def http(request: Any, failure: Failure) -> bytes:
         error = failure.value
@@ -131,6 +136,16 @@ def _add_error_pages(app: Klein, parts: Parts) -> None:
     app.handle_errors(DeskAway)(away)
     app.handle_errors(HTTPException)(http)
     app.handle_errors(Exception)(broken)
+
+
+def _find_back(request: Any) -> str | None:
+    """Find the status page of the signup that a page below it was about."""
+    _, _, rest = request.path.decode("ascii", "replace").partition("/signup/")
+    signup_id, slash, _ = rest.partition("/")
+    try:
+        return f"/signup/{parse_signup_id(signup_id)}" if slash else None
+    except MalformedId:
+        return None
 
 
 def make_web_server(

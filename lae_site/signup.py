@@ -17,6 +17,7 @@ from lae_protocol.messages import (
 )
 from lae_protocol.secret import Secret
 from lae_site import answer
+from lae_site.asking import Question, ask_about_another, ask_about_domain
 from lae_site.form_token import (
     FormRefused,
     OpenedForm,
@@ -28,6 +29,8 @@ from lae_site.front_desk import DeskAway
 from lae_site.parts import Parts
 from lae_site.rate import client_of
 
+#: Those that may have a problem, in their order.
+_FIELDS = ("plan", "email", "terms")
 _STALE = (
     "This form was open for more than two hours, or your browser did not keep our"
     " cookie. You have not been charged. Please send the form again."
@@ -50,13 +53,24 @@ _TOO_MANY = (
 
 @define(frozen=True)
 class FilledForm:
-    """A form as it is shown: what was typed, and the problem of each field."""
+    """A form as it is shown: what was typed, the problem of each field, and what is to
+    be answered before it goes on.
+    """
 
     email: str = ""
     plan_id: str = ""
     agreed: bool = False
     problems: tuple[tuple[str, str], ...] = ()
+    questions: tuple[Question, ...] = ()
     notice: str | None = None
+
+    @property
+    def focus(self) -> str | None:
+        """The first field with a problem, or the first question: the visitor's focus
+        goes there.
+        """
+        wrong = [f for f in _FIELDS if self.problem(f)]
+        return next(iter([*wrong, *(q.name for q in self.questions)]), None)
 
     def problem(self, field: str) -> str | None:
         """Find what is wrong with *field*."""
@@ -64,7 +78,7 @@ class FilledForm:
 
     def with_problem(self, field: str | None, sentence: str) -> FilledForm:
         """Add a problem beside *field*, or above the form where *field* is not one."""
-        if field not in ("email", "plan", "terms"):
+        if field not in _FIELDS:
             return evolve(self, notice=sentence)
         return evolve(self, problems=(*self.problems, (field, sentence)))
 
@@ -84,8 +98,10 @@ class SignupForm:
         """Register and send the visitor to the payment page.
 
         1. Check the form's token, which says whose signup it makes.  2. Check the
-        fields.  3. Check the rate limit.  4. Have the daemon journal the signup and
-        open the Checkout session.  5. Set the owner's cookie and redirect to pay.
+        fields, and ask about what is probably a slip.  3. Check the rate limit.  4. Ask
+        about an order that this browser has already.  5. Have the daemon journal the
+        signup and open the Checkout session.  6. Set the owner's cookie and redirect to
+        pay.
         """
         try:
             fields = answer.form_fields(request)
@@ -102,14 +118,20 @@ class SignupForm:
             opened = self._open_token(request, token)
         except FormRefused:
             return await self._show_form(request, evolve(form, notice=_STALE), 403)
-        form, plan = self._check_fields(form), self.parts.plan(form.plan_id)
-        if form.problems or plan is None:
+        form, plan = self._check_fields(form, fields), self.parts.plan(form.plan_id)
+        if form.problems or form.questions or plan is None:
             return await self._show_form(request, form, 400, token)
         wait = self.parts.registrations.take(self._find_client(request))
         if wait:
             request.setHeader(b"retry-after", str(wait).encode())
             form = form.with_problem(None, _TOO_MANY)
             return await self._show_form(request, form, 429, token)
+        another = await ask_about_another(
+            self.parts, request, parse_address(form.email), fields, opened.signup_id
+        )
+        if another is not None:
+            form = evolve(form, questions=(another,))
+            return await self._show_form(request, form, 409, token)
         return await self._register(request, form, plan, opened, token)
 
     def _open_token(self, request: Any, token: str) -> OpenedForm:
@@ -125,11 +147,13 @@ class SignupForm:
         forwarded = request.getHeader("x-forwarded-for")
         return client_of(str(peer), forwarded, self.parts.settings.proxies)
 
-    def _check_fields(self, form: FilledForm) -> FilledForm:
+    def _check_fields(self, form: FilledForm, fields: dict[str, str]) -> FilledForm:
         try:
-            parse_address(form.email)
+            slip = ask_about_domain(parse_address(form.email), fields)
         except AddressRefused as e:
             form = form.with_problem("email", str(e))
+        else:
+            form = evolve(form, questions=() if slip is None else (slip,))
         if self.parts.plan(form.plan_id) is None:
             form = form.with_problem("plan", "Please choose a plan.")
         if not form.agreed:
@@ -139,6 +163,9 @@ class SignupForm:
     async def _register(
         self, request: Any, form: FilledForm, plan: Plan, opened: OpenedForm, token: str
     ) -> bytes:
+        if await self.parts.daemon.doors() is None:
+            # It would answer no registration either, after a much longer wait.
+            return await self._show_away(request, form, token)
         email = parse_address(form.email).as_typed
         asked = Register(opened.signup_id, opened.owner_secret, email, plan, "en")
         try:
@@ -146,11 +173,7 @@ class SignupForm:
             if isinstance(registered, Registered):
                 registered = await self._correct_address(registered, asked)
         except DeskAway:
-            # Keep the token: if the daemon did register the signup, it is the same one.
-            request.setHeader(b"retry-after", b"30")
-            return await self._show_form(
-                request, form.with_problem(None, _AWAY), 503, token
-            )
+            return await self._show_away(request, form, token)
         if isinstance(registered, Refused):
             return await self._show_refusal(request, form, registered, opened, token)
         if registered.view.plan.plan_id != plan.plan_id:
@@ -162,6 +185,13 @@ class SignupForm:
             # No payment page of ours; the status page says how to go on.
             return answer.see_other(request, f"/signup/{opened.signup_id}")
         return answer.see_other(request, registered.checkout_url)
+
+    async def _show_away(self, request: Any, form: FilledForm, token: str) -> bytes:
+        # Keep the token: if the daemon did register the signup, it is the same one.
+        request.setHeader(b"retry-after", b"30")
+        return await self._show_form(
+            request, form.with_problem(None, _AWAY), 503, token
+        )
 
     async def _correct_address(
         self, registered: Registered, asked: Register

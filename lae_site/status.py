@@ -29,6 +29,7 @@ from lae_protocol.messages import (
 )
 from lae_protocol.secret import Secret
 from lae_site import answer
+from lae_site.asking import Question, ask_about_domain
 from lae_site.description import describe_return
 from lae_site.form_token import is_action_token, make_action_token
 from lae_site.front_desk import DeskAway
@@ -137,9 +138,13 @@ class StatusPages:
         owner = self._require_owner(request, signup_id, fields)
         typed = fields.get("email", "")
         try:
-            email = parse_address(typed).as_typed
+            address = parse_address(typed)
         except AddressRefused as e:
             return await self._show_address_form(request, owner, typed, str(e), 400)
+        slip = ask_about_domain(address, fields)
+        if slip is not None:
+            return await self._show_address_form(request, owner, typed, slip, 400)
+        email = address.as_typed
         done = await self.parts.desk.ask(CorrectAddress(owner, email))
         if isinstance(done, Refused) and done.code in ("bad-address", "confirmed"):
             return await self._show_address_form(
@@ -158,6 +163,8 @@ class StatusPages:
         link, fields = self._read_link(request, signup_id)
         if link is not None:
             done = await self.parts.desk.ask(LeaveByLink(link))
+            if _is_unknown(done):
+                return await self._ask(request, signup_id, "cancel.html", bad_link=True)
             # Of an order that was not built yet the page says what becomes of it.
             subscribed = isinstance(done, Done) and done.view.state != "refunding"
             said = "ending" if subscribed else ""
@@ -175,6 +182,8 @@ class StatusPages:
         link, fields = self._read_link(request, signup_id)
         if link is not None:
             paying = await self.parts.desk.ask(ReturnByLink(link))
+            if _is_unknown(paying):
+                return await self._ask(request, signup_id, "return.html", bad_link=True)
             return self._redirect_to_pay(request, link.signup_id, paying)
         owner = self._require_owner(request, signup_id, fields)
         if (await self._fetch(owner)).view.state == "active":
@@ -183,14 +192,21 @@ class StatusPages:
         paying = await self.parts.desk.ask(PayAgain(owner))
         return self._redirect_to_pay(request, owner.signup_id, paying)
 
-    async def _ask(self, request: Any, signup_id: str, template: str) -> bytes:
-        """Only ask: mail scanners open every link, and must change nothing."""
+    async def _ask(
+        self, request: Any, signup_id: str, template: str, *, bad_link: bool = False
+    ) -> bytes:
+        """Only ask: mail scanners open every link, and must change nothing.
+
+        *bad_link*: the link that was sent is not, or no longer, good for that.
+        """
         owner = self._owner(request, signup_id)
         watched = await self._fetch(owner)
         html = self.parts.pages.render(
-            template, **watched.values(self.parts, self._action_token(owner))
+            template,
+            **watched.values(self.parts, self._action_token(owner)),
+            bad_link=bad_link,
         )
-        return answer.page(request, html)
+        return answer.page(request, html, 403 if bad_link else 200)
 
     def _read_link(
         self, request: Any, signup_id: str
@@ -225,7 +241,7 @@ class StatusPages:
         request: Any,
         owner: Owner,
         typed: str | None,
-        problem: str | None,
+        problem: str | Question | None,
         status: int,
     ) -> bytes:
         view, owned = await self._fetch_as_owner(owner)
@@ -233,7 +249,8 @@ class StatusPages:
             "address.html",
             view=view,
             email=owned.email if typed is None else typed,
-            problem=problem,
+            problem=problem if isinstance(problem, str) else None,
+            question=problem if isinstance(problem, Question) else None,
             action=self._action_token(owner),
         )
         return answer.page(request, html, status)
@@ -286,6 +303,10 @@ def parse_id_in_url(signup_id: str) -> SignupId:
         return parse_signup_id(signup_id)
     except MalformedId:
         raise NoSuchSignup from None
+
+
+def _is_unknown(answered: object) -> bool:
+    return isinstance(answered, Refused) and answered.code == "unknown-signup"
 
 
 def _error_for(refused: Refused) -> Exception:

@@ -63,7 +63,22 @@
   const live = byId("live");
   if (!live || !live.dataset.events) return;
 
+  const SHOWN_AFTER = 4000; // ms; a stream that ends is opened again within two seconds
   const events = new EventSource(live.dataset.events);
+  let lost;
+  const connected = () => {
+    clearTimeout(lost);
+    lost = undefined;
+    byId("offline").hidden = true;
+  };
+  const disconnected = () => {
+    if (events.readyState !== EventSource.CLOSED) byId("offline").hidden = false;
+  };
+  events.addEventListener("open", connected);
+  addEventListener("offline", disconnected);
+  addEventListener("online", () => {
+    if (events.readyState === EventSource.OPEN) connected();
+  });
   events.addEventListener("view", (event) => {
     const view = JSON.parse(event.data);
     byId("away").hidden = true;
@@ -75,11 +90,16 @@
   events.addEventListener("away", () => {
     byId("away").hidden = false;
   });
-  events.addEventListener("over", () => events.close());
+  events.addEventListener("over", () => {
+    connected();
+    events.close();
+  });
   events.addEventListener("error", () => {
     // A browser reconnects by itself, except after an error status.
     if (events.readyState === EventSource.CLOSED) {
       setTimeout(() => location.reload(), 5000);
+    } else {
+      lost ??= setTimeout(disconnected, SHOWN_AFTER);
     }
   });
 })();

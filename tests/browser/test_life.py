@@ -134,6 +134,23 @@ def test_a_mails_link_in_another_browser(customer, open_window) -> None:
     page.get_by_role("heading", name="Cancelled, and still running").wait_for()
 
 
+@pytest.mark.parametrize("look", ["phone-light", "phone-dark-no-js"])
+def test_a_damaged_link(customer, open_window, look) -> None:
+    """The page of a link that lost its end says what to do, and takes the whole one."""
+    _, signup_id = customer("desktop-light")
+    window = open_window(look)
+    page = window.page
+    page.goto(f"/signup/{signup_id}/cancel#cancel-{signup_id[:-2]}")
+    if window.look.endswith("no-js"):
+        page.get_by_label("The link from our mail").fill(page.url)
+    page.get_by_role("button", name="Cancel the subscription").click()
+    page.get_by_text("This link is damaged, or no longer valid.").wait_for()
+    window.shoot("cancel-damaged")
+    page.get_by_label("The link from our mail").fill(f"x#cancel-{signup_id}")
+    page.get_by_role("button", name="Cancel the subscription").click()
+    page.get_by_role("heading", name="Cancelled, and still running").wait_for()
+
+
 def test_a_mails_link_without_a_script(customer, open_window) -> None:
     """The link can be pasted by hand."""
     _, signup_id = customer("desktop-light")

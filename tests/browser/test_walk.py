@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import re
+import signal
 
 import pytest
+
+from tests.browser.conftest import SCREENSHOTS
 
 pytestmark = pytest.mark.browser
 
@@ -13,6 +16,15 @@ BUILT = (
     *("bucket-ready", "role-ready", "instance-launched", "address-ready"),
     *("claimed", "self-test-passed", "ready"),
 )
+
+
+#: Keeps what the button says while the form is under way, for the page that follows.
+REMEMBER_BUTTON = """
+document.querySelector("main form").addEventListener("submit", (event) =>
+  queueMicrotask(() => {
+    sessionStorage.said = event.target.querySelector("[type=submit]").textContent;
+  }));
+"""
 
 
 def sign_up(window, email=ADDRESS) -> str:
@@ -157,6 +169,96 @@ def test_an_open_page_outlives_the_daemon(open_window, running) -> None:
     other.page.wait_for_url("**/c/pay/*")
     assert running.site.pid == site
     assert running.site.poll() is None
+
+
+def test_going_offline_is_said(open_window, running) -> None:
+    """A page whose browser goes offline says so, and goes on by itself afterwards."""
+    window = open_window("phone-light")
+    page = window.page
+    signup_id = sign_up(window)
+    running.happen(signup_id, "paid", "identity-sealed")
+    page.goto(f"/signup/{signup_id}")
+    page.get_by_role("heading", name="Building your grid").wait_for()
+    assert not page.locator("#offline").is_visible()
+    page.context.set_offline(True)
+    page.locator("#offline").wait_for()
+    window.shoot("status-offline")
+    running.happen(signup_id, "bucket-ready")
+    page.context.set_offline(False)
+    page.locator("#offline").wait_for(state="hidden")
+    page.get_by_text("Your own storage bucket is made").wait_for()
+
+
+def test_a_frozen_daemon_at_submit(open_window, running) -> None:
+    """While a form is under way its button says so; a daemon that hangs is told beside
+    the form, with all that was typed.
+    """
+    window = open_window("desktop-light")
+    page = window.page
+    page.goto("/signup")
+    page.get_by_label("Email address").fill("ann@example.org")
+    page.get_by_role("checkbox").check()
+    page.evaluate(REMEMBER_BUTTON)
+    running.twin.send_signal(signal.SIGSTOP)
+    try:
+        page.get_by_role("button", name="Go on to payment").click()
+        page.get_by_text("You have not been charged. Please send").wait_for()
+        assert page.evaluate("sessionStorage.said") == "Opening the payment page…"
+        assert page.get_by_label("Email address").input_value() == "ann@example.org"
+        assert page.get_by_role("checkbox").is_checked()
+    finally:
+        running.twin.send_signal(signal.SIGCONT)
+    running.wait_until(lambda: running.health()["daemon"]["answers"])
+    page.get_by_role("button", name="Go on to payment").click()
+    page.wait_for_url("**/c/pay/*")
+
+
+@pytest.mark.parametrize("look", ["phone-light", "desktop-dark-no-js"])
+def test_two_tabs_with_one_address(open_window, running, look) -> None:
+    """The second of two forms with one address is asked about before it is an order."""
+    window = open_window(look)
+    page = window.page
+    second = page.context.new_page()
+    second.goto("/signup")
+    signup_id = sign_up(window, "ann@example.org")
+    second.get_by_label("Email address").fill("ann@example.org")
+    second.get_by_role("checkbox").check()
+    second.get_by_role("button", name="Go on to payment").click()
+    second.get_by_text("you have an order with this email address already").wait_for()
+    link = second.get_by_role("link", name="See that order")
+    assert link.get_attribute("href") == f"/signup/{signup_id}"
+    second.screenshot(path=SCREENSHOTS / f"signup-two-tabs-{look}.png", full_page=True)
+    second.get_by_label("I want another subscription").check()
+    second.get_by_role("button", name="Go on to payment").click()
+    second.wait_for_url("**/c/pay/*")
+    assert signup_id not in second.url
+
+
+@pytest.mark.parametrize("look", ["phone-dark", "desktop-light-no-js"])
+def test_a_slip_in_the_address(open_window, look) -> None:
+    """A mail domain that is probably a slip is asked about, and the box answers."""
+    window = open_window(look)
+    page = window.page
+    page.goto("/signup")
+    page.get_by_label("Email address").fill("ann@gmial.com")
+    page.get_by_role("checkbox").check()
+    page.get_by_role("button", name="Go on to payment").click()
+    page.get_by_text("Did you mean ann@gmail.com?").wait_for()
+    window.shoot("signup-slip")
+    page.get_by_label("No, ann@gmial.com is right.").check()
+    page.get_by_role("button", name="Go on to payment").click()
+    page.wait_for_url("**/c/pay/*")
+
+
+def test_the_focus_is_on_what_is_missing(open_window) -> None:
+    """With only the terms left out, the focus is on their box."""
+    window = open_window("desktop-light")
+    page = window.page
+    page.goto("/signup")
+    page.get_by_label("Email address").fill("ann@example.org")
+    page.get_by_role("button", name="Go on to payment").click()
+    page.get_by_text("Please agree to the terms").wait_for()
+    assert page.evaluate("document.activeElement.name") == "terms"
 
 
 def test_a_browser_that_leaves_is_no_error(open_window, running) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from attrs import evolve
 
 from lae_protocol.messages import Refused
+from lae_site.daemon_status import FRESH
 from tests.twins.front_desk import BUILT
 
 
@@ -62,9 +65,89 @@ def test_going_back_for_another_plan_asks_again(world) -> None:
 def test_two_forms_are_two_signups(world) -> None:
     """Two forms of one browser make two signups with two secrets."""
     world.visitor.sign_up()
-    world.visitor.sign_up()
+    world.visitor.sign_up("bob@example.org")
     one, two = (world.desk.registered_as(i) for i in world.desk.ids())
     assert one.owner_secret != two.owner_secret
+
+
+@pytest.mark.parametrize("state", [(), ("paid",), ("paid", "ready", "ending", "ended")])
+def test_two_tabs_with_one_address(world, state) -> None:
+    """The second form of one browser with the same address is asked about, names the
+    order that is there, and makes one more only when the box for that is ticked.
+    """
+    tokens = [world.visitor.get("/signup").field("token") for _ in range(2)]
+    assert world.visitor.sign_up(token=tokens[0]).status == 303
+    (first,) = world.desk.ids()
+    world.desk.happen(first, *state)
+    asked = world.visitor.sign_up("Ann@Example.org", token=tokens[1])
+    assert asked.status == 409
+    assert "you have an order with this email address already" in asked.text
+    assert f'href="/signup/{first}"' in asked.text
+    assert len(world.desk.ids()) == 1
+    sure = {"sure-another": asked.field("sure-another")}
+    again = world.visitor.sign_up(token=tokens[1], **sure)
+    assert again.status == 303
+    assert len(world.desk.ids()) == 2
+    world.clock.advance(3600)
+    third = world.visitor.sign_up()
+    assert third.status == 409
+    assert world.visitor.sign_up(**{"sure-another": first}).status == 409
+    latest = third.field("sure-another")
+    assert latest == world.desk.ids()[-1] != first
+    assert world.visitor.sign_up(**{"sure-another": latest}).status == 303
+
+
+def test_what_is_no_second_order(world) -> None:
+    """Nobody is asked about another address, an order that is over, or another
+    browser's.
+    """
+    first = world.signed_up()
+    assert world.stranger().sign_up().status == 303
+    assert world.visitor.sign_up("bob@example.org").status == 303
+    world.desk.happen(first, "checkout-expired")
+    assert world.visitor.sign_up().status == 303
+
+
+def test_a_slip_in_the_domain_is_asked_about(world) -> None:
+    """The visitor is asked whether gmail.com was meant; who is sure goes on, and
+    another slip is asked about again.
+    """
+    asked = world.visitor.sign_up("ann@gmial.com")
+    assert asked.status == 400
+    assert "Did you mean ann@gmail.com?" in asked.text
+    assert not world.desk.ids()
+    sure = {"sure-address": asked.field("sure-address")}
+    assert world.visitor.sign_up("ann@gmal.com", **sure).status == 400
+    assert world.visitor.sign_up("ann@gmial.com", **sure).status == 303
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"plan": "gold", "email": "", "terms": ""}, 'name="plan"'),
+        ({"email": "ann", "terms": ""}, 'name="email"'),
+        ({"terms": ""}, 'name="terms"'),
+        ({"email": "ann@gmial.com"}, 'name="sure-address"'),
+    ],
+)
+def test_the_focus_goes_to_the_first_mistake(world, changes, field) -> None:
+    """One field has the focus, the first that is wrong."""
+    text = world.visitor.sign_up(**changes).text
+    (focused,) = re.findall(r"<input[^>]* autofocus[^>]*>", text)
+    assert field in focused
+
+
+def test_a_daemon_that_hangs_is_not_asked_to_register(world) -> None:
+    """Where the daemon does not even say whether signups are open, the visitor hears so
+    without the longer wait for a registration.
+    """
+    token = world.visitor.get("/signup").field("token")
+    world.clock.advance(FRESH + 1)
+    world.desk.hangs = True
+    answer = world.visitor.sign_up(token=token)
+    assert answer.status == 503
+    assert "You have not been charged" in answer.text
+    assert not world.desk.ids()
 
 
 @pytest.mark.parametrize(
@@ -213,11 +296,12 @@ def test_nobody_is_sent_to_pay_elsewhere(world) -> None:
 
 def test_one_network_cannot_register_without_end(world) -> None:
     """After a burst one network waits; another one does not."""
-    statuses = [world.visitor.sign_up().status for _ in range(6)]
+    emails = [f"ann{n}@example.org" for n in range(7)]
+    statuses = [world.visitor.sign_up(email).status for email in emails[:6]]
     assert statuses == [303] * 5 + [429]
     assert world.stranger().sign_up().status == 303
     world.clock.advance(181)
-    assert world.visitor.sign_up().status == 303
+    assert world.visitor.sign_up(emails[6]).status == 303
 
 
 @pytest.mark.parametrize(

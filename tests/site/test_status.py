@@ -274,7 +274,10 @@ def test_a_mails_link_only_asks(world) -> None:
     assert world.desk.ends_at(signup_id) is None
     assert stranger.post(f"/signup/{signup_id}/cancel", {}).status == 403
     wrong = stranger.post(f"/signup/{signup_id}/cancel", {"link": "abc"})
-    assert wrong.status == 404
+    assert wrong.status == 403
+    assert "This link is damaged, or no longer valid." in wrong.text
+    assert "support@" in wrong.text
+    assert 'name="link"' in wrong.text
     assert world.desk.ends_at(signup_id) is None
     token = world.desk.link(signup_id, "cancel").reveal()
     answer = stranger.post(f"/signup/{signup_id}/cancel", {"link": token})
@@ -290,7 +293,34 @@ def test_a_link_is_for_one_purpose(world) -> None:
     for purpose, other in (("cancel", "return"), ("return", "cancel")):
         token = world.desk.link(signup_id, other).reveal()
         answer = stranger.post(f"/signup/{signup_id}/{purpose}", {"link": token})
-        assert answer.status == 404
+        assert answer.status == 403
+        assert "This link is damaged, or no longer valid." in answer.text
+
+
+def test_a_refusal_leads_back(world) -> None:
+    """A page that says why something is not possible now leads back to the status
+    page.
+    """
+    signup_id = world.signed_up()
+    page = world.visitor.get(f"/signup/{signup_id}/cancel")
+    assert "A payment page is open" not in page.text
+    token = world.visitor.get(f"/signup/{signup_id}/address").field("token")
+    answer = world.visitor.post(f"/signup/{signup_id}/cancel", {"token": token})
+    assert answer.status == 409
+    assert f'href="/signup/{signup_id}">Back to your status page' in answer.text
+
+
+def test_a_slip_in_the_corrected_address(world) -> None:
+    """Correcting the address asks about a slip, too."""
+    signup_id = world.signed_up()
+    page = f"/signup/{signup_id}/address"
+    token = world.visitor.get(page).field("token")
+    asked = world.visitor.post(page, {"token": token, "email": "ann@gmial.com"})
+    assert "Did you mean ann@gmail.com?" in asked.text
+    assert world.desk.email(signup_id) == "ann@example.org"
+    fields = {"token": token, "email": "ann@gmial.com", "sure-address": "gmial.com"}
+    assert world.visitor.post(page, fields).status == 303
+    assert world.desk.email(signup_id) == "ann@gmial.com"
 
 
 def test_a_whole_link_pasted_by_hand_does_too(world) -> None:

@@ -109,6 +109,8 @@ class MemoryDesk:
     slower: str | None = None
     #: Whether nothing answers.
     down: bool = False
+    #: Whether it takes too long to say even whether signups are open.
+    hangs: bool = False
     #: What it says of itself.
     healthy: bool = True
     events_taken: list[StripeEvent] = field(factory=list)
@@ -164,7 +166,7 @@ class MemoryDesk:
     ) -> A | Refused:
         """See FrontDesk."""
         del request_id
-        if self.down:
+        if self.down or (self.hangs and isinstance(question, AskDoors)):
             raise DeskAway("not connected")
         asked: Any = question
         told: A | Refused = await self._told(asked)
