@@ -21,6 +21,7 @@ from lae_flapp.grid import moves, requests
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import (
     events,
+    host_troubles,
     hosts,
     identities,
     signups,
@@ -221,9 +222,18 @@ class HostFacet:
     def __init__(self, desk: HostDesk, swissnum: Secret) -> None:
         self._desk, self._swissnum = desk, swissnum
 
-    async def answer(self, report: Report, _: str) -> Desired:
-        """Journal how it is, and tell it what it shall be."""
+    async def answer(self, report: Report, _: str) -> Desired | Refused:
+        """Journal how it is, and tell it what it shall be.
+
+        A report that cannot be true is refused as a whole: nothing of it is kept, and
+        that it came is journaled once.
+        """
         journal = self._desk.journal
+        wrong = usage.what_is_impossible(report)
+        if wrong is not None:
+            if await journal.read(self._is_believed):
+                await journal.write(self._note_impossible, wrong)
+            return Refused("malformed", f"this report cannot be true: {wrong}")
         seen = await journal.read(self._seen_already, report)
         if seen is None:
             seen = await journal.write(self._journaled, report)
@@ -242,18 +252,32 @@ class HostFacet:
     ) -> tuple[Signup, HostRow] | None:
         """A host that reports without a pause makes us read, not write."""
         host = self._known(tx)
-        if host.report is None or host.reported_at is None:
+        last = usage.read_report(host.report)
+        if last is None or host.reported_at is None or not self._is_believed(tx):
             return None
-        last: Report = wire.decode(Report, host.report.encode())
         if tx.now - host.reported_at >= PAUSE or last.phase != report.phase:
             return None
         return signups.get(tx, host.signup_id), host
+
+    def _is_believed(self, tx: ReadTx) -> bool:
+        """Whether no report of it is refused for what it says."""
+        host = self._known(tx)
+        found = host_troubles.of(tx, host.signup_id)
+        return all(one.kind != host_troubles.IMPOSSIBLE for one in found)
+
+    def _note_impossible(self, tx: WriteTx, wrong: str) -> None:
+        host = self._known(tx)
+        what = f"its host's reports are refused, as they cannot be true: {wrong}"
+        found = {host_troubles.IMPOSSIBLE: (what, tx.now)}
+        if host_troubles.note(tx, host, found):
+            events.note(tx, host.signup_id, "report-refused", "host", wrong)
 
     def _journaled(self, tx: WriteTx, report: Report) -> tuple[Signup, HostRow]:
         known = self._known(tx)
         signup_id, generation = known.signup_id, known.generation
         hosts.reported(tx, signup_id, generation, wire.encode(report).decode())
         usage.told(tx, signup_id, report)
+        host_troubles.note(tx, known, {})
         host = hosts.get(tx, signup_id, generation)
         if host.state == "claimed" and report.phase in {"self-test-passed", "ready"}:
             # Proved: the bootstrap furl has done its work and is dead.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from lae_flapp.journal import hosts, usage
 from lae_flapp.journal.transaction import ReadTx
-from lae_protocol import wire
-from lae_protocol.host_messages import Report
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import UsageView
 
@@ -14,11 +12,13 @@ MONTH = 31
 
 
 def usage_of(tx: ReadTx, signup_id: SignupId, most_days: int) -> UsageView | None:
-    """What the live host told last; None until one has."""
+    """What the live host told last; None until one has, or where it cannot be read:
+    all else that is shown of a signup does not depend on it.
+    """
     host = hosts.live(tx, signup_id)
-    if host is None or host.report is None or host.reported_at is None:
+    last = None if host is None else usage.read_report(host.report)
+    if host is None or last is None or host.reported_at is None:
         return None
-    last: Report = wire.decode(Report, host.report.encode())
     first = tx.now.date().replace(day=1)
     return UsageView(
         told_at=host.reported_at,

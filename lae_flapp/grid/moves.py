@@ -23,12 +23,11 @@ from lae_flapp.journal import (
     ports,
     receipts,
     signups,
+    usage,
 )
 from lae_flapp.journal.errors import StateChanged
 from lae_flapp.journal.hosts import HostRow
 from lae_flapp.journal.transaction import ReadTx, WriteTx
-from lae_protocol import wire
-from lae_protocol.host_messages import Report
 from lae_protocol.ids import Generation, SignupId
 from lae_protocol.messages import SignupState
 from lae_provision.doors import Host
@@ -215,8 +214,7 @@ def _receipt(tx: WriteTx, record: Record) -> None:
     signup, life = record.signup, record.lifecycle
     assert life.ended_at is not None
     assert life.kept_until is not None
-    told = hosts.last_report(tx, signup.signup_id)
-    report = None if told is None else wire.decode(Report, told.encode())
+    report = usage.read_report(hosts.last_report(tx, signup.signup_id))
     decided = [e for e in events.since(tx, signup.signup_id, 0) if e.kind == "deleting"]
     receipts.put(
         tx,

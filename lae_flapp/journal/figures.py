@@ -10,10 +10,11 @@ from typing import Any
 from attrs import define
 from sqlalchemy import ColumnElement, Table, func, select
 
-from lae_flapp.journal import capacity, cells, epoch, events
+from lae_flapp.journal import capacity, cells, epoch, events, host_troubles
 from lae_flapp.journal.contacts import CONTACTS
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.events import EVENTS, Event
+from lae_flapp.journal.host_troubles import HostTrouble
 from lae_flapp.journal.hosts import HOSTS, RESTORED
 from lae_flapp.journal.inbox import INBOX
 from lae_flapp.journal.outbox import OUTBOX
@@ -79,7 +80,7 @@ class Figures:
     *lost* are served customers without a host that is ready; *troubled* are
     signups whose workers wait for something.  *used* is by cell and quota, *paused*
     says since when what is paused, *restored* how a backup was put in the journal's
-    place last.
+    place last, *unwell* what is wrong with hosts by what they report.
     """
 
     now: datetime
@@ -98,6 +99,7 @@ class Figures:
     used: Mapping[tuple[str, str], int]
     paused: Mapping[str, datetime]
     restored: Event | None = None
+    unwell: tuple[HostTrouble, ...] = ()
 
 
 def read(tx: ReadTx) -> Figures:
@@ -119,6 +121,7 @@ def read(tx: ReadTx) -> Figures:
         used=_used(tx),
         paused=_paused(tx),
         restored=events.newest_of(tx, RESTORED),
+        unwell=host_troubles.of(tx),
     )
 
 

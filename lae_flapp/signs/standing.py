@@ -12,6 +12,7 @@ from typing import Literal
 from attrs import define
 
 from lae_flapp.journal.figures import Customer, Figures
+from lae_flapp.journal.host_troubles import IMPOSSIBLE
 from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.snapshots import Disk
 
@@ -81,6 +82,7 @@ KINDS: Mapping[str, CauseKind] = {
     "outbox-stuck": CauseKind(
         "S4OutboxStuck", "ticket", ("lae outbox list --state waiting",)
     ),
+    "report-refused": CauseKind("S4ReportRefused", "ticket", _HOST),
     "service-away": CauseKind("S4ServiceAway", "page", (_LOG,)),
     "signup": CauseKind("S4PaidNotReady", "page", _SIGNUP),
     "signup-late": CauseKind("S4PaidNotReady", "page", _SIGNUP),
@@ -106,6 +108,9 @@ def severity_of(kind: str) -> Severity:
 
 #: Of these :func:`standing` says all; a signup's own are begun by its worker.
 WATCHED = frozenset(KINDS) - {"signup"}
+
+#: Which cause a host's trouble is.
+HOST_CAUSES: Mapping[str, str] = {IMPOSSIBLE: "report-refused"}
 
 MINUTE = 60.0  # s
 HOUR = 3600.0  # s
@@ -246,6 +251,10 @@ def _customers(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], st
     for failing in figures.failing:
         what = f"the host of a served customer says: {failing.problem}"
         yield ("host-failing", failing.signup_id), what
+    for trouble in figures.unwell:
+        kind = HOST_CAUSES.get(trouble.kind)
+        if kind is not None:
+            yield (kind, trouble.signup_id), trouble.what
     for one in figures.silent:
         what = "the host of a served customer does not report"
         yield ("host-silent", one.signup_id), what

@@ -21,6 +21,7 @@ from lae_flapp.journal import (
     cells,
     contacts,
     events,
+    host_troubles,
     hosts,
     identities,
     outbox,
@@ -524,3 +525,56 @@ def test_identity_service_breaks(ours, key) -> None:
     told = ours.claim(claim_of(key))
     assert told.code == "try-later"
     assert "arn" not in told.message
+
+
+def test_a_lying_host(ours, key) -> None:
+    """A report of what cannot be is refused and nothing of it kept; it is noted once,
+    told as long as it lasts, and its customer is shown as before.
+    """
+    furl = ours.claim(claim_of(key)).host_furl
+    name = Secret(furl.reveal().rsplit("/", 1)[1])
+    facet = Answering(HOST, HostFacet(ours.desk, name).answer)
+    ours.report(furl, "ready")
+    ours.write(ours.put_in, "active")
+    good, before = ours.host().report, ours.read(usage_of, SU, 31)
+
+    def lie() -> Any:
+        today = datetime.fromtimestamp(ours.clock.seconds(), UTC)
+        days = tuple(
+            DayCounts(today.date() - timedelta(days=n), 0, 2**63 - 1, ())
+            for n in (0, 1)
+        )
+        return ask(facet, Report("ready", today, 5, 1, 2, None, 6, days))
+
+    for _ in range(3):
+        ours.clock.advance(60)
+        assert lie().code == "malformed"
+    assert ours.host().report == good
+    assert ours.read(usage_of, SU, 31) == before
+    view = ours.read(lambda tx: see_as_owner(tx, SU, OwnerSecret("x" * 40), 0, bool))
+    assert view[0].owner.usage.sent_this_month == 8
+    assert ours.kinds().count("report-refused") == 1
+    (trouble,) = ours.read(host_troubles.of)
+    assert (trouble.signup_id, trouble.kind) == (SU, "impossible-report")
+    # It is over with the first report that can be true, at once.
+    assert ours.report(furl, "ready").state == "serving"
+    assert ours.read(host_troubles.of) == ()
+    lie()
+    assert ours.kinds().count("report-refused") == 2
+    # A host that is replaced takes it along.
+    ours.write(hosts.move, SU, ONE, {"ready"}, "retiring")
+    assert ours.read(host_troubles.of) == ()
+
+
+@pytest.mark.parametrize("kept", ["", "{}", "a report of no release"])
+def test_a_report_that_cannot_be_read(ours, key, kept) -> None:
+    """A report that the journal cannot read is none: owner, operator and the host
+    itself go on.
+    """
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.report(furl, "ready")
+    ours.write(hosts.reported, SU, ONE, kept)
+    view, _ = ours.read(lambda tx: see_as_owner(tx, SU, OwnerSecret("x" * 40), 0, bool))
+    assert view.owner.usage is None
+    assert ours.report(furl, "ready").state == "serving"
+    assert ours.read(usage_of, SU, 0).stored == 5

@@ -18,6 +18,7 @@ from lae_flapp.journal.figures import (
     RefusedMail,
     Waiting,
 )
+from lae_flapp.journal.host_troubles import IMPOSSIBLE, HostTrouble
 from lae_flapp.journal.hosts import RESTORED
 from lae_flapp.settings import PatienceSettings
 from lae_flapp.signs.calls import Tally
@@ -157,6 +158,13 @@ TABLE = [
     ),
     (("host-lost", "su1"), figures(lost=(Customer("su1", ago(1)),)), WELL),
     (("host-silent", "su1"), figures(silent=(Customer("su1", ago(1)),)), WELL),
+    (
+        ("report-refused", "su1"),
+        figures(
+            unwell=(HostTrouble("su1", IMPOSSIBLE, 1, "it tells what is not", NOW),)
+        ),
+        figures(unwell=(HostTrouble("su1", "of-a-later-release", 1, "what", NOW),)),
+    ),
     (("stray-host", "i-1"), seen(strays={"i-1": "su1, generation 2"}), WELL),
     (
         ("capacity-low", "c1 roles"),

@@ -417,6 +417,21 @@ def upgrade() -> None:
         )
 
     op.create_table(
+        "host_troubles",
+        sa.Column("signup_id", sa.String(length=22), nullable=False),
+        sa.Column("kind", sa.String(length=40), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("what", sa.Text(), nullable=False),
+        sa.Column("since", sa.String(length=32), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_host_troubles_signup_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint("signup_id", "kind", name=op.f("pk_host_troubles")),
+    )
+    op.create_table(
         "usage",
         sa.Column("signup_id", sa.String(length=22), nullable=False),
         sa.Column("day", sa.String(length=10), nullable=False),
