@@ -17,7 +17,7 @@ HOUR = 3600.0  # s
 
 
 @define(eq=False)
-class Allowance:
+class HourlyLimit:
     """Allows *an_hour* at once, and as many an hour on average.
 
     *is_short* says that only the reserve is left of the journal's disk.

@@ -222,13 +222,15 @@ class CellSettings:
 
 @define(frozen=True)
 class FloodSettings:
-    """How much people who have not paid may make the daemon write and hold.
+    """How much others may make the daemon write and hold, who have not paid.
 
-    So many registrations, and payment pages for them, are taken at once, and as many an
-    hour on average; *unpaid_share* of the places that are free may be held unpaid.
+    So many registrations (and payment pages for them), and so many events of Stripe's,
+    are taken at once, and as many an hour on average; *unpaid_share* of the places that
+    are free may be held unpaid.
     """
 
     registrations_an_hour: int = field(default=600, validator=validators.ge(1))
+    events_an_hour: int = field(default=5000, validator=validators.ge(1))
     unpaid_share: float = field(
         default=0.5, validator=[validators.gt(0), validators.le(1)]
     )

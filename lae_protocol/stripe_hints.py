@@ -47,6 +47,10 @@ class StripeHint:
     kind: str
     object_id: str | None
 
+    def is_followed(self) -> bool:
+        """Whether anything follows from the event: nobody keeps any other."""
+        return self.kind in SUBJECTS and self.object_id is not None
+
 
 def hint_in(body: bytes) -> StripeHint | None:
     """Read the hint in a webhook's body; None for bytes that are no event.  Pure."""

@@ -16,6 +16,7 @@ from twisted.logger import Logger
 
 from lae_flapp.desk.view import NOT_YOURS, see, see_as_owner
 from lae_flapp.desk.wishes import Wishes
+from lae_flapp.flood import HourlyLimit
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import signups
 from lae_flapp.journal.errors import JournalClosed
@@ -53,6 +54,7 @@ from lae_protocol.process.answer import Answering, Refusal
 from lae_protocol.process.budget import Share
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.remote import FRONT_DESK
+from lae_protocol.stripe_hints import StripeHint
 from lae_provision.errors import ProvisionError
 
 #: Seconds that one watch may wait; the caller then asks again.
@@ -75,8 +77,9 @@ class FrontDesk:
         wishes: Wishes,
         furls: CustomerFurls,
         pulse: Callable[[], Awaitable[Pulse]],
+        hint_limit: HourlyLimit,
     ) -> None:
-        self._pulse = pulse
+        self._pulse, self._hint_limit = pulse, hint_limit
         self._clock, self._journal = clock, journal
         self._checkout, self._settlement = checkout, settlement
         self._intake, self._wishes, self._furls = intake, wishes, furls
@@ -97,7 +100,7 @@ class FrontDesk:
             case Register():
                 return await self._register(question)
             case StripeEvent(hint):
-                return Taken(await self._intake.take(hint, request_id))
+                return await self._take(hint, request_id)
             case ReturnedFromCheckout(owner):
                 return await self._returned(owner)
             case Watch():
@@ -148,6 +151,14 @@ class FrontDesk:
         url = await self._checkout.register(register)
         owner = Owner(register.signup_id, register.owner_secret)
         return Registered(url, await self._view(owner, 0))
+
+    async def _take(self, hint: StripeHint, request_id: str) -> Taken | Refused:
+        """Take an event, unless too many came: Stripe sends it again, and the daemon
+        reads from Stripe what no webhook told.
+        """
+        if hint.is_followed() and not self._hint_limit.take():
+            return Refused("try-later", "too many events")
+        return Taken(await self._intake.take(hint, request_id))
 
     async def _returned(self, owner: Owner) -> SignupView:
         """The browser is back: fetch the session now, whatever the webhook does."""

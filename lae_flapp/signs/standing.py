@@ -57,6 +57,9 @@ KINDS: Mapping[str, CauseKind] = {
     "clock": CauseKind("S4ClockSet", "ticket", ("timedatectl",)),
     "closed": CauseKind("S4SignupsClosed", "page", (_LOG,)),
     "disk-low": CauseKind("S4JournalDiskLow", "page", _DISK),
+    "flooded": CauseKind(
+        "S4Flooded", "page", ("lae inbox list", "lae subscriptions list")
+    ),
     "host-failing": CauseKind("S4HostFailing", "page", _HOST),
     "host-lost": CauseKind(
         "S4HostLost", "page", ("lae events {about}", "lae hosts console {about}")
@@ -137,6 +140,8 @@ class Bounds:
     used: float = 0.9
     disk: int = 1 << 30
     clock: float = MINUTE
+    #: It is over when nothing was refused for so long.
+    flooded: float = 15 * MINUTE
     #: Nobody has asked a failing service for so long: it is not known any more.
     unasked: float = HOUR
 
@@ -146,7 +151,8 @@ class Seen:
     """What one look saw.  *now* is the clock's of *tallies*; *closed_for* seconds no
     registrations are taken, because of *closed_because*; *strays* are instances, each
     with whose tags it has; *ahead* of our time is the machine's clock, by seconds;
-    *full*: the journal refuses writes, since its disk is full.
+    *full*: the journal refuses writes, since its disk is full; *flooded*: of what more
+    came lately than is taken.
     """
 
     figures: Figures
@@ -159,6 +165,7 @@ class Seen:
     strays: Mapping[str, str] = {}
     ahead: float = 0.0
     full: bool = False
+    flooded: frozenset[str] = frozenset()
 
 
 Causes = dict[tuple[str, str], str]
@@ -199,6 +206,8 @@ def _service(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]
     if seen.closed_for >= bounds.away:
         what = f"no signups are taken: {seen.closed_because}"
         yield ("closed", ""), what
+    for what in seen.flooded:
+        yield ("flooded", what), f"more {what} came than are taken in an hour"
     if abs(seen.ahead) > bounds.clock:
         way = "forward" if seen.ahead > 0 else "back"
         minutes = abs(seen.ahead) / MINUTE

@@ -9,6 +9,7 @@ from attrs import define
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from lae_flapp.flood import HourlyLimit
 from lae_flapp.grid.moves import SIGNUP, WHO
 from lae_flapp.journal import causes, epoch, events
 from lae_flapp.journal.causes import Cause
@@ -48,6 +49,8 @@ class Watch:
     bounds: Bounds
     probe: Callable[[], Awaitable[None]]
     ahead: Callable[[], float]
+    #: What is counted of what others ask for, by what it is called.
+    limits: Mapping[str, HourlyLimit]
     #: Causes that last, by kind, as of the last look; health shows them.
     lasting: Counter[str]
     #: Causes of the last look, whether or not the journal has them; operators ask.
@@ -117,6 +120,11 @@ class Watch:
             closed_because=self.registrations.problem() or "",
             strays=self.strays(),
             ahead=self.ahead(),
+            flooded=frozenset(
+                what
+                for what, limit in self.limits.items()
+                if limit.refused_within(self.bounds.flooded)
+            ),
             full=self._full_since is not None,
         )
 

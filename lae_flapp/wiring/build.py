@@ -31,7 +31,7 @@ from lae_flapp.desk.tubs import (
 )
 from lae_flapp.desk.wishes import Wishes
 from lae_flapp.effects.bounded import bounded
-from lae_flapp.flood import Allowance
+from lae_flapp.flood import HourlyLimit
 from lae_flapp.grid.crew import Crew
 from lae_flapp.grid.dues import Dues
 from lae_flapp.grid.furls import CustomerFurls
@@ -186,11 +186,14 @@ def build(
         ahead,
         settings.flood.unpaid_share,
     )
-    registering = Allowance(
+    registering = HourlyLimit(
         reactor, settings.flood.registrations_an_hour, registrations.is_short
     )
     checkout = Checkout(
-        journal, stripe, doors.sealer, settlement, selling, allowance=registering
+        journal, stripe, doors.sealer, settlement, selling, limit=registering
+    )
+    hinting = HourlyLimit(
+        reactor, settings.flood.events_an_hour, registrations.is_short
     )
     intake = Intake(journal)
 
@@ -234,6 +237,7 @@ def build(
         wishes=wishes,
         furls=furls,
         pulse=vitals.pulse,
+        hint_limit=hinting,
     )
     backups = Backups(copies_of(settings))
     location = settings.private_tub.location
@@ -296,6 +300,7 @@ def build(
         ),
         probe=availability.probe,
         ahead=ahead,
+        limits={"registrations": registering, "events of Stripe's": hinting},
         lasting=lasting,
         standing=standing,
     )

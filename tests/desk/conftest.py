@@ -13,7 +13,7 @@ from twisted.internet.task import Clock
 
 from lae_flapp.desk.front_desk import FrontDesk
 from lae_flapp.desk.wishes import Wishes
-from lae_flapp.flood import Allowance
+from lae_flapp.flood import HourlyLimit
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import inbox
@@ -93,14 +93,15 @@ class Desk:
             lambda: self.ahead,
             self.unpaid_share,
         )
-        self.registering = Allowance(self.clock, self.an_hour, lambda: self.short)
+        self.registering = HourlyLimit(self.clock, self.an_hour, lambda: self.short)
+        self.hinting = HourlyLimit(self.clock, self.an_hour, lambda: self.short)
         self.checkout = Checkout(
             self.journal,
             payments,
             MemorySealer(),
             self.settlement,
             selling,
-            allowance=self.registering,
+            limit=self.registering,
         )
         self.subscriptions = Subscriptions(shop)
         work = InboxWork(
@@ -137,6 +138,7 @@ class Desk:
             wishes=self.wishes,
             furls=furls,
             pulse=self.pulse,
+            hint_limit=self.hinting,
         )
 
     async def pulse(self) -> Pulse:

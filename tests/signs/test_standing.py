@@ -113,6 +113,7 @@ TABLE = [
     ),
     (("journal-full", ""), seen(full=True), WELL),
     (("clock", ""), seen(ahead=-61.0), seen(ahead=60.0)),
+    (("flooded", "registrations"), seen(flooded=frozenset({"registrations"})), WELL),
     (("closed", ""), seen(closed_for=600.0), seen(closed_for=599.0)),
     (("disk-low", ""), disk(free=BOUNDS.disk - 1), disk(free=BOUNDS.disk)),
     (

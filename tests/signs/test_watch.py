@@ -12,6 +12,7 @@ import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 
+from lae_flapp.flood import HourlyLimit
 from lae_flapp.journal import causes, contacts, epoch, events, hosts, outbox
 from lae_flapp.journal.causes import QUIET
 from lae_flapp.journal.errors import JournalFull
@@ -54,6 +55,7 @@ class Daemon:
         self.registrations = Registrations(
             world.journal, self.signs.snapshots, self.availability, reserve=1
         )
+        self.limit = HourlyLimit(world.clock, 10, self.registrations.is_short)
         self.strays: dict[str, str] = {}
         self.asked = 0
         self.watch = Watch(
@@ -68,6 +70,7 @@ class Daemon:
             bounds=Bounds(disk=1),
             probe=self.probe,
             ahead=lambda: self.signs.ahead,
+            limits={"registrations": self.limit},
             lasting=self.signs.causes,
             standing={},
         )
@@ -392,3 +395,17 @@ def test_a_host_that_cannot_serve_needs_somebody(daemon) -> None:
         )
         daemon.passes(15)
         assert daemon.signs.causes["host-failing"] == many
+
+
+def test_a_flood_is_told_once_and_ends(daemon) -> None:
+    """Operators hear that more came than is taken, while it lasts, and then its end."""
+    for _ in range(50):
+        daemon.limit.take()
+    daemon.passes(60)
+    (message,) = daemon.mailed
+    assert "more registrations came than are taken" in message.get_content()
+    daemon.passes(15 * 60 + QUIET.total_seconds())
+    assert [m["Subject"].startswith("[staging] Over") for m in daemon.mailed] == [
+        False,
+        True,
+    ]

@@ -17,7 +17,7 @@ from twisted.logger import Logger
 
 from lae_flapp.effects.carrying_out import Effects, Points, Rendered
 from lae_flapp.effects.payments import CheckoutRequest, CheckoutSession, IPayments
-from lae_flapp.flood import Allowance
+from lae_flapp.flood import HourlyLimit
 from lae_flapp.journal import (
     capacity,
     cells,
@@ -115,7 +115,7 @@ def _refuse_paused(tx: ReadTx) -> None:
 
 
 class Checkout:
-    """Takes registrations and opens sessions, as many as the *allowance* allows; one at
+    """Takes registrations and opens sessions, as many as *limit* lets through; one at
     a time for each signup.
     """
 
@@ -129,12 +129,12 @@ class Checkout:
         settlement: Settlement,
         selling: Selling,
         *,
-        allowance: Allowance,
+        limit: HourlyLimit,
     ) -> None:
         self._journal, self._payments = journal, payments
         self._effects = Effects(journal, sealer)
         self._settlement, self._selling = settlement, selling
-        self._allowance = allowance
+        self._limit = limit
         self._in_order = KeyedLock()
 
     async def register(self, register: Register) -> str:
@@ -250,7 +250,7 @@ class Checkout:
         )
 
     def _raise_if_flooded(self) -> None:
-        if not self._allowance.take():
+        if not self._limit.take():
             raise _no(
                 "full",
                 "More people sign up just now than we can take. Nothing was charged."
@@ -266,7 +266,7 @@ class Checkout:
     ) -> str:
         """The open session's page, a new one's, or, once paid, the status page.
 
-        *counted* says that the session counts against the allowance already.
+        *counted* says that the session is counted already.
         """
         if signup.state not in payable:
             return f"{self._selling.site_url}/signup/{signup.signup_id}"
