@@ -28,6 +28,7 @@ from lae_protocol.looking_messages import (
 )
 from lae_protocol.messages import Done, Plan, SignupState
 from lae_protocol.question import KB, Question
+from lae_protocol.recovery_messages import AskSealedIdentity, GiveIdentity
 
 SwitchWord = Literal["signups", "launches", "deletions", "mails"]
 
@@ -383,4 +384,6 @@ OperatorQuestion = (
     | RevokeOperator
     | BackUp
     | Reseal
+    | AskSealedIdentity
+    | GiveIdentity
 )

@@ -47,13 +47,21 @@ from lae_protocol.ids import SignupId, base32
 from lae_protocol.messages import Refused
 from lae_protocol.process.answer import Refusal
 from lae_protocol.process.crash import crash_point, declare
+from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.secret import Secret
 from lae_provision.doors import Sealer
+from lae_provision.errors import ProvisionError
+from lae_provision.errors import Refused as SealRefused
 from lae_provision.identity.keys import at_generation
 
 NOBODY = Refused("unknown-signup", "This furl is good for nothing (any more).")
 #: The host is faster than the cloud's answer to us: it asks again.
 TOO_EARLY = Refused("try-later", "The launch is not recorded yet.")
+
+#: The host asks again.
+CLOSED = Refused("try-later", "Its keys cannot be opened now.")
+#: How the problem of a signup begins whose host waits for that.
+_CLOSED = "the grid's keys cannot be opened"
 
 CLAIM_BOUND = declare("claim.bound", "the claim is journaled, not answered")
 
@@ -145,7 +153,13 @@ class BootstrapFacet:
                 return NOBODY
             case _Bound():
                 crash_point(CLAIM_BOUND)
-                identity = await self._desk.furls.open(bound.identity)
+                try:
+                    identity = await self._desk.furls.open(bound.identity)
+                except (ProvisionError, DeadlinePassed) as e:
+                    await self._desk.journal.write(_note_closed, bound.signup, e)
+                    return CLOSED
+                if _waits_for_keys(bound.signup):
+                    await self._desk.journal.write(moves.go_on, bound.signup.signup_id)
                 return self._claimed(bound, identity)
 
     def _bind(self, tx: WriteTx, claim: Claim) -> _Bound | _Quarantined | Refused:
@@ -214,6 +228,27 @@ class BootstrapFacet:
             storage,
             Secret(self._desk.host_furl(plain.decode("ascii")).reveal()),
         )
+
+
+def _note_closed(
+    tx: WriteTx, signup: Signup, error: ProvisionError | DeadlinePassed
+) -> None:
+    """Show why the host gets no further, and what opens the keys all the same."""
+    signup_id = signup.signup_id
+    problem = (
+        f"{_CLOSED} ({error}): mend the key service, or open them with the recovery key"
+        f" (lae keys recover --recovery-key FILE {signup_id})"
+    )
+    if signups.get(tx, signup_id).problem == problem:
+        return
+    if isinstance(error, SealRefused):
+        moves.trouble(tx, signup_id, "keys-closed", problem)
+    else:
+        moves.delay(tx, signup_id, problem)
+
+
+def _waits_for_keys(signup: Signup) -> bool:
+    return (signup.problem or "").startswith(_CLOSED)
 
 
 class HostFacet:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections import OrderedDict
 
 from lae_flapp.journal import identities
-from lae_flapp.journal.identities import Identity
+from lae_flapp.journal.identities import IDENTITIES, Identity
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.sealed import context_of
 from lae_protocol.furl import Furl
 from lae_protocol.host_messages import NodeIdentity
 from lae_protocol.ids import SignupId
-from lae_provision.doors import IIdentities, Sealed
+from lae_provision.doors import IIdentities, Sealed, Sealer
+from lae_provision.identity.identities import read_identity
 
 #: Furls kept in memory; a furl never changes, so none grows stale.
 KEPT = 1000
@@ -19,8 +21,8 @@ KEPT = 1000
 class CustomerFurls:
     """Opens a signup's identity once, and remembers its introducer furl."""
 
-    def __init__(self, journal: Journal, doors: IIdentities) -> None:
-        self._journal, self._doors = journal, doors
+    def __init__(self, journal: Journal, doors: IIdentities, sealer: Sealer) -> None:
+        self._journal, self._doors, self._sealer = journal, doors, sealer
         self._known: OrderedDict[SignupId, Furl] = OrderedDict()
 
     async def of(self, signup_id: SignupId) -> Furl | None:
@@ -45,4 +47,8 @@ class CustomerFurls:
 
     async def open(self, row: Identity) -> NodeIdentity:
         """The whole identity, for the host that has just claimed it."""
+        if row.recovered is not None:
+            context = context_of(IDENTITIES, row.signup_id, row.generation)
+            plain = self._sealer.unseal(row.recovered, context)
+            return read_identity(plain, row.vault_key)
         return await self._doors.open(Sealed(row.vault_key, row.sealed))

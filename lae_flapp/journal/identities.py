@@ -32,6 +32,9 @@ IDENTITIES = Table(
     column("made_at", Moment, purpose="when it was sealed"),
     column("vaulted_at", Moment, purpose="since when it is off this machine",
            nullable=True),
+    column("recovered", LargeBinary,
+           purpose="the same under the journal's key, once the recovery key opened it",
+           nullable=True),
 )  # fmt: skip
 
 
@@ -46,6 +49,7 @@ class Identity:
     sealed: bytes = field(repr=False)
     made_at: datetime
     vaulted_at: datetime | None
+    recovered: bytes | None = field(repr=False, default=None)
 
 
 def put(
@@ -91,6 +95,15 @@ def vaulted(tx: WriteTx, signup_id: SignupId, generation: Generation) -> Identit
             .values(vaulted_at=tx.now)
         )
     return get(tx, signup_id, generation)
+
+
+def recovered(tx: WriteTx, row: Identity, sealed: bytes) -> None:
+    """The recovery key opened it: from now on it is opened with the journal's key."""
+    here = (
+        IDENTITIES.c.signup_id == row.signup_id,
+        IDENTITIES.c.generation == row.generation,
+    )
+    tx.run(update(IDENTITIES).where(*here).values(recovered=sealed))
 
 
 def find(tx: ReadTx, signup_id: SignupId, generation: Generation) -> Identity | None:

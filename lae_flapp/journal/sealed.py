@@ -26,6 +26,7 @@ from sqlalchemy import (
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.errors import BadCursor
 from lae_flapp.journal.hosts import HOSTS
+from lae_flapp.journal.identities import IDENTITIES
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 
 #: Where a sealed value says which key sealed it: behind one byte of version.
@@ -73,6 +74,11 @@ _SEALED = {
             HOSTS.c.furl_sealed,
             (HOSTS.c.signup_id, HOSTS.c.generation),
             HOSTS.c.furl_sealed.is_not(None),
+        ),
+        _Sealed(
+            IDENTITIES.c.recovered,
+            (IDENTITIES.c.signup_id, IDENTITIES.c.generation),
+            IDENTITIES.c.recovered.is_not(None),
         ),
     )
 }

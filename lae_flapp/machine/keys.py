@@ -28,6 +28,7 @@ from lae_flapp.laptop.options import asks_daemon, changes, gives_json, loses
 from lae_flapp.laptop.options import confirm as ask
 from lae_flapp.laptop.settings import Where
 from lae_flapp.machine.progress import progress
+from lae_flapp.machine.recovering import recover
 from lae_flapp.settings import DaemonSettings
 from lae_protocol.operator_messages import Reseal
 from lae_protocol.process.key_folder import KeyFile, KeyFolder
@@ -103,6 +104,9 @@ KINDS = {
 @click.group()
 def keys() -> None:
     """Change the keys of daemon and site, with no outage: the one before stays good."""
+
+
+keys.add_command(recover)
 
 
 def _on_files(command: Callable[..., Any]) -> Callable[..., Any]:

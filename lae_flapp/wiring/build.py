@@ -167,7 +167,7 @@ def build(
     )
     crew = Crew(shop, Dues(payment.give_back, telling.tell))
     lost_hosts = LostHosts(shop)
-    furls = CustomerFurls(journal, doors.identities)
+    furls = CustomerFurls(journal, doors.identities, doors.sealer)
 
     orders = bounded(
         StripeOrders(stripe.calls),

@@ -86,6 +86,14 @@ class Identities(IIdentities):
         return open_envelope(envelope, key)
 
 
+def read_identity(plain: bytes, key: str) -> NodeIdentity:
+    """What was sealed in the document of this name in the vault, opened elsewhere.
+
+    Raises :class:`~lae_provision.errors.Refused` for anything else.
+    """
+    return _read(plain, _context_of_key(key))
+
+
 def recover_identity(sealed: Sealed, recovery_key: Secret) -> NodeIdentity:
     """Open a document with the offline key alone: no daemon, no KMS, no network."""
     context = _context_of_key(sealed.key)

@@ -128,7 +128,9 @@ class Desk:
             ready_for_business=lambda: self.closed,
             links=self.links,
         )
-        furls = CustomerFurls(self.journal, MemoryIdentities(Line(Cloud(), self.clock)))
+        furls = CustomerFurls(
+            self.journal, MemoryIdentities(Line(Cloud(), self.clock)), MemorySealer()
+        )
         self.front = FrontDesk(
             self.clock,
             self.journal,

@@ -28,7 +28,9 @@ from lae_flapp.journal import (
     signups,
 )
 from lae_flapp.journal.hosts import HostRow
+from lae_flapp.journal.identities import IDENTITIES
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.sealed import context_of
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
@@ -38,6 +40,7 @@ from lae_protocol.host_messages import (
     Claimed,
     DayCounts,
     Desired,
+    NodeIdentity,
     Report,
 )
 from lae_protocol.ids import Generation, OwnerSecret, new_grid_label, signup_id_of_form
@@ -46,7 +49,7 @@ from lae_protocol.process.answer import Answering
 from lae_protocol.process.crash import on_crash_point
 from lae_protocol.remote import BOOTSTRAP, HOST
 from lae_protocol.secret import Secret
-from lae_provision.doors import IdentityRequest
+from lae_provision.doors import IdentityRequest, Sealed
 from lae_provision.errors import TryLater
 from tests.desk.claiming import claim_of, cloud_key
 from tests.twins.asking import ask, ask_raw, begin
@@ -85,7 +88,7 @@ class Hosts:
         self.identities = MemoryIdentities(line)
         self.desk = HostDesk(
             journal=self.journal,
-            furls=CustomerFurls(self.journal, self.identities),
+            furls=CustomerFurls(self.journal, self.identities, MemorySealer()),
             sealer=MemorySealer(),
             s3_endpoint="http://s3.example",
             host_furl=lambda name: Furl("t" * 32, ("h:1",), name),
@@ -521,7 +524,9 @@ def test_identity_service_breaks(ours, key) -> None:
         def open(self, sealed: Any) -> Deferred[Any]:
             raise TryLater("KMSInternal", "the key is arn:secret")
 
-    ours.desk = evolve(ours.desk, furls=CustomerFurls(ours.journal, Broken()))
+    ours.desk = evolve(
+        ours.desk, furls=CustomerFurls(ours.journal, Broken(), MemorySealer())
+    )
     told = ours.claim(claim_of(key))
     assert told.code == "try-later"
     assert "arn" not in told.message
@@ -578,3 +583,50 @@ def test_a_report_that_cannot_be_read(ours, key, kept) -> None:
     assert view.owner.usage is None
     assert ours.report(furl, "ready").state == "serving"
     assert ours.read(usage_of, SU, 0).stored == 5
+
+
+def recover(ours: Hosts, identity: NodeIdentity) -> None:
+    """As ``lae keys recover`` does."""
+    plain = wire.encode(identity)
+    row = ours.read(identities.latest, SU)
+    sealed = MemorySealer().seal(plain, context_of(IDENTITIES, SU, row.generation))
+    ours.write(identities.recovered, row, sealed)
+
+
+def test_keys_that_the_key_service_refuses_to_open(ours, key) -> None:
+    """The signup's problem says so, and what to do; an operator is told once.  With what
+    the recovery key opened the same claim is answered, in the next life too, and the
+    key service is not asked any more.
+    """
+    row = ours.read(identities.latest, SU)
+    identity = answer(ours.identities.open(Sealed(row.vault_key, row.sealed)))
+    ours.faults[:] = [Fault.REFUSED] * 2
+    claim = claim_of(key)
+    for _ in range(2):
+        assert ours.claim(claim).code == "try-later"
+    problem = ours.read(signups.get, SU).problem
+    assert f"lae keys recover --recovery-key FILE {SU}" in problem
+    assert len(ours.troubled_mails()) == 1
+    recover(ours, identity)
+    ours.restart()
+    ours.faults[:] = [Fault.REFUSED]
+    told = ours.claim(claim)
+    assert isinstance(told, Claimed)
+    assert told.identity == identity
+    assert ours.faults == [Fault.REFUSED]
+    assert ours.read(signups.get, SU).problem is None
+
+
+def test_keys_that_the_key_service_opens_later(ours, key) -> None:
+    """While it is away the signup's problem says so, and no mail goes; once the host has
+    its keys there is none.
+    """
+    ours.faults[:] = [Fault.THROTTLED] * 2
+    claim = claim_of(key)
+    for _ in range(2):
+        ours.claim(claim)
+    assert "cannot be opened" in ours.read(signups.get, SU).problem
+    assert ours.kinds().count("delayed") == 1
+    assert ours.troubled_mails() == []
+    assert isinstance(ours.claim(claim), Claimed)
+    assert ours.read(signups.get, SU).problem is None

@@ -65,6 +65,7 @@ from lae_protocol.operator_messages import (
     RevokeOperator,
     ShowEffect,
 )
+from lae_protocol.recovery_messages import AskSealedIdentity, GiveIdentity
 from lae_protocol.remote import OPERATOR
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import StripeHint
@@ -183,6 +184,8 @@ EVERYTHING = [
     RevokeOperator("ann"),
     BackUp("copy.sqlite"),
     Reseal(),
+    AskSealedIdentity(STUCK),
+    GiveIdentity(STUCK, Secret("{}")),
 ]
 
 

@@ -120,7 +120,9 @@ class Mails:
             self.journal,
             self.server,
             sources=LetterSources(
-                CustomerFurls(self.journal, self.identities), self.fetch, LINKS
+                CustomerFurls(self.journal, self.identities, MemorySealer()),
+                self.fetch,
+                LINKS,
             ),
             sender=SENDER,
             operators=tuple(map(parse_address, self.operators)),

@@ -61,7 +61,7 @@ class TubTests(TestCase):
         doors = MemoryIdentities(Line(Cloud(), Clock()))
         self.desk = HostDesk(
             journal=self.journal,
-            furls=CustomerFurls(self.journal, doors),
+            furls=CustomerFurls(self.journal, doors, MemorySealer()),
             sealer=MemorySealer(),
             s3_endpoint=None,
             host_furl=lambda name: furl_of(self.tub, self.location, name),

@@ -61,7 +61,11 @@ def what_stands_for(machine) -> dict[str, str]:
     backup.mkdir()
     settings = machine.demo.state / "config" / "daemon.yaml"
     machine.type(f"lae journal backup --daemon {settings} {backup}/journal.sqlite")
-    return {"ADDRESS": row["email"], "BACKUP": str(backup)}
+    return {
+        "ADDRESS": row["email"],
+        "BACKUP": str(backup),
+        "RECOVERY_KEY_FILE": str(machine.demo.state / "recovery.key"),
+    }
 
 
 def with_meanings(command: str, meanings: dict[str, str]) -> str:

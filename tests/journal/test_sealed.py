@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from lae_flapp.journal import effects, hosts, sealed
+from lae_flapp.journal import effects, hosts, identities, sealed
 from lae_flapp.journal.effects import EFFECTS, EffectKey
 from lae_flapp.journal.errors import BadCursor
 from lae_flapp.journal.hosts import HOSTS
+from lae_flapp.journal.identities import IDENTITIES
 from lae_flapp.journal.sealed import context_of
 from lae_protocol.ids import Generation
 from lae_protocol.secret import Secret
@@ -30,6 +31,11 @@ def fill(desk) -> dict[str, bytes]:
         swissnum = Secret(f"h{number}")
         desk.write(hosts.issue_furl, a, generation, swissnum, value)
         desk.write(hosts.move, a, generation, {"wanted"}, "gone")
+    for number in (1, 2):
+        one = Generation(number)
+        desk.write(identities.put, a, one, b"s", key_id="k", vault_key="v")
+        bound[context_of(IDENTITIES, a, number)] = value = b"identity %d" % number
+        desk.write(identities.recovered, desk.read(identities.latest, a), value)
     clear = desk.read(effects.upcoming, EffectKey(a, "role", "make-role"))
     desk.write(effects.begin, clear, b"clear")
     desk.write(hosts.begin, a)

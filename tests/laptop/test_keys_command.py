@@ -241,3 +241,20 @@ def test_sealed_anew(machine) -> None:
     machine.close(journal)
     assert keys(machine, "retire", "journal", "--yes").exit_code == 0
     assert listed(machine, "journal") == [("current", "0002.key")]
+
+
+def test_recover_needs_a_recovery_key(machine) -> None:
+    """A file without one private half, no signup and no --all, or both, are refused
+    before the daemon is asked; nothing of the file is shown.
+    """
+    good = secret(machine.folder / "recovery.key", "# public key\nAGE-SECRET-KEY-1X\n")
+    bad = secret(machine.folder / "other.key", "hunter2\n")
+
+    def recover(*arguments: object):
+        return machine.lae("keys", "recover", *arguments)
+
+    assert recover("--recovery-key", good).exit_code == 2
+    assert recover("--recovery-key", good, "--all", "su1234").exit_code == 2
+    told = recover("--recovery-key", bad, "--all")
+    assert (told.exit_code, "has no AGE-SECRET-KEY" in told.output) == (1, True)
+    assert "hunter2" not in told.output

@@ -5,13 +5,21 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
-from lae_flapp.desk.operators import boxes, helping, lists, looking, running
+from lae_flapp.desk.operators import (
+    boxes,
+    helping,
+    lists,
+    looking,
+    recovering,
+    running,
+)
 from lae_flapp.desk.operators.asked import Asker
 from lae_flapp.desk.operators.desk import OperatorDesk
 from lae_flapp.journal.threads import asked_by
 from lae_protocol import box_messages as box
 from lae_protocol import looking_messages as look
 from lae_protocol import operator_messages as ask
+from lae_protocol import recovery_messages as recovery
 from lae_protocol.process.answer import Answering
 from lae_protocol.process.budget import Share
 from lae_protocol.question import Question
@@ -45,6 +53,8 @@ ANSWERS: Mapping[type[Question[Any]], Callable[[Asker, Any], Awaitable[Any]]] = 
     ask.RevokeOperator: running.revoke_operator,
     ask.BackUp: running.back_up,
     ask.Reseal: running.reseal,
+    recovery.AskSealedIdentity: recovering.sealed_identity,
+    recovery.GiveIdentity: recovering.take_identity,
 }
 
 

@@ -326,6 +326,7 @@ def upgrade() -> None:
         sa.Column("sealed", sa.LargeBinary(), nullable=False),
         sa.Column("made_at", sa.String(length=32), nullable=False),
         sa.Column("vaulted_at", sa.String(length=32), nullable=True),
+        sa.Column("recovered", sa.LargeBinary(), nullable=True),
         sa.ForeignKeyConstraint(
             ["signup_id"],
             ["signups.signup_id"],
