@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-from attrs import define, field
+from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
 from lae_protocol.messages import Plan
@@ -12,8 +13,8 @@ from lae_protocol.secret import Secret
 from lae_site.cookies import Cookies
 from lae_site.daemon_status import DaemonStatus
 from lae_site.front_desk import FrontDesk
+from lae_site.neighbours import Pace, Places, Rate, client_of
 from lae_site.pages import Pages, StaticFile, make_pages, static_files
-from lae_site.rate import RateLimit
 from lae_site.settings import SiteSettings
 
 
@@ -32,21 +33,37 @@ class Parts:
     pages: Pages
     cookies: Cookies
     daemon: DaemonStatus
-    registrations: RateLimit
+    registrations: Pace
+    #: The open streams; their number is limited.
+    streams: Places
     #: When this copy started, on the reactor's clock.
     started_at: float
     #: Wall-clock time, for what Stripe and other copies of the site have dated.
     wall: Callable[[], float]
-    #: The open streams; their number is limited.
-    streams: set[object] = field(factory=set)
 
     def plan(self, plan_id: str) -> Plan | None:
         """Find the plan that is sold under this id."""
         return next((p for p in self.plans if p.plan_id == plan_id), None)
 
+    def client(self, request: Any) -> str:
+        """Find the neighbourhood that a request comes from."""
+        return client_of(request, self.settings.proxies)
+
+    def take_payment_page(self, request: Any) -> int:
+        """Count one more payment page that a visitor asks for: 0 if that is allowed,
+        else the seconds to wait.
+        """
+        client = self.client(request)
+        return self.registrations.take(client, self.reactor.seconds())
+
     def may_pay_at(self, url: str) -> bool:
         """Whether a browser may be sent to *url* to pay."""
         return any(url.startswith(o + "/") for o in self.settings.checkout_origins)
+
+
+def rate_of_registrations(per_hour: int) -> Rate:
+    """Allow at once a minute's worth, or five where that is less."""
+    return Rate(per_hour / 3600, min(max(5.0, per_hour / 60), per_hour))
 
 
 def make_parts(
@@ -77,7 +94,8 @@ def make_parts(
         pages=make_pages(settings, files),
         cookies=Cookies(settings.cookies_over_http),
         daemon=DaemonStatus(desk, reactor.seconds),
-        registrations=RateLimit(settings.registrations_per_hour, reactor.seconds),
+        registrations=Pace(rate_of_registrations(settings.registrations_per_hour)),
+        streams=Places(settings.streams_at_most, settings.streams_per_network),
         started_at=reactor.seconds(),
         wall=wall or reactor.seconds,
     )

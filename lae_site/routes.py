@@ -21,7 +21,13 @@ from lae_site.http_server import Observe, RequestFilter, WebServer, ignore_answe
 from lae_site.parts import Parts
 from lae_site.public import TEXT_PAGES, PublicPages
 from lae_site.signup import SignupForm
-from lae_site.status import Declined, NoSuchSignup, NotTheOwner, StatusPages
+from lae_site.status import (
+    Declined,
+    NoSuchSignup,
+    NotTheOwner,
+    StatusPages,
+    TooMany,
+)
 from lae_site.stream import ProgressStream
 from lae_site.webhook import Webhook
 
@@ -99,16 +105,19 @@ def _add_error_pages(app: Klein, parts: Parts) -> None:
         html = parts.pages.render(template or f"{status}.html", **values)
         return answer.page(request, html, status)
 
-    def missing(request: Any, _: Failure) -> bytes:
-        return shown(request, 404)
-
-    def not_the_owner(request: Any, _: Failure) -> bytes:
-        return shown(request, 403)
+    def page(status: int) -> Callable[[Any, Failure], bytes]:
+        return lambda request, _: shown(request, status)
 
     def declined(request: Any, failure: Failure) -> bytes:
         return shown(
             request, 409, sentence=str(failure.value), back=_find_back(request)
         )
+
+    def too_many(request: Any, failure: Failure) -> bytes:
+        error = failure.value
+        assert isinstance(error, TooMany)
+        request.setHeader(b"retry-after", str(error.wait).encode())
+        return shown(request, 429)
 
     def away(request: Any, _: Failure) -> bytes:
         request.setHeader(b"retry-after", b"5")
@@ -130,9 +139,10 @@ def _add_error_pages(app: Klein, parts: Parts) -> None:
         _log.failure("a page failed", failure=failure)
         return shown(request, 500)
 
-    app.handle_errors(NoSuchSignup)(missing)
-    app.handle_errors(NotTheOwner)(not_the_owner)
+    app.handle_errors(NoSuchSignup)(page(404))
+    app.handle_errors(NotTheOwner)(page(403))
     app.handle_errors(Declined)(declined)
+    app.handle_errors(TooMany)(too_many)
     app.handle_errors(DeskAway)(away)
     app.handle_errors(HTTPException)(http)
     app.handle_errors(Exception)(broken)

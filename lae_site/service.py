@@ -34,6 +34,7 @@ from lae_site.daemon_status import DaemonPoll
 from lae_site.draining import Connections
 from lae_site.figures import RequestFigures, own_figures, site_figures
 from lae_site.front_desk import RemoteDesk
+from lae_site.neighbours import Places
 from lae_site.parts import make_parts
 from lae_site.routes import make_web_server
 from lae_site.settings import SiteSettings
@@ -134,7 +135,7 @@ class WebSite(MultiService):
         super().__init__()  # type: ignore[no-untyped-call]
         self._options, self._reactor = options, reactor
         self._registry, self._steady = registry, steady
-        self._end_visits: tuple[Any, Connections, set[object]] | None = None
+        self._end_visits: tuple[Any, Connections, Places] | None = None
 
     def startService(self) -> None:
         """Start the Tub, the front desk's client, the pages and the metrics."""

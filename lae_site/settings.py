@@ -17,6 +17,13 @@ from lae_protocol.process.settings import SecretSource
 
 _ORIGIN = re.compile(r"^https?://[A-Za-z0-9.\-\[\]:]+$")
 
+_LIMITS = (
+    "registrations_per_hour",
+    "streams_at_most",
+    "streams_per_network",
+    "requests_per_second",
+)
+
 
 def is_loopback(host: str | None) -> bool:
     """Whether *host* can only be this machine."""
@@ -53,6 +60,8 @@ class SiteSettings:
     proxies: int = 0
     registrations_per_hour: int = 20
     streams_at_most: int = 500
+    streams_per_network: int = 20
+    requests_per_second: int = 10
     usual_build_minutes: int = 3
     log_format: LogFormat = "auto"
     metrics_listen: str | None = "tcp:9472:interface=127.0.0.1"
@@ -67,10 +76,9 @@ class SiteSettings:
             raise ValueError("checkout_origins: at least one is expected")
         if min(self.proxies, self.usual_build_minutes) < 0:
             raise ValueError("proxies and usual_build_minutes cannot be negative")
-        if min(self.registrations_per_hour, self.streams_at_most) < 1:
-            raise ValueError(
-                "registrations_per_hour and streams_at_most must be at least 1"
-            )
+        for limit in _LIMITS:
+            if getattr(self, limit) < 1:
+                raise ValueError(f"{limit} must be at least 1")
         self._refuse_clear_text()
 
     def _refuse_clear_text(self) -> None:

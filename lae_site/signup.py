@@ -27,7 +27,6 @@ from lae_site.form_token import (
 )
 from lae_site.front_desk import DeskAway
 from lae_site.parts import Parts
-from lae_site.rate import client_of
 
 #: Those that may have a problem, in their order.
 _FIELDS = ("plan", "email", "terms")
@@ -121,7 +120,7 @@ class SignupForm:
         form, plan = self._check_fields(form, fields), self.parts.plan(form.plan_id)
         if form.problems or form.questions or plan is None:
             return await self._show_form(request, form, 400, token)
-        wait = self.parts.registrations.take(self._find_client(request))
+        wait = self.parts.take_payment_page(request)
         if wait:
             request.setHeader(b"retry-after", str(wait).encode())
             form = form.with_problem(None, _TOO_MANY)
@@ -141,11 +140,6 @@ class SignupForm:
             token,
             int(self.parts.wall()),
         )
-
-    def _find_client(self, request: Any) -> str:
-        peer = getattr(request.getClientAddress(), "host", "local")
-        forwarded = request.getHeader("x-forwarded-for")
-        return client_of(str(peer), forwarded, self.parts.settings.proxies)
 
     def _check_fields(self, form: FilledForm, fields: dict[str, str]) -> FilledForm:
         try:

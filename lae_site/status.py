@@ -59,6 +59,14 @@ class NoSuchSignup(Exception):
     """There is no such signup, or this visitor may not know of it."""
 
 
+class TooMany(Exception):
+    """This network asked for too many payment pages: again after *wait* seconds."""
+
+    def __init__(self, wait: int) -> None:
+        super().__init__(wait)
+        self.wait = wait
+
+
 class Declined(Exception):
     """The daemon refused; the text tells the customer why."""
 
@@ -108,8 +116,17 @@ class StatusPages:
     async def pay(self, request: Any, signup_id: str) -> bytes:
         """POST: redirect to a new payment page; the daemon expires the old one."""
         owner = self._require_owner(request, signup_id, self._read_fields(request))
-        paying = await self.parts.desk.ask(PayAgain(owner))
+        paying = await self._ask_for_payment_page(request, PayAgain(owner))
         return self._redirect_to_pay(request, owner.signup_id, paying)
+
+    async def _ask_for_payment_page(
+        self, request: Any, asked: PayAgain | ReturnByLink
+    ) -> Registered | Refused:
+        """Each payment page counts as one more registration of the network."""
+        wait = self.parts.take_payment_page(request)
+        if wait:
+            raise TooMany(wait)
+        return await self.parts.desk.ask(asked)
 
     def _redirect_to_pay(
         self, request: Any, signup_id: SignupId, paying: Registered | Refused
@@ -181,7 +198,7 @@ class StatusPages:
         """POST: withdraw a cancellation, or redirect to pay again."""
         link, fields = self._read_link(request, signup_id)
         if link is not None:
-            paying = await self.parts.desk.ask(ReturnByLink(link))
+            paying = await self._ask_for_payment_page(request, ReturnByLink(link))
             if _is_unknown(paying):
                 return await self._ask(request, signup_id, "return.html", bad_link=True)
             return self._redirect_to_pay(request, link.signup_id, paying)
@@ -189,7 +206,7 @@ class StatusPages:
         if (await self._fetch(owner)).view.state == "active":
             done = await self.parts.desk.ask(Stay(owner))
             return self._redirect_after(request, owner.signup_id, done, "staying")
-        paying = await self.parts.desk.ask(PayAgain(owner))
+        paying = await self._ask_for_payment_page(request, PayAgain(owner))
         return self._redirect_to_pay(request, owner.signup_id, paying)
 
     async def _ask(

@@ -54,12 +54,13 @@ class ProgressStream:
     async def stream(self, request: Any, signup_id: str) -> bytes | None:
         """Write until the signup is over, the browser leaves, or LIFETIME passes."""
         owner = read_owner(self.parts, request, parse_id_in_url(signup_id))
-        if len(self.parts.streams) >= self.parts.settings.streams_at_most:
+        client = self.parts.client(request)
+        if not self.parts.streams.has_room(client):
             request.setHeader(b"retry-after", b"5")
             return answer.text(
                 request, "too many browsers are watching; reload the page", 503
             )
-        self.parts.streams.add(request)
+        self.parts.streams.take(request, client)
         try:
             first = await self._try_ask(owner, None)
             request.setHeader(b"content-type", b"text/event-stream; charset=utf-8")
@@ -70,7 +71,7 @@ class ProgressStream:
                 request.write(f"retry: {_BROWSER_RETRIES_AFTER}\n\n".encode())
                 await self._write(request, owner, first)
         finally:
-            self.parts.streams.discard(request)
+            self.parts.streams.leave(request)
         return None
 
     async def _write(

@@ -34,6 +34,8 @@ plans_file: {plans}
 checkout_origins: ["http://localhost:{stripe_port}"]
 cookies_over_http: true
 registrations_per_hour: 100000
+requests_per_second: 1000
+streams_per_network: 500
 support_email: support@s4.example
 operator_name: Example Storage Ltd
 operator_address: 1 Example Road, Exampleton

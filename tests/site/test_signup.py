@@ -321,3 +321,45 @@ def test_what_is_no_form_is_refused(world, body, media_type) -> None:
     )
     assert answer.status == 400
     assert not world.desk.ids()
+
+
+def test_lines_of_x_forwarded_for_are_one_list(worlds) -> None:
+    """Whoever sends lines of their own is known by what our two proxies added below
+    them, each in a line; their neighbours are known, too.
+    """
+    world = worlds(proxies=2, registrations_per_hour=5)
+
+    def register(claimed: str, seen: str) -> int:
+        visitor = world.stranger("127.0.0.1")
+        token = visitor.get("/signup").field("token")
+        fields = {"token": token, "email": "ann@example.org", "terms": "agreed"}
+        lines = f"{claimed}\r\nX-Forwarded-For: {seen}\r\nX-Forwarded-For: 10.0.0.1"
+        return visitor.post(
+            "/signup",
+            fields | {"plan": "s4-small-monthly"},
+            **{"X-Forwarded-For": lines},
+        ).status
+
+    told = [
+        register(f"198.51.100.{turn}, 10.0.0.1", "203.0.113.66") for turn in range(6)
+    ]
+    assert told == [303] * 5 + [429]
+    assert register("203.0.113.66", "198.51.100.7") == 303
+
+
+def test_payment_pages_count_with_registrations(worlds) -> None:
+    """Whoever asks for one payment page after the other waits like one who registers,
+    and is told for how long; the daemon hears no more of it.
+    """
+    world = worlds(registrations_per_hour=5)
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "checkout-expired")
+    token = world.visitor.get(f"/signup/{signup_id}").field("token")
+    told = [
+        world.visitor.post(f"/signup/{signup_id}/pay", {"token": token})
+        for _ in range(30)
+    ]
+    assert [answer.status for answer in told] == [303] * 4 + [429] * 26
+    assert told[-1].headers["retry-after"] == "721"
+    assert world.visitor.sign_up().status == 429
+    assert world.stranger().sign_up().status == 303

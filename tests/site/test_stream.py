@@ -129,3 +129,29 @@ def test_streams_of_nothing_are_not_found(world) -> None:
     signup_id = world.signed_up()
     assert world.visitor.ask("HEAD", f"/signup/{signup_id}/events").status == 200
     assert not world.parts.streams
+
+
+def test_one_network_cannot_take_all_streams(worlds) -> None:
+    """Who opens every stream that there is gets a share of them; the owner of a signup,
+    who comes from elsewhere, still watches it.
+    """
+    world = worlds(proxies=1, streams_at_most=500, streams_per_network=20)
+    path = f"/signup/{world.signed_up()}/events"
+    attacker = {"X-Forwarded-For": "203.0.113.66"}
+    statuses = [world.stranger().get(path, **attacker).status for _ in range(500)]
+    assert statuses == [200] * 20 + [503] * 480
+    owner = world.visitor.get(path, **{"X-Forwarded-For": "198.51.100.1"})
+    assert owner.status == 200
+
+
+def test_visitors_behind_a_dual_stack_proxy_are_counted_apart(worlds) -> None:
+    """An IPv4 address that is written as an IPv6 one is still the IPv4 address."""
+    world = worlds(proxies=1, streams_per_network=1)
+    path = f"/signup/{world.signed_up()}/events"
+    told = [
+        world.stranger()
+        .get(path, **{"X-Forwarded-For": f"::ffff:203.0.113.{n}"})
+        .status
+        for n in (1, 2, 1)
+    ]
+    assert told == [200, 200, 503]
