@@ -65,7 +65,11 @@ def _host_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def _release_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option("--dry-run", is_flag=True, help="Print the steps, do nothing."),
+        click.option(
+            "--dry-run",
+            is_flag=True,
+            help="Look at the host, build the wheel here, print the steps, do nothing.",
+        ),
         click.option(
             "--from-pypi",
             is_flag=True,
@@ -110,10 +114,11 @@ def release(
         taken = source.check(root, untested)
         target = source.name_release(taken)
         there = _make_host(remote)
+        _raise_if_not_installed(there)
         if dry_run:
+            source.check_wheel(taken)
             _print_plan(there, _make_order(there, "release", target, taken))
             return
-        _raise_if_not_installed(there)
         built = source.build(taken, ship=not from_pypi)
         with remote.lock(layout.LOCK, _name_operator()):
             there = evolve(there, built=built)
@@ -160,6 +165,8 @@ def first(  # noqa: PLR0917  (click gives options by name)
         there = _make_host(remote)
         files = [] if settings is None else preparing.list_files(settings)
         if dry_run:
+            preparing.raise_if_programs_missing(remote)
+            source.check_wheel(taken)
             click.echo(telling.preparation_text(remote.name, files, sites))
             _print_plan(there, _make_order(there, "first", target, taken))
             return
@@ -196,8 +203,8 @@ def rollback(
     with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
         there = _make_host(remote)
         with ExitStack() as held:
+            _raise_if_not_installed(there)
             if not dry_run:
-                _raise_if_not_installed(there)
                 held.enter_context(remote.lock(layout.LOCK, _name_operator()))
                 _finish_unfinished(there)
             seen = there.observe()

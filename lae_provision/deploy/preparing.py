@@ -120,7 +120,7 @@ def prepare(
 
     Raises :class:`NotReady` when the host lacks a program.
     """
-    _raise_if_programs_missing(remote)
+    raise_if_programs_missing(remote)
     remote.run(
         ("systemd-sysusers", "-"),
         data=units["s4.sysusers"].encode(),
@@ -145,7 +145,8 @@ def prepare(
     supervisor.enable(sites)
 
 
-def _raise_if_programs_missing(remote: Remote) -> None:
+def raise_if_programs_missing(remote: Remote) -> None:
+    """Raise :class:`NotReady` unless the host has all that a release needs of it."""
     try:
         said = remote.run(("sh", "-c", _PROGRAMS, "look", *_NEEDED)).split()
     except CommandFailed as e:

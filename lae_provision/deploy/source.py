@@ -117,13 +117,7 @@ def build(source: Source, *, ship: bool) -> Built:
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
     with _exported(source) as folder:
-        when = tested.git(source.root, "log", "-1", "--format=%ct").strip()
-        _run(
-            [*_pip(), "wheel", "--no-deps", *_isolation(), "-w", str(into), "."],
-            folder,
-            {"S4_LOCAL_VERSION": source.suffix, "SOURCE_DATE_EPOCH": when},
-        )
-        (wheel,) = into.glob("s4-*.whl")
+        wheel = _build_wheel(source, folder, into)
         constraints = into / "constraints.txt"
         shutil.copy(folder / "constraints.txt", constraints)
         units = {
@@ -143,6 +137,26 @@ def build(source: Source, *, ship: bool) -> Built:
         pip,
         describe_python(),
     )
+
+
+def check_wheel(source: Source) -> None:
+    """Build the wheel and leave nothing of it: a dry run refuses where a real run does.
+
+    Raises :class:`NotReleasable`.
+    """
+    with _exported(source) as folder, tempfile.TemporaryDirectory() as into:
+        _build_wheel(source, folder, Path(into))
+
+
+def _build_wheel(source: Source, folder: Path, into: Path) -> Path:
+    when = tested.git(source.root, "log", "-1", "--format=%ct").strip()
+    _run(
+        [*_pip(), "wheel", "--no-deps", *_isolation(), "-w", str(into), "."],
+        folder,
+        {"S4_LOCAL_VERSION": source.suffix, "SOURCE_DATE_EPOCH": when},
+    )
+    (wheel,) = into.glob("s4-*.whl")
+    return wheel
 
 
 @contextmanager
@@ -188,8 +202,14 @@ def _pip() -> list[str]:
 
 
 def _isolation() -> list[str]:
-    """Build without isolation, and so without PyPI, if setuptools is installed."""
-    return ["--no-build-isolation"] if find_spec("setuptools") else []
+    """Build without isolation, and so without PyPI, if what makes wheels is here.
+
+    A virtual environment's own setuptools, before 70.1, makes none without ``wheel``.
+    """
+    makes_wheels = find_spec("setuptools") and (
+        find_spec("setuptools.command.bdist_wheel") or find_spec("wheel")
+    )
+    return ["--no-build-isolation"] if makes_wheels else []
 
 
 def _run(argv: list[str], folder: Path, more: dict[str, str]) -> str:

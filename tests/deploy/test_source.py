@@ -137,3 +137,46 @@ def test_make_test_stamps_a_whole_run_alone() -> None:
         < whole.index("tested passed")
     )
     assert "tested passed" not in dry("TEST_ARGS=-k x")
+
+
+def buildable(tree: Path, setup: str) -> source.Source:
+    """A commit that has one package and this ``setup.py``."""
+    (tree / "setup.py").write_text(setup)
+    (tree / "one.py").write_text("")
+    commit(tree)
+    return source.check(tree, "a test")
+
+
+def test_a_dry_run_builds_the_wheel(tree: Path) -> None:
+    """Where the real run could not build the wheel, the dry run says the same; where it
+    can, nothing is left in the tree.
+    """
+    bad = buildable(tree, 'version="0.1.0"\nraise SystemExit("no compiler")\n')
+    with pytest.raises(source.NotReleasable, match="no compiler"):
+        source.check_wheel(bad)
+    good = buildable(
+        tree,
+        "from setuptools import setup\n"
+        "import os\n"
+        'suffix = os.environ["S4_LOCAL_VERSION"]\n'
+        'setup(name="s4", py_modules=["one"], version="0.1.0" + suffix)\n',
+    )
+    source.check_wheel(good)
+    assert git(tree, "status", "--porcelain", "--ignored") == ""
+
+
+@pytest.mark.parametrize(
+    ("here", "isolated"),
+    [
+        ({"setuptools", "setuptools.command.bdist_wheel"}, False),
+        ({"setuptools", "wheel"}, False),
+        ({"setuptools"}, True),
+        (set(), True),
+    ],
+)
+def test_what_makes_wheels_may_be_missing_here(monkeypatch, here, isolated) -> None:
+    """An environment whose setuptools makes no wheel, as a fresh one's does, has pip
+    fetch one that does.
+    """
+    monkeypatch.setattr(source, "find_spec", lambda name: name in here)
+    assert source._isolation() == ([] if isolated else ["--no-build-isolation"])
