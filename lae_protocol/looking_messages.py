@@ -27,7 +27,9 @@ class Page(Generic[R]):
 
 @define(frozen=True)
 class SignupRow:
-    """One line of an operator's list."""
+    """One line of an operator's list.  *leaving*: it is cancelled and still served, and
+    ends at *ends_at* where that is known.
+    """
 
     signup_id: SignupId
     state: str
@@ -39,6 +41,8 @@ class SignupRow:
     created_at: datetime
     changed_at: datetime
     problem: str | None
+    leaving: bool = False
+    ends_at: datetime | None = None
 
 
 @define(frozen=True)
@@ -46,7 +50,8 @@ class ListSignups(Question[Page[SignupRow]]):
     """A page of signups, newest first, after *cursor*.
 
     *text* is a part of an address, or the start of an id or label; *since* and *until*
-    bound the time of registration; *waiting* leaves those that have a problem.
+    bound the time of registration; *waiting* leaves those that have a problem,
+    *leaving* those that are cancelled and still served.
     """
 
     LARGEST: ClassVar[int] = 2 * KB
@@ -60,6 +65,40 @@ class ListSignups(Question[Page[SignupRow]]):
     since: datetime | None = None
     until: datetime | None = None
     waiting: bool = False
+    leaving: bool = False
+
+
+@define(frozen=True)
+class UsageLine:
+    """What one subscription holds and sent this month, of what was agreed; in bytes.
+
+    *stored* and *told_on* (the last day that its host told of) are None before that.
+    """
+
+    signup_id: SignupId
+    state: str
+    email: str
+    plan_id: str
+    stored: int | None
+    quota: int
+    sent: int
+    traffic: int
+    told_on: str | None
+
+
+@define(frozen=True)
+class ListUsage(Question[Page[UsageLine]]):
+    """A page of subscriptions' usage, newest first; *near* leaves those that hold or
+    sent nine tenths of what was agreed.
+    """
+
+    LARGEST_ANSWER: ClassVar[int] = 1024 * KB
+
+    state: str | None = None
+    cursor: str | None = None
+    limit: int = 100
+    plan_id: str | None = None
+    near: bool = False
 
 
 @define(frozen=True)

@@ -23,6 +23,7 @@ from lae_protocol.looking_messages import (
     AskHealth,
     EventsSince,
     ListSignups,
+    ListUsage,
     Page,
     ShowSignup,
 )
@@ -356,6 +357,7 @@ class Reseal(Question[Resealed]):
 #: All that a named operator may ask.
 OperatorQuestion = (
     ListSignups
+    | ListUsage
     | ShowSignup
     | EventsSince
     | AskHealth

@@ -7,22 +7,43 @@ from datetime import datetime
 from typing import Any
 
 from attrs import define
-from sqlalchemy import ColumnElement, Select, and_, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Float,
+    Select,
+    and_,
+    case,
+    cast,
+    false,
+    func,
+    or_,
+    select,
+    true,
+)
 
 from lae_flapp.journal.contacts import CONTACTS
 from lae_flapp.journal.hosts import HOSTS, HostRow, HostState
+from lae_flapp.journal.lifecycles import LIFECYCLES
 from lae_flapp.journal.pages import LONGEST, number_of, paged
-from lae_flapp.journal.signups import SIGNUPS
+from lae_flapp.journal.signups import SIGNUPS, SUBSCRIBED
 from lae_flapp.journal.transaction import ReadTx
+from lae_flapp.journal.usage import USAGE
 from lae_protocol.ids import GridLabel, SignupId
-from lae_protocol.looking_messages import Page, SignupRow
+from lae_protocol.looking_messages import Page, SignupRow, UsageLine
 from lae_protocol.messages import SignupState
+
+#: Of quota or traffic: from here on somebody should look.
+NEAR = 0.9
+#: A signup that is cancelled and still served, and when that ends.
+_LEAVING = and_(LIFECYCLES.c.wish == "leave", SIGNUPS.c.state.in_(SUBSCRIBED))
+_ENDS_AT = func.coalesce(LIFECYCLES.c.ends_at, LIFECYCLES.c.paid_until)
 
 
 @define(frozen=True)
 class Filter:
     """Which signups.  *text* is a piece of an address, or the start of an id or label;
-    *waiting* leaves those that have a problem; times are of the registration.
+    *waiting* leaves those that have a problem, *leaving* those that are cancelled and
+    still served; times are of the registration.
     """
 
     state: SignupState | None = None
@@ -31,6 +52,7 @@ class Filter:
     since: datetime | None = None
     until: datetime | None = None
     waiting: bool = False
+    leaving: bool = False
 
     def conditions(self) -> Iterator[ColumnElement[bool]]:
         """What a row must fulfil."""
@@ -46,6 +68,8 @@ class Filter:
             yield SIGNUPS.c.created_at < self.until
         if self.waiting:
             yield SIGNUPS.c.problem.is_not(None)
+        if self.leaving:
+            yield _LEAVING
 
 
 def page(
@@ -87,6 +111,68 @@ def host_page(
     return shown, None if last is None else f"{last.number}.{last.generation}"
 
 
+def usage_page(
+    tx: ReadTx,
+    *,
+    state: SignupState | None = None,
+    plan_id: str | None = None,
+    near: bool = False,
+    cursor: str | None = None,
+    limit: int = 100,
+) -> tuple[tuple[UsageLine, ...], str | None]:
+    """What subscriptions hold and sent this month, newest first; *near*: those that
+    hold or sent :data:`NEAR` of what was agreed.  And the next page's cursor.
+    """
+    first = tx.now.date().replace(day=1).isoformat()
+    of = USAGE.c.signup_id.label("signup_id")
+    # As floats, which do not overflow: a host may have told anything.
+    month = select(of, func.sum(cast(USAGE.c.sent, Float)).label("sent")).where(
+        USAGE.c.day >= first
+    )
+    sent = month.group_by(USAGE.c.signup_id).subquery()
+    newest = select(of, func.max(USAGE.c.day).label("day"))
+    last = newest.group_by(USAGE.c.signup_id).subquery()
+    same = and_(USAGE.c.signup_id == last.c.signup_id, USAGE.c.day == last.c.day)
+    query = (
+        select(
+            SIGNUPS.c.number,
+            SIGNUPS.c.signup_id,
+            SIGNUPS.c.state,
+            CONTACTS.c.typed,
+            SIGNUPS.c.plan_id,
+            USAGE.c.stored,
+            SIGNUPS.c.quota,
+            func.coalesce(sent.c.sent, 0).label("sent"),
+            SIGNUPS.c.traffic,
+            last.c.day,
+        )
+        .join(
+            CONTACTS,
+            and_(
+                CONTACTS.c.signup_id == SIGNUPS.c.signup_id,
+                CONTACTS.c.until.is_(None),
+            ),
+        )
+        .outerjoin(sent, sent.c.signup_id == SIGNUPS.c.signup_id)
+        .outerjoin(last, last.c.signup_id == SIGNUPS.c.signup_id)
+        .outerjoin(USAGE, same)
+    )
+    states = SUBSCRIBED if state is None else {state}
+    query = query.where(SIGNUPS.c.state.in_(states))
+    if plan_id is not None:
+        query = query.where(SIGNUPS.c.plan_id == plan_id)
+    if near:
+        holds = cast(USAGE.c.stored, Float) >= NEAR * SIGNUPS.c.quota
+        query = query.where(or_(holds, sent.c.sent >= NEAR * SIGNUPS.c.traffic))
+    rows, more = paged(tx, query, SIGNUPS.c.number, cursor, limit)
+    return tuple(map(_usage_line, rows)), more
+
+
+def _usage_line(found: Any) -> UsageLine:
+    told: list[Any] = [int(v) if isinstance(v, float) else v for v in found[1:]]
+    return UsageLine(*told)
+
+
 def row(tx: ReadTx, signup_id: SignupId) -> SignupRow | None:
     """One line of the list."""
     found = tx.first(_rows().where(SIGNUPS.c.signup_id == signup_id))
@@ -108,6 +194,8 @@ def _rows() -> Select[Any]:
             SIGNUPS.c.created_at,
             SIGNUPS.c.changed_at,
             SIGNUPS.c.problem,
+            case((_LEAVING, true()), else_=false()).label("leaving"),
+            case((_LEAVING, _ENDS_AT)).label("ends_at"),
         )
         .join(
             CONTACTS,
@@ -116,6 +204,7 @@ def _rows() -> Select[Any]:
                 CONTACTS.c.until.is_(None),
             ),
         )
+        .outerjoin(LIFECYCLES, LIFECYCLES.c.signup_id == SIGNUPS.c.signup_id)
         .outerjoin(
             HOSTS,
             and_(HOSTS.c.signup_id == SIGNUPS.c.signup_id, HOSTS.c.state != "gone"),

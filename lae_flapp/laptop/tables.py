@@ -23,7 +23,7 @@ from lae_flapp.laptop.columns import (
     terminal_width,
 )
 from lae_protocol import wire
-from lae_protocol.looking_messages import EventRow, SignupDetail
+from lae_protocol.looking_messages import EventRow, SignupDetail, SignupRow
 from lae_protocol.plan_words import size_in_words
 
 #: The shape of what --json prints; it grows when a key goes or changes its meaning.
@@ -97,6 +97,14 @@ def print_facts(*facts: tuple[str, str]) -> None:
             click.echo(" " * wide + GAP + one)
 
 
+def end_of(row: SignupRow) -> str:
+    """When a cancelled one that is still served ends; nothing of any other."""
+    if not row.leaving:
+        return ""
+    end = moment(row.ends_at)
+    return f"cancelled, ends {end} UTC" if end else "cancelled, ends with what is paid"
+
+
 def print_detail(detail: SignupDetail) -> None:
     """One signup, its effects, its events."""
     row = detail.row
@@ -108,6 +116,7 @@ def print_detail(detail: SignupDetail) -> None:
         ("grid", row.grid_label),
         ("instance", row.instance_id or "none"),
         ("registered", moment(row.created_at)),
+        ("end", end_of(row) or "none is planned"),
         ("problem", row.problem or "none"),
         *_usage(detail),
     )

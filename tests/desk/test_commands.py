@@ -181,6 +181,8 @@ def test_list_as_json(shared) -> None:
         "created_at": "",
         "changed_at": "",
         "problem": None,
+        "leaving": False,
+        "ends_at": None,
     }
     assert row["created_at"].endswith("+00:00")
 

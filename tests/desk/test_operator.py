@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from attrs import Factory, define
+from attrs import Factory, define, evolve
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
@@ -20,10 +20,12 @@ from lae_flapp.journal import (
     causes,
     events,
     inbox,
+    lifecycles,
     operators,
     outbox,
     signups,
     switches,
+    usage,
 )
 from lae_flapp.journal.journal import Journal
 from lae_protocol import wire
@@ -36,11 +38,13 @@ from lae_protocol.box_messages import (
     ShowMail,
 )
 from lae_protocol.furl import Furl
+from lae_protocol.host_messages import DayCounts, Report
 from lae_protocol.looking_messages import (
     AskHealth,
     EventPage,
     EventsSince,
     ListSignups,
+    ListUsage,
     ShowSignup,
 )
 from lae_protocol.messages import Done
@@ -76,13 +80,13 @@ from tests.twins.journal import answer, open_journal
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)
 try:
-    from an_operator_desk import make_desk
+    from an_operator_desk import PLAN, make_desk
     from operator_daemon import EMAILS, fill, id_of
 finally:
     sys.path.remove(HERE)
 
 ANN = Secret("o" + "a" * 52)
-STUCK = id_of(1)
+ACTIVE, STUCK, LAST = id_of(0), id_of(1), id_of(11)
 EMAIL = EMAILS[1]
 
 
@@ -155,6 +159,7 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
 
 EVERYTHING = [
     ListSignups(),
+    ListUsage(),
     ShowSignup(STUCK),
     RetrySignup(STUCK),
     EventsSince(STUCK),
@@ -376,3 +381,46 @@ def test_no_secrets(edge) -> None:
     assert [e.attempt for e in told.effects] == [1, 2]
     assert not hasattr(told.effects[0], "request")
     assert "secret" not in wire.encode(told).decode()
+
+
+def test_a_pending_cancellation_is_seen(edge) -> None:
+    """What is cancelled and still served says so, with its end, in list and show; and
+    a list can be of those alone.
+    """
+    ends = datetime(2026, 12, 30, tzinfo=UTC)
+    edge.write(lifecycles.change, ACTIVE, wish="leave", paid_until=ends)
+    edge.write(lifecycles.change, LAST, wish="leave", paid_until=ends)
+    row = edge.ask(ShowSignup(ACTIVE)).row
+    assert (row.leaving, row.ends_at) == (True, ends)
+    page = edge.ask(ListSignups())
+    assert [r.signup_id for r in page.rows if r.leaving] == [ACTIVE]
+    assert edge.ask(ListSignups(leaving=True)).rows == (row,)
+    edge.write(lifecycles.change, ACTIVE, wish="stay")
+    assert edge.ask(ListSignups(leaving=True)).rows == ()
+
+
+def test_usage_over_all(edge) -> None:
+    """Usage is listed over all that are served, with what was agreed; those near it can
+    be listed alone; a host that told too much spoils no list.
+    """
+    day = datetime.fromtimestamp(edge.clock.seconds(), UTC).date()
+    told = DayCounts(day, 1, 9 * 10**11, ())
+    report = Report("ready", datetime.now(UTC), 10**9, 3, 0, None, 0, (told,))
+    assert edge.ask(ListUsage(near=True)).rows == ()
+    edge.write(usage.told, ACTIVE, report)
+    (line,) = edge.ask(ListUsage(near=True)).rows
+    assert (line.signup_id, line.stored, line.quota) == (ACTIVE, 10**9, PLAN.quota)
+    assert (line.sent, line.traffic, line.told_on) == (
+        9 * 10**11,
+        PLAN.traffic,
+        day.isoformat(),
+    )
+    assert {r.signup_id for r in edge.ask(ListUsage()).rows} == {ACTIVE, STUCK}
+    assert edge.ask(ListUsage(plan_id="another")).rows == ()
+    full = evolve(
+        report, used_bytes=int(0.9 * PLAN.quota), days=(evolve(told, sent=0),)
+    )
+    edge.write(usage.told, ACTIVE, full)
+    assert len(edge.ask(ListUsage(near=True)).rows) == 1
+    edge.write(usage.told, ACTIVE, evolve(full, used_bytes=full.used_bytes - 1))
+    assert edge.ask(ListUsage(near=True)).rows == ()

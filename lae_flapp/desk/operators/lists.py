@@ -17,7 +17,7 @@ from lae_flapp.journal.transaction import ReadTx
 from lae_flapp.mail.kinds import MAILS
 from lae_protocol.box_messages import InboxLine, ListInbox, ListOutbox, MailLine
 from lae_protocol.ids import GridLabel
-from lae_protocol.looking_messages import ListSignups, Page, SignupRow
+from lae_protocol.looking_messages import ListSignups, ListUsage, Page, SignupRow
 from lae_protocol.messages import Refused, SignupState
 from lae_protocol.operator_messages import (
     EffectLine,
@@ -105,6 +105,7 @@ def _recipient(tx: ReadTx, mail: Mail) -> str:
 
 NOUNS: Mapping[type[Question[Page[Any]]], Noun] = {
     ListSignups: Noun(_signups, lambda _, row: row, SignupState),
+    ListUsage: Noun(listing.usage_page, lambda _, row: row, SignupState),
     ListHosts: Noun(listing.host_page, lambda _, row: _host_line(row), hosts.HostState),
     ListEffects: Noun(
         effects.page, lambda _, row: effect_line(row), effects.EffectState

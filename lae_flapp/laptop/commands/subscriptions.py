@@ -12,8 +12,14 @@ from lae_flapp.laptop.commands.helping import comp, resend, retry
 from lae_flapp.laptop.commands.leaving import cancel, delete_data, reactivate
 from lae_flapp.laptop.nouns import Noun, One, list_command, show_command
 from lae_flapp.laptop.options import DAY, SIGNUP
-from lae_protocol.looking_messages import ListSignups, ShowSignup, SignupRow
+from lae_protocol.looking_messages import (
+    ListSignups,
+    ListUsage,
+    ShowSignup,
+    SignupRow,
+)
 from lae_protocol.messages import SignupState
+from lae_protocol.plan_words import size_in_words
 
 
 @click.group()
@@ -23,6 +29,12 @@ def subscriptions() -> None:
 
 def _address(row: SignupRow) -> str:
     return row.email + (" (bouncing)" if row.email_state == "bouncing" else "")
+
+
+def _problem(row: SignupRow) -> str:
+    """What is in the way; before it, that a served one ends."""
+    parts = (tables.end_of(row), row.problem)
+    return "; ".join(part for part in parts if part)
 
 
 SUBSCRIPTIONS = Noun(
@@ -36,7 +48,7 @@ SUBSCRIPTIONS = Noun(
         (tables.text("plan"), lambda r: r.plan_id),
         (Column("grid"), lambda r: r.grid_label),
         (Column("since (UTC)"), lambda r: tables.moment(r.changed_at)),
-        (tables.text("problem"), lambda r: r.problem or ""),
+        (tables.text("problem"), _problem),
     ),
     narrow=(
         (Column("signup"), lambda r: r.signup_id),
@@ -44,7 +56,7 @@ SUBSCRIPTIONS = Noun(
         (Column("since (UTC)"), lambda r: tables.moment(r.changed_at)[:16]),
         (
             tables.text("address, problem"),
-            lambda r: f"{_address(r)} {r.problem or ''}".rstrip(),
+            lambda r: f"{_address(r)} {_problem(r)}".rstrip(),
         ),
     ),
     filters=(
@@ -55,6 +67,49 @@ SUBSCRIPTIONS = Noun(
         click.option("--since", type=DAY, help="Only those registered since then."),
         click.option("--until", type=DAY, help="Only those registered before."),
         click.option("--waiting", is_flag=True, help="Only those with a problem."),
+        click.option(
+            "--leaving", is_flag=True, help="Only those cancelled and still served."
+        ),
+    ),
+)
+
+
+def _of(part: int | None, whole: int) -> str:
+    """How much of how much, and in hundredths."""
+    if part is None:
+        return "not told"
+    percent = f"{100 * part // whole} %" if whole else "none agreed"
+    return f"{size_in_words(part)} of {size_in_words(whole)} ({percent})"
+
+
+USAGE = Noun(
+    ListUsage,
+    "usage",
+    "No such subscriptions.",
+    wide=(
+        (Column("signup"), lambda r: r.signup_id),
+        (tables.state(), lambda r: r.state),
+        (tables.text("address"), lambda r: r.email),
+        (tables.text("plan"), lambda r: r.plan_id),
+        (Column("stored"), lambda r: _of(r.stored, r.quota)),
+        (Column("sent this month"), lambda r: _of(r.sent, r.traffic)),
+        (Column("told on"), lambda r: r.told_on or ""),
+    ),
+    narrow=(
+        (Column("signup"), lambda r: r.signup_id),
+        (tables.text("stored"), lambda r: _of(r.stored, r.quota)),
+        (tables.text("sent this month"), lambda r: _of(r.sent, r.traffic)),
+    ),
+    filters=(
+        click.option(
+            "--state", type=click.Choice(get_args(SignupState)), help="Only these."
+        ),
+        click.option("--plan", "plan_id", help="Only those of this plan."),
+        click.option(
+            "--near",
+            is_flag=True,
+            help="Only those that hold or sent nine tenths of what was agreed.",
+        ),
     ),
 )
 SUBSCRIPTION = One(
@@ -74,6 +129,11 @@ for _command in (
         "List those with TEXT in their address, or at the start of their id or label.",
         click.argument("text"),
         name="search",
+    ),
+    list_command(
+        USAGE,
+        "List what subscriptions hold and sent this month, newest first.",
+        name="usage",
     ),
     show_command(
         SUBSCRIPTION,
