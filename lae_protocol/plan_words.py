@@ -12,7 +12,8 @@ _WITHOUT_CENTS = (
     *("pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf"),
 )
 _SIGNS = {"eur": "€", "usd": "$", "gbp": "£"}
-_UNITS = ((10**12, "TB"), (10**9, "GB"), (10**6, "MB"))
+MB = 10**6  # bytes
+_UNITS = ((10**12, "TB"), (10**9, "GB"), (MB, "MB"))
 
 
 def amount_in_words(price: int, currency: str, *, ascii_only: bool = False) -> str:
@@ -53,3 +54,8 @@ def size_in_words(size: int) -> str:
         if size >= unit:
             return f"{size / unit:.2f}".rstrip("0").rstrip(".") + f" {name}"
     return f"{size:,} bytes"
+
+
+def used_in_words(size: int) -> str:
+    """How much of a plan is used: too little to matter is ``less than 1 MB``."""
+    return size_in_words(size) if size >= MB else "less than 1 MB"

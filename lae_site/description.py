@@ -17,8 +17,8 @@ STEPS = {
     "checkout-opened": ("Open the payment page", "The payment page is open"),
     "paid": ("Receive your payment", "Your payment arrived"),
     "identity-sealed": (
-        "Give your grid its address",
-        "Your grid has its address; its keys are safely stored",
+        "Give your grid its furl",
+        "Your grid has its furl; its keys are safely stored",
     ),
     "bucket-ready": (
         "Make your own storage bucket",
@@ -26,7 +26,7 @@ STEPS = {
     ),
     "role-ready": ("Limit access to that bucket", "Access is limited to that bucket"),
     "instance-launched": ("Start your own server", "Your own server is started"),
-    "address-ready": ("Set its network address", "Its network address is set"),
+    "address-ready": ("Make it reachable", "It is reachable by name"),
     "claimed": ("Give the server its keys", "The server has its keys"),
     "self-test-passed": (
         "Store a test file and read it back",
@@ -34,8 +34,8 @@ STEPS = {
     ),
     "ready": ("Open your grid", "Your grid is ready"),
     "mail-accepted": (
-        "Send the mail with the address",
-        "The mail with the address is sent",
+        "Send the mail with the furl",
+        "The mail with the furl is sent",
     ),
 }
 #: What else may happen, as notes beside the steps.
@@ -90,7 +90,7 @@ class Note:
 
 @define(frozen=True)
 class Description:
-    """What the status page says, apart from the grid's address.
+    """What the status page says, apart from the grid's furl.
 
     *moving*: more will happen without the customer doing anything.  *over*: nothing
     more will happen.

@@ -16,6 +16,7 @@ from lae_protocol.plan_words import (
     price_in_words,
     size_in_words,
     span_in_words,
+    used_in_words,
 )
 from lae_protocol.process.resources import template_folder
 from lae_site.settings import SiteSettings
@@ -49,7 +50,8 @@ def static_files(folder: Path = STATIC_FOLDER) -> dict[str, StaticFile]:
 
 
 def _clock_time(moment: datetime) -> str:
-    return moment.strftime("%H:%M:%S")
+    """``28 Dec, 14:05:07 UTC``: with its day, since a step may be of an earlier one."""
+    return f"{moment.day} {moment:%b, %H:%M:%S} UTC"
 
 
 @define(frozen=True)
@@ -93,6 +95,7 @@ def make_pages(settings: SiteSettings, files: dict[str, StaticFile]) -> Pages:
     environment.filters |= {
         "price": price_in_words,
         "size": size_in_words,
+        "used": used_in_words,
         "span": span_in_words,
         "moment": moment_in_words,
         "clock": _clock_time,

@@ -31,6 +31,7 @@ from lae_protocol.plan_words import (
     price_in_words,
     size_in_words,
     span_in_words,
+    used_in_words,
 )
 from lae_protocol.process.resources import template_folder
 
@@ -187,7 +188,7 @@ def _given(letter: Letter, sender: Sender) -> dict[str, Any]:
         given["kept_for"] = span_in_words(letter.plan.data_kept)
     if isinstance(letter, Deleted):
         used = letter.used_bytes
-        given["used"] = None if used is None else size_in_words(used)
+        given["used"] = None if used is None else used_in_words(used)
     attachment = _make_attachment(letter)
     if isinstance(letter, Active) and attachment is not None:
         given["furl"] = letter.furl.reveal()

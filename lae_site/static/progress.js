@@ -3,24 +3,18 @@
 (() => {
   const byId = (id) => document.getElementById(id);
 
-  // The server sends times in UTC; show them in the visitor's time zone.
+  // Times are in UTC, as in our mails; pointing at one shows the visitor's own.
   const localTimes = (inside) => {
     for (const time of inside.querySelectorAll("time[datetime]")) {
       const moment = new Date(time.dateTime);
-      if (!Number.isNaN(moment.getTime())) {
-        // A time of another day needs its date.
-        const today = moment.toDateString() === new Date().toDateString();
-        time.textContent = today
-          ? moment.toLocaleTimeString()
-          : moment.toLocaleString([], { dateStyle: "medium", timeStyle: "short" });
-      }
+      if (!Number.isNaN(moment.getTime())) time.title = moment.toLocaleString();
     }
   };
 
   const showCopyButtons = (inside) => {
     if (!navigator.clipboard) return;
     for (const button of inside.querySelectorAll("[data-copy]")) {
-      button.hidden = false;
+      button.classList.add("works");
     }
   };
 
@@ -31,7 +25,7 @@
       await navigator.clipboard.writeText(byId(button.dataset.copy).textContent);
       button.textContent = "Copied";
     } catch {
-      button.textContent = "Select the address and copy it by hand";
+      button.textContent = "Select the furl and copy it by hand";
     }
   });
 

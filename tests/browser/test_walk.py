@@ -82,11 +82,11 @@ def test_a_signup_in_a_real_browser(open_window, running, look) -> None:
     page.get_by_text("sending the mail again").wait_for()
     page.get_by_role("link", name="Correct the email address").click()
     page.get_by_label("Email address").fill("ann@")
-    page.get_by_role("button", name="Use this address").click()
+    page.get_by_role("button", name="Use this email address").click()
     page.get_by_text("part after the @ sign is missing").wait_for()
     window.shoot("address-wrong")
     page.get_by_label("Email address").fill("ann@example.org")
-    page.get_by_role("button", name="Use this address").click()
+    page.get_by_role("button", name="Use this email address").click()
     page.get_by_text("Your email address is corrected").wait_for()
     assert running.say()[signup_id] == "ann@example.org"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lae_protocol.plan_words import amount_in_words, size_in_words
+from lae_protocol.plan_words import amount_in_words, size_in_words, used_in_words
 
 UNITS = {"bytes": 1, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
@@ -24,3 +24,10 @@ def test_amounts() -> None:
     assert amount_in_words(905, "eur", ascii_only=True) == "EUR 9.05"
     assert amount_in_words(905, "jpy") == "JPY 905"
     assert amount_in_words(123456, "chf") == "CHF 1,234.56"
+
+
+def test_too_little_to_matter() -> None:
+    """What a customer uses is told in megabytes: our own test file is below one."""
+    assert used_in_words(0) == "less than 1 MB"
+    assert used_in_words(294_337) == "less than 1 MB"
+    assert used_in_words(1_500_000) == "1.5 MB"

@@ -404,7 +404,7 @@ def test_a_server_that_is_built_again_is_waited_for(world) -> None:
     world.desk.happen(signup_id, "past-due", "suspended", "stopped")
     text = world.visitor.get(page).text
     assert "Your server was removed; your files are kept." in text
-    assert "we build a new server with this address" in text
+    assert "we build a new server with this furl" in text
     assert "Your own server is started" not in text
     world.desk.happen(signup_id, "recovered")
     text = world.visitor.get(page).text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from typing import Any
 
@@ -88,6 +89,13 @@ class PageTests(LocalStripeCase):
             self.assertEqual(found["status"], "open")
             done = await self.away(submit, where, answer=answer)
             self.assertEqual(done.status, 303 if paid else 402)
+            if not paid:
+                # The form that is shown then pays, for all that the page's address is
+                # that of the bank's question, which was answered.
+                (action,) = re.findall(
+                    r'<form method="post" action="([^"]+)"', done.text
+                )
+                self.assertEqual(self.local.url + action, opened.url)
             self.assertEqual(found["status"], "complete" if paid else "open")
 
     async def test_mistyped(self) -> None:
