@@ -48,6 +48,7 @@ class S3Shares:
             meter.noncurrent,
             tuple(_counts_of(meter, day) for day in meter.days_to_report()),
             self.backing.bucket.pace.slowed,
+            self.backing.bucket.fence.problem(),
         )
 
     def obey(self, desired: Desired) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,7 +13,7 @@ from lae_flapp.journal import capacity, cells, epoch, events, host_troubles
 from lae_flapp.journal.contacts import CONTACTS
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.events import EVENTS, Event
-from lae_flapp.journal.host_troubles import HostTrouble
+from lae_flapp.journal.host_troubles import SAYS_PROBLEM, HostTrouble, problem_in
 from lae_flapp.journal.hosts import HOSTS, RESTORED
 from lae_flapp.journal.inbox import INBOX
 from lae_flapp.journal.outbox import OUTBOX
@@ -195,17 +194,11 @@ def _refused(tx: ReadTx) -> tuple[RefusedMail, ...]:
 
 
 def _failing(tx: ReadTx) -> tuple[FailingHost, ...]:
-    # A host without a problem has null there.
-    says = HOSTS.c.report.contains('"problem":"', autoescape=True)
     query = select(HOSTS.c.signup_id, HOSTS.c.report).where(
-        HOSTS.c.state == "ready", says
+        HOSTS.c.state == "ready", SAYS_PROBLEM
     )
-    told = ((row.signup_id, json.loads(row.report)) for row in tx.all(query))
-    return tuple(
-        FailingHost(signup_id, report["problem"])
-        for signup_id, report in told
-        if report.get("problem")
-    )
+    told = ((row.signup_id, problem_in(row.report)) for row in tx.all(query))
+    return tuple(FailingHost(whose, problem) for whose, problem in told if problem)
 
 
 def _troubled(tx: ReadTx) -> frozenset[str]:

@@ -6,7 +6,7 @@ on its way out count no more.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 
 from attrs import asdict, define
@@ -15,6 +15,7 @@ from sqlalchemy import Integer, String, Table, Text, delete, insert, select
 from lae_flapp.journal.columns import METADATA, Moment, column, signup_column
 from lae_flapp.journal.hosts import HOSTS, RETIRED, HostRow
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_flapp.journal.usage import read_report
 from lae_protocol.ids import SignupId
 
 #: The host's reports tell what cannot be, and are refused.
@@ -29,6 +30,30 @@ HOST_TROUBLES = Table(
     column("what", Text, purpose="a sentence for operators"),
     column("since", Moment, purpose="since when it lasts"),
 )
+
+
+#: Hosts that say what they cannot do: one that can do all has null there.
+SAYS_PROBLEM = HOSTS.c.report.contains('"problem":"', autoescape=True)
+#: Whose hosts do, and whose reports are refused.
+SAYING_SO = select(HOSTS.c.signup_id).where(HOSTS.c.state == "ready", SAYS_PROBLEM)
+REFUSED = select(HOST_TROUBLES.c.signup_id)
+
+
+def problem_in(report: str) -> str | None:
+    """What a host says that it cannot do, in the report that the journal keeps."""
+    told = read_report(report)
+    return None if told is None else told.problem
+
+
+def words_for(tx: ReadTx, signup_ids: Collection[str]) -> dict[str, str]:
+    """What is wrong with the hosts of these customers, in a sentence each."""
+    mine = HOSTS.c.signup_id.in_(sorted(signup_ids))
+    query = select(HOSTS.c.signup_id, HOSTS.c.report)
+    says = query.where(mine, HOSTS.c.state == "ready", SAYS_PROBLEM)
+    told = {row.signup_id: problem_in(row.report) for row in tx.all(says)}
+    found = {whose: f"host: {what}" for whose, what in told.items() if what}
+    refused = {one.signup_id: one.what for one in of(tx)}
+    return found | {s: what for s, what in refused.items() if s in signup_ids}
 
 
 @define(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 from sqlalchemy import (
     ColumnElement,
     Float,
@@ -21,6 +21,7 @@ from sqlalchemy import (
     true,
 )
 
+from lae_flapp.journal import host_troubles
 from lae_flapp.journal.contacts import CONTACTS
 from lae_flapp.journal.hosts import HOSTS, HostRow, HostState
 from lae_flapp.journal.lifecycles import LIFECYCLES
@@ -67,7 +68,11 @@ class Filter:
         if self.until is not None:
             yield SIGNUPS.c.created_at < self.until
         if self.waiting:
-            yield SIGNUPS.c.problem.is_not(None)
+            yield or_(
+                SIGNUPS.c.problem.is_not(None),
+                SIGNUPS.c.signup_id.in_(host_troubles.SAYING_SO),
+                SIGNUPS.c.signup_id.in_(host_troubles.REFUSED),
+            )
         if self.leaving:
             yield _LEAVING
 
@@ -80,7 +85,8 @@ def page(
     """
     query = _rows().where(*which.conditions())
     shown, more = paged(tx, query, SIGNUPS.c.number, cursor, limit)
-    return Page(tuple(SignupRow(*row[1:]) for row in shown), more)
+    rows = tuple(SignupRow(*row[1:]) for row in shown)
+    return Page(_with_hosts_problems(tx, rows), more)
 
 
 def host_page(
@@ -176,7 +182,19 @@ def _usage_line(found: Any) -> UsageLine:
 def row(tx: ReadTx, signup_id: SignupId) -> SignupRow | None:
     """One line of the list."""
     found = tx.first(_rows().where(SIGNUPS.c.signup_id == signup_id))
-    return None if found is None else SignupRow(*found[1:])
+    if found is None:
+        return None
+    return _with_hosts_problems(tx, (SignupRow(*found[1:]),))[0]
+
+
+def _with_hosts_problems(
+    tx: ReadTx, rows: tuple[SignupRow, ...]
+) -> tuple[SignupRow, ...]:
+    """A signup that has no problem of its own has its host's."""
+    words = host_troubles.words_for(tx, {row.signup_id for row in rows})
+    return tuple(
+        evolve(row, problem=row.problem or words.get(row.signup_id)) for row in rows
+    )
 
 
 def _rows() -> Select[Any]:

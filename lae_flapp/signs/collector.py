@@ -103,6 +103,11 @@ def _hosts(look: Look) -> Iterable[GaugeMetricFamily]:
         "Hosts of served customers that have not reported for 15 minutes.",
         value=len(look.figures.silent),
     )
+    yield GaugeMetricFamily(
+        "s4_hosts_failing",
+        "Hosts of served customers that say what they cannot do.",
+        value=len(look.figures.failing),
+    )
 
 
 def _disk(look: Look) -> Iterable[GaugeMetricFamily]:

@@ -39,6 +39,8 @@ class Usage:
     days: tuple[DayCounts, ...] = ()
     #: Whether the month's traffic is used up.
     slowed: bool = False
+    #: What the node cannot do now, in a sentence for operators.
+    problem: str | None = None
 
 
 class Node(Protocol):
@@ -133,7 +135,7 @@ class Reporting(Service):
             used_bytes=usage.used_bytes,
             share_count=usage.share_count,
             advisories=usage.advisories,
-            problem=problem,
+            problem=problem or usage.problem,
             noncurrent_bytes=usage.noncurrent_bytes,
             days=usage.days,
             slowed=usage.slowed,

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from datetime import UTC, datetime
 
-from attrs import define
+from attrs import define, field
 from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import deferLater
@@ -27,9 +28,11 @@ from lae_storage.s3.interface import (
     Bytes,
     ConditionFailed,
     Contended,
+    Denied,
     IObjectStore,
     NotThere,
     StoreError,
+    Unavailable,
 )
 from lae_storage.server import keys
 
@@ -43,6 +46,9 @@ TERM = 25.0  # s
 #: After its start, until a node sees all that another node acknowledged: the other's
 #: term, and the difference that two clocks may gather meanwhile.
 SETTLED_AFTER = TERM + 3.0  # s
+#: A client's request waits so long for S3 to come back, before it is told "not now":
+#: with what S3 may take after that, less than the patience of clients, 60 s.
+HOLD = 25.0  # s
 #: Times that another node may take the epoch at the same moment.
 MOST_RACES = 5
 
@@ -73,6 +79,9 @@ class Fence:
     settled: bool
     newest: int = 0
     _watching: Deferred[None] | None = None
+    #: Why the last look failed, and when the first of those that failed began.
+    _failing: tuple[str, float] | None = None
+    _held: set[Deferred[None]] = field(factory=set)
 
     def check(self) -> None:
         """Raise :class:`Superseded` or :class:`Unconfirmed` unless we may answer."""
@@ -80,7 +89,9 @@ class Fence:
             raise Superseded("Superseded", f"epoch {self.newest} after {self.epoch}")
         # A clock that was set back confirms nothing either.
         if not 0 <= self.reactor.seconds() - self.confirmed <= TERM:
-            raise Unconfirmed("Unconfirmed", "another node may have the bucket by now")
+            raise Unconfirmed(
+                "Unconfirmed", "S3 cannot be used now: nothing is lost, try again later"
+            )
 
     def is_open(self) -> bool:
         """Whether we may answer."""
@@ -89,6 +100,33 @@ class Fence:
         except StoreError:
             return False
         return True
+
+    async def wait(self) -> None:
+        """Wait, within bounds, while S3 is away: who asks then is answered late, or
+        raises :class:`Unconfirmed`.  A superseded node makes nobody wait.
+        """
+        if self.newest > self.epoch or self.is_open():
+            return
+        opened: Deferred[None] = Deferred()
+        self._held.add(opened)
+        try:
+            await with_deadline(self.reactor, HOLD, "the bucket", opened)
+        except DeadlinePassed:
+            self.check()
+        finally:
+            self._held.discard(opened)
+
+    def problem(self) -> str | None:
+        """Why this node answers nobody, and since when, for operators; None where it
+        answers.
+        """
+        if self.newest > self.epoch:
+            return "another node has the bucket: this one serves no more"
+        if self.is_open():
+            return None
+        why, began = self._failing or ("its clock was set back", self.confirmed)
+        since = datetime.fromtimestamp(began, UTC)
+        return f"the bucket cannot be used since {since:%Y-%m-%d %H:%M} UTC: {why}"
 
     def note_epoch(self, epoch: int) -> None:
         """Take note of an epoch that was read in the bucket.
@@ -132,13 +170,35 @@ class Fence:
             got = await with_deadline(self.reactor, LOOK_TIMEOUT, "the epoch", asked)
             self.note_epoch(json.loads(got.data)["epoch"])
         except Superseded:
+            self._let_go()
             return True
         except (StoreError, DeadlinePassed, ValueError, KeyError) as e:
             # An epoch that is gone or damaged confirms nothing.
             _log.warn("the bucket's epoch could not be read: {why}", why=str(e))
+            since = began if self._failing is None else self._failing[1]
+            self._failing = _words_of(e), since
             return False
-        self.confirmed = began
+        self.confirmed, self._failing = began, None
+        self._let_go()
         return True
+
+    def _let_go(self) -> None:
+        """Go on with what waited."""
+        for opened in tuple(self._held):
+            opened.callback(None)
+
+
+def _words_of(error: Exception) -> str:
+    """Whether S3 refuses or is silent; without keys of objects."""
+    match error:
+        case Denied(code=code):
+            return f"S3 refuses it ({code})"
+        case Unavailable(code=code):
+            return f"S3 cannot be reached, or fails ({code})"
+        case DeadlinePassed():
+            return "S3 does not answer"
+        case _:
+            return "the epoch in it is gone or damaged"
 
 
 async def take_epoch(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from allmydata.interfaces import RIBucketReader, RIBucketWriter
@@ -12,6 +13,7 @@ from foolscap.tokens import STRING
 from twisted.internet.defer import Deferred
 from zope.interface import implementer
 
+from lae_storage.server.fence import Fence
 from lae_storage.server.immutable import BucketReader, BucketWriter
 
 #: The largest answer to one read; a client reads segments, never more at once.
@@ -60,14 +62,20 @@ class FoolscapWriter(Referenceable):
 class FoolscapReader(Referenceable):
     """A share, by reference."""
 
-    def __init__(self, reader: BucketReader) -> None:
-        self._reader = reader
+    def __init__(self, reader: BucketReader, fence: Fence) -> None:
+        self._reader, self._fence = reader, fence
 
     def remote_read(self, offset: int, length: int) -> Deferred[bytes]:
         """The bytes of a range."""
         if length > LONGEST_READ and self._reader.length - offset > LONGEST_READ:
             raise ValueError("a range too long to be answered at once")
-        return self._reader.read(offset, length)
+        if self._fence.is_open():
+            return self._reader.read(offset, length)
+        return Deferred.fromCoroutine(self._read_later(offset, length))
+
+    async def _read_later(self, offset: int, length: int) -> bytes:
+        await self._fence.wait()
+        return await self._reader.read(offset, length)
 
     def remote_advise_corrupt_share(self, reason: bytes) -> Deferred[None]:
         """Keep a client's report that the share is corrupt."""
@@ -76,6 +84,16 @@ class FoolscapReader(Referenceable):
 
 class FoolscapFront(FoolscapStorageServer):
     """Upstream's front, whose answers wait for S3 and have our readers and writers."""
+
+    def doRemoteCall(
+        self, methodname: str, args: list[Any], kwargs: dict[str, Any]
+    ) -> Any:
+        """Do the call; while S3 is away it waits, but for what needs no bucket."""
+        do = partial(super().doRemoteCall, methodname, args, kwargs)
+        if methodname == "get_version" or self._server.fence.is_open():
+            return do()
+        waiting = Deferred.fromCoroutine(self._server.fence.wait())
+        return waiting.addCallback(lambda _: do())
 
     def remote_allocate_buckets(  # noqa: PLR0917  (the protocol's signature)
         self,
@@ -112,7 +130,7 @@ class FoolscapFront(FoolscapStorageServer):
     def remote_get_buckets(self, storage_index: bytes) -> dict[int, FoolscapReader]:
         """Readers of all shares."""
         return {
-            number: FoolscapReader(reader)
+            number: FoolscapReader(reader, self._server.fence)
             for number, reader in self._server.get_buckets(storage_index).items()
         }
 

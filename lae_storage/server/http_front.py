@@ -39,7 +39,12 @@ from lae_storage.server.http_messages import (
     PatchFile,
     Refusal,
 )
-from lae_storage.server.http_routes import Served, find_answer, receive
+from lae_storage.server.http_routes import (
+    Served,
+    find_answer,
+    get_version,
+    receive,
+)
 from lae_storage.server.immutable import UploadOver
 from lae_storage.server.limits import Suspended
 from lae_storage.server.storage_server import S3StorageServer
@@ -232,6 +237,8 @@ class HttpFront(Resource):
             raise Refusal(refusal)
         answer, asked = find_answer(request)
         try:
+            if answer is not get_version:
+                await self.served.storage.fence.wait()
             return await answer(self.served, asked)
         except Exception as e:
             refused = to_refusal(e)

@@ -24,6 +24,7 @@ from lae_flapp.journal import (
     host_troubles,
     hosts,
     identities,
+    listing,
     outbox,
     signups,
 )
@@ -630,3 +631,28 @@ def test_keys_that_the_key_service_opens_later(ours, key) -> None:
     assert ours.troubled_mails() == []
     assert isinstance(ours.claim(claim), Claimed)
     assert ours.read(signups.get, SU).problem is None
+
+
+def test_a_host_without_s3_is_seen(ours, key) -> None:
+    """A signup whose host cannot serve is shown and listed with what the host says, and
+    is among those that wait; when the host is well it is not.
+    """
+    furl = ours.claim(claim_of(key)).host_furl
+    ours.report(furl, "ready")
+    ours.write(ours.put_in, "active")
+
+    def waiting() -> list[str | None]:
+        page = ours.read(listing.page, listing.Filter(waiting=True))
+        return [row.problem for row in page.rows]
+
+    assert (waiting(), ours.read(listing.row, SU).problem) == ([], None)
+    ours.clock.advance(60)
+    ours.report(furl, "ready", "the bucket cannot be used")
+    assert ours.read(listing.row, SU).problem == "host: the bucket cannot be used"
+    assert waiting() == ["host: the bucket cannot be used"]
+    ours.write(signups.set_problem, SU, "its worker waits")
+    assert waiting() == ["its worker waits"]
+    ours.write(signups.set_problem, SU, None)
+    ours.clock.advance(60)
+    ours.report(furl, "ready")
+    assert (waiting(), ours.read(listing.row, SU).problem) == ([], None)
