@@ -28,6 +28,9 @@ T = TypeVar("T")
 CONNECT = 3.5  # s
 ANSWER = 4.0  # s
 HANG_UP = 0.3  # s
+# The daemon answers an operator some hundred questions a second.
+BUSY = 0.5  # s
+BUSY_TRIES = 5
 
 
 _NOT_OURS = "this furl is not an operator's, or the daemon is of another release"
@@ -63,19 +66,29 @@ class Line:
                 )
 
     async def ask(self, question: Question[A], patience: float = 0.0) -> A:
-        """Ask; a refusal, and a daemon that goes away, end the command in one line."""
+        """Ask; a refusal, and a daemon that goes away, end the command in one line.
+
+        Whoever asks much is told to wait, and does.
+        """
+        for _ in range(BUSY_TRIES):
+            told = await self._ask(question, patience)
+            if not isinstance(told, Refused) or told.code != "try-later":
+                break
+            await self.pause(BUSY)
+        if isinstance(told, Refused):
+            unknown = told.code in {"not-known-here", "version"}
+            raise click.ClickException(_NOT_OURS if unknown else told.message)
+        return told
+
+    async def _ask(self, question: Question[A], patience: float) -> A | Refused:
         try:
-            told = await ask(
+            return await ask(
                 self._reactor, self._reference, question, ANSWER + patience
             )
         except FacetAway as e:
             raise Away(f"the daemon does not answer: {e}") from None
         except FacetRefused:
             raise click.ClickException(_NOT_OURS) from None
-        if isinstance(told, Refused):
-            unknown = told.code in {"not-known-here", "version"}
-            raise click.ClickException(_NOT_OURS if unknown else told.message)
-        return told
 
     async def sure(self, question: str, *, yes: bool) -> None:
         """Ask the person, unless it was said already; no raises click's Abort.

@@ -20,6 +20,7 @@ from lae_flapp.laptop.line import Line, run
 from lae_flapp.laptop.meant import meant
 from lae_flapp.laptop.options import asks_daemon, changes, gives_json, paged
 from lae_flapp.laptop.settings import Where
+from lae_flapp.laptop.several import one_by_one
 from lae_protocol import wire
 from lae_protocol.looking_messages import Page
 from lae_protocol.question import Question
@@ -61,9 +62,13 @@ class One:
 
 @define(frozen=True)
 class Retry:
-    """Try one now; *would* and *done* say so of what was told."""
+    """Try some now, meant by the argument *several*, which is ``named``; *key_of* a row
+    is what means it, *would* and *done* say so of what was told.
+    """
 
+    several: Parameter
     question: Callable[..., Question[Any]]
+    key_of: Callable[[Any], Any]
     would: Callable[[Any], str]
     done: Callable[[Any], str]
 
@@ -102,17 +107,58 @@ def show_command(one: One, words: str) -> click.Command:
     return _command("show", words, show, one.argument)
 
 
-def retry_command(one: One, retry: Retry, words: str) -> click.Command:
-    """Make the command that has one tried now."""
+def retry_command(one: One, noun: Noun, retry: Retry, words: str) -> click.Command:
+    """Make the command that has some tried now: those named, or all in a state."""
 
-    def again(*, where: Where, as_json: bool, dry_run: bool, **named: Any) -> None:
-        told = _ask(where, one.question if dry_run else retry.question, named)
+    def again(
+        *,
+        where: Where,
+        as_json: bool,
+        dry_run: bool,
+        state: str | None,
+        named: tuple[Any, ...],
+    ) -> None:
+        if bool(named) == (state is not None):
+            raise click.UsageError("Name some, or say --state: waiting, or refused.")
+        question, say = (
+            (one.question, retry.would) if dry_run else (retry.question, retry.done)
+        )
+        every: list[Any] = []
+
+        async def tried(line: Line, key: Any) -> None:
+            every.append(await line.ask(question(key)))
+            if not as_json:
+                click.echo(say(every[-1]))
+
+        async def work(line: Line) -> bool:
+            if len(named) == 1:
+                await tried(line, named[0])
+                return True
+            keys = named or await _keys(line, noun, retry, state)
+            return not await one_by_one(keys, lambda key: tried(line, key))
+
+        well = run(where, work)
         if as_json:
-            tables.print_json(**{one.key: told}, done=not dry_run)
-        else:
-            click.echo(retry.would(told) if dry_run else retry.done(told))
+            told: dict[str, Any] = {one.key: every[0]} if len(named) == 1 else {}
+            told = told or {noun.key: every}
+            tables.print_json(**told, done=not dry_run)
+        elif well and not every:
+            click.echo(noun.nothing)
+        if not well:
+            raise click.exceptions.Exit(1)
 
-    return _command("retry", words, again, changes, one.argument)
+    chosen = click.option("--state", help="All in this state: waiting, for example.")
+    return _command("retry", words, again, changes, chosen, retry.several)
+
+
+async def _keys(
+    line: Line, noun: Noun, retry: Retry, state: str | None
+) -> tuple[Any, ...]:
+    """What means each row that is in this state."""
+    found: list[Any] = []
+    async for rows, _ in _pages(line, noun, None, {"state": state}):
+        found += [retry.key_of(row) for row in rows]
+    return tuple(found)
 
 
 def _command(

@@ -546,3 +546,42 @@ def test_what_needs_somebody_now(own) -> None:
         down.out
     )
     assert json.loads(as_json.out)["needs"][0]["kind"] == "daemon-down"
+
+
+def test_many_at_once(own) -> None:
+    """A command takes several signups, from the command line, from standard input, or
+    by a filter, over one connection; one that is refused keeps no other from its turn.
+    """
+    named = own.json("subscriptions", "retry", ACTIVE, STUCK)
+    assert [one["signup_id"] for one in named["signups"]] == [ACTIVE, STUCK]
+    (one,) = own.json("subscriptions", "retry", "--waiting")["signups"]
+    assert one == {"signup_id": STUCK, "state": "paid", "done": True}
+    some = own.popen("subscriptions", "retry", "-", "--dry-run", stdin=subprocess.PIPE)
+    out, err = some.communicate(f"{ACTIVE}\n{EMAILS[4]}\n{ACTIVE}\n")
+    assert (some.returncode, err) == (0, "")
+    assert [line.split()[2] for line in out.splitlines()] == [ACTIVE, id_of(4)]
+    own.tell(f"state {LAST} ended")
+    told = own.lae(
+        "subscriptions", "delete-data", "--yes", "--reason", "x", ACTIVE, LAST
+    )
+    assert told.code == 1
+    assert f"{LAST} is deleting now" in told.out
+    assert told.err == f"{ACTIVE}: It is active: cancel it first.\n"
+    none = own.lae("subscriptions", "retry")
+    assert none.code == 2
+    asked = own.lae("subscriptions", "cancel", "--reason", "x", "--plan", "basic-250")
+    assert asked.code == 2
+    assert "Cancel these 11: " in asked.err
+
+
+def test_mails_in_bulk(own) -> None:
+    """After an outage all mails that wait are sent by one command."""
+    assert own.lae("subscriptions", "resend", "--state", "active").code == 0
+    told = own.json("outbox", "retry", "--state", "waiting")
+    assert [mail["signup_id"] for mail in told["mails"]] == [ACTIVE]
+    assert own.lae("outbox", "retry", "--state", "refused").out == "No such mails.\n"
+    wrong = own.lae("outbox", "retry")
+    assert (wrong.code, "--state" in wrong.err) == (2, True)
+    told = own.lae("outbox", "retry", "1", "77")
+    assert (told.code, "77: There is no mail 77." in told.err) == (1, True)
+    assert own.lae("inbox", "retry", "--state", "waiting").code == 0

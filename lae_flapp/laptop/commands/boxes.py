@@ -140,12 +140,15 @@ inbox.add_command(
 inbox.add_command(
     retry_command(
         EVENT,
+        EVENTS,
         Retry(
+            click.argument("named", nargs=-1, metavar="EVENT..."),
             RetryInboxEvent,
+            lambda e: e.event_id,
             lambda e: f"Would work {e.event_id} ({e.kind}, {e.state}) off now.",
             lambda e: f"{e.event_id} ({e.kind}) is worked off now.",
         ),
-        """Work an event off now, also one that was ignored.
+        """Work events off now, also ones that were ignored; or all in a state.
 
         It decides nothing by itself: what it is about is fetched from Stripe.
         """,
@@ -158,11 +161,19 @@ outbox.add_command(
 outbox.add_command(
     retry_command(
         MAIL,
+        MAILS,
         Retry(
+            click.argument(
+                "named", nargs=-1, type=click.IntRange(1), metavar="NUMBER..."
+            ),
             RetryMail,
+            lambda m: m.number,
             lambda m: f"Would send mail {m.number} ({m.kind}, {m.state}) now.",
             lambda m: f"Mail {m.number} ({m.kind}) is sent to {printable(m.to)}.",
         ),
-        "Send a mail now, also one that was refused; to the address of now.",
+        """Send mails now, also ones that were refused; or all in a state.
+
+        Each goes to the address of now.
+        """,
     )
 )

@@ -11,17 +11,17 @@ import click
 from lae_flapp.laptop import tables
 from lae_flapp.laptop.columns import printable
 from lae_flapp.laptop.line import Line, run
-from lae_flapp.laptop.meant import meant
 from lae_flapp.laptop.options import (
     DAY,
-    SIGNUP,
     asks_daemon,
     changes,
     gives_json,
 )
 from lae_flapp.laptop.settings import Where
+from lae_flapp.laptop.several import Several, run_each, several
 from lae_protocol.ids import SignupId, base32
-from lae_protocol.looking_messages import ShowSignup, SignupDetail
+from lae_protocol.looking_messages import SignupDetail
+from lae_protocol.messages import Done
 from lae_protocol.operator_messages import (
     AskPlans,
     GiveFree,
@@ -29,11 +29,6 @@ from lae_protocol.operator_messages import (
     RetrySignup,
 )
 from lae_protocol.plan_words import size_in_words
-
-
-async def looked_up(line: Line, text: str) -> SignupDetail:
-    """Look up the signup that the text means, as it is now."""
-    return await line.ask(ShowSignup(await meant(line, text)))
 
 
 def described(detail: SignupDetail) -> str:
@@ -46,31 +41,35 @@ def described(detail: SignupDetail) -> str:
 @asks_daemon
 @gives_json
 @changes
-@click.argument("signup", type=SIGNUP)
-def retry(where: Where, as_json: bool, dry_run: bool, signup: str) -> None:
-    """Try a stuck signup now, in place of at its next turn.
+@several
+def retry(where: Where, as_json: bool, dry_run: bool, chosen: Several) -> None:
+    """Try stuck signups now, in place of at their next turn.
 
     Every refused request is sent once more, and one host more than the limit is
     allowed.  A signup that is active or over stays as it is.
     """
 
-    async def work(line: Line) -> Any:
-        detail = await looked_up(line, signup)
-        if dry_run:
-            return detail, None
-        return detail, await line.ask(RetrySignup(detail.row.signup_id))
+    async def act(line: Line, detail: SignupDetail) -> Done:
+        return await line.ask(RetrySignup(detail.row.signup_id))
 
-    detail, done = run(where, work)
-    signup_id = detail.row.signup_id
-    if as_json:
-        tables.print_json(
-            signup_id=signup_id, state=detail.row.state, done=done is not None
-        )
-    elif done is None:
-        click.echo(f"Would try {described(detail)} now.")
-    else:
+    def row(detail: SignupDetail, done: Done | None) -> dict[str, Any]:
+        known = detail.row
+        return {
+            "signup_id": known.signup_id,
+            "state": known.state,
+            "done": done is not None,
+        }
+
+    def say(detail: SignupDetail, done: Done | None) -> None:
+        signup_id = detail.row.signup_id
+        if done is None:
+            click.echo(f"Would try {described(detail)} now.")
+            return
         click.echo(f"{signup_id} is {done.view.state}; it is tried again now.")
-        click.echo(f"Follow it with: lae events -f {signup_id}")
+        if chosen.is_one:
+            click.echo(f"Follow it with: lae events -f {signup_id}")
+
+    run_each(where, chosen, act, row=row, say=say, as_json=as_json, dry_run=dry_run)
 
 
 @click.command()
@@ -78,35 +77,43 @@ def retry(where: Where, as_json: bool, dry_run: bool, signup: str) -> None:
 @gives_json
 @changes
 @click.option("--to", "email", help="The customer's right address, from now on.")
-@click.argument("signup", type=SIGNUP)
+@several
 def resend(
-    where: Where, as_json: bool, dry_run: bool, email: str | None, signup: str
+    where: Where, as_json: bool, dry_run: bool, email: str | None, chosen: Several
 ) -> None:
-    """Mail the customer the grid's address once more.
+    """Mail customers their grid's address once more.
 
-    With --to the address is corrected first, even a confirmed one: be sure that it is
-    the customer who asks.
+    With --to the address of one is corrected first, even a confirmed one: be sure that
+    it is the customer who asks.
     """
+    if email is not None and not chosen.is_one:
+        raise click.UsageError("--to is one customer's address: name one signup.")
 
-    async def work(line: Line) -> Any:
-        detail = await looked_up(line, signup)
-        if dry_run:
-            return detail, None
-        row = detail.row
-        asked = Resend(row.signup_id, row.email, email)
-        return detail, await line.ask(asked)
+    async def act(line: Line, detail: SignupDetail) -> Done:
+        return await line.ask(Resend(detail.row.signup_id, detail.row.email, email))
 
-    detail, done = run(where, work)
-    row, to = detail.row, printable(email or detail.row.email)
-    if as_json:
-        tables.print_json(signup_id=row.signup_id, to=to, done=done is not None)
-    elif done is None:
-        click.echo(f"Would mail the furl of {described(detail)} to {to}.")
-    elif row.state not in {"active", "past-due"}:
-        click.echo(f"{row.signup_id} is {row.state}: {to} gets its mails from now on.")
-    else:
-        click.echo(f"The furl of {row.signup_id} is mailed to {to}.")
-        click.echo(f"See whether it is taken: lae outbox list --signup {row.signup_id}")
+    def row(detail: SignupDetail, done: Done | None) -> dict[str, Any]:
+        known = detail.row
+        to = printable(email or known.email)
+        return {"signup_id": known.signup_id, "to": to, "done": done is not None}
+
+    def say(detail: SignupDetail, done: Done | None) -> None:
+        known, to = detail.row, printable(email or detail.row.email)
+        signup_id = known.signup_id
+        if done is None:
+            click.echo(f"Would mail the furl of {described(detail)} to {to}.")
+        elif known.state not in {"active", "past-due"}:
+            click.echo(
+                f"{signup_id} is {known.state}: {to} gets its mails from now on."
+            )
+        else:
+            click.echo(f"The furl of {signup_id} is mailed to {to}.")
+            if chosen.is_one:
+                click.echo(
+                    f"See whether it is taken: lae outbox list --signup {signup_id}"
+                )
+
+    run_each(where, chosen, act, row=row, say=say, as_json=as_json, dry_run=dry_run)
 
 
 @click.command()

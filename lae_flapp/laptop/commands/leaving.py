@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, cast
 
 import click
 
 from lae_flapp.laptop import tables
-from lae_flapp.laptop.commands.helping import described, looked_up
-from lae_flapp.laptop.line import Line, run
+from lae_flapp.laptop.commands.helping import described
+from lae_flapp.laptop.line import Line
 from lae_flapp.laptop.meanings import (
     CANCELLING,
     DELETING,
@@ -18,13 +18,13 @@ from lae_flapp.laptop.meanings import (
     Meanings,
 )
 from lae_flapp.laptop.options import (
-    SIGNUP,
     asks_daemon,
     changes,
     gives_json,
     loses,
 )
 from lae_flapp.laptop.settings import Where
+from lae_flapp.laptop.several import Several, run_each, several
 from lae_protocol.looking_messages import SignupDetail
 from lae_protocol.messages import SignupState, SignupView
 from lae_protocol.operator_messages import Cancel, DeleteData, Reactivate
@@ -42,36 +42,55 @@ def _meaning(means: Meanings, detail: SignupDetail) -> Meaning:
     return means.get(_state(detail), Meaning(""))
 
 
-async def _sure(
-    line: Line, verb: str, means: Meanings, detail: SignupDetail, *, yes: bool
-) -> None:
-    """Ask, unless nothing would change: then the daemon says why."""
-    meaning = _meaning(means, detail)
-    if meaning.changes:
-        question = f"{verb.capitalize()} {described(detail)}? {meaning.words}".rstrip()
-        await line.sure(question, yes=yes)
+#: Of many, so many are named in a question.
+_NAMED = 5
 
 
-def _say(
-    verb: str,
-    means: Meanings,
-    detail: SignupDetail,
-    view: SignupView | None,
-    done: Callable[[SignupView], str],
-    *,
-    as_json: bool,
-) -> None:
-    """What was done, or, without a *view*, what would be."""
-    row, meaning = detail.row, _meaning(means, detail)
-    if as_json:
-        state = row.state if view is None else view.state
-        tables.print_json(signup_id=row.signup_id, state=state, done=view is not None)
-    elif view is not None:
-        click.echo(f"{row.signup_id} is {view.state}{done(view)}.")
-    elif meaning.changes:
-        click.echo(f"Would {verb} {described(detail)}. {meaning.words}".rstrip())
-    else:
-        click.echo(f"Would change nothing of {described(detail)}. {meaning.words}")
+def _asks(
+    verb: str, means: Meanings, *, yes: bool
+) -> Callable[[Line, Sequence[SignupDetail]], Awaitable[None]]:
+    """Ask once about all that would change; of the others the daemon says why not."""
+
+    async def sure(line: Line, details: Sequence[SignupDetail]) -> None:
+        changed = [d for d in details if _meaning(means, d).changes]
+        if len(changed) == 1:
+            (one,) = changed
+            words = _meaning(means, one).words
+            question = f"{verb.capitalize()} {described(one)}? {words}".rstrip()
+        else:
+            named = ", ".join(described(d) for d in changed[:_NAMED])
+            more = ", ..." if len(changed) > _NAMED else ""
+            question = f"{verb.capitalize()} these {len(changed)}: {named}{more}?"
+        if changed:
+            await line.sure(question, yes=yes)
+
+    return sure
+
+
+def _row(detail: SignupDetail, view: SignupView | None) -> dict[str, Any]:
+    state = detail.row.state if view is None else view.state
+    return {
+        "signup_id": detail.row.signup_id,
+        "state": state,
+        "done": view is not None,
+    }
+
+
+def _says(
+    verb: str, means: Meanings, done: Callable[[SignupView], str]
+) -> Callable[[SignupDetail, SignupView | None], None]:
+    """What was done, or, without a view, what would be."""
+
+    def say(detail: SignupDetail, view: SignupView | None) -> None:
+        meaning = _meaning(means, detail)
+        if view is not None:
+            click.echo(f"{detail.row.signup_id} is {view.state}{done(view)}.")
+        elif meaning.changes:
+            click.echo(f"Would {verb} {described(detail)}. {meaning.words}".rstrip())
+        else:
+            click.echo(f"Would change nothing of {described(detail)}. {meaning.words}")
+
+    return say
 
 
 @click.command()
@@ -83,7 +102,7 @@ def _say(
     "--at-once", is_flag=True, help="Do not wait for the end of what is paid."
 )
 @click.option("--reason", required=True, help="For the event log.")
-@click.argument("signup", type=SIGNUP)
+@several
 def cancel(
     where: Where,
     as_json: bool,
@@ -91,7 +110,7 @@ def cancel(
     yes: bool,
     at_once: bool,
     reason: str,
-    signup: str,
+    chosen: Several,
 ) -> None:
     """End a subscription.
 
@@ -100,15 +119,10 @@ def cancel(
     reactivated until then.  If its state changed since it was shown, nothing changes.
     """
 
-    async def work(line: Line) -> Any:
-        detail = await looked_up(line, signup)
-        if dry_run:
-            return detail, None
-        await _sure(line, "cancel", CANCELLING, detail, yes=yes)
+    async def act(line: Line, detail: SignupDetail) -> SignupView:
         # What was shown and agreed to, and nothing else.
         asked = Cancel(detail.row.signup_id, _state(detail), reason, at_once)
-        done = await line.ask(asked, OUTSIDE)
-        return detail, done.view
+        return (await line.ask(asked, OUTSIDE)).view
 
     def told(view: SignupView) -> str:
         if view.state in {"active", "past-due"}:
@@ -118,8 +132,16 @@ def cancel(
             return f" now; its data is kept until {tables.moment(view.kept_until)} UTC"
         return " now"
 
-    detail, view = run(where, work)
-    _say("cancel", CANCELLING, detail, view, told, as_json=as_json)
+    run_each(
+        where,
+        chosen,
+        act,
+        row=_row,
+        say=_says("cancel", CANCELLING, told),
+        as_json=as_json,
+        dry_run=dry_run,
+        sure=_asks("cancel", CANCELLING, yes=yes),
+    )
 
 
 @click.command()
@@ -127,9 +149,9 @@ def cancel(
 @gives_json
 @changes
 @click.option("--reason", required=True, help="For the event log.")
-@click.argument("signup", type=SIGNUP)
+@several
 def reactivate(
-    where: Where, as_json: bool, dry_run: bool, reason: str, signup: str
+    where: Where, as_json: bool, dry_run: bool, reason: str, chosen: Several
 ) -> None:
     """Take a cancellation back, or invite a former customer back.
 
@@ -137,21 +159,24 @@ def reactivate(
     is kept, the owner gets a mail with the link to pay again: nobody else can pay.
     """
 
-    async def work(line: Line) -> Any:
-        detail = await looked_up(line, signup)
-        if dry_run:
-            return detail, None
+    async def act(line: Line, detail: SignupDetail) -> SignupView:
         asked = Reactivate(detail.row.signup_id, _state(detail), reason)
-        done = await line.ask(asked)
-        return detail, done.view
+        return (await line.ask(asked)).view
 
     def told(view: SignupView) -> str:
         if view.state == "ended":
             return "; its owner is mailed the link by which to pay again"
         return ", and goes on"
 
-    detail, view = run(where, work)
-    _say("reactivate", REACTIVATING, detail, view, told, as_json=as_json)
+    run_each(
+        where,
+        chosen,
+        act,
+        row=_row,
+        say=_says("reactivate", REACTIVATING, told),
+        as_json=as_json,
+        dry_run=dry_run,
+    )
 
 
 @click.command("delete-data")
@@ -160,9 +185,9 @@ def reactivate(
 @changes
 @loses
 @click.option("--reason", required=True, help="For the event log, and the receipt.")
-@click.argument("signup", type=SIGNUP)
+@several
 def delete_data(
-    where: Where, as_json: bool, dry_run: bool, yes: bool, reason: str, signup: str
+    where: Where, as_json: bool, dry_run: bool, yes: bool, reason: str, chosen: Several
 ) -> None:
     """Delete what is kept of an ended subscription, before its time is over.
 
@@ -170,16 +195,20 @@ def delete_data(
     has not ended is refused.
     """
 
-    async def work(line: Line) -> Any:
-        detail = await looked_up(line, signup)
-        if dry_run:
-            return detail, None
-        await _sure(line, "delete the data of", DELETING, detail, yes=yes)
+    async def act(line: Line, detail: SignupDetail) -> SignupView:
         asked = DeleteData(detail.row.signup_id, _state(detail), reason)
-        return detail, (await line.ask(asked)).view
+        return (await line.ask(asked)).view
 
     def told(_: SignupView) -> str:
         return " now; its owner gets a receipt"
 
-    detail, view = run(where, work)
-    _say("delete the data of", DELETING, detail, view, told, as_json=as_json)
+    run_each(
+        where,
+        chosen,
+        act,
+        row=_row,
+        say=_says("delete the data of", DELETING, told),
+        as_json=as_json,
+        dry_run=dry_run,
+        sure=_asks("delete the data of", DELETING, yes=yes),
+    )
