@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import ClassVar, Literal
 
-from attrs import define, field
+from attrs import define
 
 from lae_protocol.box_messages import (
     ListInbox,
@@ -28,6 +28,12 @@ from lae_protocol.looking_messages import (
     ShowSignup,
 )
 from lae_protocol.messages import Done, Plan, SignupState
+from lae_protocol.people_messages import (
+    AddOperator,
+    AskOperators,
+    RenewFurl,
+    RevokeOperator,
+)
 from lae_protocol.question import KB, Question
 from lae_protocol.recovery_messages import AskSealedIdentity, GiveIdentity
 
@@ -267,55 +273,6 @@ class Resume(Question[Switches]):
 
 
 @define(frozen=True)
-class OperatorLine:
-    """One person; *you* is who asks."""
-
-    name: str
-    added_at: datetime
-    revoked_at: datetime | None
-    you: bool
-
-
-@define(frozen=True)
-class Operators:
-    """Everybody who has or had a furl."""
-
-    operators: tuple[OperatorLine, ...]
-
-
-@define(frozen=True)
-class AskOperators(Question[Operators]):
-    """Ask who may operate."""
-
-
-@define(frozen=True)
-class Invited:
-    """The new operator's furl: told once, and the journal keeps its hash alone."""
-
-    name: str
-    furl: str = field(repr=False)
-
-
-@define(frozen=True)
-class AddOperator(Question[Invited]):
-    """Make a furl for one more person."""
-
-    name: str
-
-
-@define(frozen=True)
-class Accepted:
-    """It is journaled."""
-
-
-@define(frozen=True)
-class RevokeOperator(Question[Accepted]):
-    """End one person's furl."""
-
-    name: str
-
-
-@define(frozen=True)
 class BackupState:
     """How far it is: pages of SQLite's, and where the copy is once it is *done*."""
 
@@ -383,6 +340,7 @@ OperatorQuestion = (
     | Resume
     | AskOperators
     | AddOperator
+    | RenewFurl
     | RevokeOperator
     | BackUp
     | Reseal

@@ -14,6 +14,9 @@ from lae_flapp.journal.secrets import hash_of
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.secret import Secret
 
+#: Whose furl the daemon keeps in a file of its own, for who installs it.
+FIRST = "first-operator"
+
 OPERATORS = Table(
     "operators",
     METADATA,
@@ -76,12 +79,31 @@ def install(tx: WriteTx, name: str, swissnum: Secret, who: str) -> bool:
     elif row.revoked_at is not None:
         return False
     elif row.swissnum_hash != hash_of(swissnum):
-        here = OPERATORS.c.name == name
-        values = {"swissnum_hash": hash_of(swissnum)}
-        tx.run(update(OPERATORS).where(here).values(**values))
-        tx.touched.names.update({row.swissnum_hash: False, hash_of(swissnum): True})
-        events.note(tx, None, "operator-furl-renewed", who, name)
+        _set_furl(tx, name, row.swissnum_hash, swissnum, who)
     return True
+
+
+def renew(tx: WriteTx, name: str, swissnum: Secret, who: str) -> None:
+    """Give a person another furl; the one before is nobody's from now on.
+
+    The same again changes nothing.  Raises :class:`Unknown`, and :class:`StateChanged`
+    for who is revoked.
+    """
+    row = tx.first(select(OPERATORS).where(OPERATORS.c.name == name))
+    if row is None:
+        raise Unknown(f"no operator {name}")
+    if row.revoked_at is not None:
+        raise StateChanged(f"operator {name}", "revoked")
+    if row.swissnum_hash != hash_of(swissnum):
+        _set_furl(tx, name, row.swissnum_hash, swissnum, who)
+
+
+def _set_furl(tx: WriteTx, name: str, before: str, swissnum: Secret, who: str) -> None:
+    now = hash_of(swissnum)
+    here = OPERATORS.c.name == name
+    tx.run(update(OPERATORS).where(here).values(swissnum_hash=now))
+    tx.touched.names.update({before: False, now: True})
+    events.note(tx, None, "operator-furl-renewed", who, name)
 
 
 def by_swissnum(tx: ReadTx, swissnum: Secret) -> Operator | None:

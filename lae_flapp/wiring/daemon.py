@@ -45,7 +45,6 @@ STOP_AT_MOST = 3.0  # s
 #: How long the supervisor waits for the first look at AWS and Stripe.
 FIRST_LOOK = 10.0  # s
 DAY = 86_400.0  # s
-FIRST_OPERATOR = "first-operator"
 
 
 class Daemon(Service):
@@ -168,7 +167,7 @@ class Daemon(Service):
 
     async def _install_operator(self, journal: Journal, furl: Furl) -> None:
         name = Secret(furl.swissnum)
-        if not await journal.write(operators.install, FIRST_OPERATOR, name, "daemon"):
+        if not await journal.write(operators.install, operators.FIRST, name, "daemon"):
             self._log.warn("the first operator's furl is revoked: operator.furl")
 
     def _look_back(self, looking_back: LookingBack) -> None:

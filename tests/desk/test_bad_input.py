@@ -56,6 +56,7 @@ COMMANDS = {
     "resume": ["mails"],
     "operator list": [],
     "operator add": ["eve", "--to", "FILE"],
+    "operator rotate": ["ann", "--to", "FILE"],
     "operator revoke": ["ann", "--yes"],
     "health": [],
     "journal backup": [],

@@ -7,7 +7,9 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
+import stat
 import struct
 import subprocess
 import sys
@@ -413,6 +415,30 @@ def test_revoked(own) -> None:
         told = own.lae("subscriptions", *arguments)
         assert (told.code, told.out) == (1, "")
         assert told.err == "Error: This furl is nobody's (any more).\n"
+
+
+def test_a_rotated_furl(own, tmp_path) -> None:
+    """The new furl is in a private file and works under the same name; the old one does
+    not any more.  With the daemon away the file stays, since the daemon may know it.
+    """
+    file = tmp_path / "ann.furl"
+    told = own.lae("operator", "rotate", "ann", "--to", str(file))
+    assert (told.code, told.err) == (0, "")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    shutil.copy(own.folder / "operator.furl", own.folder / "old.furl")
+    assert own.lae("operator", "list", furl="old.furl").code == 1
+    shutil.copy(file, own.folder / "operator.furl")
+    (me,) = [o for o in own.json("operator", "list")["operators"] if o["you"]]
+    assert me["name"] == "ann"
+    again = own.lae("operator", "rotate", "ann", "--to", str(file))
+    assert (again.code, "is there already" in again.err) == (1, True)
+    none = tmp_path / "none.furl"
+    assert own.lae("operator", "rotate", "nobody", "--to", str(none)).code == 1
+    assert not none.exists()
+    own.end()
+    away = own.lae("operator", "rotate", "ann", "--to", str(none))
+    assert (away.code, none.read_text().startswith("pb://")) == (3, True)
+    assert f"It may know the furl in {none}" in away.err
 
 
 def test_daemon_away(own) -> None:

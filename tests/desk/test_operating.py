@@ -30,10 +30,7 @@ from lae_protocol.ids import Generation
 from lae_protocol.looking_messages import ListSignups
 from lae_protocol.messages import Done, Refused
 from lae_protocol.operator_messages import (
-    Accepted,
-    AddOperator,
     AskConsole,
-    AskOperators,
     Cancel,
     Console,
     ListEffects,
@@ -41,8 +38,14 @@ from lae_protocol.operator_messages import (
     Pause,
     Resend,
     Resume,
-    RevokeOperator,
     ShowEffect,
+)
+from lae_protocol.people_messages import (
+    Accepted,
+    AddOperator,
+    AskOperators,
+    RenewFurl,
+    RevokeOperator,
 )
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import StripeHint
@@ -337,3 +340,39 @@ def test_people(edge) -> None:
     assert told.code == "not-now"
     told = edge.ask(RevokeOperator("eve"), bob)
     assert told == Refused("unknown", "There is no operator eve.")
+
+
+def test_a_furl_is_rotated_and_the_person_stays(edge) -> None:
+    """With the new furl they have the name that they had; the old furl is refused at the
+    next call, and the same question again changes nothing.
+    """
+    edge.ask(AddOperator("bob"))
+    for _ in range(2):
+        told = edge.ask(RenewFurl("bob", BOB))
+        assert told.furl.endswith("/" + BOB.reveal())
+    assert last_event(edge).kind == "operator-furl-renewed"
+    edge.ask(RenewFurl("ann", Secret("o" + "c" * 52)), BOB)
+    assert last_event(edge).who == "operator bob"
+    assert edge.ask(AskOperators()).code == "unknown-operator"
+    people = edge.ask(AskOperators(), Secret("o" + "c" * 52)).operators
+    assert [(o.name, o.you) for o in people] == [("ann", True), ("bob", False)]
+    kinds = [e.kind for e in edge.read(events.since, None, 0)]
+    assert kinds.count("operator-furl-renewed") == 2
+
+
+def test_furls_that_cannot_be_rotated(edge) -> None:
+    """What is no operator's name, who is revoked or unknown, and the first operator,
+    whose furl is a file of the daemon's: each is refused, with what to do.
+    """
+    edge.ask(AddOperator("bob"))
+    edge.ask(RevokeOperator("bob"))
+    edge.write(operators.install, operators.FIRST, Secret("o" + "f" * 52), "daemon")
+    for name, swissnum, said in (
+        ("ann", "h" + "b" * 52, "no name of an operator's furl"),
+        ("bob", BOB.reveal(), "operator bob is revoked now"),
+        ("eve", BOB.reveal(), "There is no operator eve."),
+        (operators.FIRST, BOB.reveal(), "remove that file and restart the daemon"),
+    ):
+        told = edge.ask(RenewFurl(name, Secret(swissnum)))
+        assert isinstance(told, Refused)
+        assert said in told.message

@@ -49,9 +49,7 @@ from lae_protocol.looking_messages import (
 )
 from lae_protocol.messages import Done
 from lae_protocol.operator_messages import (
-    AddOperator,
     AskConsole,
-    AskOperators,
     AskPlans,
     AskSwitches,
     BackUp,
@@ -66,8 +64,13 @@ from lae_protocol.operator_messages import (
     Resend,
     Resume,
     RetrySignup,
-    RevokeOperator,
     ShowEffect,
+)
+from lae_protocol.people_messages import (
+    AddOperator,
+    AskOperators,
+    RenewFurl,
+    RevokeOperator,
 )
 from lae_protocol.recovery_messages import AskSealedIdentity, GiveIdentity
 from lae_protocol.remote import OPERATOR
@@ -186,6 +189,7 @@ EVERYTHING = [
     Resume("mails"),
     AskOperators(),
     AddOperator("eve"),
+    RenewFurl("bob", Secret("o" + "b" * 52)),
     RevokeOperator("ann"),
     BackUp("copy.sqlite"),
     Reseal(),

@@ -10,7 +10,7 @@ from lae_flapp.desk.operators import (
     helping,
     lists,
     looking,
-    recovering,
+    recovered_keys,
     running,
 )
 from lae_flapp.desk.operators.asked import Asker
@@ -19,6 +19,7 @@ from lae_flapp.journal.threads import asked_by
 from lae_protocol import box_messages as box
 from lae_protocol import looking_messages as look
 from lae_protocol import operator_messages as ask
+from lae_protocol import people_messages as people
 from lae_protocol import recovery_messages as recovery
 from lae_protocol.process.answer import Answering
 from lae_protocol.process.budget import Share
@@ -48,13 +49,14 @@ ANSWERS: Mapping[type[Question[Any]], Callable[[Asker, Any], Awaitable[Any]]] = 
     ask.AskSwitches: running.show_switches,
     ask.Pause: running.pause,
     ask.Resume: running.resume,
-    ask.AskOperators: running.list_operators,
-    ask.AddOperator: running.add_operator,
-    ask.RevokeOperator: running.revoke_operator,
+    people.AskOperators: running.list_operators,
+    people.AddOperator: running.add_operator,
+    people.RenewFurl: running.renew_furl,
+    people.RevokeOperator: running.revoke_operator,
     ask.BackUp: running.back_up,
     ask.Reseal: running.reseal,
-    recovery.AskSealedIdentity: recovering.sealed_identity,
-    recovery.GiveIdentity: recovering.take_identity,
+    recovery.AskSealedIdentity: recovered_keys.sealed_identity,
+    recovery.GiveIdentity: recovered_keys.take_identity,
 }
 
 

@@ -4,31 +4,37 @@ from __future__ import annotations
 
 import re
 
+from attrs import evolve
+
 from lae_flapp.desk.operators import resealing
 from lae_flapp.desk.operators.asked import Asker, line_of, reason
 from lae_flapp.journal import causes, inbox, operators, outbox, signups, switches
 from lae_flapp.journal.errors import JournalError
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_protocol.furl import facet_kind
 from lae_protocol.looking_messages import AskHealth, Health
 from lae_protocol.messages import Refused
 from lae_protocol.messages import SignupState as State
 from lae_protocol.operator_messages import (
-    Accepted,
-    AddOperator,
-    AskOperators,
     AskSwitches,
     BackUp,
     BackupState,
-    Invited,
-    OperatorLine,
-    Operators,
     Pause,
     PauseLine,
     Reseal,
     Resealed,
     Resume,
-    RevokeOperator,
     Switches,
+)
+from lae_protocol.people_messages import (
+    Accepted,
+    AddOperator,
+    AskOperators,
+    Invited,
+    OperatorLine,
+    Operators,
+    RenewFurl,
+    RevokeOperator,
 )
 from lae_protocol.process.answer import Refusal
 from lae_protocol.secret import Secret
@@ -125,6 +131,27 @@ async def add_operator(by: Asker, asked: AddOperator) -> Invited | Refused:
         return Invited(asked.name, furl.reveal())
 
     return await by.write(added)
+
+
+async def renew_furl(by: Asker, asked: RenewFurl) -> Invited | Refused:
+    """Another furl for the same person; the one before is refused at the next call."""
+    swissnum = asked.swissnum
+    if facet_kind(swissnum.reveal()) != "o":
+        await by.who()
+        return Refused("malformed", "this is no name of an operator's furl")
+    furl = evolve(by.desk.new_furl(), swissnum=swissnum.reveal())
+
+    def renewed(tx: WriteTx, who: str) -> Invited:
+        if asked.name == operators.FIRST:
+            said = (
+                f"The furl of {operators.FIRST} is operator.furl in the daemon's"
+                " folder: remove that file and restart the daemon, which makes another."
+            )
+            raise Refusal(Refused("not-now", said))
+        operators.renew(tx, asked.name, swissnum, who)
+        return Invited(asked.name, furl.reveal())
+
+    return await by.write(renewed)
 
 
 async def revoke_operator(by: Asker, asked: RevokeOperator) -> Accepted:

@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import Any
 
 import click
+from attrs import evolve
 
 from lae_flapp.laptop import tables
 from lae_flapp.laptop.columns import Column, columns
-from lae_flapp.laptop.line import Line, run
+from lae_flapp.laptop.line import Away, Line, run
 from lae_flapp.laptop.options import asks_daemon, changes, gives_json, loses
 from lae_flapp.laptop.settings import Where
-from lae_protocol.operator_messages import (
+from lae_protocol.furl import Furl
+from lae_protocol.ids import base32
+from lae_protocol.people_messages import (
     AddOperator,
     AskOperators,
     Operators,
+    RenewFurl,
     RevokeOperator,
 )
+from lae_protocol.secret import Secret
 
 
 @click.group()
@@ -107,6 +113,63 @@ def add(
     click.echo(f"{name} is an operator; the furl is in {path} (mode 600).")
     if furl is not None:
         click.echo(furl)
+
+
+@operator.command()
+@asks_daemon
+@gives_json
+@changes
+@click.option(
+    "--to",
+    "target",
+    type=click.Path(path_type=Path),
+    help="The new furl's file [NAME.furl]; it must not be there yet.",
+)
+@click.argument("name")
+def rotate(
+    where: Where, as_json: bool, dry_run: bool, target: Path | None, name: str
+) -> None:
+    """Give a person a new furl, under the same name; the old one ends at once.
+
+    For a furl that may have been read by others.  The new one is in its file before
+    the daemon knows it, so that nobody is locked out where the connection breaks.
+    """
+    path = target or Path(f"{name}.furl")
+    if dry_run:
+        alive = {o.name for o in run(where, _people).operators if not o.revoked_at}
+        if name not in alive:
+            raise click.ClickException(f"There is no operator {name}.")
+        click.echo(f"Would give {name} a new furl, and write it to {path}.")
+        return
+    swissnum = "o" + base32(secrets.token_bytes(32))
+    made = _reserve(path)
+    try:
+        _write(made, evolve(where.furl(), swissnum=swissnum))
+
+        async def work(line: Line) -> None:
+            told = await line.ask(RenewFurl(name, Secret(swissnum)))
+            _write(made, Furl.parse(told.furl))
+
+        run(where, work)
+    except Away as e:
+        said = f"{e.message}\nIt may know the furl in {path}: try it, then the old one."
+        raise Away(said) from None
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(made)
+    if as_json:
+        tables.print_json(name=name, file=str(path))
+    else:
+        click.echo(f"The furl of {name} is in {path} (mode 600); the old one is over.")
+
+
+def _write(made: int, furl: Furl) -> None:
+    """Write the furl in place of what the file has."""
+    os.ftruncate(made, 0)
+    os.pwrite(made, (furl.reveal() + "\n").encode("ascii"), 0)
+    os.fsync(made)
 
 
 def _reserve(path: Path) -> int:
