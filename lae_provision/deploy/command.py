@@ -261,6 +261,24 @@ def history(
             click.echo(telling.history_text(remote.name, entries))
 
 
+@deploy.command()
+@_host_options
+@click.argument("release", required=False)
+def sbom(
+    host: str | None, ssh_config: Path | None, release: str | None, *, sudo: bool
+) -> None:
+    """Print the packages of RELEASE, or of the current one, as CycloneDX JSON."""
+    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+        there = _make_host(remote)
+        _raise_if_not_installed(there)
+        seen = there.observe()
+        release = _find_installed(seen, release or str(seen.current))
+        told = remote.read(layout.bill(release))
+        if told is None:
+            raise click.ClickException(f"{release} is older than these lists")
+        click.echo(told.decode(), nl=False)
+
+
 @contextmanager
 def _connect(
     host: str | None, ssh_config: Path | None, *, sudo: bool
@@ -316,10 +334,7 @@ def _choose_rollback_target(
     there: RealHost, seen: Observed, to: str | None
 ) -> ReleaseId:
     if to is not None:
-        if to not in seen.installed:
-            have = ", ".join(seen.installed)
-            raise click.ClickException(f"{to} is not installed; installed are: {have}")
-        return ReleaseId(to)
+        return _find_installed(seen, to)
     for entry in reversed(histories.read(there.remote)):
         if entry.outcome == "done" and entry.release == seen.current:
             if entry.previous in seen.installed and entry.previous is not None:
@@ -329,6 +344,13 @@ def _choose_rollback_target(
         "the history names no release to go back to; choose one from lae deploy status:"
         " lae deploy rollback RELEASE"
     )
+
+
+def _find_installed(seen: Observed, release: str) -> ReleaseId:
+    if release not in seen.installed:
+        have = ", ".join(seen.installed)
+        raise click.ClickException(f"{release} is not installed; installed are: {have}")
+    return ReleaseId(release)
 
 
 def _finish_unfinished(there: RealHost) -> bool:

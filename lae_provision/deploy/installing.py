@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from contextlib import suppress
+from importlib.resources import files
 
 from lae_protocol.process.crash import crash_point, declare
 from lae_provision.deploy import layout
 from lae_provision.deploy.engine import StepFailed
 from lae_provision.deploy.intent import ReleaseId
 from lae_provision.deploy.remote import CommandFailed, Remote
-from lae_provision.deploy.source import EXTRAS, WHAT_PYTHON, Built
+from lae_provision.deploy.source import WHAT_PYTHON, Built, digest_of
 
 _TIMEOUT = 900.0  # s
 
@@ -21,16 +22,16 @@ import lae_site.service, lae_protocol.process.config_command
 import twisted.scripts.twistd, twisted.plugin, twisted.application.service
 list(twisted.plugin.getPlugins(twisted.application.service.IServiceMaker))
 """
-# With the same pins the current release has every dependency already: hard links to its
-# files cost neither time nor space.  No program writes into them: pip, Python and
-# Twisted replace whole files.  With other pins the environment begins empty; Debian's
+# With the same files the current release has every dependency already: hard links to
+# its files cost neither time nor space.  No program writes into them: pip, Python and
+# Twisted replace whole files.  With other files the environment begins empty; Debian's
 # python3 has no ensurepip, and pip's wheel can be run directly.
 _ENVIRONMENT = f"""set -eu
 base=$(readlink {layout.CURRENT} || true)
 version=$({layout.PYTHON} -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 if [ -n "$base" ] && [ -e "$base/release.json" ] \\
     && [ -d "$base/venv/lib/python$version" ] \\
-    && cmp -s "$base/constraints.txt" "$1/constraints.txt"; then
+    && cmp -s "$base/requirements.txt" "$1/requirements.txt"; then
   cp -al "$base/venv" "$1/venv"
   grep -lIF "$base/" "$1/venv/pyvenv.cfg" "$1"/venv/bin/* | while read -r file; do
     sed "s#$base/#$1/#g" "$file" > "$file.new"
@@ -41,6 +42,8 @@ else
   {layout.PYTHON} -m venv --without-pip "$1/venv"
 fi
 """
+
+_SUMS = 'cd "$1" && find . -name "*.whl" -printf "%P\\0" | xargs -0r sha256sum'
 
 SENT = declare("deploy.install.sent", "all wheels are on the host")
 MADE = declare("deploy.install.made", "the environment is made, not marked as whole")
@@ -73,9 +76,11 @@ def _send(remote: Remote, built: Built) -> None:
             f" {theirs}: run lae deploy with that Python, or with --from-pypi"
         )
     remote.run(("mkdir", "-p", layout.WHEELS))
-    there = set(remote.run(("ls", layout.WHEELS)).splitlines())
+    sums = remote.run(("sh", "-c", _SUMS, "sums", layout.WHEELS), seconds=_TIMEOUT)
+    there = set(sums.splitlines())
     for wheel in (built.pip, *built.wheels, built.wheel):
-        if wheel.name not in there:
+        # One that was built on another machine has the same name and other content.
+        if f"{digest_of(wheel)}  {wheel.name}" not in there:
             remote.put(wheel, f"{layout.WHEELS}/{wheel.name}", 0o644)
 
 
@@ -88,23 +93,52 @@ def _make(remote: Remote, built: Built) -> None:
     folder, python = layout.folder(release), layout.program(release, "python")
     remote.run(("rm", "-rf", "--", folder))
     remote.run(("mkdir", "-p", "-m", "755", folder))
-    remote.put(built.constraints, f"{folder}/constraints.txt", 0o644)
-    remote.run(_readable("sh", "-c", _ENVIRONMENT, "make", folder), seconds=_TIMEOUT)
-    offline = ("--no-index",) if built.wheels else ()
-    remote.run(
-        _readable(
-            *("env", "-C", "/", "PYTHONDONTWRITEBYTECODE=1", python),
-            *(f"{layout.WHEELS}/{built.pip.name}/pip", "install", "-q"),
-            *("--disable-pip-version-check", "--no-compile", "--no-cache-dir"),
-            *(*offline, "--find-links", layout.WHEELS),
-            *("-c", f"{folder}/constraints.txt", f"s4[{EXTRAS}]=={release}"),
-        ),
-        seconds=_TIMEOUT,
+    requirements = f"{folder}/requirements.txt"
+    remote.write(requirements, built.requirements.encode(), 0o644)
+    ours = (
+        f"{layout.WHEELS}/{built.wheel.name} --hash=sha256:{digest_of(built.wheel)}\n"
     )
+    remote.write(f"{folder}/s4.txt", f"s4 @ file://{ours}".encode(), 0o644)
+    remote.run(_readable("sh", "-c", _ENVIRONMENT, "make", folder), seconds=_TIMEOUT)
+    how: tuple[str, ...]
+    if built.wheels:
+        how = ("--no-index", "--find-links", layout.WHEELS)
+    else:
+        # The host builds what has no wheel, with what is pinned and hashed, too.
+        building = f"{folder}/build.txt"
+        remote.write(building, built.build_requirements.encode(), 0o644)
+        _pip(remote, built, "--only-binary=:all:", "-r", building)
+        how = ("--no-build-isolation",)
+    _pip(remote, built, *how, "-r", requirements, "-r", f"{folder}/s4.txt")
     # The processes may not write here, so the caches of Python and Twisted are made
     # now, by importing the modules once.
     remote.run(_readable(*("env", "-C", "/"), python, "-c", _WARM), seconds=_TIMEOUT)
     _write_units(remote, built)
+    _list_components(remote, built)
+
+
+def _pip(remote: Remote, built: Built, *words: str) -> None:
+    """Install into the release what the files name, by hash, and nothing else."""
+    remote.run(
+        _readable(
+            *("env", "-C", "/", "PYTHONDONTWRITEBYTECODE=1"),
+            *(layout.program(built.release, "python"),),
+            *(f"{layout.WHEELS}/{built.pip.name}/pip", "install", "-q"),
+            *("--disable-pip-version-check", "--no-compile", "--no-cache-dir"),
+            *("--require-hashes", "--no-deps", *words),
+        ),
+        seconds=_TIMEOUT,
+    )
+
+
+def _list_components(remote: Remote, built: Built) -> None:
+    """Write beside the release what it consists of, as its own Python sees it."""
+    release = built.release
+    script = files("lae_provision.deploy.on_host").joinpath("sbom.py").read_bytes()
+    argv = ("-", f"{layout.folder(release)}/requirements.txt")
+    python = layout.program(release, "python")
+    said = remote.run(("env", "-C", "/", python, *argv), data=script)
+    remote.write(layout.bill(release), said.encode(), 0o644)
 
 
 def _readable(*argv: str) -> tuple[str, ...]:

@@ -41,6 +41,11 @@ def mark(release: ReleaseId) -> str:
     return f"{folder(release)}/release.json"
 
 
+def bill(release: ReleaseId) -> str:
+    """The list of what a release consists of (CycloneDX)."""
+    return f"{folder(release)}/sbom.json"
+
+
 def site_unit(copy: int) -> str:
     """The unit of one copy of the site."""
     return f"s4-site@{copy}.service"

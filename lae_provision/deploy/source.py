@@ -14,7 +14,6 @@ import tarfile
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path
@@ -24,7 +23,6 @@ from attrs import define
 from lae_provision.deploy import tested
 from lae_provision.deploy.intent import ReleaseId
 
-EXTRAS = "site,daemon"
 _SHORT = 12  # characters of a commit
 _TIMEOUT = 900  # s
 _LONGEST_OUTPUT = 1500  # characters
@@ -55,7 +53,10 @@ class Built:
 
     release: ReleaseId
     wheel: Path
-    constraints: Path
+    #: Each dependency with the hashes of the files that may be installed.
+    requirements: str
+    #: What builds packages that have no wheel, if the host has to.
+    build_requirements: str
     units: dict[str, str]
     #: Empty if the host downloads from PyPI.
     wheels: tuple[Path, ...]
@@ -110,30 +111,36 @@ def name_release(source: Source) -> ReleaseId:
 def build(source: Source, *, ship: bool) -> Built:
     """Build from the committed files alone.
 
-    With *ship*, the result has the wheels of all dependencies at the pinned versions.
-    The wheels are kept under ``build/`` for the next release.
+    With *ship*, the result has the wheels of all dependencies, made of files whose
+    hashes the commit names; a wheel that was built here has a hash of its own, so the
+    result names the hashes of the wheels themselves.  The wheels are kept under
+    ``build/`` for the next release, and checked again for it.
     """
     into = source.root / "build" / "releases" / source.commit[:_SHORT]
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
     with _exported(source) as folder:
         wheel = _build_wheel(source, folder, into)
-        constraints = into / "constraints.txt"
-        shutil.copy(folder / "constraints.txt", constraints)
+        pins, builds = (
+            (folder / "requirements" / f"{name}.txt").read_text("utf-8")
+            for name in ("release", "build")
+        )
         units = {
             path.name: path.read_text("utf-8")
             for path in sorted((folder / "config" / "systemd").iterdir())
         }
-    house = source.root / "build" / "wheelhouse" / _wheelhouse_name(constraints)
+    house = source.root / "build" / "wheelhouse" / _wheelhouse_name(pins + builds)
     if not (house / "whole").exists():
-        _fill_wheelhouse(house, wheel, constraints)
-    (pip,) = house.glob("pip-*.whl")
+        _fill_wheelhouse(house, pins, builds)
+    wheels = _check_wheelhouse(house)
+    (pip,) = (house / "build").glob("pip-*.whl")
     return Built(
         ReleaseId(wheel.name.split("-")[1]),
         wheel,
-        constraints,
+        "".join(map(require_wheel, wheels)) if ship else pins,
+        builds,
         units,
-        tuple(sorted(house.glob("*.whl"))) if ship else (),
+        wheels if ship else (),
         pip,
         describe_python(),
     )
@@ -174,27 +181,68 @@ def _exported(source: Source) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _wheelhouse_name(constraints: Path) -> str:
-    """Name the folder of wheels by pins, Python, machine and extras."""
-    same = json.dumps([constraints.read_text("utf-8"), describe_python(), EXTRAS])
+def require_wheel(wheel: Path) -> str:
+    """A line that has pip install this wheel, and no file that differs from it."""
+    name, version = wheel.name.split("-")[:2]
+    return f"{name}=={version} --hash=sha256:{digest_of(wheel)}\n"
+
+
+def digest_of(file: Path) -> str:
+    """The SHA-256 of a file."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _wheelhouse_name(pins: str) -> str:
+    """Name the folder of wheels by pins, Python and machine."""
+    same = json.dumps([pins, describe_python()])
     return hashlib.sha256(same.encode()).hexdigest()[:_SHORT]
 
 
-def _fill_wheelhouse(house: Path, wheel: Path, constraints: Path) -> None:
+def _fill_wheelhouse(house: Path, pins: str, builds: str) -> None:
+    """Download what has the hashes of the commit, and build what has no wheel.
+
+    pip's own build environments check no hashes, so the packages that build are
+    installed into a folder first, with theirs.
+    """
     shutil.rmtree(house, ignore_errors=True)
-    house.mkdir(parents=True)
-    pinned = {"PIP_BUILD_CONSTRAINT": str(constraints)}
-    _run(
-        [
-            *(*_pip(), "wheel", "-w", str(house), "-c", str(constraints)),
-            *(f"pip=={version('pip')}", f"{wheel}[{EXTRAS}]"),
-        ],
-        house,
-        pinned,
-    )
-    for ours in house.glob("s4-*.whl"):
-        ours.unlink()
-    (house / "whole").touch()
+    (house / "build").mkdir(parents=True)
+    required, building = house / "requirements.txt", house / "build.txt"
+    required.write_text(pins, "utf-8")
+    building.write_text(builds, "utf-8")
+    hashed = ("--no-deps", "--require-hashes", "-r")
+    with tempfile.TemporaryDirectory(prefix="s4-build-") as tools:
+        wheels_only = ("--only-binary=:all:", *hashed, str(building))
+        _run([*_pip(), "wheel", "-w", str(house / "build"), *wheels_only], house, {})
+        offline = ("--no-index", "--find-links", str(house / "build"))
+        _run(
+            [*_pip(), "install", "--target", tools, *offline, *hashed, str(building)],
+            house,
+            {},
+        )
+        _run(
+            [
+                *(*_pip(), "wheel", "-w", str(house), "--no-build-isolation"),
+                *(*hashed, str(required)),
+            ],
+            house,
+            {"PYTHONPATH": tools},
+        )
+    (house / "whole").write_text(_sum_up(house), "utf-8")
+
+
+def _sum_up(house: Path) -> str:
+    return "".join(map(require_wheel, sorted(house.rglob("*.whl"))))
+
+
+def _check_wheelhouse(house: Path) -> tuple[Path, ...]:
+    """The wheels, if they are as they were made."""
+    made, now = (house / "whole").read_text("utf-8"), _sum_up(house)
+    for line in {*made.splitlines()} ^ {*now.splitlines()}:
+        raise NotReleasable(
+            f"{line.split()[0]} is not as it was downloaded or built: remove {house}"
+        )
+    return tuple(sorted(house.glob("*.whl")))
 
 
 def _pip() -> list[str]:

@@ -31,6 +31,7 @@ depends_on = None
 def upgrade() -> None:
     op.add_column("signups", sa.Column("of_the_test", sa.String(length=9)))
 '''
+_WHEEL = "/opt/s4/wheels/attrs-*.whl"
 _VERSIONS = "lae_flapp/journal/migrations/versions"
 
 
@@ -103,6 +104,47 @@ def test_an_empty_host_becomes_a_running_service(installed) -> None:
     assert entry["commit"] == installed.tree.git("rev-parse", "HEAD")
 
 
+def test_a_release_lists_what_it_consists_of(installed) -> None:
+    """``lae deploy sbom`` prints the packages that are installed in the release, with
+    the hashes of the wheels that were sent.
+    """
+    told = json.loads(installed.lae("sbom").stdout)
+    release = status(installed)["current"]
+    folder = f"/opt/s4/releases/{release}"
+    listed = {
+        (c["name"], c["version"]): [h["content"] for h in c["hashes"]]
+        for c in told["components"]
+        if c["type"] == "library"
+    }
+    infos = installed.machine.run(
+        "sh", "-c", f"ls {folder}/venv/lib/python3*/site-packages"
+    )
+    there = set(re.findall(r"^(\S+?)-(\S+)\.dist-info$", infos.stdout, re.MULTILINE))
+    names = {(re.sub("[-_.]+", "-", n).lower(), v) for n, v in there}
+    assert names == {*listed, ("s4", str(release))}
+    assert told["metadata"]["component"]["version"] == release
+    sums = installed.machine.run("sh", "-c", "sha256sum /opt/s4/wheels/*.whl").stdout
+    assert {h for hashes in listed.values() for h in hashes} < set(sums.split())
+    refused = installed.lae("sbom", "0.0.1")
+    assert refused.returncode == 1
+    assert f"installed are: {release}" in refused.stderr
+
+
+def test_a_wheel_that_was_changed_on_the_host_is_not_installed(installed) -> None:
+    """pip refuses a wheel that somebody changed on the host by its hash; the next
+    release (the test below) finds it, and sends the right one.
+    """
+    run = installed.machine.run
+    folder = f"/opt/s4/releases/{status(installed)['current']}"
+    run("sh", "-c", f"cp {_WHEEL} /tmp/right; echo more | tee -a {_WHEEL}")
+    pip = "/usr/bin/python3 $(echo /opt/s4/wheels/pip-*.whl)/pip download -q --no-deps"
+    where = "--no-index --find-links /opt/s4/wheels -d /tmp/none --require-hashes"
+    one = f"grep ^attrs= {folder}/requirements.txt > /tmp/attrs.txt"
+    refused = run("sh", "-c", f"{one}; {pip} {where} -r /tmp/attrs.txt", check=False)
+    assert refused.returncode == 1
+    assert "DO NOT MATCH THE HASHES" in refused.stderr
+
+
 def test_each_process_has_what_is_its_own(installed) -> None:
     """Secrets are their process's alone; a site can see nothing of the daemon's."""
     machine = installed.machine
@@ -142,6 +184,7 @@ def test_a_release_loses_no_page_and_no_signup(installed) -> None:
         done = world.release()
         assert done.returncode == 0, done.stdout + done.stderr
     assert "Unfinished: release of" in done.stdout
+    assert world.machine.run("sh", "-c", f"cmp {_WHEEL} /tmp/right").stdout == ""
     assert visitors.refused == []
     assert sum(visitors.answered.values()) > 50
     assert customers.failed == []

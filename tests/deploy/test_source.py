@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from lae_provision.deploy import source, tested
 from tests.deploy.conftest import git
 from tests.deploy.machine import ROOT
+from tests.supply.wheels import make_wheel
 
 
 @pytest.fixture
@@ -180,3 +182,46 @@ def test_what_makes_wheels_may_be_missing_here(monkeypatch, here, isolated) -> N
     """
     monkeypatch.setattr(source, "find_spec", lambda name: name in here)
     assert source._isolation() == ([] if isolated else ["--no-build-isolation"])
+
+
+def _house(tmp_path: Path, pins: str) -> Path:
+    """A folder of wheels, filled from an index with one package."""
+    house = tmp_path / "house"
+    index = str(tmp_path / "index")
+    with mock.patch.dict(os.environ, {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": index}):
+        source._fill_wheelhouse(house, pins, "")
+    return house
+
+
+def test_a_release_is_made_of_files_with_the_commits_hashes(tmp_path: Path) -> None:
+    """A package that is not the file whose hash stands in the commit makes no release,
+    and pip's reason is told.
+    """
+    (tmp_path / "index").mkdir()
+    digest = make_wheel(tmp_path / "index", "honest")
+    house = _house(tmp_path, f"honest==1.0 --hash=sha256:{digest}\n")
+    (wheel,) = source._check_wheelhouse(house)
+    assert source.require_wheel(wheel) == f"honest==1.0 --hash=sha256:{digest}\n"
+    with pytest.raises(source.NotReleasable, match="DO NOT MATCH THE HASHES"):
+        _house(tmp_path, f"honest==1.0 --hash=sha256:{'0' * 64}\n")
+
+
+@pytest.mark.parametrize("attack", ["changed", "added", "removed"])
+def test_kept_wheels_are_checked_again(tmp_path: Path, attack: str) -> None:
+    """Wheels that were kept from an earlier release and are not what they were are not
+    sent to a host.
+    """
+    (tmp_path / "index").mkdir()
+    digest = make_wheel(tmp_path / "index", "honest")
+    house = _house(tmp_path, f"honest==1.0 --hash=sha256:{digest}\n")
+    (wheel,) = house.glob("*.whl")
+    match attack:
+        case "changed":
+            wheel.write_bytes(wheel.read_bytes() + b"more")
+        case "added":
+            make_wheel(house, "evil")
+        case "removed":
+            wheel.unlink()
+    name = "evil" if attack == "added" else "honest"
+    with pytest.raises(source.NotReleasable, match=f"{name}==1.0 is not as it was"):
+        source._check_wheelhouse(house)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ast
-import base64
-import hashlib
 import re
 import subprocess
 import sys
@@ -18,8 +16,10 @@ from packaging.markers import default_environment
 from packaging.utils import canonicalize_name
 
 import bootstrap
+from lae_provision.deploy.on_host.sbom import list_installed
 from tests.supply.lock import CONSTRAINTS, ENVIRONMENTS, ROOT, compiled_file
 from tests.supply.pins import read_pins
+from tests.supply.wheels import make_wheel
 
 #: Names in setup.py whose package no module imports, and what it is there for.
 NOT_IMPORTED = {
@@ -120,29 +120,9 @@ def test_this_environment_has_the_pinned_packages_and_no_other() -> None:
         for pin in read_pins(ROOT / compiled_file(name))
         if pin.is_for(here)
     }
-    found = {canonicalize_name(d.name): d.version for d in metadata.distributions()}
+    found = {canonicalize_name(d.name): d.version for d in list_installed()}
     del found["s4"]
     assert found == wanted, "make install-tests makes it anew"
-
-
-def _wheel(folder: Path, name: str) -> str:
-    """Make a wheel with nothing in it; its hash."""
-    info = f"{name}-1.0.dist-info"
-    files = {
-        f"{name}.py": "",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = ""
-    path = folder / f"{name}-1.0-py3-none-any.whl"
-    with zipfile.ZipFile(path, "w") as wheel:
-        for file, text in files.items():
-            digest = hashlib.sha256(text.encode()).digest()
-            short = base64.urlsafe_b64encode(digest).decode().rstrip("=")
-            record += f"{file},sha256={short},{len(text)}\n"
-            wheel.writestr(file, text)
-        wheel.writestr(f"{info}/RECORD", record)
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @pytest.mark.parametrize("attack", ["none", "changed", "unknown"])
@@ -154,7 +134,7 @@ def test_a_file_with_another_hash_is_refused(
     """
     index = tmp_path / "index"
     index.mkdir()
-    digest = _wheel(index, "honest")
+    digest = make_wheel(index, "honest")
     (tmp_path / "requirements").mkdir()
     known = f"honest==1.0 --hash=sha256:{digest}\n"
     if attack == "changed":
@@ -162,7 +142,7 @@ def test_a_file_with_another_hash_is_refused(
             wheel.writestr("evil.pth", "import evil")
     if attack == "unknown":
         known += "honest2==1.0\n"
-        _wheel(index, "honest2")
+        make_wheel(index, "honest2")
     for name in ("bootstrap.py", "setup.py", "requirements/build.txt"):
         (tmp_path / name).touch()
     (tmp_path / "requirements" / "demo.txt").write_text(known, "utf-8")
