@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs
 
-#: Our forms are far smaller; only a webhook may be larger.
-LARGEST_FORM = 16 * 1024  # bytes
 _MOST_FIELDS = 20
 PRIVATE = b"no-store"
 PUBLIC = b"no-cache"
@@ -52,11 +50,9 @@ def form_fields(request: Any) -> dict[str, str]:
 
     The URL's query is ignored: a link may carry one that no person typed.
     """
-    sent = request.content.read(LARGEST_FORM + 1)
+    sent = request.content.read()
     media_type = (request.getHeader("content-type") or "").partition(";")[0]
-    if len(sent) > LARGEST_FORM or media_type.strip().lower() != (
-        "application/x-www-form-urlencoded"
-    ):
+    if media_type.strip().lower() != "application/x-www-form-urlencoded":
         raise FormMalformed
     try:
         fields = parse_qs(

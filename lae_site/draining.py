@@ -16,6 +16,7 @@ from twisted.python.failure import Failure
 from twisted.web.http import HTTPChannel
 
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_site.neighbours import Places, neighbourhood_of
 
 #: How long accepted requests have to be answered.
 DRAIN_WITHIN = 5.0  # s
@@ -24,23 +25,24 @@ DRAIN_WITHIN = 5.0  # s
 class Connections:
     """All connections of one copy of the site."""
 
-    def __init__(self, reactor: IReactorTime) -> None:
+    def __init__(self, reactor: IReactorTime, places: Places) -> None:
         self._reactor = reactor
-        self._open: set[DrainableChannel] = set()
+        self._open = places
         self._empty: Deferred[None] | None = None
         self.draining = False
 
-    def channel(self) -> DrainableChannel:
-        """Make the protocol of a new connection."""
-        return DrainableChannel(self)
+    def has_room(self, address: Any) -> bool:
+        """Whether one more may come from *address*."""
+        return self._open.has_room(neighbourhood_of(address))
 
     def opened(self, channel: DrainableChannel) -> None:
         """Add an accepted connection."""
-        self._open.add(channel)
+        peer = channel.getPeer()  # type: ignore[no-untyped-call]
+        self._open.take(channel, neighbourhood_of(peer))
 
     def closed(self, channel: DrainableChannel) -> None:
         """Remove a closed connection; the last one ends a drain."""
-        self._open.discard(channel)
+        self._open.leave(channel)
         if self._empty is not None and not self._open:
             empty, self._empty = self._empty, None
             empty.callback(None)

@@ -12,14 +12,21 @@ from twisted.web.resource import IResource, Resource
 from twisted.web.server import Request, Site
 
 from lae_site import answer
+from lae_site.admission import Admission, Refusal, VisitLimits
+from lae_site.channel import BoundedChannel
 from lae_site.draining import Connections
 from lae_site.pages import Pages
+from lae_site.refusals import RefusalLog
 from lae_site.settings import SiteSettings
 
-#: Enough for a webhook.  A client that sends four times as much is disconnected.
-LARGEST_BODY = 512 * 1024  # bytes
+#: A request arrives in this time, body and all; a connection is idle as long.
+ARRIVES_WITHIN = 60  # s
 _METHODS = (b"GET", b"HEAD", b"POST")
 _LONGEST_LOGGED = 200
+#: Refused before any route sees the request.
+_REFUSED = (400, 405, 411, 413, 429)
+#: Answers that leave a line in the log.
+_TOLD = (403, 411, 413, 429)
 
 
 def security_headers(settings: SiteSettings) -> dict[bytes, bytes]:
@@ -45,7 +52,7 @@ def security_headers(settings: SiteSettings) -> dict[bytes, bytes]:
         b"server": b"S4",
     }
     if settings.site_url.startswith("https://"):
-        headers[b"strict-transport-security"] = b"max-age=31536000"
+        headers[b"strict-transport-security"] = b"max-age=31536000; includeSubDomains"
     return headers
 
 
@@ -58,10 +65,10 @@ def ignore_answer(request: Any, seconds: float) -> None:
 
 
 class BoundedRequest(Request):  # type: ignore[misc, unused-ignore]
-    """A request that keeps at most :data:`LARGEST_BODY` bytes of its body."""
+    """A request whose body is in memory, since its size was judged before."""
 
-    too_large = False
-    _received = 0
+    #: The judgement of its head; no refusal where it may be answered.
+    refusal: Refusal | None = None
     #: The route that answers, for the metrics.
     route = "other"
     #: When the request came, on the reactor's clock.
@@ -71,23 +78,15 @@ class BoundedRequest(Request):  # type: ignore[misc, unused-ignore]
         """Note when the request came."""
         server: Any = self.channel
         self.came_at = server.site.seconds()
+        if self.path == b"*":
+            # Twisted answers the whole server's "*" itself, without our headers.
+            self.path = b"/*"
         super().process()  # type: ignore[no-untyped-call]
 
     def gotLength(self, length: int | None) -> None:
-        """Keep the body in memory, since its size is bounded."""
+        """Keep the body in memory."""
         del length
         self.content = BytesIO()
-
-    def handleContentChunk(self, data: bytes) -> None:
-        """Keep what fits, drop the rest, and disconnect a client that does not stop."""
-        self._received += len(data)
-        if self._received <= LARGEST_BODY:
-            assert self.content is not None
-            self.content.write(data)
-            return
-        self.too_large = True
-        if self._received > 4 * LARGEST_BODY:
-            self.loseConnection()  # type: ignore[no-untyped-call]
 
 
 class RequestFilter(Resource):
@@ -99,19 +98,23 @@ class RequestFilter(Resource):
         super().__init__()  # type: ignore[no-untyped-call]
         self._headers = security_headers(settings)
         self._host = urlsplit(settings.site_url).netloc.encode("ascii")
-        self._pages, self._routes = pages, routes
+        self._routes = routes
+        self._refused = {n: pages.render(f"{n}.html") for n in _REFUSED}
 
     def render(self, request: Any) -> Any:
         """Refuse the request, or pass it to the routes."""
         for name, value in self._headers.items():
             request.setHeader(name, value)
+        if request.refusal is not None:
+            if request.refusal.wait:
+                wait = str(request.refusal.wait).encode()
+                request.setHeader(b"retry-after", wait)
+            return self._refuse(request, request.refusal.status)
         # So that no request can make a page or redirect name another host.
         request.requestHeaders.setRawHeaders(b"host", [self._host])
         if request.method not in _METHODS:
             request.setHeader(b"allow", b"GET, HEAD, POST")
             return self._refuse(request, 405)
-        if request.too_large:
-            return self._refuse(request, 413)
         try:
             unquote_to_bytes(request.path).decode("utf-8")
         except UnicodeDecodeError:
@@ -119,35 +122,72 @@ class RequestFilter(Resource):
         return self._routes.render(request)
 
     def _refuse(self, request: Any, status: int) -> bytes:
-        return answer.page(request, self._pages.render(f"{status}.html"), status)
+        return answer.page(request, self._refused[status], status)
+
+    def bad_request(self) -> bytes:
+        """Write the whole answer to what is not HTTP, without Twisted."""
+        page = self._refused[400]
+        headers = self._headers | {
+            b"content-type": b"text/html; charset=utf-8",
+            b"content-length": str(len(page)).encode(),
+            b"cache-control": answer.PRIVATE,
+            b"connection": b"close",
+        }
+        lines = [b"HTTP/1.1 400 Bad Request"]
+        lines += [name + b": " + value for name, value in headers.items()]
+        return b"\r\n".join(lines) + b"\r\n\r\n" + page
 
 
 class WebServer(Site):
     """Twisted's HTTP server with our limits.  Its log leaves out what is private: query
-    strings, visitors' addresses, headers.
+    strings, visitors' addresses, headers.  *bad_request* answers what is not HTTP.
     """
 
     _log = Logger()
 
     def __init__(
-        self, resource: IResource, reactor: Any, observe: Observe = ignore_answer
+        self,
+        resource: IResource,
+        reactor: Any,
+        limits: VisitLimits,
+        *,
+        bad_request: bytes,
+        observe: Observe = ignore_answer,
     ) -> None:
         super().__init__(  # type: ignore[no-untyped-call]
-            resource, requestFactory=BoundedRequest, timeout=60, reactor=reactor
+            resource,
+            requestFactory=BoundedRequest,
+            timeout=ARRIVES_WITHIN,
+            reactor=reactor,
+            # A route that has a form reads it itself, in bounds.
+            parsePOSTFormSubmission=False,
         )
         self.seconds: Callable[[], float] = reactor.seconds
         self._observe = observe
-        self.connections = Connections(reactor)
-        self.protocol = self.connections.channel  # type: ignore[method-assign, assignment, unused-ignore]  # so Twisted means it
+        self.bad_request = bad_request
+        self.admission = Admission(limits, reactor.seconds)
+        self.refusals = RefusalLog(reactor.seconds)
+        self.connections = Connections(reactor, limits.connections())
+
+    def buildProtocol(self, addr: Any) -> Any:
+        """Take a connection, unless its network has too many."""
+        if not self.connections.has_room(addr):
+            self.refusals.tell("a connection", "too many from its network, or in all")
+            return None
+        return super().buildProtocol(addr)  # type: ignore[no-untyped-call]
+
+    def protocol(self) -> BoundedChannel:  # type: ignore[override, unused-ignore]
+        """Make the protocol of a new connection."""
+        return BoundedChannel(self.connections)
 
     def log(self, request: Any) -> None:
         """Log one line for each answer."""
         path = request.path.decode("ascii", "replace")[:_LONGEST_LOGGED]
+        method = request.method.decode("ascii", "replace")[:16]
         self._log.debug(
-            "{method} {path} {status}",
-            method=request.method.decode("ascii", "replace")[:16],
-            path=path,
-            status=request.code,
+            "{method} {path} {status}", method=method, path=path, status=request.code
         )
+        if request.code in _TOLD:
+            self.refusals.tell(f"{method} {path}", str(request.code))
         if request.came_at is not None:
             self._observe(request, self.seconds() - request.came_at)

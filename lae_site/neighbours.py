@@ -45,6 +45,11 @@ def client_of(request: Any, proxies: int) -> str:
     return find_client(peer, ",".join(lines), proxies)
 
 
+def neighbourhood_of(address: Any) -> str:
+    """Find the neighbourhood of a connection's other end."""
+    return neighbourhood(host_of(address))
+
+
 def host_of(address: Any) -> str:
     """Return the address's host; a UNIX socket's peer is local."""
     return str(getattr(address, "host", "local"))

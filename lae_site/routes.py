@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from lae_protocol.ids import MalformedId, parse_signup_id
 from lae_site import answer
+from lae_site.admission import VisitLimits
 from lae_site.front_desk import DeskAway
 from lae_site.health import SiteHealth
 from lae_site.http_server import Observe, RequestFilter, WebServer, ignore_answer
@@ -164,4 +165,12 @@ def make_web_server(
     """Make the site's HTTP server; *observe* is called for each answer."""
     inside: IResource = routes(parts).resource()
     checked = RequestFilter(parts.settings, parts.pages, inside)
-    return WebServer(checked, reactor, observe)
+    limits = VisitLimits(
+        proxies=parts.settings.proxies,
+        requests_per_second=parts.settings.requests_per_second,
+        connections_per_network=parts.settings.connections_per_network,
+        streams_at_most=parts.settings.streams_at_most,
+    )
+    return WebServer(
+        checked, reactor, limits, bad_request=checked.bad_request(), observe=observe
+    )

@@ -22,6 +22,7 @@ _LIMITS = (
     "streams_at_most",
     "streams_per_network",
     "requests_per_second",
+    "connections_per_network",
 )
 
 
@@ -62,6 +63,7 @@ class SiteSettings:
     streams_at_most: int = 500
     streams_per_network: int = 20
     requests_per_second: int = 10
+    connections_per_network: int = 100
     usual_build_minutes: int = 3
     log_format: LogFormat = "auto"
     metrics_listen: str | None = "tcp:9472:interface=127.0.0.1"

@@ -40,5 +40,6 @@ FIELDS: Mapping[str, str] = {
     "status": "of HTTP",
     "subscription": "Stripe's id of a subscription",
     "turn": "what the time brings a signup next",
+    "what": "what was refused: a request by its method and path, or a connection",
     "why": "the reason, in a sentence",
 }

@@ -36,6 +36,7 @@ cookies_over_http: true
 registrations_per_hour: 100000
 requests_per_second: 1000
 streams_per_network: 500
+connections_per_network: 1000
 support_email: support@s4.example
 operator_name: Example Storage Ltd
 operator_address: 1 Example Road, Exampleton

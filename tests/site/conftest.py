@@ -118,6 +118,7 @@ class Visitor:
         response.begin()
         try:
             content = response.read()
+            leave()
         except http.client.IncompleteRead as e:
             content = e.partial
         cookies = response.headers.get_all("set-cookie") or []

@@ -14,6 +14,7 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from lae_site.admission import VisitLimits
 from lae_site.draining import DRAIN_WITHIN
 from lae_site.http_server import WebServer
 
@@ -76,7 +77,7 @@ def slow() -> Slow:
 
 @pytest.fixture
 def server(clock: Clock, slow: Slow) -> WebServer:
-    return WebServer(slow, clock)
+    return WebServer(slow, clock, VisitLimits(), bad_request=b"")
 
 
 def fired(waiting: Deferred[None]) -> list[Any]:

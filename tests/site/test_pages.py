@@ -187,12 +187,6 @@ def test_a_broken_page_tells_nothing(world, errors, monkeypatch) -> None:
     assert "RuntimeError" in errors.pop()
 
 
-def test_a_form_too_large_is_refused(world) -> None:
-    """More than half a megabyte is not kept, and is answered with a page."""
-    answer = world.visitor.ask("POST", "/signup", b"x" * (512 * 1024 + 1))
-    assert answer.status == 413
-
-
 def test_files_are_kept_by_browsers_as_long_as_they_are_the_same(world) -> None:
     """A file under its version's address is kept; under another it is asked for."""
     link = re.search(r"/static/site.css\?v=\w+", world.visitor.get("/").text)[0]

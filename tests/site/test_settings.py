@@ -41,7 +41,8 @@ def test_the_examples_are_good(name) -> None:
         ),
         ({"checkout_origins": ()}, "at least one"),
         ({"checkout_origins": ("https://checkout.stripe.com/x y",)}, "without paths"),
-        ({"registrations_per_hour": 0}, "at least 1"),
+        ({"registrations_per_hour": 0}, "registrations_per_hour must be at least 1"),
+        ({"requests_per_second": 0}, "requests_per_second must be at least 1"),
         ({"proxies": -1}, "negative"),
     ],
 )
