@@ -11,7 +11,7 @@ import base64
 import hashlib
 import re
 import secrets
-from typing import NewType
+from typing import ClassVar, NewType
 
 from lae_protocol.secret import Secret
 
@@ -30,6 +30,13 @@ class MalformedId(ValueError):
 
 class OwnerSecret(Secret):
     """256 random bits, base32; the cookie of one signup's owner."""
+
+    #: As many characters of base32 have 128 bits: with fewer it could be guessed.
+    SHORTEST: ClassVar[int] = 26
+
+    def is_long_enough(self) -> bool:
+        """Whether nobody can guess it, if it is random."""
+        return len(self.reveal()) >= self.SHORTEST
 
     def hashed(self) -> str:
         """What the journal keeps: SHA-256 in hex (the secret has full entropy)."""

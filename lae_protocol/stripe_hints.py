@@ -47,6 +47,11 @@ class StripeHint:
     kind: str
     object_id: str | None
 
+    def is_well_named(self) -> bool:
+        """Whether Stripe can have given these names, whoever made the hint."""
+        names = (self.event_id, self.kind, self.object_id)
+        return all(name is None or _name(name) is not None for name in names)
+
     def is_followed(self) -> bool:
         """Whether anything follows from the event: nobody keeps any other."""
         return self.kind in SUBJECTS and self.object_id is not None

@@ -131,8 +131,11 @@ def converter() -> cattrs.Converter:
 
 
 def encode(message: Any) -> bytes:
-    """The message as JSON."""
-    return _json(converter().unstructure(message))
+    """The message as JSON; raises :class:`MalformedMessage` for half a character."""
+    try:
+        return _json(converter().unstructure(message))
+    except UnicodeEncodeError:
+        raise MalformedMessage("a text that is no Unicode") from None
 
 
 def decode(kind: Any, data: bytes) -> Any:

@@ -145,6 +145,8 @@ class FrontDesk:
         """Journal a signup and open its Checkout session."""
         if not SIGNUP_ID.match(register.signup_id):
             return Refused("malformed", "the signup id")
+        if not register.owner_secret.is_long_enough():
+            return Refused("malformed", "the owner's secret is too short")
         doors = await self._wishes.doors()
         if not doors.signups_open:
             return Refused("paused", doors.reason or "We take no new signups now.")
@@ -156,6 +158,8 @@ class FrontDesk:
         """Take an event, unless too many came: Stripe sends it again, and the daemon
         reads from Stripe what no webhook told.
         """
+        if not hint.is_well_named():
+            return Refused("malformed", "no names of Stripe's")
         if hint.is_followed() and not self._hint_limit.take():
             return Refused("try-later", "too many events")
         return Taken(await self._intake.take(hint, request_id))

@@ -21,6 +21,7 @@ from lae_protocol.process.call import FacetAway, FacetError, FacetRefused, ask
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.process.tub import make_tub
 from lae_protocol.question import A, Question
+from lae_protocol.wire import MalformedMessage
 
 T = TypeVar("T")
 
@@ -85,6 +86,9 @@ class Line:
             return await ask(
                 self._reactor, self._reference, question, ANSWER + patience
             )
+        except MalformedMessage:
+            # The system passes on bytes that are no text as half characters.
+            raise click.UsageError("What was typed is not UTF-8.") from None
         except FacetAway as e:
             raise Away(f"the daemon does not answer: {e}") from None
         except FacetRefused:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import syslog
 from collections.abc import Callable, Mapping
@@ -48,6 +49,10 @@ _CHATTER = (
 )
 
 
+#: Whatever some reader takes for the end of a line, or a terminal for a command.
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
+
+
 def _field(value: Any) -> Any:
     if isinstance(value, (int, bool, type(None))):
         return value
@@ -60,6 +65,11 @@ def _clean(text: str) -> str:
     spare the file half characters.
     """
     return redact(text).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _one_line(text: str) -> str:
+    """Write control characters as escapes: what others wrote begins no other line."""
+    return _CONTROL.sub(lambda m: rf"\u{ord(m.group()):04x}", text)
 
 
 def _traceback(event: LogEvent) -> str | None:
@@ -101,16 +111,16 @@ def as_json(event: LogEvent) -> str:
     traceback = _traceback(event)
     if traceback is not None:
         line["traceback"] = _clean(traceback)
-    return json.dumps(line, ensure_ascii=False) + "\n"
+    # JSON escapes only the oldest of them.
+    return _one_line(json.dumps(line, ensure_ascii=False)) + "\n"
 
 
 def as_text(event: LogEvent) -> str:
-    """One line for people, and the traceback below it."""
-    text = (
-        f"{_when(event)} {_level(event):8} "
-        f"[{event.get('log_namespace', '')}] {formatEvent(event)}\n"
-    )
-    return _clean(text + (_traceback(event) or ""))
+    """One line for people, and the traceback below it, further to the right."""
+    begins = f"{_when(event)} {_level(event):8} [{event.get('log_namespace', '')}]"
+    text = f"{begins} {_one_line(_clean(formatEvent(event)))}\n"
+    below = _clean(_traceback(event) or "").splitlines()
+    return text + "".join(f"    {_one_line(line)}\n" for line in below)
 
 
 def to_journald(event: LogEvent, write: Callable[[LogEvent], str]) -> str:

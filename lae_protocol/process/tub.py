@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from foolscap.api import Tub
+from foolscap.broker import Broker
+from twisted.python.failure import Failure
 
 #: Seconds: ping an idle connection, and give a silent one up.
 KEEPALIVE, DISCONNECT = 10, 30
@@ -28,6 +30,28 @@ def _kept(certificate: Path) -> bytes:
     return certificate.read_bytes()
 
 
+class CallFailed(Exception):
+    """A call failed, and its caller learns no more."""
+
+
+class QuietBroker(Broker):
+    """Tells its peer that a call failed, not how.
+
+    Foolscap's ``expose-remote-exception-types`` is about what peers tell *us*: the type
+    and the text of our own exceptions it always sends.
+    """
+
+    def callFailed(
+        self,
+        f: Failure,  # noqa: ARG002  (foolscap's signature)
+        reqID: int,
+        delivery: Any = None,
+    ) -> None:
+        """Send a failure that is always the same."""
+        told = Failure(CallFailed("the call failed"))  # type: ignore[no-untyped-call]
+        super().callFailed(told, reqID, delivery)
+
+
 def make_tub(certificate: Path | None = None, pem: bytes | None = None) -> Any:
     """Make a Tub: from a file that is made at need, from PEM text, or ephemeral.
 
@@ -36,6 +60,7 @@ def make_tub(certificate: Path | None = None, pem: bytes | None = None) -> Any:
     """
     tub = Tub(certData=pem if certificate is None else _kept(certificate))
     tub.unsafeTracebacks = False
+    tub.brokerClass = QuietBroker
     for name, value in (
         ("accept-gifts", False),
         ("expose-remote-exception-types", False),

@@ -88,3 +88,10 @@ def test_the_reserve_is_not_for_events(desk) -> None:
     assert rows(desk) == 0
     desk.short = False
     assert isinstance(desk.ask(event(1)), Taken)
+
+
+@pytest.mark.parametrize("word", ["evt\n2026", "evt\u2028", "x" * 256, ""])
+def test_a_hint_of_a_stolen_furl(desk, word) -> None:
+    """Words that are no names of Stripe's are neither kept nor logged."""
+    assert desk.ask(StripeEvent(StripeHint(word, SIGNED, "cs_1"))).code == "malformed"
+    assert rows(desk) == 0

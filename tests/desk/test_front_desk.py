@@ -153,6 +153,17 @@ def test_no_canary(desk, a_form):
     assert desk.account.sessions == {}
 
 
+@pytest.mark.parametrize("secret", ["", "x", "x" * (OwnerSecret.SHORTEST - 1)])
+def test_a_secret_that_can_be_guessed(desk, a_form, secret):
+    """A site that makes weak secrets registers nobody: others could act for them."""
+    register, owner = a_form()
+    weak = evolve(register, owner_secret=OwnerSecret(secret))
+    assert desk.ask(weak).code == "malformed"
+    assert desk.read(signups.find, owner.signup_id) is None
+    strong = OwnerSecret("x" * OwnerSecret.SHORTEST)
+    assert isinstance(desk.ask(evolve(register, owner_secret=strong)), Registered)
+
+
 def test_full(desk, a_form):
     """When every place is held, nobody is charged for one more."""
     desk.stop()

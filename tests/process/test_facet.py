@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from attrs import define
+from foolscap.api import Referenceable, RemoteException
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
 from twisted.trial.unittest import TestCase
@@ -68,6 +69,13 @@ async def answer(question: Ask | AskAtLength, request_id: str) -> Any:
     return Told(question.word)
 
 
+class Broken(Referenceable):
+    """A facet with a bug outside of what :class:`Answering` guards."""
+
+    def remote_ask(self) -> None:
+        raise KeyError("the secret is 42")
+
+
 class FacetTests(TestCase):
     async def listening(self, port: int = 0, pem: bytes | None = None) -> Any:
         tub = make_tub(pem=pem)
@@ -88,6 +96,23 @@ class FacetTests(TestCase):
         self.facet = Facet(reactor, self.client, Furl.parse(self.furl))
         self.facet.startService()
         self.addCleanup(self.facet.stopService)
+
+    async def test_failures_say_nothing(self) -> None:
+        """Neither the type nor the text of what failed reaches the peer: not of a name
+        that is not there, nor of a bug.
+        """
+        await self.asyncSetUp()
+        self.addCleanup(self.server.stopService)
+        broken = self.server.registerReference(Broken()).replace("tcp:", "")
+        raising = await self.client.getReference(broken)
+        with_bug = raising.callRemote("ask")
+        no_name = self.client.getReference(self.furl.replace("/echo", "/ohce"))
+        for failing in (with_bug, no_name):
+            with self.assertRaises(RemoteException) as raised:
+                await failing
+            told = raised.exception.failure
+            self.assertIn("tub.CallFailed", str(told.parents[0]))
+            self.assertEqual(str(told.value), "the call failed")
 
     async def ask(self, word: str, seconds: float = 5) -> Any:
         return await self.facet.ask(Ask(word), seconds)

@@ -17,6 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.application.service import Application
 from twisted.logger import ILogObserver, Logger, LogLevel
+from twisted.python.failure import Failure
 
 from lae_protocol.process.log import (
     LoggedService,
@@ -28,6 +29,7 @@ from lae_protocol.process.log import (
 from lae_protocol.secret import Secret
 
 FURL = "pb://" + "a2" * 16 + "@h.example:3456/swissnumswissnum"
+ENDS = ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"]
 SECRETS = [FURL, "sk_live_abcdefgh12345678", "AKIAABCDEFGHIJKLMNOP", "4242424242424242"]
 
 PLUGIN = """
@@ -309,8 +311,30 @@ def test_journald_is_told_the_priority(tmp_path) -> None:
 
 def test_a_traceback_as_text_is_of_one_priority() -> None:
     """Each line of an event has its priority, since journald takes lines apart."""
-    event = {"log_format": "a\nb", "log_level": LogLevel.error}
-    assert to_journald(event, as_text).count("<3>") == 2
+    event = {
+        "log_format": "a",
+        "log_level": LogLevel.error,
+        "log_failure": Failure(RuntimeError("b")),
+    }
+    lines = as_text(event).splitlines()
+    assert to_journald(event, as_text).count("<3>") == len(lines) > 1
+
+
+@pytest.mark.parametrize("write", [as_json, as_text])
+@given(forged=st.text(max_size=40), end=st.sampled_from(ENDS))
+def test_nobody_forges_a_line(write, forged, end) -> None:
+    """What others wrote stays in the line of the event that tells of it, in its text, a
+    field or an exception, whatever its reader takes for the end of a line.
+    """
+    value = f"x{end}2026-11-30T00:00:00.000+00:00 critical [a] {forged}"
+    event = {"log_format": "told {it}", "it": value, "log_level": LogLevel.info}
+    for told in (write(event), to_journald(event, write)):
+        assert told.endswith("\n")
+        assert len(told.splitlines()) == 1
+    failed = write({**event, "log_failure": Failure(RuntimeError(value))})
+    below = failed.splitlines()[1:]
+    assert all(line.startswith("    ") for line in below)
+    assert json.loads(as_json(event))["it"].startswith(f"x{end}2026")
 
 
 def test_syslog(monkeypatch) -> None:

@@ -107,3 +107,17 @@ def test_any_thing(kind, thing) -> None:
     """Whatever an event is about, at most one name is taken from it."""
     found = hint_of(event(kind, thing))
     assert found is None or (found.event_id, found.kind) == ("evt_1", kind)
+
+
+@pytest.mark.parametrize(
+    "word", ["", "x" * 256, "a b", "a\n", "a\u2028b", "\ud800", "é"]
+)
+def test_a_hint_has_names_alone(word) -> None:
+    """A hint from a stolen furl has no word that Stripe could not have sent, and half a
+    character makes no event, and no traceback.
+    """
+    for words in ((word, "k", "o"), ("e", word, "o"), ("e", "k", word)):
+        assert not StripeHint(*words).is_well_named()
+    assert StripeHint("e" * 255, "k", None).is_well_named()
+    body = {"id": word, "object": "event", "type": "invoice.paid"}
+    assert hint_in(json.dumps(body).encode()) is None

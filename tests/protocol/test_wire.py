@@ -332,3 +332,9 @@ def test_what_it_looks_like() -> None:
     assert told.decode() == '{"refused":{"code":"full","message":"né","field":null}}'
     told = wire.encode_answer(StripeEvent, Taken(known=True))
     assert told == b'{"answer":{"known":true}}'
+
+
+def test_half_a_character_is_not_sent() -> None:
+    """A text that is no Unicode is refused before it is sent, as when it comes."""
+    with pytest.raises(wire.MalformedMessage, match="Unicode"):
+        wire.encode(Owner(SignupId("su\ud800")))
