@@ -24,6 +24,8 @@ from hypothesis import settings
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from tests import forks
+
 if TYPE_CHECKING:
     from tests.spread import Spread
 
@@ -129,6 +131,13 @@ def temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
             lambda _: str(Path(tempfile.mkdtemp()) / "temp"),
         )
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_programs() -> Iterator[None]:
+    """What forks our programs ends with the tests, and so does what it forked."""
+    yield
+    forks.end_all()
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -9,12 +9,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from lae_localcloud import leash
 from lae_localcloud.demo.program import FileAppears, Program
+from tests import forks
 
 #: Nobody waits for ever; the machine may be shared with many.
 PATIENCE = 90.0
@@ -35,30 +36,45 @@ def until(
     return found
 
 
+def _execute(
+    argv: Sequence[str], *, env: Mapping[str, str], stdout: IO[Any], stderr: IO[Any]
+) -> subprocess.Popen[bytes]:
+    """As systemd would."""
+    signum, parent = str(int(signal.SIGTERM)), str(os.getpid())
+    return subprocess.Popen(
+        [sys.executable, "-I", "-S", leash.__file__, signum, parent, "--", *argv],
+        stdin=subprocess.DEVNULL,
+        stdout=stdout,
+        stderr=stderr,
+        env=env,
+    )
+
+
 class Process:
-    """A program on a leash: it ends with us, and its group can be ended whole."""
+    """A program on a leash: it ends with us, and its group can be ended whole.
+
+    *forked*: started without the imports that take long (tests/forks.py).
+    """
 
     def __init__(
-        self, name: str, program: Program, log: Path, env: Mapping[str, str]
+        self,
+        name: str,
+        program: Program,
+        log: Path,
+        env: Mapping[str, str],
+        *,
+        forked: bool,
     ) -> None:
         self.name, self.log, self._program = name, log, program
         self._notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         address = f"s4-test-{secrets.token_hex(8)}"
         self._notified.bind("\0" + address)
         kept = {key: os.environ[key] for key in _KEPT if key in os.environ}
+        given = {**kept, **program.env, **env, "NOTIFY_SOCKET": "@" + address}
+        start = forks.ours().start if forked else _execute
         self.started = time.monotonic()
         with log.open("ab") as out:
-            self._popen = subprocess.Popen(
-                [
-                    *(sys.executable, "-I", "-S", leash.__file__),
-                    *(str(int(signal.SIGTERM)), str(os.getpid()), "--"),
-                    *program.argv,
-                ],
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                env={**kept, **program.env, **env, "NOTIFY_SOCKET": "@" + address},
-            )
+            self._popen = start(program.argv, env=given, stdout=out, stderr=out)
 
     @property
     def pid(self) -> int:
@@ -90,7 +106,7 @@ class Process:
 
     def send(self, number: int) -> None:
         """A signal, to this process alone."""
-        os.kill(self.pid, number)
+        self._popen.send_signal(number)
 
     def kill(self) -> None:
         """``kill -9``."""
@@ -115,7 +131,7 @@ class Process:
                 os.killpg(self.pid, signal.SIGKILL)
                 self._popen.wait()
         self._notified.close()
-        return self._popen.returncode
+        return self._popen.wait()
 
     def words(self) -> str:
         """Its last ones."""

@@ -159,9 +159,13 @@ class Stack:
         return self.run("site", Program(argv)).ready()
 
     def run(self, name: str, program: Program, **env: str) -> Process:
-        """Start one process; one log for all that have this name."""
+        """Start one process; one log for all that have this name.
+
+        The first is executed, as systemd does it; those that come after it are forked
+        from a process that has imported the same.
+        """
         log = self.layout.root / "logs" / f"{name}.log"
-        self.running[name] = Process(name, program, log, env)
+        self.running[name] = Process(name, program, log, env, forked=log.exists())
         return self.running[name]
 
     @property
