@@ -12,6 +12,8 @@ Run as a script, ``forks.py SOCKET ROOM MODULE...`` is the process that forks.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import ctypes
 import gc
 import importlib
@@ -27,7 +29,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import IO, Any, NoReturn, cast
@@ -293,8 +295,8 @@ def _show_arguments(argv: Sequence[str], start: int, end: int) -> None:
     ctypes.memmove(start, shown.ljust(end - start, b"\0"), end - start)
 
 
-def _run(argv: list[str]) -> NoReturn:
-    """What an interpreter does with these arguments, and its exit."""
+def _run(argv: list[str]) -> None:
+    """What an interpreter does with these arguments."""
     if argv[0] == sys.executable:
         argv = argv[1:]
     if argv[0] == "-m":
@@ -305,7 +307,30 @@ def _run(argv: list[str]) -> NoReturn:
         sys.argv = argv
         sys.path[0] = str(Path(argv[0]).parent)
         runpy.run_path(argv[0], run_name="__main__")
-    sys.exit()
+
+
+def _end_as(program: Callable[[list[str]], None], argv: list[str]) -> NoReturn:
+    """Run it, and end as an interpreter does; but what was imported is not taken apart,
+    which would copy all memory that the forks share.
+    """
+    code: Any = 0
+    try:
+        program(argv)
+    except SystemExit as e:
+        code = e.code
+    except BaseException:  # noqa: BLE001  (printed as an interpreter does)
+        sys.excepthook(*sys.exc_info())
+        code = 1
+    if not (code is None or isinstance(code, int)):
+        sys.stderr.write(f"{code}\n")
+        code = 1
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stdout.flush()
+    with contextlib.suppress(OSError, ValueError):
+        sys.stderr.flush()
+    os._exit((code or 0) & 0xFF)
 
 
 def main(number: str, _room_for_arguments: str, *modules: str) -> None:
@@ -327,7 +352,7 @@ def main(number: str, _room_for_arguments: str, *modules: str) -> None:
     for heard in (signal.SIGHUP, signal.SIGTERM):
         signal.signal(heard, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _run(_become(*taken, us, room))
+    _end_as(_run, _become(*taken, us, room))
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from lae_protocol.process.command import main
 sys.path.insert(0, str(Path(__file__).parent))
 try:
     from operator_daemon import id_of
-    from test_commands import Daemon, forks, own, read_line, shared, write  # noqa: F401
+    from test_commands import Daemon, own, read_line, run, shared, write  # noqa: F401
 finally:
     sys.path.pop(0)
 
@@ -304,19 +304,19 @@ def test_furl_by_settings(shared, tmp_path) -> None:
     env = shared.environment("none.furl") | {"HOME": str(tmp_path / "home")}
     ask = ["operator", "list"]
     named = [*ask, "--config", str(tmp_path / "lae.yaml")]
-    (told,) = shared.forks.run(env, named)
+    (told,) = run(env, named)
     assert (told.code, told.err) == (0, "")
     del env["S4_OPERATOR_FURL_FILE"]
-    (told,) = shared.forks.run(env | {"S4_LAE_CONFIG": str(tmp_path / "lae.yaml")}, ask)
+    (told,) = run(env | {"S4_LAE_CONFIG": str(tmp_path / "lae.yaml")}, ask)
     assert (told.code, told.err) == (0, "")
     user = tmp_path / "home" / ".config" / "s4"
     user.mkdir(parents=True)
-    (told,) = shared.forks.run(env, ask)
+    (told,) = run(env, ask)
     assert str(user / "operator.furl") in told.err
     write(user / "operator.furl", elsewhere)
     by_address = {"S4_OPERATOR_ADDRESS": f"127.0.0.1:{port}"}
-    (told,) = shared.forks.run(env | by_address, ask)
+    (told,) = run(env | by_address, ask)
     assert (told.code, told.err) == (0, "")
     (user / "lae.yaml").write_text("process: operator\nadress: x:1\n")
-    (told,) = shared.forks.run(env, ask)
+    (told,) = run(env, ask)
     assert (told.code, "did you mean 'address'" in told.err) == (1, True)

@@ -14,12 +14,16 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import define
+
+from tests import forks
+from tests.forks import Forked
 
 HERE = Path(__file__).parent
 SERVER = HERE / "operator_daemon.py"
@@ -27,7 +31,6 @@ LAE = Path(sys.executable).with_name("lae")
 
 sys.path.insert(0, str(HERE))
 try:
-    from forking import Forks, Ran
     from operator_daemon import EMAILS, id_of, label_of
 finally:
     sys.path.remove(str(HERE))
@@ -35,13 +38,32 @@ finally:
 ACTIVE, STUCK, BOUNCING, LAST = id_of(0), id_of(1), id_of(2), id_of(11)
 
 
+@define(frozen=True)
+class Ran:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+def run(env: Mapping[str, str], *commands: Sequence[str]) -> list[Ran]:
+    """Run ``lae`` with each of these arguments, side by side."""
+
+    def one(arguments: Sequence[str]) -> Ran:
+        done = forks.ours().run([LAE, *arguments], env=env)
+        return Ran(done.returncode, done.stdout.decode(), done.stderr.decode())
+
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return list(pool.map(one, commands))
+
+
 @define
 class Daemon:
     """A daemon's private Tub, in a process of its own."""
 
     folder: Path
-    process: subprocess.Popen[str]
-    forks: Forks
+    process: Forked
 
     def tell(self, line: str) -> None:
         self.process.stdin.write(line + "\n")
@@ -54,7 +76,9 @@ class Daemon:
 
     def end(self) -> None:
         self.process.kill()
-        self.process.communicate()
+        self.process.wait()
+        self.process.stdin.close()
+        self.process.stdout.close()
 
     def environment(self, furl: str = "operator.furl") -> dict[str, str]:
         return {
@@ -78,8 +102,7 @@ class Daemon:
     ) -> list[Ran]:
         told: list[Ran] = []
         for n in range(0, len(commands), at_once):
-            some = commands[n : n + at_once]
-            told += self.forks.run(self.environment(furl), *some)
+            told += run(self.environment(furl), *commands[n : n + at_once])
         for one in told:
             assert "Traceback" not in one.out + one.err
         return told
@@ -92,38 +115,30 @@ class Daemon:
         return content
 
 
-def begin(folder: Path, forks: Forks) -> Daemon:
+def begin(folder: Path) -> Daemon:
     folder.mkdir(mode=0o700, exist_ok=True)
-    process = subprocess.Popen(
+    process = forks.ours().start(
         [sys.executable, SERVER, folder],
+        env=os.environ,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
     )
     assert process.stdout.readline() == "ready\n"
-    return Daemon(folder, process, forks)
+    return Daemon(folder, process)
 
 
 @pytest.fixture(scope="module")
-def forks() -> Iterator[Forks]:
-    """Runs ``lae``."""
-    made = Forks()
-    yield made
-    made.end()
-
-
-@pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory, forks: Forks) -> Iterator[Daemon]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Daemon]:
     """One daemon for the tests that do not change it."""
-    daemon = begin(tmp_path_factory.mktemp("daemon") / "d", forks)
+    daemon = begin(tmp_path_factory.mktemp("daemon") / "d")
     yield daemon
     daemon.end()
 
 
 @pytest.fixture
-def own(tmp_path: Path, forks: Forks) -> Iterator[Daemon]:
+def own(tmp_path: Path) -> Iterator[Daemon]:
     """A daemon for one test."""
-    daemon = begin(tmp_path / "d", forks)
+    daemon = begin(tmp_path / "d")
     yield daemon
     daemon.end()
 
