@@ -300,11 +300,11 @@ def _run(argv: list[str]) -> None:
     if argv[0] == sys.executable:
         argv = argv[1:]
     if argv[0] == "-m":
-        sys.argv = argv[1:]
+        sys.argv[:] = argv[1:]
         sys.path[0] = str(Path.cwd())
         runpy.run_module(argv[1], run_name="__main__", alter_sys=True)
     else:
-        sys.argv = argv
+        sys.argv[:] = argv
         sys.path[0] = str(Path(argv[0]).parent)
         runpy.run_path(argv[0], run_name="__main__")
 

@@ -21,10 +21,11 @@ from lae_protocol.secret import Secret
 from lae_provision.hosts.user_data import HostSettings, node_yaml
 from lae_provision.identity.keys import at_generation
 from lae_storage import host as host_module
+from tests.client_tahoe import start_tahoe, tahoe
+from tests.forks import Forked
 
 CHECKOUT = Path(__file__).parents[2]
 TWISTD = CHECKOUT / ".venv" / "bin" / "twistd"
-TAHOE = CHECKOUT / ".client-venv" / "bin" / "tahoe"
 METADATA = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
 PATIENCE = 60.0
 
@@ -85,14 +86,12 @@ class Client:
     """An unmodified Tahoe-LAFS client."""
 
     folder: Path
-    processes: list[subprocess.Popen[bytes]] = field(factory=list)
+    processes: list[Forked] = field(factory=list)
 
     def create(self, furl: str, *, foolscap: bool, web: int) -> None:
         words = ["create-client", "--introducer", furl, f"--webport=tcp:{web}"]
         words += [f"--shares-{name}=1" for name in ("needed", "happy", "total")]
-        subprocess.run(
-            [TAHOE, *words, self.folder], check=True, stdout=subprocess.DEVNULL
-        )
+        tahoe(*words, self.folder).check_returncode()
         if foolscap:
             cfg = self.folder / "tahoe.cfg"
             text = cfg.read_text()
@@ -103,11 +102,8 @@ class Client:
 
     def run(self) -> None:
         self.processes.append(
-            subprocess.Popen(
-                [TAHOE, "run", "--allow-stdin-close", self.folder],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
+            start_tahoe(
+                "run", "--allow-stdin-close", self.folder, log=subprocess.DEVNULL
             )
         )
 
@@ -115,12 +111,7 @@ class Client:
         """Run a command until it succeeds: the client may not be connected yet."""
         until = time.monotonic() + PATIENCE
         while True:
-            done = subprocess.run(
-                [TAHOE, "-d", self.folder, *words],
-                input=data,
-                capture_output=True,
-                check=False,
-            )
+            done = tahoe("-d", self.folder, *words, data=data or b"")
             if done.returncode == 0:
                 return done.stdout.strip()
             if time.monotonic() > until:

@@ -30,11 +30,12 @@ from lae_storage.server import cache
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.limits import Allowance, Limits
 from lae_storage.server.storage_server import S3StorageServer
+from tests.client_tahoe import start_tahoe, tahoe
+from tests.forks import Forked
 from tests.twins.store import MemoryStore, Request
 
 HERE = Path(__file__).parent
 WEED = HERE.parents[1] / ".venv/bin/weed"
-TAHOE = HERE.parents[1] / ".client-venv/bin/tahoe"
 NODE = HERE / "node_process.py"
 ACCESS_KEY, SECRET_KEY, REGION = (
     "AKIAEXAMPLEEXAMPLE00",
@@ -245,7 +246,7 @@ class VanillaClient:
     """The unmodified client of PyPI, in its own environment and process."""
 
     folder: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
     url: str = ""
 
     def start(
@@ -262,11 +263,7 @@ class VanillaClient:
         ]
         port = free_ports(1)[0]
         web = f"--webport=tcp:{port}:interface=127.0.0.1"
-        subprocess.run(
-            [TAHOE, "create-client", *one, web, str(self.folder)],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        tahoe("create-client", *one, web, self.folder).check_returncode()
         if foolscap:
             config = self.folder / "tahoe.cfg"
             text = config.read_text()
@@ -276,11 +273,8 @@ class VanillaClient:
         known = json.dumps({"storage": servers})
         (self.folder / "private/servers.yaml").write_text(known)
         with (self.folder / "run.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [TAHOE, "run", "--allow-stdin-close", str(self.folder)],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+            self.process = start_tahoe(
+                "run", "--allow-stdin-close", self.folder, log=log
             )
         self.url = f"http://127.0.0.1:{port}"
         self.until(lambda: self.ask("GET", "/?t=json"))
@@ -329,16 +323,9 @@ class VanillaClient:
 
     def tahoe(self, *words: str | Path, status: int = 0) -> str:
         """What a command of the command line says; it must end with *status*."""
-        done = subprocess.run(
-            [TAHOE, "-d", self.folder, *words],
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=250,
-            check=False,
-        )
+        done = tahoe("-d", self.folder, *words, timeout=250)
         assert done.returncode == status, (words, done.stdout, done.stderr)
-        return done.stdout + done.stderr
+        return (done.stdout + done.stderr).decode()
 
     def home(self) -> str:
         """The capability of its first alias."""

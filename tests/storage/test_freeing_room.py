@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
@@ -21,7 +20,7 @@ from lae_storage.server.limits import Allowance
 from lae_storage.server.plug import Backing, client_class
 from tests.twins.store import MemoryStore
 
-from .conftest import TAHOE, VanillaClient, free_ports
+from .conftest import VanillaClient, free_ports
 from .running_node import CONFIG
 
 #: The policy: days that no lease holds a share.
@@ -70,17 +69,9 @@ class FreeingRoomTests(TestCase):
 
     async def deep_check(self, cap: str) -> str:
         """Run the command that the guide names."""
-        words = [TAHOE, "--node-directory", str(self.client.folder)]
-        words += ["deep-check", "--add-lease", cap]
-        ran = await deferToThread(
-            subprocess.run,
-            words,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=True,
+        told: str = await deferToThread(
+            self.client.tahoe, "deep-check", "--add-lease", cap
         )
-        told: str = ran.stdout
         return told
 
     def days_pass(self, days: float) -> None:

@@ -14,7 +14,13 @@ from allmydata import uri
 from attrs import define
 
 from lae_storage.server.keys import si_text
-from tests.storage.conftest import ACCESS_KEY, SECRET_KEY, TAHOE, free_ports
+from tests.client_tahoe import start_tahoe, tahoe
+from tests.forks import Forked
+from tests.storage.conftest import (
+    ACCESS_KEY,
+    SECRET_KEY,
+    free_ports,
+)
 
 pytestmark = pytest.mark.end_to_end
 CHECKOUT = Path(__file__).parents[2]
@@ -28,7 +34,7 @@ class PlainNode:
     """Upstream's own storage node on a disk, of the customer's environment."""
 
     folder: Path
-    process: subprocess.Popen[bytes] | None = None
+    process: Forked | None = None
 
     def create(self) -> None:
         """Make its folder."""
@@ -37,20 +43,13 @@ class PlainNode:
             f"--port=tcp:{port}:interface=127.0.0.1",
             f"--location=tcp:127.0.0.1:{port}",
         ]
-        subprocess.run(
-            [TAHOE, "create-node", "--webport=none", *where, self.folder],
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
+        tahoe("create-node", "--webport=none", *where, self.folder).check_returncode()
 
     def start(self, client: Any) -> None:
         """Start it; it serves when this returns."""
         with (self.folder / "run.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                [TAHOE, "run", "--allow-stdin-close", self.folder],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
+            self.process = start_tahoe(
+                "run", "--allow-stdin-close", self.folder, log=log
             )
         client.until(self.found)
 

@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 from attrs import define, field
 
-from tests.storage.conftest import TAHOE, NodeProcess, VanillaClient, free_ports
+from tests.client_tahoe import TAHOE
+from tests.storage.conftest import NodeProcess, VanillaClient, free_ports
 
 _DISK_NODE = Path(__file__).parents[2] / "storage" / "disk_node_process.py"
 FOOLSCAP = "force-foolscap"
