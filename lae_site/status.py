@@ -83,8 +83,9 @@ class StatusPages:
         """GET: the signup's progress, and the grid's address once there is one."""
         owner = self._owner(request, signup_id)
         if answer.query(request, "returned"):
-            await self._report_return(owner)
-            return answer.see_other(request, f"/signup/{signup_id}?notice={RETURNED}")
+            seen = await self._report_return(owner)
+            notice = "" if seen else f"?notice={RETURNED}"
+            return answer.see_other(request, f"/signup/{signup_id}{notice}")
         notice = answer.query(request, "notice") or (
             "stopped" if answer.query(request, "stopped") else ""
         )
@@ -244,14 +245,17 @@ class StatusPages:
         said = f"?notice={notice}" if notice else ""
         return answer.see_other(request, f"/signup/{signup_id}{said}")
 
-    async def _report_return(self, owner: Owner) -> None:
-        """Have the daemon look at the payment now, rather than wait for the webhook."""
+    async def _report_return(self, owner: Owner) -> bool:
+        """Have the daemon look at the payment now, rather than wait for the webhook;
+        whether it has seen the payment.
+        """
         if owner.owner_secret is None:
-            return
+            return False
         try:
-            await self.parts.desk.ask(ReturnedFromCheckout(owner))
+            seen = await self.parts.desk.ask(ReturnedFromCheckout(owner))
         except DeskAway:
-            return
+            return False
+        return isinstance(seen, SignupView) and not seen.awaits_payment
 
     async def _show_address_form(
         self,
