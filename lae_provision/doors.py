@@ -49,6 +49,8 @@ class BucketRequest:
 class RoleRequest:
     """A role with an inline policy limited to one bucket, and an instance profile of
     the same name, under *path* and the permissions boundary.
+
+    Without *writes* the policy lets the host read shares and keep its own records.
     """
 
     name: str
@@ -56,6 +58,16 @@ class RoleRequest:
     boundary_arn: str
     bucket: str
     tags: Tags
+    # The journal has requests of releases in which every role might write.
+    writes: bool = True
+
+
+@define(frozen=True)
+class Role:
+    """A role with its policy and instance profile; *writes*: it may change shares."""
+
+    arn: str
+    writes: bool
 
 
 @define(frozen=True)
@@ -134,11 +146,15 @@ class IBuckets(Protocol):
 class IRoles(Protocol):
     """The roles of customers' hosts."""
 
-    async def find(self, name: str) -> str | None:
-        """The role's ARN; None unless role, policy and instance profile all exist."""
+    async def find(self, name: str) -> Role | None:
+        """The role; None unless role, policy and instance profile all exist."""
 
     async def make(self, request: RoleRequest) -> str:
-        """Make whatever of the three is missing; the role's ARN."""
+        """Make whatever of the three is missing; the role's ARN.
+
+        A policy that lets the host do more, or less, is replaced: making is also how a
+        right is taken and given back.
+        """
 
     async def unmake(self, name: str) -> None:
         """Remove instance profile, inline policy and role."""

@@ -14,9 +14,10 @@ from twisted.python.failure import Failure
 
 from lae_flapp.grid import moves
 from lae_flapp.grid.dues import Dues
+from lae_flapp.grid.record import READ_ONLY
 from lae_flapp.grid.worker import Worker
 from lae_flapp.grid.workshop import Workshop
-from lae_flapp.journal import hosts, lifecycles, sessions, signups
+from lae_flapp.journal import effects, hosts, lifecycles, sessions, signups
 from lae_flapp.journal.transaction import ReadTx
 from lae_protocol.ids import SignupId
 
@@ -128,5 +129,16 @@ def _undone(tx: ReadTx) -> tuple[SignupId, ...]:
     stopped = signups.in_states(tx, {"stopped"})
     unended = [row.signup_id for row in stopped if row.signup_id in states]
     untold = lifecycles.untold(tx)
-    every = [*(row.signup_id for row in rows), *owed, *unready, *unended, *untold]
+    # Those whose role may not do yet, or still does, what another state allowed.
+    permitted = effects.of_purpose(tx, "make-role", ending=READ_ONLY)
+    suspended = [row.signup_id for row in served if row.state == "suspended"]
+    every = [
+        *(row.signup_id for row in rows),
+        *owed,
+        *unready,
+        *unended,
+        *untold,
+        *permitted,
+        *suspended,
+    ]
     return tuple(dict.fromkeys(every))

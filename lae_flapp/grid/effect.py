@@ -47,7 +47,9 @@ async def make(
     def settle(tx: WriteTx, effect: Effect, outcome: str) -> str:  # noqa: ARG001  (carry_out)
         step.settled(tx, record, outcome)
         kind = cast("PublicKind", STEPS[name].tells)
-        events.tell(tx, record.signup.signup_id, kind, WHO)
+        if name is not StepName.ROLE or record.signup.state == "paid":
+            # A right that is taken is no progress: the step itself notes it.
+            events.tell(tx, record.signup.signup_id, kind, WHO)
         return outcome
 
     await shop.effects.carry_out(

@@ -30,6 +30,13 @@ class Replace:
 
 
 @define(frozen=True)
+class Permit:
+    """The role lets the host do what its customer's state allows: write, or only read.
+    All else stays as it is.
+    """
+
+
+@define(frozen=True)
 class Withdraw:
     """Cannot be served: the customer has their money back (*money_back* once it was
     given), and nothing is left in the cloud; or, with *data*, the bucket of a former
@@ -59,4 +66,4 @@ class Erase:
     """The time of the data is over: none is left."""
 
 
-Goal = Rest | Serve | Replace | Withdraw | Stop | End | Erase
+Goal = Rest | Serve | Permit | Replace | Withdraw | Stop | End | Erase

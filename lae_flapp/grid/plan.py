@@ -19,6 +19,7 @@ from lae_flapp.grid.goals import (
     End,
     Erase,
     Goal,
+    Permit,
     Replace,
     Rest,
     Serve,
@@ -175,6 +176,10 @@ def _towards(  # noqa: PLR0911  (one line per goal: the table)
             return ()
         case Serve(generation):
             return _onwards(generation, sights, patience)
+        case Permit():
+            # Under its own name a role is made again with the right that it shall have.
+            action = forward(StepName.ROLE, 0, sights, patience)
+            return () if action is None else (action,)
         case Replace(generation):
             return _make_room(REPLACED, generation, sights, patience)
         case Stop(generation):

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 
-from attrs import define
+from attrs import define, evolve
 
 from lae_flapp.grid.goals import (
     End,
     Erase,
     Goal,
+    Permit,
     Replace,
     Rest,
     Serve,
@@ -21,7 +22,7 @@ from lae_flapp.grid.goals import (
     Withdraw,
 )
 from lae_flapp.grid.limits import Limits
-from lae_flapp.grid.requests import IDENTITY_GENERATION
+from lae_flapp.grid.requests import IDENTITY_GENERATION, may_write
 from lae_flapp.grid.sights import (
     Absent,
     Awaited,
@@ -33,6 +34,7 @@ from lae_flapp.grid.sights import (
     Present,
     Sight,
     Sights,
+    There,
     Written,
     sight_of,
 )
@@ -55,8 +57,11 @@ from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx
 from lae_protocol.ids import Generation, SignupId
+from lae_provision.doors import Role
 
 LAUNCH = "make-host"
+#: The end of an outcome: the role that was made may only read.
+READ_ONLY = " (may only read)"
 
 
 @define(frozen=True)
@@ -95,6 +100,16 @@ class Record:
     def _since(self, launch: Effect) -> bool:
         return self.proved_at is None or launch.begun_at > self.proved_at
 
+    def has_its_right(self) -> bool:
+        """Whether the role, as it was made last, may do what the signup's state says;
+        of a role that this journal never made there is nothing to change.
+        """
+        made = self.last(StepName.ROLE, "make")
+        if made is None:
+            return True
+        writes = not (made.outcome or "").endswith(READ_ONLY)
+        return made.state == "done" and writes == may_write(self.signup.state)
+
     def kept(self) -> Session | None:
         """The session whose payment is kept."""
         paid = self.signup.payment
@@ -130,7 +145,7 @@ def read(tx: ReadTx, signup_id: SignupId) -> Record:
     )
 
 
-def goal_of(  # noqa: PLR0911  (one line per state: the table)
+def goal_of(  # noqa: C901, PLR0911  (one line per state: the table)
     record: Record,
 ) -> Goal:
     """What the routine is to bring about for a signup as it stands."""
@@ -145,10 +160,13 @@ def goal_of(  # noqa: PLR0911  (one line per state: the table)
         case "active" | "past-due" | "suspended" if (
             host is not None and host.state == "ready"
         ):
-            return Rest()
+            return Rest() if record.has_its_right() else Permit()
         case "paid" | "active" | "past-due" | "suspended":
             # Of a served customer: the host was lost or ended, and the next is built.
             return Serve(generation)
+        case "stopped" | "ending" if host is not None and not record.has_its_right():
+            # Before its host is gone, which may take a while.
+            return Permit()
         case "stopped":
             return Rest() if host is None else Stop(generation)
         case "ending":
@@ -193,16 +211,31 @@ def sights_of(
         StepName.SELF_TEST: _self_test(record, limits),
         StepName.MAIL: Absent() if record.signup.state == "paid" else Present(),
     }
+
+    def _glance(step: StepName) -> Glance | None:
+        glance = glances.get(step)
+        if step is StepName.ROLE and glance is not None:
+            return _judged(glance, writes=may_write(record.signup.state))
+        return glance
+
     seen = tuple(
         (
             step,
             inside.get(step)
-            or sight_of(written_of(record, step), glances.get(step), sent[step]),
+            or sight_of(written_of(record, step), _glance(step), sent[step]),
         )
         for step in StepName
     )
     life = record.lifecycle
     return Sights(now, seen, record.owed(), untold=life.wish != life.told)
+
+
+def _judged(glance: Glance, *, writes: bool) -> Glance:
+    """A role that may do more, or less, than it should is not as it should be."""
+    role = glance.what
+    if isinstance(role, Role) and role.writes != writes:
+        return evolve(glance, there=There.BROKEN)
+    return glance
 
 
 def _claim(record: Record) -> Sight:

@@ -14,6 +14,7 @@ from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.settings import CellSettings
 from lae_protocol.ids import Generation
+from lae_protocol.messages import SignupState
 from lae_protocol.secret import Secret
 from lae_provision.doors import (
     BucketRequest,
@@ -89,14 +90,20 @@ def bucket(signup: Signup, cell: CellSettings) -> BucketRequest:
 
 
 def role(signup: Signup, cell: CellSettings) -> RoleRequest:
-    """Ask for the role of the customer's host."""
+    """Ask for the role of the customer's host, which may write while it is paid for."""
     return RoleRequest(
         name=resource_name(signup),
         path=cell.role_path,
         boundary_arn=cell.boundary_arn,
         bucket=resource_name(signup),
         tags=tags(signup),
+        writes=may_write(signup.state),
     )
+
+
+def may_write(state: SignupState) -> bool:
+    """Whether the host of a signup in this state may change what it stores."""
+    return state in {"paid", "active", "past-due"}
 
 
 def identity(signup: Signup, cell: CellSettings, ports: Ports) -> IdentityRequest:

@@ -8,6 +8,9 @@ No.   step           durable before it goes on   if the daemon dies in it
 2.    bucket         its effect's outcome        made again under its own name, with
                                                  all its settings
 3.    role           its effect's outcome        made again under its own name
+3.    role, when     an effect of its own: what  made again: its policy is replaced by
+      its right      it may do now, in the       what the signup's state allows
+      changes        outcome
 4.    host           the launch's effect, whole  found by its tags; or the same bytes
                      and sealed, then the        are sent with the same token; a
                      instance's id               launch that failed for good ends its

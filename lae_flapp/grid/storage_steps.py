@@ -6,10 +6,12 @@ from attrs import define
 
 from lae_flapp.effects.carrying_out import Rendered
 from lae_flapp.grid import requests
-from lae_flapp.grid.record import Record
+from lae_flapp.grid.moves import WHO
+from lae_flapp.grid.record import READ_ONLY, Record
 from lae_flapp.grid.sights import Glance
 from lae_flapp.grid.step import glance_at
 from lae_flapp.grid.workshop import Workshop
+from lae_flapp.journal import events
 from lae_flapp.journal.effects import Ticket
 from lae_flapp.journal.transaction import WriteTx
 from lae_protocol import wire
@@ -66,12 +68,15 @@ class RoleStep:
         return Rendered(wire.encode(requests.role(record.signup, cell)))
 
     async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
-        """Make it, or what is missing of it."""
+        """Make it, or what is missing of it; what it may do is replaced."""
         shop, role = self.shop, wire.decode(RoleRequest, request)
-        return await shop.roles.make(role)
+        arn = await shop.roles.make(role)
+        return arn if role.writes else arn + READ_ONLY
 
     def settled(self, tx: WriteTx, record: Record, outcome: str) -> None:
-        """Nothing but the effect."""
+        """Say what it may do now, where that was changed for a customer."""
+        if record.signup.state != "paid":
+            events.note(tx, record.signup.signup_id, "role-changed", WHO, outcome)
 
     async def unmake(self, record: Record, glance: Glance) -> None:  # noqa: ARG002  (Step)
         """Role, policy and instance profile."""

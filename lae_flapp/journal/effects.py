@@ -217,6 +217,18 @@ def of(tx: ReadTx, signup_id: SignupId) -> tuple[Effect, ...]:
     return _effects(tx, query.order_by(EFFECTS.c.number))
 
 
+def of_purpose(tx: ReadTx, purpose: str, *, ending: str) -> tuple[SignupId, ...]:
+    """Whose effects of this *purpose* have no outcome, or had one with this end."""
+    told = EFFECTS.c.outcome.endswith(ending, autoescape=True)
+    query = select(EFFECTS.c.signup_id).distinct()
+    rows = tx.all(
+        query.where(
+            EFFECTS.c.purpose == purpose, (EFFECTS.c.state == "begun") | told
+        ).order_by(EFFECTS.c.signup_id)
+    )
+    return tuple(SignupId(row.signup_id) for row in rows)
+
+
 def unfinished(tx: ReadTx) -> tuple[Effect, ...]:
     """All that may or may not have happened, oldest first."""
     query = select(EFFECTS).where(EFFECTS.c.state == "begun")

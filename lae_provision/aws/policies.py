@@ -29,15 +29,39 @@ BUCKET_ACTIONS = (
 )
 
 
-def host_policy(bucket: str) -> str:
-    """Allow a host to use the objects of its own bucket, and nothing else."""
+#: Of those, what changes no object.
+READING_ACTIONS = (
+    "s3:AbortMultipartUpload",
+    "s3:GetObject",
+    "s3:ListMultipartUploadParts",
+)
+#: What a host that may only read keeps writing: its epoch, without which it serves
+#: nobody; its counts; leases, so that nothing is lost by being in arrears; advisories.
+OWN_RECORDS = ("advisories", "leases", "meter", "s4")
+#: The statement that says what a host may do with shares.
+OBJECTS = "Objects"
+
+
+def host_policy(bucket: str, *, writes: bool = True) -> str:
+    """Allow a host to use the objects of its own bucket, and nothing else.
+
+    Without *writes* it reads them all and writes its own records alone.
+    """
+    actions = OBJECT_ACTIONS if writes else READING_ACTIONS
+    records = {
+        "Sid": "Records",
+        "Effect": "Allow",
+        "Action": ["s3:PutObject"],
+        "Resource": [f"arn:aws:s3:::{bucket}/{kind}/*" for kind in OWN_RECORDS],
+    }
     return document(
         {
-            "Sid": "Objects",
+            "Sid": OBJECTS,
             "Effect": "Allow",
-            "Action": list(OBJECT_ACTIONS),
+            "Action": list(actions),
             "Resource": f"arn:aws:s3:::{bucket}/*",
         },
+        *(() if writes else (records,)),
         {
             "Sid": "Bucket",
             "Effect": "Allow",
@@ -45,6 +69,16 @@ def host_policy(bucket: str) -> str:
             "Resource": f"arn:aws:s3:::{bucket}",
         },
     )
+
+
+def may_write(policy: str) -> bool:
+    """Whether a host's policy lets it change shares; what cannot be read may."""
+    try:
+        statements = json.loads(policy)["Statement"]
+        objects = [s["Action"] for s in statements if s.get("Sid") == OBJECTS]
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return True
+    return all("s3:PutObject" in actions for actions in objects)
 
 
 def trust_policy() -> str:

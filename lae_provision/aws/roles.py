@@ -9,8 +9,14 @@ from attrs import define
 
 from lae_provision.aws.channel import Channel, none_on
 from lae_provision.aws.parameters import members
-from lae_provision.aws.policies import INLINE, host_policy, same_policy, trust_policy
-from lae_provision.doors import IRoles, RoleRequest
+from lae_provision.aws.policies import (
+    INLINE,
+    host_policy,
+    may_write,
+    same_policy,
+    trust_policy,
+)
+from lae_provision.doors import IRoles, Role, RoleRequest
 from lae_provision.errors import AlreadyThere, Refused, TryLater
 
 MISSING = frozenset({"NoSuchEntity"})
@@ -38,8 +44,8 @@ class IamRoles(IRoles):
             MISSING, lambda: self._ask(action, **parameters)
         )
 
-    async def find(self, name: str) -> str | None:
-        """Find the role's ARN, if all three parts exist."""
+    async def find(self, name: str) -> Role | None:
+        """Find the role, if all three parts exist."""
         profile = await none_on(
             MISSING, self._ask("GetInstanceProfile", InstanceProfileName=name)
         )
@@ -49,7 +55,10 @@ class IamRoles(IRoles):
         policy = await none_on(
             MISSING, self._ask("GetRolePolicy", RoleName=name, PolicyName=INLINE)
         )
-        return None if policy is None else arn
+        if policy is None or arn is None:
+            return None
+        document = unquote(policy.findtext(".//PolicyDocument") or "")
+        return Role(arn, may_write(document))
 
     async def make(self, request: RoleRequest) -> str:
         """Make the missing parts; AlreadyThere if a part is different."""
@@ -71,7 +80,7 @@ class IamRoles(IRoles):
             "PutRolePolicy",
             RoleName=request.name,
             PolicyName=INLINE,
-            PolicyDocument=host_policy(request.bucket),
+            PolicyDocument=host_policy(request.bucket, writes=request.writes),
         )
         await self._make_profile(request, tags)
         return _text(role, "Arn")

@@ -288,6 +288,7 @@ class S3StorageServer(StorageServer):
         owner_num: int = ADDED,
     ) -> None:
         """Add or renew a lease on all shares; nothing where there are none."""
+        self._check_slot_may_change(storage_index)
         now = self._clock.seconds()
         lease = new_lease(owner_num, now, renew_secret, cancel_secret)
         await self._leases.add(storage_index, lease)
@@ -300,8 +301,16 @@ class S3StorageServer(StorageServer):
         """
         if not self.has_shares(storage_index):
             raise IndexError("no such lease to renew")
+        self._check_slot_may_change(storage_index)
         lease = new_lease(ADDED, self._clock.seconds(), renew_secret, b"")
         await self._leases.renew(storage_index, lease)
+
+    def _check_slot_may_change(self, storage_index: bytes) -> None:
+        """Raise Suspended for a lease that would be written into a slot's object: the
+        role of a suspended customer's host lets it write no shares.
+        """
+        if self.index.has_slot(storage_index):
+            self.allowance.check_writing()
 
     async def all_leases(self, storage_index: bytes) -> ByShare:
         """The leases of every share, read from the bucket where need be."""

@@ -51,6 +51,7 @@ class Served:
         assert world.cloud.launches == 1
         assert len(world.cloud.vault) == 1
         assert len(world.cloud.buckets) == len(world.cloud.roles) == 1
+        assert world.may_write()
 
 
 class Replaced(Served):
@@ -182,6 +183,7 @@ class Unpaid(Life):
         check_served(world, self.signup_id)
         check_money(world, subscriptions=1)
         assert world.cloud.launches == 2
+        assert world.may_write()
         for kind in ("past-due", "suspended", "stopped", "recovered"):
             assert world.mails(self.signup_id).count(kind) == 1, kind
 

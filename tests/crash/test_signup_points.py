@@ -71,6 +71,32 @@ def test_killed_at(world, point, times):
     story.check(world)
 
 
+@pytest.mark.parametrize("number", [2, 3], ids=["taken", "given back"])
+@pytest.mark.parametrize(
+    "point", [p for p in POINTS if p.startswith("signup.role.") and "unma" not in p]
+)
+def test_killed_while_a_right_changes(world, point, number):
+    """Killed while the role loses its right to write, or gets it back, the next daemon
+    goes on: it is as the signup's state says.
+    """
+    story = STORIES["unpaid"]()
+    story.begin(world)
+    deadly = Deadly(point, 1)
+    deadly.world = world
+    came = []
+
+    def strike(name):
+        came.append(name)
+        # The first time is the making of the role.
+        if came.count(point) == number:
+            deadly(name)
+
+    on_crash_point(strike)
+    live(world, story)
+    assert deadly.struck == 1
+    story.check(world)
+
+
 @pytest.mark.parametrize("name", STORIES)
 def test_stories_end_well_undisturbed(world, name):
     """Without a crash the stories end as they must with one."""

@@ -7,9 +7,20 @@ from types import SimpleNamespace
 from typing import get_args
 
 import pytest
+from attrs import evolve
 
-from lae_flapp.grid.goals import End, Erase, Replace, Rest, Serve, Stop, Withdraw
-from lae_flapp.grid.record import Record, goal_of
+from lae_flapp.grid.goals import (
+    End,
+    Erase,
+    Permit,
+    Replace,
+    Rest,
+    Serve,
+    Stop,
+    Withdraw,
+)
+from lae_flapp.grid.record import READ_ONLY, Record, goal_of
+from lae_flapp.journal.effects import NO_HOST, EffectKey
 from lae_flapp.journal.hosts import HostState
 from lae_protocol.messages import SignupState
 
@@ -22,7 +33,9 @@ RESTING = {"registered", "paying", "expired", "ended", "refunded", "cancelled"} 
 def record(state, host, *, kept_until=None, session=None):
     """A record with only what decides."""
     return Record(
-        signup=SimpleNamespace(state=state, payment=SimpleNamespace(session="cs_1")),
+        signup=SimpleNamespace(
+            signup_id="su", state=state, payment=SimpleNamespace(session="cs_1")
+        ),
         generation=2,
         host=None if host is None else SimpleNamespace(state=host),
         identity=None,
@@ -62,3 +75,26 @@ def test_a_withdrawal_knows_what_is_left_to_do(state, kept_until) -> None:
     known = record("refunding", None, kept_until=kept_until, session=session)
     back, data = state == "refunded", kept_until is not None
     assert goal_of(known) == Withdraw(back, data)
+
+
+@pytest.mark.parametrize("host", [None, "ready", "retiring"])
+@pytest.mark.parametrize("outcome", ["an-arn", f"an-arn{READ_ONLY}", None])
+@pytest.mark.parametrize(
+    "state", ["active", "past-due", "suspended", "stopped", "ending"]
+)
+def test_a_right_that_is_not_the_states_is_changed(state, outcome, host) -> None:
+    """A served customer's role is made anew when its right is not what the state says,
+    or nobody knows what it is; of who leaves it is while there is a host.
+    """
+    made = SimpleNamespace(
+        key=EffectKey("su", "role", "make-role", NO_HOST),
+        state="begun" if outcome is None else "done",
+        outcome=outcome,
+    )
+    known = record(state, host)
+    goal = goal_of(evolve(known, effects=(made,)))
+    paid = state in {"active", "past-due"}
+    right = outcome == ("an-arn" if paid else f"an-arn{READ_ONLY}")
+    served = state in SERVED and host == "ready"
+    leaves = state in {"stopped", "ending"} and host is not None
+    assert (goal == Permit()) == ((served or leaves) and not right)

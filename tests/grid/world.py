@@ -240,6 +240,11 @@ class World:
     def mails(self, signup_id):
         return [m.kind for m in self.read(outbox.of, signup_id)]
 
+    def may_write(self):
+        """Whether IAM lets the one customer's host change shares."""
+        (role,) = self.cloud.roles.values()
+        return role.request.writes
+
     def live_hosts(self, signup_id=None):
         every = [i.request.key.signup_id for i in self.cloud.live()]
         return len([s for s in every if signup_id in {None, s}])

@@ -7,7 +7,7 @@ from attrs import evolve
 from twisted.internet.defer import Deferred
 
 from lae_flapp.grid import moves
-from lae_flapp.journal import hosts
+from lae_flapp.journal import events, hosts
 from tests.grid.test_lost_hosts import look
 from tests.grid.world import always, check_served, now, weather
 from tests.life.conftest import check_kept
@@ -270,3 +270,78 @@ def test_money_taken_back_at_stripe_is_told(world) -> None:
             assert now(Deferred.fromCoroutine(telling)) == outcome
     assert world.mails(signup_id).count("troubled") == 2
     assert world.state(signup_id) == "active"
+
+
+def test_the_right_to_write_is_taken_in_iam(world) -> None:
+    """A suspended customer's role may only read, whatever the host does or is asked;
+    paid again it may write, and no daemon that dies or restarts changes more than that.
+    """
+    signup_id = overdue(world)
+    world.days(13)
+    assert world.may_write()
+    world.days(1)
+    world.advance(5)
+    assert world.state(signup_id) == "suspended"
+    assert not world.may_write()
+    assert world.kinds(signup_id).count("role-ready") == 1
+    world.kill()
+    world.start()
+    world.advance(5)
+    assert not world.may_write()
+    assert not world.crew.busy()
+    world.stripe(signup_id, status="active")
+    world.advance(5)
+    assert world.state(signup_id) == "active"
+    assert world.may_write()
+    told = [e.kind for e in world.read(events.since, signup_id, 0)]
+    assert told.count("role-changed") == 2
+    assert world.cloud.launches == 1
+
+
+@pytest.mark.parametrize("state", ["suspended", "active"])
+def test_a_daemon_that_dies_before_a_right_is_changed(world, state) -> None:
+    """What IAM did not take before the daemon died the next one asks of it."""
+    signup_id = overdue(world)
+    if state == "active":
+        world.days(14)
+        world.advance(5)
+    world.weather = always("roles.make", Fault.THROTTLED)
+    if state == "suspended":
+        world.days(14)
+    else:
+        world.stripe(signup_id, status="active")
+    world.advance(5)
+    assert world.state(signup_id) == state
+    assert world.may_write() == (state == "suspended")
+    world.kill()
+    world.weather = fair
+    world.start()
+    world.advance(60)
+    assert world.may_write() == (state == "active")
+
+
+def test_whoever_cancels_writes_nothing_while_the_host_ends(world) -> None:
+    """From the end on the role may only read, before the host is gone; whoever comes
+    back may write again.
+    """
+    signup_id = world.served()
+    world.weather = always("hosts.unmake", Fault.THROTTLED)
+    world.cancel(signup_id, at_once=True)
+    world.advance(10)
+    assert world.state(signup_id) == "ending"
+    assert world.instances() == ["running"]
+    assert not world.may_write()
+    world.weather = fair
+    world.advance(120)
+    assert world.state(signup_id) == "ended"
+    assert not world.cloud.roles
+
+
+def test_stopped_and_paid_again(world) -> None:
+    """A role that a stopped customer keeps may only read, until it is paid again."""
+    signup_id = stopped(world)
+    assert not world.may_write()
+    world.stripe(signup_id, status="active")
+    world.advance(20)
+    check_served(world, signup_id)
+    assert world.may_write()

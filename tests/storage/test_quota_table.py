@@ -133,6 +133,14 @@ class Customer:
         path = f"/storage/v1/lease/{si_text(HERE)}"
         return self.both(both, "PUT", path, b"", LEASE)
 
+    def slots_lease(self) -> Asked:
+        async def both() -> None:
+            await self.front.remote_add_lease(SLOT, RENEW, RENEW)
+            await self.front.remote_renew_lease(SLOT, RENEW)
+
+        path = f"/storage/v1/lease/{si_text(SLOT)}"
+        return self.both(both, "PUT", path, b"", LEASE)
+
     def read(self) -> Asked:
         async def both() -> tuple[Any, Any]:
             data = await self.front.remote_get_buckets(HERE)[0].remote_read(0, 9)
@@ -166,6 +174,7 @@ OPERATIONS: dict[str, Callable[[Customer], Asked]] = {
     "write that makes a slot larger": lambda c: c.write(LARGE, b"x" * GROWN),
     "deletion of a mutable share": lambda c: c.write(SLOT, b"", 0),
     "adding and renewing leases": Customer.lease,
+    "the same of a mutable slot": Customer.slots_lease,
     "reading": Customer.read,
     "advisories": Customer.advise,
     "version": Customer.version,

@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Callable
 from typing import TypeVar
 
-from attrs import define
+from attrs import define, evolve
 from twisted.internet.interfaces import IReactorTime
 
 from lae_protocol.secret import Secret
@@ -30,6 +30,7 @@ from lae_provision.doors import (
     IRoles,
     IVault,
     LaunchRequest,
+    Role,
     RoleRequest,
     Sealed,
 )
@@ -121,14 +122,15 @@ class MemoryRoles(IRoles):
 
     line: Line
 
-    async def find(self, name: str) -> str | None:
+    async def find(self, name: str) -> Role | None:
         """See there."""
 
-        def look() -> str | None:
+        def look() -> Role | None:
             made = self.line.cloud.roles.get(name)
             if made is None or made.visible_at > self.line.now:
                 return None
-            return _arn(made)
+            assert isinstance(made.request, RoleRequest)
+            return Role(_arn(made), made.request.writes)
 
         return await self.line.call("roles.find", look)
 
@@ -138,11 +140,13 @@ class MemoryRoles(IRoles):
         def effect() -> str:
             cloud = self.line.cloud
             there = cloud.roles.get(request.name)
-            if there is not None and there.request != request:
-                raise AlreadyThere("EntityAlreadyExists", request.name)
-            if there is None:
-                there = Made(request, self.line.now + cloud.visibility)
-                cloud.roles[request.name] = there
+            visible_at = self.line.now + cloud.visibility
+            if there is not None:
+                assert isinstance(there.request, RoleRequest)
+                if evolve(there.request, writes=request.writes) != request:
+                    raise AlreadyThere("EntityAlreadyExists", request.name)
+                visible_at = there.visible_at
+            there = cloud.roles[request.name] = Made(request, visible_at)
             return _arn(there)
 
         return await self.line.call("roles.make", effect)

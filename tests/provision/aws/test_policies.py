@@ -11,6 +11,7 @@ from lae_provision.aws.policies import (
     OBJECT_ACTIONS,
     bucket_policy,
     host_policy,
+    may_write,
     render,
     same_policy,
     trust_policy,
@@ -53,6 +54,35 @@ def test_the_boundary_takes_nothing_from_a_host() -> None:
     """All that a host's own policy allows, the boundary allows too."""
     assert all(host(a, "arn:aws:s3:::s4-g1/v1/share") for a in OBJECT_ACTIONS)
     assert all(host(a, "arn:aws:s3:::s4-g1") for a in BUCKET_ACTIONS)
+
+
+@pytest.mark.parametrize("kind", ["immutable", "mutable", "chunks", "v1", "s4x"])
+def test_a_host_that_may_only_read(kind: str) -> None:
+    """It reads everything and lists, and writes or deletes no object of shares; its own
+    records it still writes, under the boundary too.
+    """
+    policy = json.loads(host_policy("s4-g1", writes=False))
+
+    def may(action: str, resource: str) -> bool:
+        ask = Ask(action, f"arn:aws:s3:::s4-g1{resource}")
+        return is_allowed(ask, [policy], boundary=shipped("boundary.json"))
+
+    assert may("s3:GetObject", f"/{kind}/a/0")
+    assert all(may(a, "") for a in BUCKET_ACTIONS)
+    assert not may("s3:PutObject", f"/{kind}/a/0")
+    assert not may("s3:DeleteObject", f"/{kind}/a/0")
+    for record in ("s4/epoch", "meter/2026-11-30/1", "leases/a", "advisories/a"):
+        assert may("s3:PutObject", f"/{record}")
+        assert not may("s3:DeleteObject", f"/{record}")
+
+
+def test_what_a_policy_lets_a_host_do() -> None:
+    """A policy is recognised by what it says of shares; one that nobody can read is
+    taken for the greater right, so that it is replaced where the lesser is due.
+    """
+    assert may_write(host_policy("s4-g1"))
+    assert not may_write(host_policy("s4-g1", writes=False))
+    assert all(may_write(text) for text in ("", "[]", "{}", '{"Statement": [1]}'))
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 from twisted.trial.unittest import TestCase
 
 from lae_provision.aws.policies import host_policy
+from lae_provision.doors import Role
 from lae_provision.errors import AlreadyThere, Refused
 from tests.provision.contracts.suite import bucket_request, role_request
 
@@ -64,7 +65,7 @@ class OnMotoTests(TestCase):
                 self.iam.delete_instance_profile(InstanceProfileName=name)
             self.assertIsNone(await self.door.find(name), lost)
             self.assertEqual(await self.door.make(request), arn)
-            self.assertEqual(await self.door.find(name), arn)
+            self.assertEqual(await self.door.find(name), Role(arn, writes=True))
             await self.door.unmake(name)
 
     async def test_half_unmade_is_unmade(self) -> None:
@@ -101,6 +102,30 @@ class OnMotoTests(TestCase):
             await self.door.find(one.name)
         with self.assertRaises(AlreadyThere):
             await self.door.make(one)
+
+    async def test_a_suspended_hosts_keys_change_no_share(self) -> None:
+        """With a right that was taken the same session, which the host still holds, is
+        refused to write or delete shares, and reads; given back, it writes again.
+        """
+        mine = bucket_request(self.bench)
+        await self.bench.buckets.make(mine)
+        role = role_request(self.bench, mine.name)
+        await self.door.make(role)
+        host = self.benches.cloud(self.benches.account.session(role.name))
+        client, share = host.buckets._client, "immutable/s/0"
+        await client.call("PUT", mine.name, key=share, body=b"kept")
+        await self.door.make(attrs.evolve(role, writes=False))
+        for key in (share, "mutable/s", "chunks/s/c", "elsewhere", "s4"):
+            with self.assertRaises(Refused):
+                await client.call("PUT", mine.name, key=key, body=b"x")
+            with self.assertRaises(Refused):
+                await client.call("DELETE", mine.name, key=key)
+        read = await client.call("GET", mine.name, key=share)
+        self.assertEqual(read.body, b"kept")
+        for key in ("s4/epoch", "leases/s", "meter/d/1", "advisories/a"):
+            await client.call("PUT", mine.name, key=key, body=b"x")
+        await self.door.make(role)
+        await client.call("PUT", mine.name, key="mutable/s", body=b"x")
 
     async def test_a_hosts_keys_reach_its_own_bucket_alone(self) -> None:
         """With the session of a host's role, objects of its own bucket are written,

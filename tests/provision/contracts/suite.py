@@ -161,8 +161,19 @@ class RolesContract(Contract):
         assert await bench.roles.find(request.name) is None
         arn = await bench.roles.make(request)
         found = await self.eventually(bench, lambda: bench.roles.find(request.name))
-        assert found == arn
+        assert (found.arn, found.writes) == (arn, True)
         assert arn.endswith(f":role{request.path}{request.name}")
+
+    async def test_right_to_write_is_taken_and_given_back(self) -> None:
+        """Making the role again with another right replaces what it may do."""
+        bench = await self._bench()
+        request = role_request(bench)
+        arn = await bench.roles.make(request)
+        for writes in (False, False, True):
+            asked = attrs.evolve(request, writes=writes)
+            assert await bench.roles.make(asked) == arn
+            found = await self.eventually(bench, lambda: bench.roles.find(request.name))
+            assert (found.arn, found.writes) == (arn, writes)
 
     async def test_role_made_twice_is_one_role(self) -> None:
         """Making a role again is success, with the same ARN."""
