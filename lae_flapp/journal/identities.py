@@ -10,7 +10,11 @@ from sqlalchemy import (
     LargeBinary,
     String,
     Table,
+    Text,
+    case,
+    cast,
     delete,
+    func,
     insert,
     select,
     update,
@@ -122,6 +126,16 @@ def get(tx: ReadTx, signup_id: SignupId, generation: Generation) -> Identity:
     if found is None:
         raise Unknown(f"no identity {generation} of {signup_id}")
     return found
+
+
+def by_key(tx: ReadTx) -> dict[str, int]:
+    """How many are sealed under each key, by its id, and cannot be opened without."""
+    text = cast(IDENTITIES.c.sealed, Text)
+    # The column `key_id` says where the id is: in the document.
+    key_id = case((func.json_valid(text), func.json_extract(text, "$.key_id")))
+    query = select(key_id.label("key_id"), func.count().label("many"))
+    query = query.where(IDENTITIES.c.recovered.is_(None), key_id.is_not(None))
+    return {str(r.key_id): int(r.many) for r in tx.all(query.group_by(key_id))}
 
 
 def erase(tx: WriteTx, signup_id: SignupId) -> None:

@@ -7,6 +7,7 @@ context is the table and the key that names the row, whatever is sealed.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from attrs import define, field
@@ -122,6 +123,17 @@ def count(tx: ReadTx) -> int:
         for one in _SEALED.values()
     )
     return sum(map(int, counts))
+
+
+def count_under_others(tx: ReadTx, known: AbstractSet[bytes]) -> int:
+    """How many are sealed under keys of other names than these."""
+    lost = 0
+    for one in _SEALED.values():
+        key = func.substr(one.column, *_KEY_NAME).label("key")
+        query = select(key, func.count().label("many")).where(one.which)
+        rows = tx.all(query.group_by(key))
+        lost += sum(int(row.many) for row in rows if bytes(row.key) not in known)
+    return lost
 
 
 def replace(tx: WriteTx, value: SealedValue, sealed: bytes) -> None:

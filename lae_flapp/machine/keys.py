@@ -346,6 +346,14 @@ def _refuse_what_is_needed(
         )
 
 
+#: A sealed identity says itself under which key it is.
+_IDENTITIES = """
+    SELECT count(*) FROM identities WHERE recovered IS NULL AND CASE
+    WHEN json_valid(CAST(sealed AS TEXT))
+    THEN json_extract(CAST(sealed AS TEXT), '$.key_id') END = ?
+"""
+
+
 def _count_sealed(db: sqlite3.Connection, kind: str, secret: str) -> int:
     """How many rows are sealed with the key; a text that is no key sealed none."""
     try:
@@ -353,7 +361,6 @@ def _count_sealed(db: sqlite3.Connection, kind: str, secret: str) -> int:
     except ValueError:
         return 0
     if kind == "identity":
-        query = "SELECT count(*) FROM identities WHERE key_id = ?"
-        return int(db.execute(query, (key_name(raw),)).fetchone()[0])
+        return int(db.execute(_IDENTITIES, (key_name(raw),)).fetchone()[0])
     counted = Counter(head for (head,) in db.execute(key_names()))
     return counted[name_of_key(raw)]

@@ -69,6 +69,7 @@ KINDS: Mapping[str, CauseKind] = {
         "S4InboxStuck", "page", ("lae inbox list --state waiting",)
     ),
     "journal-full": CauseKind("S4JournalDiskLow", "page", _DISK),
+    "key-missing": CauseKind("S4KeyMissing", "page", ("lae keys list",)),
     "journal-restored": CauseKind(
         "S4JournalRestored", "ticket", ("lae events --since 0",)
     ),
@@ -152,7 +153,7 @@ class Seen:
     registrations are taken, because of *closed_because*; *strays* are instances, each
     with whose tags it has; *ahead* of our time is the machine's clock, by seconds;
     *full*: the journal refuses writes, since its disk is full; *flooded*: of what more
-    came lately than is taken.
+    came lately than is taken; *unopened*: by setting, rows that none of its keys opens.
     """
 
     figures: Figures
@@ -166,6 +167,7 @@ class Seen:
     ahead: float = 0.0
     full: bool = False
     flooded: frozenset[str] = frozenset()
+    unopened: Mapping[str, int] = {}
 
 
 Causes = dict[tuple[str, str], str]
@@ -208,6 +210,9 @@ def _service(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]
         yield ("closed", ""), what
     for what in seen.flooded:
         yield ("flooded", what), f"more {what} came than are taken in an hour"
+    for setting, many in seen.unopened.items():
+        what = f"{many} sealed rows are opened by no key of {setting}: put the key back"
+        yield ("key-missing", setting), what
     if abs(seen.ahead) > bounds.clock:
         way = "forward" if seen.ahead > 0 else "back"
         minutes = abs(seen.ahead) / MINUTE

@@ -49,6 +49,8 @@ class Watch:
     bounds: Bounds
     probe: Callable[[], Awaitable[None]]
     ahead: Callable[[], float]
+    #: By setting, rows that none of its keys opens.
+    unopened: Callable[[], Mapping[str, int]]
     #: What is counted of what others ask for, by what it is called.
     limits: Mapping[str, HourlyLimit]
     #: Causes that last, by kind, as of the last look; health shows them.
@@ -120,6 +122,7 @@ class Watch:
             closed_because=self.registrations.problem() or "",
             strays=self.strays(),
             ahead=self.ahead(),
+            unopened=self.unopened(),
             flooded=frozenset(
                 what
                 for what, limit in self.limits.items()

@@ -67,6 +67,7 @@ from lae_flapp.signs import needs
 from lae_flapp.signs.availability import Availability
 from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.figures import DaemonFigures
+from lae_flapp.signs.lost_keys import LostKeys
 from lae_flapp.signs.notices import Notices
 from lae_flapp.signs.registrations import Registrations
 from lae_flapp.signs.snapshots import Snapshots
@@ -87,6 +88,7 @@ class DaemonParts:
     vitals: Vitals
     figures: DaemonFigures
     watch: Watch
+    lost_keys: LostKeys
     notices: Queue[Any]
     crew: Crew
     lost_hosts: LostHosts
@@ -284,6 +286,7 @@ def build(
         (cell.name, quota): many for quota, many in quotas.items()
     }
     figures = DaemonFigures(registry, vitals, snapshots, quotas_by_cell, crew)
+    lost_keys = LostKeys(journal, doors.sealer.names, doors.identity_key_names)
     watch = Watch(
         clock=reactor,
         journal=journal,
@@ -300,6 +303,7 @@ def build(
         ),
         probe=availability.probe,
         ahead=ahead,
+        unopened=lambda: lost_keys.rows,
         limits={"registrations": registering, "events of Stripe's": hinting},
         lasting=lasting,
         standing=standing,
@@ -317,6 +321,7 @@ def build(
         vitals=vitals,
         figures=figures,
         watch=watch,
+        lost_keys=lost_keys,
         notices=notices.queue(reactor),
         crew=crew,
         lost_hosts=lost_hosts,

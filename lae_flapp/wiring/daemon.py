@@ -187,6 +187,7 @@ class Daemon(Service):
         repeat("what is left undone", every.reconcile, parts.crew.take_up, now=False)
         repeat("reading back", every.reconcile, parts.reading_back.look, now=False)
         repeat("lost hosts", every.lost_hosts, parts.lost_hosts.look)
+        repeat("keys that are missing", every.reconcile, parts.lost_keys.look)
         repeat("watch", every.watch, parts.watch.look)
         repeat("gifts that end", every.reconcile, parts.cancelling.end_gifts)
         repeat("what the time brings", every.lifecycle, parts.times.look)

@@ -85,6 +85,8 @@ class DaemonDoors:
     mail: IMailServer
     sealer: JournalSealer
     sender: Sender
+    #: Of the keys in files that open identities; none where KMS does.
+    identity_key_names: frozenset[str]
 
 
 def open_doors(
@@ -109,12 +111,13 @@ def open_doors(
         wall=time.time,
     )
     key_pool = KeyPool(reactor, KEYS_AHEAD)
+    data_keys = _data_keys(settings.sealing, secrets, cloud)
     return DaemonDoors(
         cloud=cloud,
         vault=cloud.vault(aws.state_bucket),
         addresses=cloud.addresses(cell.dns_zone_id),
         identities=Identities(
-            _data_keys(settings.sealing, secrets, cloud),
+            data_keys,
             settings.sealing.recovery_recipients,
             key_pool,
         ),
@@ -127,6 +130,9 @@ def open_doors(
         ),
         sealer=JournalSealer(secrets.journal_keys),
         sender=_sender(settings),
+        identity_key_names=(
+            data_keys.names if isinstance(data_keys, FileDataKeys) else frozenset()
+        ),
     )
 
 

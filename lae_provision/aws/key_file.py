@@ -39,6 +39,11 @@ class FileDataKeys(IDataKeys):
         self._current = key_name(raw[0])
         self._ciphers = {key_name(key): AESGCM(key) for key in raw}
 
+    @property
+    def names(self) -> frozenset[str]:
+        """The ids of the wrapping keys that this one opens with."""
+        return frozenset(self._ciphers)
+
     async def generate(self, context: Context) -> tuple[Secret, bytes, str]:
         """Make a key, wrapped with the newest wrapping key."""
         key = secrets.token_bytes(KEY_BYTES)

@@ -33,6 +33,11 @@ class JournalSealer:
         self._current = name_of_key(raw[0])
         self._ciphers = {name_of_key(key): AESGCM(key) for key in raw}
 
+    @property
+    def names(self) -> frozenset[bytes]:
+        """What sealed values say of the keys that this one opens with."""
+        return frozenset(self._ciphers)
+
     def seal(self, plain: bytes, context: str) -> bytes:
         """Encrypt under the newest key; not deterministic."""
         nonce = os.urandom(NONCE_BYTES)

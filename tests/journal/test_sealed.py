@@ -84,3 +84,14 @@ def test_contexts_differ_by_table_and_key() -> None:
     rows = [(HOSTS, ("a", 1)), (HOSTS, ("a", 11)), (EFFECTS, ("a",))]
     assert len({context_of(table, *key) for table, key in rows}) == len(rows)
     assert context_of(HOSTS, "a", Generation(1)) == "hosts a 1"
+
+
+def test_rows_under_keys_that_are_gone_are_counted(desk) -> None:
+    """Rows whose key is not among the known ones are counted, in every table."""
+    names = {value[1:9] for value in fill(desk).values()}
+    every = desk.read(sealed.count)
+    assert desk.read(sealed.count_under_others, names) == 0
+    assert desk.read(sealed.count_under_others, frozenset()) == every
+    gone = {b"identity %d" % n for n in (1, 2)}
+    left = names - {value[1:9] for value in gone}
+    assert desk.read(sealed.count_under_others, left) == 2

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from lae_flapp.desk.operators import resealing
-from lae_flapp.journal import effects, hosts, sealed
+from lae_flapp.journal import effects, hosts, identities, sealed
 from lae_flapp.journal.effects import EFFECTS, EffectKey
 from lae_flapp.journal.hosts import HOSTS
 from lae_flapp.journal.sealed import context_of
@@ -21,7 +21,9 @@ from lae_protocol.ids import Generation, signup_id_of_form
 from lae_protocol.process.resources import config_folder
 from lae_protocol.process.settings import load
 from lae_protocol.secret import Secret
+from lae_provision.aws.key_file import FileDataKeys
 from lae_provision.identity.journal_sealer import JournalSealer
+from lae_provision.identity.sealing import seal
 from lae_site.settings import SiteSettings
 from tests.laptop.conftest import Place
 from tests.twins.journal import answer
@@ -258,3 +260,27 @@ def test_recover_needs_a_recovery_key(machine) -> None:
     told = recover("--recovery-key", bad, "--all")
     assert (told.exit_code, "has no AGE-SECRET-KEY" in told.output) == (1, True)
     assert "hunter2" not in told.output
+
+
+def test_a_key_of_identities_is_not_retired_while_it_opens_some(machine) -> None:
+    """A sealed identity says itself which key opens it: that key stays."""
+    machine.fill(1)
+    text = machine.settings.read_text("utf-8")
+    text = text.replace("  # identity_keys: {folder:", "  identity_keys: {folder:")
+    text = "\n".join(t for t in text.split("\n") if not t.startswith("  kms_key:"))
+    machine.settings.write_text(text, "utf-8")
+    folder = machine.folder / "identity-keys"
+    folder.mkdir()
+    old = Secret(key("o"))
+    secret(folder / "0001.key", old.reveal())
+    bound = (("kind", "identity"),)
+    wrapped = answer(FileDataKeys((old,)).generate(bound))
+    body = seal(b"keys", bound, wrapped, ())
+    journal = machine.open()
+    su, one = signup_id_of_form(b"form 0"), Generation(1)
+    answer(journal.write(identities.put, su, one, body, key_id="in it", vault_key="v"))
+    machine.close(journal)
+    path = secret(folder / "0002.key", key("n"))
+    os.utime(path, (BEFORE, BEFORE))
+    told = keys(machine, "retire", "identity", "--yes")
+    assert (told.exit_code, "it must stay" in told.output) == (1, True)

@@ -153,6 +153,11 @@ TABLE = [
         figures(late=(Customer("su1", ago(9000)),), troubled=frozenset({"su1"})),
     ),
     (
+        ("key-missing", "sealing.journal_keys"),
+        seen(unopened={"sealing.journal_keys": 1}),
+        WELL,
+    ),
+    (
         ("journal-restored", ""),
         figures(restored=restored(BOUNDS.restored - 1)),
         figures(restored=restored(BOUNDS.restored)),

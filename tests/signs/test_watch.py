@@ -70,6 +70,7 @@ class Daemon:
             bounds=Bounds(disk=1),
             probe=self.probe,
             ahead=lambda: self.signs.ahead,
+            unopened=dict,
             limits={"registrations": self.limit},
             lasting=self.signs.causes,
             standing={},
