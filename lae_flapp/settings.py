@@ -237,6 +237,26 @@ class FloodSettings:
 
 
 @define(frozen=True)
+class SecondFurl:
+    """The SHA-256 (hex) of the secret in a person's second furl, kept elsewhere:
+    ``lae operator second-furl`` makes both.
+    """
+
+    name: str
+    sha256: str = field(validator=validators.matches_re(r"[0-9a-f]{64}"))
+
+
+@define(frozen=True)
+class OperatorRights:
+    """What operators may do: those in *read_only* only look.  Where anybody has a
+    second furl, data is deleted and money given back only by who has shown theirs.
+    """
+
+    read_only: tuple[str, ...] = ()
+    second_furls: tuple[SecondFurl, ...] = ()
+
+
+@define(frozen=True)
 class PatienceSettings:
     """How long, in seconds: what a test shortens and production leaves alone."""
 
@@ -277,6 +297,7 @@ class DaemonSettings:
     cells: tuple[CellSettings, ...]
     patience: PatienceSettings = PatienceSettings()  # noqa: RUF009  (frozen)
     flood: FloodSettings = FloodSettings()  # noqa: RUF009  (frozen)
+    operators: OperatorRights = OperatorRights()  # noqa: RUF009  (frozen)
     log_format: LogFormat = "auto"
     metrics_listen: str | None = "tcp:9471:interface=127.0.0.1"
     journal_backups: Path | None = None
@@ -301,6 +322,16 @@ class DaemonSettings:
     def journal(self) -> Path:
         """The journal's file."""
         return self.state / "journal" / "journal.sqlite"
+
+    def what_is_open(self) -> tuple[str, ...]:
+        """Doors that are open and could be shut, for ``lae config check``."""
+        if self.operators.second_furls:
+            return ()
+        said = (
+            "open: whoever has one operator's furl may delete data and give money back;"
+            " `lae operator second-furl` shuts that (operators.second_furls)"
+        )
+        return (said,)
 
     def _check_production(self) -> None:
         """Production talks to AWS and Stripe themselves, and has a public site."""

@@ -33,6 +33,7 @@ from lae_protocol.people_messages import (
     AskOperators,
     RenewFurl,
     RevokeOperator,
+    ShowSecondFurl,
 )
 from lae_protocol.question import KB, Question
 from lae_protocol.recovery_messages import AskSealedIdentity, GiveIdentity
@@ -342,6 +343,7 @@ OperatorQuestion = (
     | AddOperator
     | RenewFurl
     | RevokeOperator
+    | ShowSecondFurl
     | BackUp
     | Reseal
     | AskSealedIdentity

@@ -69,3 +69,17 @@ class RevokeOperator(Question[Accepted]):
     """End one person's furl."""
 
     name: str
+
+
+@define(frozen=True)
+class Opened:
+    """Deletions and refunds are open to who asked, for so many *seconds*."""
+
+    seconds: int
+
+
+@define(frozen=True)
+class ShowSecondFurl(Question[Opened]):
+    """Open deletions and refunds: *swissnum* is that of the asker's second furl."""
+
+    swissnum: Secret

@@ -20,6 +20,7 @@ from lae_flapp.desk.operators.backups import Backups
 from lae_flapp.desk.operators.cancelling import Cancelling
 from lae_flapp.desk.operators.desk import OperatorDesk, Process
 from lae_flapp.desk.operators.facet import operator_facet
+from lae_flapp.desk.operators.rights import Rights
 from lae_flapp.desk.tubs import (
     furl_of,
     keep_furl,
@@ -256,6 +257,7 @@ def build(
             closed_because=registrations.problem,
             needs=lambda lasting: needs.now(lasting, standing),
         ),
+        rights=Rights(settings.operators, reactor),
         selling=selling,
         cancel=cancelling.cancel,
         new_furl=lambda: furl_of(private_tub, location, new_name("o")),

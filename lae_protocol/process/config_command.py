@@ -74,7 +74,10 @@ def example(process: str) -> None:
 @config.command()
 @click.argument("file", type=click.Path(path_type=Path))
 def check(file: Path) -> None:
-    """Check FILE: every key and type, and every file and secret that it names."""
+    """Check FILE: every key and type, and every file and secret that it names.
+
+    What is well, and open to more people than it must be, is said too.
+    """
     try:
         settings: object = load(file, _kind(file))
         found = _read_secrets(settings)
@@ -83,3 +86,5 @@ def check(file: Path) -> None:
     except SettingsError as e:
         raise click.ClickException(str(e)) from None
     click.echo(f"{file}: good ({len(found)} secrets, all readable)")
+    for line in getattr(settings, "what_is_open", tuple)():
+        click.echo(line)

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 
 from lae_flapp.desk.claims import load_cloud_keys
 from lae_flapp.journal.copies import copies_of
-from lae_flapp.settings import DaemonSettings
+from lae_flapp.settings import DaemonSettings, OperatorRights, SecondFurl
 from lae_localcloud.booter.signer import IdentitySigner
 from lae_protocol.process.settings import SettingsError, load
 
@@ -47,6 +47,17 @@ def test_the_example_watches_the_folder_of_the_copies() -> None:
     """As shipped, the age that is watched is that of `lae journal backup`'s copies."""
     settings = load(EXAMPLE, DaemonSettings)
     assert settings.journal_backups == copies_of(settings).folder
+
+
+def test_without_a_second_furl_something_is_open() -> None:
+    """Without a second furl ``lae config check`` says what is open; with one, nothing."""
+    settings = load(EXAMPLE, DaemonSettings)
+    (said,) = settings.what_is_open()
+    assert "delete data and give money back" in said
+    one = OperatorRights(second_furls=(SecondFurl("ann", "0" * 64),))
+    assert attrs.evolve(settings, operators=one).what_is_open() == ()
+    with pytest.raises(ValueError, match="sha256"):
+        SecondFurl("ann", "the furl itself")
 
 
 def test_the_example_has_every_key() -> None:

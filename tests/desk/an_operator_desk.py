@@ -12,12 +12,14 @@ from typing import Any, get_args
 from lae_flapp.desk.operators.backups import Backups
 from lae_flapp.desk.operators.cancelling import Cancelling
 from lae_flapp.desk.operators.desk import OperatorDesk, Process
+from lae_flapp.desk.operators.rights import Rights
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.copies import Copies
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.transaction import Noun
 from lae_flapp.money.checkout.checkout import Selling
+from lae_flapp.settings import OperatorRights
 from lae_flapp.signs import needs
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
@@ -42,6 +44,7 @@ def make_desk(
     sealer: Any = None,
     closed_because: Callable[[], str | None] = lambda: None,
     standing: Mapping[tuple[str, str], str] = MappingProxyType({}),
+    rights: OperatorRights = OperatorRights(),
     room: int = 1000,
 ) -> OperatorDesk:
     """*woken* hears what commits touched, and whose sessions were ended."""
@@ -81,6 +84,7 @@ def make_desk(
             closed_because=closed_because,
             needs=lambda lasting: needs.now(lasting, standing),
         ),
+        rights=Rights(rights, clock),
         selling=Selling((PLAN,), CELL, {"instances": room}, "https://s4.example"),
         cancel=Cancelling(journal, expire).cancel,
         new_furl=new_furl,

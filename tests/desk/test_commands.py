@@ -16,10 +16,12 @@ import sys
 import termios
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from attrs import define
 
 from tests import forks
@@ -626,3 +628,23 @@ def test_mails_in_bulk(own) -> None:
     told = own.lae("outbox", "retry", "1", "77")
     assert (told.code, "77: There is no mail 77." in told.err) == (1, True)
     assert own.lae("inbox", "retry", "--state", "waiting").code == 0
+
+
+def test_second_furl(own) -> None:
+    """A second furl is made without the daemon; its secret is not in what is printed,
+    and one that the daemon's settings do not have opens nothing.
+    """
+    file = own.folder / "second.furl"
+    told = own.lae("operator", "second-furl", "--to", str(file), "ann")
+    assert told.code == 0
+    assert file.stat().st_mode & 0o777 == 0o600
+    secret = file.read_text().strip().rpartition("/")[2]
+    assert secret not in told.out
+    settings = yaml.safe_load(told.out.partition("restart the daemon:\n")[2])
+    (one,) = settings["operators"]["second_furls"]
+    assert one == {"name": "ann", "sha256": sha256(secret.encode()).hexdigest()}
+    told = own.lae("operator", "open", str(file))
+    assert (told.code, told.err) == (
+        1,
+        "Error: This is not your second furl, or you have none.\n",
+    )

@@ -28,6 +28,7 @@ from lae_flapp.journal import (
     usage,
 )
 from lae_flapp.journal.journal import Journal
+from lae_flapp.settings import OperatorRights
 from lae_protocol import wire
 from lae_protocol.box_messages import (
     ListInbox,
@@ -71,6 +72,7 @@ from lae_protocol.people_messages import (
     AskOperators,
     RenewFurl,
     RevokeOperator,
+    ShowSecondFurl,
 )
 from lae_protocol.recovery_messages import AskSealedIdentity, GiveIdentity
 from lae_protocol.remote import OPERATOR
@@ -102,6 +104,7 @@ class Edge:
     woken: list[str] = Factory(list)
     closed: str | None = None
     standing: dict[tuple[str, str], str] = Factory(dict)
+    rights: OperatorRights = Factory(OperatorRights)
     names: int = 1
     room: int = 1000
     cloud: Cloud = Factory(Cloud)
@@ -123,6 +126,7 @@ class Edge:
             cloud=self.cloud,
             closed_because=lambda: self.closed,
             standing=self.standing,
+            rights=self.rights,
             room=self.room,
         )
 
@@ -190,6 +194,7 @@ EVERYTHING = [
     AskOperators(),
     AddOperator("eve"),
     RenewFurl("bob", Secret("o" + "b" * 52)),
+    ShowSecondFurl(Secret("s" * 53)),
     RevokeOperator("ann"),
     BackUp("copy.sqlite"),
     Reseal(),

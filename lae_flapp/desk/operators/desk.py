@@ -8,6 +8,7 @@ from datetime import datetime
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
+from lae_flapp.desk.operators.rights import Rights
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.causes import Cause
 from lae_flapp.journal.journal import Journal
@@ -43,6 +44,7 @@ class OperatorDesk:
 
     shop: Workshop
     process: Process
+    rights: Rights
     selling: Selling
     cancel: Callable[[SignupId, str, str, bool], Awaitable[None]]
     new_furl: Callable[[], Furl]

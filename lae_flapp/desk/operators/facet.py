@@ -15,6 +15,7 @@ from lae_flapp.desk.operators import (
 )
 from lae_flapp.desk.operators.asked import Asker
 from lae_flapp.desk.operators.desk import OperatorDesk
+from lae_flapp.desk.operators.rights import LOOKING
 from lae_flapp.journal.threads import asked_by
 from lae_protocol import box_messages as box
 from lae_protocol import looking_messages as look
@@ -53,6 +54,7 @@ ANSWERS: Mapping[type[Question[Any]], Callable[[Asker, Any], Awaitable[Any]]] = 
     people.AddOperator: running.add_operator,
     people.RenewFurl: running.renew_furl,
     people.RevokeOperator: running.revoke_operator,
+    people.ShowSecondFurl: running.show_second_furl,
     ask.BackUp: running.back_up,
     ask.Reseal: running.reseal,
     recovery.AskSealedIdentity: recovered_keys.sealed_identity,
@@ -67,6 +69,9 @@ def operator_facet(
 
     async def answer(question: Any, request_id: str) -> Any:
         asker = Asker(desk, swissnum, request_id)
+        if type(question) not in LOOKING:
+            name = await desk.journal.read(asker.name)
+            desk.rights.raise_unless_may(name, question)
         return await ANSWERS[type(question)](asker, question)
 
     return Answering(OPERATOR, asked_by("operators", answer), share)

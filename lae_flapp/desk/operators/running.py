@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from attrs import evolve
 
 from lae_flapp.desk.operators import resealing
 from lae_flapp.desk.operators.asked import Asker, line_of, reason
-from lae_flapp.journal import causes, inbox, operators, outbox, signups, switches
+from lae_flapp.desk.operators.rights import OPEN_FOR
+from lae_flapp.journal import (
+    causes,
+    events,
+    inbox,
+    operators,
+    outbox,
+    signups,
+    switches,
+)
 from lae_flapp.journal.errors import JournalError
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_protocol.furl import facet_kind
@@ -31,10 +41,12 @@ from lae_protocol.people_messages import (
     AddOperator,
     AskOperators,
     Invited,
+    Opened,
     OperatorLine,
     Operators,
     RenewFurl,
     RevokeOperator,
+    ShowSecondFurl,
 )
 from lae_protocol.process.answer import Refusal
 from lae_protocol.secret import Secret
@@ -166,6 +178,25 @@ async def revoke_operator(by: Asker, asked: RevokeOperator) -> Accepted:
         return Accepted()
 
     return await by.write(revoked)
+
+
+async def show_second_furl(by: Asker, asked: ShowSecondFurl) -> Opened:
+    """Open deletions and refunds to this person for a while; it is an event."""
+    name = await by.desk.journal.read(by.name)
+    try:
+        by.desk.rights.open(name, asked.swissnum)
+    except Refusal:
+        await by.write(_note_second_furl("second-furl-refused"))
+        raise
+    await by.write(_note_second_furl("second-furl-shown"))
+    return Opened(int(OPEN_FOR))
+
+
+def _note_second_furl(kind: str) -> Callable[[WriteTx, str], None]:
+    def noted(tx: WriteTx, who: str) -> None:
+        events.note(tx, None, kind, who)
+
+    return noted
 
 
 async def back_up(by: Asker, asked: BackUp) -> BackupState | Refused:

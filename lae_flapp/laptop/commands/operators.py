@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from pathlib import Path
@@ -15,15 +16,18 @@ from lae_flapp.laptop.columns import Column, columns
 from lae_flapp.laptop.line import Away, Line, run
 from lae_flapp.laptop.options import asks_daemon, changes, gives_json, loses
 from lae_flapp.laptop.settings import Where
-from lae_protocol.furl import Furl
+from lae_protocol.furl import Furl, NotAFurl, WrongFurl, parse_facet_furl
 from lae_protocol.ids import base32
 from lae_protocol.people_messages import (
     AddOperator,
     AskOperators,
+    Opened,
     Operators,
     RenewFurl,
     RevokeOperator,
+    ShowSecondFurl,
 )
+from lae_protocol.process.settings import SecretSource, SettingsError
 from lae_protocol.secret import Secret
 
 
@@ -215,3 +219,57 @@ def revoke(where: Where, as_json: bool, dry_run: bool, yes: bool, name: str) -> 
         click.echo(f"Would revoke the furl of {name}.")
     else:
         click.echo(f"The furl of {name} is nobody's any more.")
+
+
+@operator.command("second-furl")
+@asks_daemon
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="The second furl's file; it must not be there yet.",
+)
+@click.argument("name")
+def second_furl(where: Where, target: Path, name: str) -> None:
+    """Make a second furl for NAME, without which nobody deletes data or refunds.
+
+    The daemon is not asked: keep the file elsewhere, on a stick for example, and write
+    the line that is printed into the daemon's settings.
+    """
+    first = where.furl()
+    second = evolve(first, swissnum="s" + base32(secrets.token_bytes(32)))
+    made = _reserve(target)
+    with os.fdopen(made, "w", encoding="ascii") as out:
+        out.write(second.reveal() + "\n")
+    digest = hashlib.sha256(second.swissnum.encode()).hexdigest()
+    click.echo(
+        f"The second furl of {name} is in {target} (mode 600): keep it elsewhere."
+    )
+    click.echo("Write this into the daemon's settings, and restart the daemon:")
+    click.echo(f"operators:\n  second_furls:\n    - {{name: {name}, sha256: {digest}}}")
+
+
+@operator.command("open")
+@asks_daemon
+@gives_json
+@click.argument("file", type=click.Path(path_type=Path))
+def open_(where: Where, as_json: bool, file: Path) -> None:
+    """Show the second furl in FILE: deletions and refunds are open to you for a while.
+
+    It is ten minutes, and an event with your name.
+    """
+    try:
+        second = parse_facet_furl(SecretSource(file=file).read().reveal(), "o")
+    except (SettingsError, NotAFurl, WrongFurl) as e:
+        raise click.ClickException(f"no second furl: {e}") from None
+
+    async def work(line: Line) -> Opened:
+        return await line.ask(ShowSecondFurl(Secret(second.swissnum)))
+
+    told = run(where, work)
+    if as_json:
+        tables.print_json(opened=told)
+        return
+    minutes = told.seconds // 60
+    click.echo(f"Deletions and refunds are open to you for {minutes} minutes.")
