@@ -114,12 +114,10 @@ def announce(
 
 
 def _cancellation_taken_back(tx: WriteTx, signup_id: SignupId) -> str | None:
-    """The occasion of the last cancellation, if Stripe gave it and nobody was told
-    that it was taken back: Stripe does not say when that happened.
+    """The occasion of the last cancellation, if Stripe gave it: Stripe does not say
+    when it was taken back.
     """
     mails = outbox.of(tx, signup_id)
     last = [m.occasion for m in mails if m.kind == "leaving"][-1:]
-    told = {m.occasion for m in mails if m.kind == "staying"}
-    if not last or not last[0].startswith(outbox.STRIPES) or last[0] in told:
-        return None
-    return last[0]
+    dated = [occasion for occasion in last if occasion.startswith(outbox.STRIPES)]
+    return dated[0] if dated else None

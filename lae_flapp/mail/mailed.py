@@ -17,7 +17,7 @@ from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.outbox import STRIPES, Mail
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_provision.doors import IVault, Sealed
-from lae_provision.errors import AlreadyThere, ProvisionError
+from lae_provision.errors import ProvisionError
 
 
 @define(frozen=True)
@@ -37,8 +37,6 @@ class Mailed:
             return
         try:
             await self.vault.put(Sealed(_key(mail), mail.message_id.encode()))
-        except AlreadyThere:
-            return
         except (ProvisionError, DeadlinePassed) as e:
             self._log.warn(
                 "mail {number} is sent, and the state bucket does not know: {problem}",
