@@ -21,6 +21,7 @@ from lae_protocol.process.crowd import CrowdLimits
 from lae_storage.agent.reporting import Usage
 from lae_storage.s3.over_http import BucketPlace, HttpStore
 from lae_storage.server.bucket import open_bucket
+from lae_storage.server.caps import Caps
 from lae_storage.server.limits import Allowance, limits_in
 from lae_storage.server.meter import Meter
 from lae_storage.server.plug import Backing, S3Client, client_class
@@ -40,15 +41,16 @@ class S3Shares:
     def usage(self) -> Usage:
         """Return what the shares take now, from memory."""
         index, meter = self.backing.bucket.index, self.backing.bucket.meter
+        caps = Caps(meter, index, self.backing.allowance)
         count = index.shares + sum(1 for _ in index.slots())
         return Usage(
             index.stored,
             count,
             index.advisories,
-            meter.noncurrent,
+            meter.older_if_measured(),
             tuple(_counts_of(meter, day) for day in meter.days_to_report()),
             self.backing.bucket.pace.slowed,
-            self.backing.bucket.fence.problem(),
+            self.backing.bucket.fence.problem() or caps.problem(),
         )
 
     def obey(self, desired: Desired) -> None:

@@ -36,6 +36,7 @@ from twisted.logger import Logger
 
 from lae_storage.server import keys
 from lae_storage.server.bucket import OpenBucket
+from lae_storage.server.caps import Caps
 from lae_storage.server.lease import Leases
 from lae_storage.server.leases import ImmutableLeases
 from lae_storage.server.limits import Allowance
@@ -117,13 +118,15 @@ class Expiry:
     slots: Slots
     leases: ImmutableLeases
     allowance: Allowance
+    caps: Caps
     clock: IReactorTime
     days: int | None
     forget: Callable[[str], None]
 
     async def collect(self) -> None:
         """Walk all shares once; raises what S3 refuses, for the next day's walk."""
-        if self.days is None or self.allowance.suspended:
+        if self.days is None or self.allowance.suspended or self.caps.is_reached():
+            # Where leases are refused, what has none is not unwanted.
             return
         before = self.clock.seconds() - self.days * DAY
 

@@ -128,13 +128,14 @@ class Housekeeping:
 
     async def _measure(self) -> None:
         bucket = self.bucket
+        replaced = bucket.meter.replaced
         try:
             found = await measure_noncurrent(bucket.store, bucket.fence.reactor)
         except StoreError as e:
             # The role of an earlier release may not list versions.
             _log.warn("noncurrent versions cannot be measured: {why}", why=str(e))
         else:
-            bucket.meter.noncurrent = found
+            bucket.meter.measured(found, replaced)
 
     async def _write_counts(self) -> None:
         # Superseded or not: the object is of our own epoch.

@@ -28,8 +28,10 @@ class Index:
 
     _immutable: dict[bytes, bytes] = field(factory=dict)
     _slots: dict[bytes, int] = field(factory=dict)
-    _leases: set[bytes] = field(factory=set)
+    _leases: dict[bytes, int] = field(factory=dict)
     stored: int = 0
+    #: What all lease objects take.
+    lease_bytes: int = 0
     shares: int = 0
     #: How often an immutable share was added.
     additions: int = 0
@@ -91,13 +93,18 @@ class Index:
         """Whether there is a lease object beside the immutable shares."""
         return storage_index in self._leases
 
-    def add_leases(self, storage_index: bytes) -> None:
-        """Note that a lease object is in the bucket."""
-        self._leases.add(storage_index)
+    def add_leases(self, storage_index: bytes, size: int) -> None:
+        """Note that a lease object of this size is in the bucket."""
+        self.lease_bytes += size - self._leases.get(storage_index, 0)
+        self._leases[storage_index] = size
+
+    def lease_size(self, storage_index: bytes) -> int:
+        """What the lease object takes; 0 where there is none."""
+        return self._leases.get(storage_index, 0)
 
     def leased_or_immutable(self) -> set[bytes]:
         """The storage indexes that have immutable shares or a lease object."""
-        return self._leases | self._immutable.keys()
+        return self._leases.keys() | self._immutable.keys()
 
     # -- all -------------------------------------------------------------------
 
@@ -125,7 +132,7 @@ def _add_slot(index: Index, line: Listed) -> None:
 
 
 def _add_leases(index: Index, line: Listed) -> None:
-    index.add_leases(keys.read_leases(line.key))
+    index.add_leases(keys.read_leases(line.key), line.size)
 
 
 def _add_chunk(index: Index, line: Listed) -> None:

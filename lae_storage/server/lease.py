@@ -19,9 +19,9 @@ from attrs import define, evolve, field
 
 #: A month, as upstream grants it.
 DURATION = 31 * 24 * 60 * 60  # s
-#: Leases of one share.  Upstream bounds them by room on the disk; this bounds a lease
-#: object's size.
-MOST_LEASES = 1000
+#: Leases of one share: a client has one, whatever it stores.  Upstream bounds them by
+#: room on the disk; this bounds a lease object, which each renewal writes anew.
+MOST_LEASES = 100
 #: The format of lease objects.
 FORMAT = 1
 #: The name in a share's metadata of its first lease.

@@ -153,6 +153,8 @@ class ImmutableLeases:
     ) -> LeaseObject:
         token = self.bucket.token()
         body = Bytes(lease.encode(changed.by_share, token, changed.gone))
+        index = self.bucket.index
+        before = index.lease_size(storage_index)
         try:
             written = await self.bucket.writer.put(
                 keys.leases_key(storage_index), body, known.etag
@@ -161,7 +163,8 @@ class ImmutableLeases:
             self._known.drop(storage_index)
             raise
         finally:
-            self.bucket.index.add_leases(storage_index)
+            index.add_leases(storage_index, body.size())
+            self.bucket.meter.replaced += before
         changed = evolve(changed, etag=written.etag)
         if self._known.get(storage_index) is known:
             self._known.add(storage_index, changed)

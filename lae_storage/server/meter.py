@@ -97,12 +97,13 @@ def total(counts: Iterable[Counts]) -> Counts:
 class Meter:
     """Counts of this process; *_before* are those of other processes, by day.
 
-    *noncurrent* is what any node measured last; *opened* says whether what others
-    counted is known.
+    *noncurrent* is what any node measured last, *replaced* the bytes that this node
+    made noncurrent since; *opened* says whether what others counted is known.
     """
 
     reactor: IReactorTime
     noncurrent: int | None = None
+    replaced: int = 0
     opened: bool = False
     _days: dict[date, Counts] = field(factory=dict)
     _etags: dict[date, str | None] = field(factory=dict)
@@ -114,6 +115,24 @@ class Meter:
         if day not in self._days:
             self._days[day] = Counts()
         return self._days[day]
+
+    def older(self) -> int:
+        """Bytes of noncurrent versions, as far as is known.
+
+        Between two measurements it only grows: what goes is seen by the next.
+        """
+        return (self.noncurrent or 0) + self.replaced
+
+    def older_if_measured(self) -> int | None:
+        """The same; None where nobody measured, so that most may be missing."""
+        return None if self.noncurrent is None else self.older()
+
+    def measured(self, noncurrent: int, replaced_before: int) -> None:
+        """Take what was measured; *replaced_before* is what had been replaced when that
+        began, and so is in it.
+        """
+        self.noncurrent = noncurrent
+        self.replaced -= replaced_before
 
     def moved(self) -> int:
         """Bytes to and from clients, as far as this process counted them."""
@@ -165,7 +184,7 @@ class Meter:
     async def write(self, writer: ConditionalWriter, epoch: int, stored: int) -> None:
         """Write what was counted; raises what S3 refuses, and then no count is lost."""
         now = self.now()
-        now.stored, now.noncurrent = stored, self.noncurrent
+        now.stored, now.noncurrent = stored, self.older_if_measured()
         for day in sorted(self._days):
             key = keys.meter_key(day, epoch)
             body = Bytes(self._days[day].encode(writer.token()))

@@ -268,7 +268,11 @@ class Slots:
             await self._delete_chunks(storage_index, fresh)
             raise
         self._remember(storage_index, Held(stored, written.etag, len(body)), settled)
-        self._delete_later(storage_index, before.slot.chunks() - stored.chunks())
+        dropped = before.slot.chunks() - stored.chunks()
+        blocks = (b for s in before.slot.shares.values() for b in s.blocks)
+        older = sum(b.stored for b in blocks if b.chunk in dropped)
+        self.bucket.meter.replaced += before.size + older
+        self._delete_later(storage_index, dropped)
 
     # -- chunks ----------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from allmydata.mutable.layout import MAX_MUTABLE_SHARE_SIZE
 from attrs import define
 from twisted.application.service import Service
 
+from lae_storage.server.caps import Caps
 from lae_storage.server.fence import Fence
 from lae_storage.server.index import Index
 from lae_storage.server.limits import Allowance, Limits
@@ -27,10 +28,15 @@ class Status:
     fence: Fence
     allowance: Allowance
     limits: Limits
+    caps: Caps
 
     def room(self) -> int:
-        """Bytes that the quota leaves; none where this node may not answer."""
-        return self.allowance.room(self.index.stored) if self.fence.is_open() else 0
+        """Bytes that the quota leaves; none where this node may not answer, or clients
+        sent too much today.
+        """
+        if not self.fence.is_open() or self.caps.too_much_today():
+            return 0
+        return self.allowance.room(self.index.stored)
 
     def has_room_for(self, size: int, allocated: int) -> bool:
         """Whether a new share fits beside the *allocated* bytes of unfinished ones."""

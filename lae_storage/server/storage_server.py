@@ -25,6 +25,7 @@ from lae_storage.s3.interface import NotThere
 from lae_storage.server import keys
 from lae_storage.server.bucket import OpenBucket
 from lae_storage.server.cache import DiskCache
+from lae_storage.server.caps import Caps
 from lae_storage.server.garbage import Expiry
 from lae_storage.server.housekeeping import Housekeeping
 from lae_storage.server.immutable import BucketReader, BucketWriter, Uploads
@@ -102,7 +103,8 @@ class S3StorageServer(StorageServer):
         limits = limits or Limits()
         self._bucket, self.index, self.fence = bucket, bucket.index, bucket.fence
         self.allowance = allowance
-        self._status = Status(bucket.index, bucket.fence, allowance, limits)
+        self._caps = caps = Caps(bucket.meter, bucket.index, allowance)
+        self._status = Status(bucket.index, bucket.fence, allowance, limits, caps)
         self._folder = folder
         clear_cache(folder)
         super().__init__(str(folder), nodeid, **upstreams_own)
@@ -127,6 +129,7 @@ class S3StorageServer(StorageServer):
             self._slots,
             leases,
             allowance,
+            caps,
             self._clock,
             expire_days,
             self._reader.forget,
@@ -141,10 +144,10 @@ class S3StorageServer(StorageServer):
 
     def stopService(self) -> Any:
         """End that, and the uploads that are not finished."""
-        counts_kept = self._housekeeping.stop()
+        kept = self._housekeeping.stop()
         self.fence.stop()
         self._disk.close()
-        return gatherResults([counts_kept, maybeDeferred(super().stopService)])
+        return gatherResults([kept, maybeDeferred(super().stopService)])
 
     # -- what is answered from memory ------------------------------------------
 
@@ -215,7 +218,8 @@ class S3StorageServer(StorageServer):
             raise UnknownImmutableContainerVersionError(where, "mutable")
         now = self._clock.seconds()
         lease = new_lease(owner_num, now, renew_secret, cancel_secret)
-        if renew_leases:
+        if renew_leases and self.index.immutable(storage_index):
+            self._caps.check_lease()
             await self._leases.add_to_immutable(storage_index, lease)
         gone = await self._leases.immutable.gone(storage_index)
         here = set(self.index.immutable(storage_index))
@@ -288,10 +292,10 @@ class S3StorageServer(StorageServer):
         owner_num: int = ADDED,
     ) -> None:
         """Add or renew a lease on all shares; nothing where there are none."""
-        self._check_slot_may_change(storage_index)
+        self._check_leases_may_change(storage_index)
         now = self._clock.seconds()
-        lease = new_lease(owner_num, now, renew_secret, cancel_secret)
-        await self._leases.add(storage_index, lease)
+        new = new_lease(owner_num, now, renew_secret, cancel_secret)
+        await self._leases.add(storage_index, new)
 
     @operation("renew")
     async def renew_lease(self, storage_index: bytes, renew_secret: bytes) -> None:
@@ -301,14 +305,13 @@ class S3StorageServer(StorageServer):
         """
         if not self.has_shares(storage_index):
             raise IndexError("no such lease to renew")
-        self._check_slot_may_change(storage_index)
+        self._check_leases_may_change(storage_index)
         lease = new_lease(ADDED, self._clock.seconds(), renew_secret, b"")
         await self._leases.renew(storage_index, lease)
 
-    def _check_slot_may_change(self, storage_index: bytes) -> None:
-        """Raise Suspended for a lease that would be written into a slot's object: the
-        role of a suspended customer's host lets it write no shares.
-        """
+    def _check_leases_may_change(self, storage_index: bytes) -> None:
+        """Raise NoSpace at a cap, Suspended where the lease would be in a slot."""
+        self._caps.check_lease()
         if self.index.has_slot(storage_index):
             self.allowance.check_writing()
 
@@ -340,11 +343,12 @@ class S3StorageServer(StorageServer):
             test_and_write_vectors, tuple(read_vector), write_enabler, lease
         )
         outcome = await self._slots.operate(storage_index, asked, self._check_growth)
-        sent, received = count_read(outcome.data), count_written(test_and_write_vectors)
-        await self._count_traffic(sent, received)
+        received = count_written(test_and_write_vectors)
+        await self._count_traffic(count_read(outcome.data), received)
         return outcome.passed, outcome.data
 
     def _check_growth(self, growth: int, size: int) -> None:
+        self._caps.check_change()
         promised = self.allocated_size() + self._slots.growing
         self.allowance.check_growth(self.index.stored + promised, growth, size)
 
@@ -378,8 +382,7 @@ class S3StorageServer(StorageServer):
         self, storage_index: bytes, share_number: int
     ) -> int:
         """The share's length; raises KeyError."""
-        slot = await self._slots.current(storage_index)
-        return slot.shares[share_number].length
+        return (await self._slots.current(storage_index)).shares[share_number].length
 
     # -- advisories ------------------------------------------------------------
 
@@ -388,11 +391,10 @@ class S3StorageServer(StorageServer):
         self, share_type: bytes, storage_index: bytes, shnum: int, reason: bytes
     ) -> None:
         """Keep a client's report that a share is corrupt, if there is such a share."""
-        number = shnum  # upstream's name
-        if number not in self.index.immutable(storage_index):
+        if shnum not in self.index.immutable(storage_index):
             slot = await self._slots.current(storage_index)
-            if number not in slot.shares:
+            if shnum not in slot.shares:
                 _log.info("an advisory for a share that is not here is dropped")
                 return
-        name = ShareName(storage_index, number)
+        name = ShareName(storage_index, shnum)
         await self._bucket.keep_advisory(share_type, name, reason)

@@ -271,14 +271,17 @@ def test_bounds(serving: Any) -> None:
 
 
 def test_suspended(serving: Any) -> None:
-    """A suspended server reads, refuses changes by name, and offers no room."""
+    """A suspended server reads, refuses changes by name, a lease in a slot too, and
+    offers no room.
+    """
     serving.change(SI, b"data")
     serving.server.allowance.suspended = True
     with pytest.raises(Suspended):
         serving.change(SI, b"more")
     assert serving.slot(SI) == b"data"
     assert serving.server.get_available_space() == 0
-    serving.now(serving.server.add_lease(SI, b"s" * 32, b"t" * 32))
+    with pytest.raises(Suspended):
+        serving.now(serving.server.add_lease(SI, b"s" * 32, b"t" * 32))
 
 
 def test_suspended_uploads(serving: Any) -> None:
