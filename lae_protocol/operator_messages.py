@@ -103,6 +103,33 @@ class DeleteData(Question[Done]):
 
 
 @define(frozen=True)
+class LogOut(Question[Done]):
+    """Let every browser forget whose it is: the owner secret is replaced by one that
+    nobody has.
+    """
+
+    LARGEST: ClassVar[int] = 8 * KB
+
+    signup_id: SignupId
+    why: str
+
+
+@define(frozen=True)
+class ReplaceHost(Question[Done]):
+    """Replace the host of a served customer by another with the same identity.
+
+    *seen* is the instance that the operator saw: if it is another by now, nothing
+    changes.
+    """
+
+    LARGEST: ClassVar[int] = 8 * KB
+
+    signup_id: SignupId
+    seen: str | None
+    why: str
+
+
+@define(frozen=True)
 class GiveFree(Question[Done]):
     """A subscription free of charge; *until* is when it ends, None for no end.
 
@@ -325,6 +352,8 @@ OperatorQuestion = (
     | Reactivate
     | DeleteData
     | AskPlans
+    | LogOut
+    | ReplaceHost
     | GiveFree
     | ListHosts
     | AskConsole

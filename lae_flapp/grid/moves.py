@@ -104,12 +104,28 @@ def lose_host(tx: WriteTx, signup_id: SignupId, generation: Generation) -> None:
     Raises :class:`~lae_flapp.journal.errors.StateChanged` unless the signup is served
     and its host was ready.
     """
+    _retire_served(tx, signup_id, generation)
+    events.note(tx, signup_id, "host-lost", WHO, f"generation {generation}")
+    delay(tx, signup_id, f"host {generation} is gone and is replaced")
+
+
+def replace_host(
+    tx: WriteTx, signup_id: SignupId, generation: Generation, who: str, why: str
+) -> None:
+    """Journal that a served customer's host is to be replaced, though it is there.
+
+    Raises as :func:`lose_host`.
+    """
+    _retire_served(tx, signup_id, generation)
+    events.note(tx, signup_id, "host-replaced", who, why)
+    delay(tx, signup_id, f"host {generation} is replaced, as {who} asked")
+
+
+def _retire_served(tx: WriteTx, signup_id: SignupId, generation: Generation) -> None:
     state = signups.get(tx, signup_id).state
     if state not in {"active", "past-due", "suspended"}:
         raise StateChanged(f"signup {signup_id}", state)
     hosts.move(tx, signup_id, generation, {"ready"}, "retiring")
-    events.note(tx, signup_id, "host-lost", WHO, f"generation {generation}")
-    delay(tx, signup_id, f"host {generation} is gone and is replaced")
 
 
 def take_in(tx: WriteTx, host: Host) -> SignupId | None:

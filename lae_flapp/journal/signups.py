@@ -6,6 +6,7 @@ changes by compare-and-set alone, along :data:`MOVES`.
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Set as AbstractSet
 from datetime import datetime
 from typing import Any
@@ -35,7 +36,7 @@ from lae_flapp.journal.events import PublicKind
 from lae_flapp.journal.secrets import same_hash
 from lae_flapp.journal.sessions import SESSIONS, Payment
 from lae_flapp.journal.transaction import ReadTx, WriteTx
-from lae_protocol.ids import GridLabel, OwnerSecret, SignupId
+from lae_protocol.ids import GridLabel, OwnerSecret, SignupId, base32
 from lae_protocol.messages import Plan, SignupState
 
 #: A customer of whom a subscription is thought to live, served or not.
@@ -271,6 +272,14 @@ def try_again(tx: WriteTx, signup_id: SignupId, who: str) -> None:
     """An operator wants what is stuck tried at once, whatever was refused."""
     events.note(tx, signup_id, "retry", who)
     tx.touched.tried_again.add(signup_id)
+
+
+def log_out(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> None:
+    """Replace the owner secret by one that nobody has: no browser is the owner's."""
+    nobody = OwnerSecret(base32(secrets.token_bytes(32))).hashed()
+    here = SIGNUPS.c.signup_id == signup_id
+    tx.run(update(SIGNUPS).where(here).values(owner_hash=nobody))
+    events.note(tx, signup_id, "logged-out", who, why)
 
 
 def set_problem(tx: WriteTx, signup_id: SignupId, problem: str | None) -> None:

@@ -26,7 +26,7 @@ from lae_protocol.box_messages import (
     RetryMail,
     ShowMail,
 )
-from lae_protocol.ids import Generation
+from lae_protocol.ids import Generation, OwnerSecret
 from lae_protocol.looking_messages import ListSignups
 from lae_protocol.messages import Done, Refused
 from lae_protocol.operator_messages import (
@@ -35,7 +35,9 @@ from lae_protocol.operator_messages import (
     Console,
     ListEffects,
     ListHosts,
+    LogOut,
     Pause,
+    ReplaceHost,
     Resend,
     Resume,
     ShowEffect,
@@ -376,3 +378,36 @@ def test_furls_that_cannot_be_rotated(edge) -> None:
         told = edge.ask(RenewFurl(name, Secret(swissnum)))
         assert isinstance(told, Refused)
         assert said in told.message
+
+
+def test_a_host_is_replaced(edge) -> None:
+    """A served customer's host is retired, so that the routine makes the next one; an
+    operator who saw another host changes nothing, nor does a second one.
+    """
+    instance = "i-0123456789abcdef0"
+    asked = ReplaceHost(ACTIVE, instance, "its disk fails")
+    assert edge.ask(asked).code == "changed"
+    for frm, to in (("launched", "claimed"), ("claimed", "ready")):
+        edge.write(hosts.move, ACTIVE, Generation(1), {frm}, to)
+    assert edge.ask(ReplaceHost(ACTIVE, "i-1", "why")).code == "changed"
+    assert isinstance(edge.ask(asked), Done)
+    assert edge.read(hosts.live, ACTIVE).state == "retiring"
+    told = [(e.kind, e.who) for e in edge.read(events.since, ACTIVE, 0)]
+    assert ("host-replaced", "operator ann") in told
+    assert edge.ask(asked).code == "changed"
+    assert edge.ask(ReplaceHost(STUCK, None, "why")).code == "changed"
+
+
+def test_browsers_are_logged_out(edge) -> None:
+    """After that no secret is the owner's, and it is an event with its reason."""
+    secret = OwnerSecret("secret 0" * 5)
+    assert edge.read(signups.owned, ACTIVE, secret) is not None
+    assert isinstance(edge.ask(LogOut(ACTIVE, "a stolen laptop")), Done)
+    assert edge.read(signups.owned, ACTIVE, secret) is None
+    event = last_event(edge, ACTIVE)
+    assert (event.kind, event.who, event.why) == (
+        "logged-out",
+        "operator ann",
+        "a stolen laptop",
+    )
+    assert edge.ask(LogOut(id_of(77), "x")).code == "unknown-signup"

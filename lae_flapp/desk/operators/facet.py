@@ -41,6 +41,8 @@ ANSWERS: Mapping[type[Question[Any]], Callable[[Asker, Any], Awaitable[Any]]] = 
     ask.DeleteData: helping.delete_data,
     ask.AskPlans: helping.plans,
     ask.GiveFree: helping.give_free,
+    ask.LogOut: helping.log_out,
+    ask.ReplaceHost: helping.replace_host,
     ask.AskConsole: looking.console,
     ask.ShowEffect: looking.show_effect,
     box.ShowInboxEvent: boxes.show_event,

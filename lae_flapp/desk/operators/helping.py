@@ -5,7 +5,8 @@ from __future__ import annotations
 from lae_flapp.desk.operators import free
 from lae_flapp.desk.operators.asked import Asker, known, reason
 from lae_flapp.desk.view import see
-from lae_flapp.journal import contacts, events, outbox, signups
+from lae_flapp.grid import moves
+from lae_flapp.journal import contacts, events, hosts, outbox, signups
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.life import asked_for
 from lae_flapp.life.asked_for import AskedFor
@@ -17,8 +18,10 @@ from lae_protocol.operator_messages import (
     Cancel,
     DeleteData,
     GiveFree,
+    LogOut,
     Plans,
     Reactivate,
+    ReplaceHost,
     Resend,
     RetrySignup,
 )
@@ -65,6 +68,35 @@ async def reactivate_signup(by: Asker, asked: Reactivate) -> Done:
 async def delete_data(by: Asker, asked: DeleteData) -> Done:
     """Delete now what is kept of an ended one."""
     return await _turn(by, asked, asked_for.delete)
+
+
+async def log_out(by: Asker, asked: LogOut) -> Done:
+    """Let every browser forget whose it is; mailed links and the grid go on."""
+    why = reason(asked.why)
+
+    def out(tx: WriteTx, who: str) -> Done:
+        known(tx, asked.signup_id)
+        signups.log_out(tx, asked.signup_id, who, why)
+        return Done(see(tx, asked.signup_id, 0))
+
+    return await by.write(out)
+
+
+async def replace_host(by: Asker, asked: ReplaceHost) -> Done:
+    """Replace a host that is there: the next one has the same identity and furl."""
+    why = reason(asked.why)
+
+    def replaced(tx: WriteTx, who: str) -> Done:
+        signup_id = asked.signup_id
+        known(tx, signup_id)
+        host = hosts.live(tx, signup_id)
+        if host is None or host.instance_id != asked.seen:
+            said = "Nothing changed: its host is another one by now. Look again."
+            raise Refusal(Refused("changed", said))
+        moves.replace_host(tx, signup_id, host.generation, who, why)
+        return Done(see(tx, signup_id, 0))
+
+    return await by.write(replaced)
 
 
 async def plans(by: Asker, _: AskPlans) -> Plans:

@@ -25,6 +25,7 @@ from lae_protocol.messages import Done
 from lae_protocol.operator_messages import (
     AskPlans,
     GiveFree,
+    LogOut,
     Resend,
     RetrySignup,
 )
@@ -114,6 +115,46 @@ def resend(
                 )
 
     run_each(where, chosen, act, row=row, say=say, as_json=as_json, dry_run=dry_run)
+
+
+@click.command("log-out")
+@asks_daemon
+@gives_json
+@changes
+@click.option("--reason", required=True, help="For the event log.")
+@several
+def log_out(
+    where: Where, as_json: bool, dry_run: bool, reason: str, chosen: Several
+) -> None:
+    """Let every browser forget whose it is, as when a laptop was stolen.
+
+    No browser sees the furl or changes anything then.  The grid goes on, and so do the
+    links in mails, by which the owner can still cancel or pay.  Nothing brings the old
+    cookie back.
+    """
+
+    async def act(line: Line, detail: SignupDetail) -> Done:
+        return await line.ask(LogOut(detail.row.signup_id, reason))
+
+    def say(detail: SignupDetail, done: Done | None) -> None:
+        if done is None:
+            click.echo(f"Would log every browser out of {described(detail)}.")
+        else:
+            click.echo(f"Every browser is logged out of {detail.row.signup_id}.")
+
+    run_each(
+        where, chosen, act, row=done_row, say=say, as_json=as_json, dry_run=dry_run
+    )
+
+
+def done_row(detail: SignupDetail, done: Done | None) -> dict[str, Any]:
+    """In JSON."""
+    state = detail.row.state if done is None else done.view.state
+    return {
+        "signup_id": detail.row.signup_id,
+        "state": state,
+        "done": done is not None,
+    }
 
 
 @click.command()

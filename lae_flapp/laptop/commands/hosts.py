@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import click
 
 from lae_flapp.laptop import tables
 from lae_flapp.laptop.columns import Column, printable
+from lae_flapp.laptop.commands.helping import described, done_row
 from lae_flapp.laptop.line import Line, run
 from lae_flapp.laptop.meant import meant
 from lae_flapp.laptop.nouns import Noun, list_command
-from lae_flapp.laptop.options import SIGNUP, asks_daemon, gives_json
+from lae_flapp.laptop.options import (
+    SIGNUP,
+    asks_daemon,
+    changes,
+    gives_json,
+    loses,
+)
 from lae_flapp.laptop.settings import Where
+from lae_flapp.laptop.several import Several, run_each, several
+from lae_protocol.looking_messages import SignupDetail
+from lae_protocol.messages import Done
 from lae_protocol.operator_messages import (
     AskConsole,
     ListHosts,
+    ReplaceHost,
 )
 
 #: Seconds that the cloud may need, beside ours.
@@ -24,7 +36,7 @@ OUTSIDE = 30.0
 
 @click.group()
 def hosts() -> None:
-    """See customers' hosts, and read their consoles."""
+    """See customers' hosts, read their consoles, and replace them."""
 
 
 HOSTS = Noun(
@@ -89,3 +101,56 @@ def console(where: Where, as_json: bool, signup: str) -> None:
         click.echo("(the beginning is left out)", err=True)
     for one in told.text.splitlines():
         click.echo(printable(one.replace("\t", "    ")))
+
+
+@hosts.command()
+@asks_daemon
+@gives_json
+@changes
+@loses
+@click.option("--reason", required=True, help="For the event log.")
+@several
+def replace(
+    where: Where,
+    as_json: bool,
+    dry_run: bool,
+    yes: bool,
+    reason: str,
+    chosen: Several,
+) -> None:
+    """Replace the hosts of served customers, one for one, under the same furl.
+
+    The instance is terminated, and the next one launched: the grid cannot be reached
+    until that is ready, some minutes later.  The data stays in the bucket.
+    """
+
+    async def act(line: Line, detail: SignupDetail) -> Done:
+        row = detail.row
+        return await line.ask(ReplaceHost(row.signup_id, row.instance_id, reason))
+
+    async def sure(line: Line, details: Sequence[SignupDetail]) -> None:
+        named = ", ".join(described(one) for one in details[:5])
+        more = ", ..." if len(details) > 5 else ""  # noqa: PLR2004  (as many are named)
+        question = (
+            f"Replace the host of {named}{more}? Until the next one is ready nobody"
+            " reaches the grid."
+        )
+        await line.sure(question, yes=yes)
+
+    def say(detail: SignupDetail, done: Done | None) -> None:
+        if done is None:
+            instance = detail.row.instance_id or "which is none now"
+            click.echo(f"Would replace the host of {described(detail)}, {instance}.")
+        else:
+            click.echo(f"The host of {detail.row.signup_id} is replaced.")
+
+    run_each(
+        where,
+        chosen,
+        act,
+        row=done_row,
+        say=say,
+        as_json=as_json,
+        dry_run=dry_run,
+        sure=sure,
+    )

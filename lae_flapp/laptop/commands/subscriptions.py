@@ -8,7 +8,7 @@ import click
 
 from lae_flapp.laptop import tables
 from lae_flapp.laptop.columns import Column
-from lae_flapp.laptop.commands.helping import comp, resend, retry
+from lae_flapp.laptop.commands.helping import comp, log_out, resend, retry
 from lae_flapp.laptop.commands.leaving import cancel, delete_data, reactivate
 from lae_flapp.laptop.nouns import Noun, One, list_command, show_command
 from lae_flapp.laptop.options import DAY, SIGNUP
@@ -142,6 +142,6 @@ for _command in (
         SIGNUP is an id, or anything that finds one alone.
         """,
     ),
-    *(retry, resend, cancel, reactivate, delete_data, comp),
+    *(retry, resend, log_out, cancel, reactivate, delete_data, comp),
 ):
     subscriptions.add_command(_command)
