@@ -74,6 +74,11 @@ class LiveNames(RuleBasedStateMachine):
         name = Secret(f"o-{person}-{number}")
         self._write(operators.install, person, name, "daemon")
 
+    @rule(person=PEOPLE, number=NUMBERS)
+    def rotate(self, person: str, number: int) -> None:
+        name = Secret(f"o-{person}-{number}")
+        self._write(operators.renew, person, name, "operator:ann")
+
     @rule(person=PEOPLE)
     def revoke(self, person: str) -> None:
         self._write(operators.revoke, person, "operator:ann")
