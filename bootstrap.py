@@ -107,34 +107,32 @@ def missing_for_tests():
         yield "openssh-server"
 
 
-def take_promtool(folder):
-    """Take promtool, which checks alert rules, out of Debian's package of Prometheus:
-    the package installed would start a server on the machine.
+def take_program(folder, package, inside):
+    """Take one program out of a Debian package: installed, the package would start a
+    server on the machine.
     """
-    target = folder / "bin" / "promtool"
-    if target.exists() or shutil.which("promtool") or not shutil.which("apt-get"):
+    name = Path(inside).name
+    target = folder / "bin" / name
+    if target.exists() or shutil.which(name) or not shutil.which("apt-get"):
         return
-    say(f"taking promtool out of Debian's package prometheus into {folder.name} ...")
+    say(f"taking {name} out of Debian's package {package} into {folder.name} ...")
     with tempfile.TemporaryDirectory() as place:
         unheard = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        get = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download"]
+        get = ["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", package]
         for lists_are_new in (False, True):
             if lists_are_new:
                 update = ["apt-get", "-qq", "update"]
                 become = [] if os.geteuid() == 0 else ["sudo", "-n"]
                 run([*become, *update], stdin=subprocess.DEVNULL, **unheard)
-            if (
-                subprocess.run([*get, "prometheus"], cwd=place, **unheard).returncode
-                == 0
-            ):
+            if subprocess.run(get, cwd=place, **unheard).returncode == 0:
                 break
-        for package in Path(place).glob("*.deb"):
-            run(["dpkg-deb", "-x", str(package), place])
-        found = Path(place, "usr", "bin", "promtool")
+        for archive in Path(place).glob("*.deb"):
+            run(["dpkg-deb", "-x", str(archive), place])
+        found = Path(place, inside)
         if found.exists():
             shutil.copy2(found, target)
         else:
-            say("no promtool: tests of the alert rules will be skipped")
+            say(f"no {name}: tests that need it will be skipped")
 
 
 class Environment:
@@ -251,7 +249,9 @@ def main(arguments):
         skipped = "tests that need it will be skipped; to run them, as root: "
         apt(missing, otherwise=lambda line: say(skipped + line))
     if tests:
-        take_promtool(environments[0].folder)
+        # promtool checks alert rules; nginx is the proxy of config/nginx.
+        take_program(environments[0].folder, "prometheus", "usr/bin/promtool")
+        take_program(environments[0].folder, "nginx", "usr/sbin/nginx")
 
 
 if __name__ == "__main__":

@@ -139,8 +139,8 @@ Make sure that all of this is done:
   DNS           {name} resolves to this host, or to its proxy
                 {hosts} can be reached from the customers' hosts
                 *.{cell.get("dns_zone")} is a wildcard record in Route 53
-  Certificates  a proxy terminates TLS for {name}, and does not buffer
-                /signup/*/events; "proxies" in site.yaml says how many there are
+  Certificates  a proxy terminates TLS for {name} (nginx/s4.conf beside
+                the example settings); "proxies" in site.yaml says how many
   Stripe        a webhook endpoint at {url}/webhook/stripe, its
                 signing secret in site.yaml; a price for each plan
   AWS           in account {aws.get("account")}: the state bucket

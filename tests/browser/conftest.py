@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +115,8 @@ class Running:
     def health(self) -> dict[str, Any]:
         """What the site says of itself; nothing while it does not listen."""
         try:
-            with urllib.request.urlopen(self.site_url + "/health") as got:
+            url = f"http://localhost:{self.ports[0]}/health"
+            with urllib.request.urlopen(url) as got:
                 answer: dict[str, Any] = json.load(got)
                 return answer
         except urllib.error.HTTPError as unhealthy:
@@ -150,28 +152,43 @@ class Running:
         return (self.folder / "site.log").read_text()
 
 
-@pytest.fixture(scope="session")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    """Both, for all tests; a test that stops the twin starts it again."""
-    folder = tmp_path_factory.mktemp("site")
-    ports = free_ports(3)
-    made = Running(folder, f"http://localhost:{ports[0]}", (*ports,))
+@contextmanager
+def run_site(
+    folder: Path,
+    ports: tuple[int, int, int],
+    *,
+    settings: str = SETTINGS,
+    site_url: str | None = None,
+) -> Iterator[Running]:
+    """Run both in *folder*; the site's own address is *site_url*."""
+    site_url = site_url or f"http://localhost:{ports[0]}"
+    made = Running(folder, site_url, ports)
     secret_file(folder / "webhook" / "0001.key", "whsec_browser")
     secret_file(folder / "cookie" / "0001.key", "k" * 64)
     (folder / "site.yaml").write_text(
-        SETTINGS.format(
-            site_url=made.site_url,
+        settings.format(
+            site_url=site_url,
             port=ports[0],
             stripe_port=ports[2],
             plans=ROOT / "config" / "plans.yaml",
         )
     )
-    made.start_twin()
-    made.start_site()
-    yield made
-    for process in (made.site, made.twin):
-        if process is not None and process.poll() is None:
-            end(process)
+    try:
+        made.start_twin()
+        made.start_site()
+        yield made
+    finally:
+        for process in (made.site, made.twin):
+            if process is not None and process.poll() is None:
+                end(process)
+
+
+@pytest.fixture(scope="session")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """Both, for all tests; a test that stops the twin starts it again."""
+    first, second, third = free_ports(3)
+    with run_site(tmp_path_factory.mktemp("site"), (first, second, third)) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
