@@ -42,7 +42,9 @@ daemon off;
 master_process off;
 pid {folder}/nginx.pid;
 events {{}}
+error_log {folder}/main.log;
 http {{
+    access_log off;
     client_body_temp_path {folder}/body;
     proxy_temp_path {folder}/proxy;
     fastcgi_temp_path {folder}/fastcgi;
