@@ -164,7 +164,11 @@ class StatusPages:
             return await self._show_address_form(request, owner, typed, slip, 400)
         email = address.as_typed
         done = await self.parts.desk.ask(CorrectAddress(owner, email))
-        if isinstance(done, Refused) and done.code in ("bad-address", "confirmed"):
+        if isinstance(done, Refused) and done.code in (
+            "bad-address",
+            "confirmed",
+            "not-now",
+        ):
             return await self._show_address_form(
                 request, owner, typed, done.message, 409
             )

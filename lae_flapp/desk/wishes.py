@@ -24,6 +24,9 @@ from lae_protocol.process.answer import Refusal
 
 #: A mail is sent again at most so often: the address may be somebody else's.
 BETWEEN_MAILS = timedelta(minutes=2)
+#: An address is corrected at most so often in a day: each may be a stranger's.
+CORRECTIONS_A_DAY = 5
+_DAY = timedelta(days=1)
 
 
 _BAD_LINK = Refused("unknown-signup", "This link is not (or no longer) good for that.")
@@ -50,6 +53,30 @@ def slower(paused: AbstractSet[str]) -> str | None:
     if "mails" in paused:
         return "Our mails come later than usual at the moment."
     return None
+
+
+def _raise_if_corrected_too_often(
+    tx: ReadTx, signup_id: SignupId, *, mailed: bool
+) -> None:
+    """Refuse where strangers might get mail after mail: a pause after each one that the
+    owner had us send, once there is something to mail, and a cap for each day.
+    """
+    given = [c.since for c in contacts.history(tx, signup_id)][1:]
+    asked = (
+        events.last_at(tx, signup_id, "address-corrected"),
+        events.last_at(tx, signup_id, "mail-resent"),
+    )
+    latest = max((at for at in asked if at is not None), default=None)
+    if mailed and latest is not None and tx.now < latest + BETWEEN_MAILS:
+        again = span_in_words(ceil((latest + BETWEEN_MAILS - tx.now).total_seconds()))
+        said = f"A mail was sent a moment ago. You can correct the address in {again}."
+        raise Refusal(Refused("not-now", said, "email"))
+    if sum(at > tx.now - _DAY for at in given) >= CORRECTIONS_A_DAY:
+        said = (
+            f"The address was corrected {CORRECTIONS_A_DAY} times within a day. Please"
+            " try again tomorrow, or write to us."
+        )
+        raise Refusal(Refused("not-now", said, "email"))
 
 
 class Wishes:
@@ -128,10 +155,14 @@ class Wishes:
     def _corrected(
         self, tx: WriteTx, signup_id: SignupId, address: Address, request_id: str
     ) -> None:
+        known = contacts.current(tx, signup_id)
+        mails = [m for m in outbox.of(tx, signup_id) if m.kind == "active"]
+        if (known.typed, known.smtp) == (address.as_typed, address.for_smtp):
+            return
+        _raise_if_corrected_too_often(tx, signup_id, mailed=bool(mails))
         contacts.correct(tx, signup_id, address.as_typed, address.for_smtp)
         events.tell(tx, signup_id, "address-corrected", "owner")
         # A mail that waits goes to the address of the time when it is sent.
-        mails = [m for m in outbox.of(tx, signup_id) if m.kind == "active"]
         if mails and all(m.state != "waiting" for m in mails):
             outbox.put(tx, signup_id, "active", request_id)
 

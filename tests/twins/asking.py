@@ -7,6 +7,7 @@ from typing import Any
 from twisted.internet.defer import Deferred
 
 from lae_protocol import wire
+from lae_protocol.ids import new_request_id
 from lae_protocol.messages import Refused
 from lae_protocol.process.answer import Answering
 from lae_protocol.question import A, Question
@@ -17,7 +18,8 @@ def begin(facet: Answering, question: Question[Any]) -> Deferred[bytes]:
     """Ask; the answer may come later."""
     kind = type(question)
     name = kind.__name__.encode()
-    return facet.remote_ask(name, kind.VERSION, b"rq1", wire.encode(question))
+    request_id = new_request_id().encode()
+    return facet.remote_ask(name, kind.VERSION, request_id, wire.encode(question))
 
 
 def ask(facet: Answering, question: Question[A]) -> A | Refused:
