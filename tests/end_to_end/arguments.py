@@ -30,27 +30,15 @@ class Arguments:
             self._once()
 
     def _once(self) -> None:
-        parents: dict[int, int] = {}
-        lines: dict[int, str] = {}
-        for folder in Path("/proc").iterdir():
-            if not folder.name.isdecimal():
-                continue
+        """Look at what descends from us; the machine may have much else."""
+        left = [os.getpid()]
+        while left:
+            folder = Path(f"/proc/{left.pop()}")
             try:
-                stat = (folder / "stat").read_text()
                 line = (folder / "cmdline").read_bytes()
+                # Each thread has its own children.
+                for thread in (folder / "task").iterdir():
+                    left += map(int, (thread / "children").read_text().split())
             except OSError:
                 continue
-            pid = int(folder.name)
-            parents[pid] = int(stat.rpartition(")")[2].split()[1])
-            lines[pid] = line.replace(b"\0", b" ").decode("utf-8", "replace")
-        for pid, line in lines.items():
-            if _descends(pid, parents):
-                self.seen.add(line)
-
-
-def _descends(pid: int, parents: dict[int, int]) -> bool:
-    while pid in parents and pid != 1:
-        if pid == os.getpid():
-            return True
-        pid = parents[pid]
-    return False
+            self.seen.add(line.replace(b"\0", b" ").decode("utf-8", "replace"))
