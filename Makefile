@@ -14,6 +14,10 @@ MUTANTS := build/mutants
 TOOLS := build/tools
 MUTANTS_ARGS ?=
 
+# Bytecode is kept, whatever a container's image says: without it each worker compiles
+# all tests and each program of ours that a test starts compiles itself, every time.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-upstream test-kill mutants check lint lock audit wheel clean
 .PHONY: install install-tests
 
