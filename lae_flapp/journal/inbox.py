@@ -13,6 +13,7 @@ from sqlalchemy import (
     Table,
     Text,
     and_,
+    delete,
     func,
     insert,
     or_,
@@ -28,6 +29,9 @@ from lae_protocol.stripe_hints import StripeHint
 
 InboxState = Literal["waiting", "done", "ignored"]
 
+#: Rows that one transaction drops: after a flood there are many.
+_FORGOTTEN_AT_ONCE = 20_000
+
 INBOX = Table(
     "inbox",
     METADATA,
@@ -35,24 +39,24 @@ INBOX = Table(
         "event_id",
         String(255),
         purpose="Stripe's; a second delivery is known by it",
-        kept=Kept.JOURNAL,
+        kept=Kept.SETTLED,
         primary_key=True,
     ),
-    column("kind", String(100), purpose="Stripe's type", kept=Kept.JOURNAL),
+    column("kind", String(100), purpose="Stripe's type", kept=Kept.SETTLED),
     column(
         "object_id",
         String(255),
         purpose="Stripe's; what to fetch, since an event's content is not believed",
-        kept=Kept.JOURNAL,
+        kept=Kept.SETTLED,
         nullable=True,
     ),
-    column("request_id", String(40), purpose="of the call", kept=Kept.JOURNAL),
-    column("received_at", Moment, purpose="when it came first", kept=Kept.JOURNAL),
-    column("state", Word(InboxState), purpose="is it worked off", kept=Kept.JOURNAL),
-    column("attempts", Integer, purpose="how often it failed", kept=Kept.JOURNAL),
-    column("next_try_at", Moment, purpose="not before", kept=Kept.JOURNAL),
-    column("outcome", Text, purpose="last failure", kept=Kept.JOURNAL, nullable=True),
-    column("settled_at", Moment, purpose="when done", kept=Kept.JOURNAL, nullable=True),
+    column("request_id", String(40), purpose="of the call", kept=Kept.SETTLED),
+    column("received_at", Moment, purpose="when it came first", kept=Kept.SETTLED),
+    column("state", Word(InboxState), purpose="is it worked off", kept=Kept.SETTLED),
+    column("attempts", Integer, purpose="how often it failed", kept=Kept.SETTLED),
+    column("next_try_at", Moment, purpose="not before", kept=Kept.SETTLED),
+    column("outcome", Text, purpose="last failure", kept=Kept.SETTLED, nullable=True),
+    column("settled_at", Moment, purpose="when done", kept=Kept.SETTLED, nullable=True),
     Index("ix_inbox_state_next_try_at", "state", "next_try_at"),
     # What nobody worked off is there.
 )
@@ -168,6 +172,19 @@ def put_off(tx: WriteTx, event_id: str, why: str, until: datetime) -> None:
     """It failed; try again then."""
     values = {"next_try_at": until, "outcome": why, "attempts": INBOX.c.attempts + 1}
     _change(tx, event_id, values)
+
+
+def forget(tx: WriteTx, before: datetime) -> int:
+    """Drop what was settled before then; how many.
+
+    Nothing is lost: an event that came once more would be looked into once more, and
+    what follows is decided from what Stripe shows.
+    """
+    old = select(INBOX.c.event_id).where(
+        INBOX.c.state != "waiting", INBOX.c.settled_at <= before
+    )
+    few = old.limit(_FORGOTTEN_AT_ONCE)
+    return tx.run(delete(INBOX).where(INBOX.c.event_id.in_(few)))
 
 
 def waiting(tx: ReadTx) -> int:

@@ -7,7 +7,7 @@ from typing import Literal, assert_never, get_args
 
 from sqlalchemy import and_, delete, or_, select, update
 
-from lae_flapp.journal import events, switches
+from lae_flapp.journal import events, inbox, switches
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.hosts import HOSTS
 from lae_flapp.journal.outbox import OUTBOX
@@ -97,5 +97,6 @@ def sweep(tx: WriteTx) -> None:
     paused deletions.
     """
     forget_settled(tx)
+    inbox.forget(tx, tx.now - MONTH)
     if switches.paused(tx, "deletions") is None:
         purge(tx)

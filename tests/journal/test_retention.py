@@ -12,6 +12,7 @@ from lae_flapp.journal import (
     effects,
     events,
     hosts,
+    inbox,
     outbox,
     ports,
     retention,
@@ -23,6 +24,7 @@ from lae_flapp.journal import (
 from lae_flapp.journal.effects import EffectKey
 from lae_flapp.journal.sessions import Payment
 from lae_protocol.messages import SignupState
+from lae_protocol.stripe_hints import StripeHint
 
 DAY = 86_400
 #: No state follows these.
@@ -145,6 +147,26 @@ def test_requests_go_a_month_after_they_were_settled(desk) -> None:
     finished, begun = desk.read(effects.of, a)
     assert (finished.request, finished.outcome) == (None, "i-1")
     assert begun.request == b"request"
+
+
+def test_hints_go_a_month_after_they_were_settled(desk) -> None:
+    """What a flood of events has left goes by itself; what waits is kept."""
+    for number, settle in enumerate((inbox.done, None, inbox.ignore)):
+        hint = StripeHint(f"evt_{number}", "invoice.paid", "sub_1")
+        desk.write(inbox.take, hint, "rq")
+        if settle is not None:
+            why = () if settle is inbox.done else ("of another deployment",)
+            desk.write(settle, hint.event_id, *why)
+
+    def left() -> list[str]:
+        return sorted(event.event_id for event in desk.read(inbox.page)[0])
+
+    desk.clock.advance(30 * DAY - 1)
+    desk.write(retention.sweep)
+    assert left() == ["evt_0", "evt_1", "evt_2"]
+    desk.clock.advance(1)
+    desk.write(retention.sweep)
+    assert left() == ["evt_1"]
 
 
 def test_a_sweep_does_all_of_it(desk) -> None:

@@ -53,9 +53,12 @@ def test_every_column_declares_its_purpose_and_how_long_it_is_kept(
 def test_a_value_stays_with_the_journal_where_its_row_does(
     column: Column[object],
 ) -> None:
-    """What a column declares is what becomes of its row when a signup is deleted."""
+    """What a column declares is what becomes of its row: a signup's goes with it, a
+    hint of the inbox once it is settled, and any other stays.
+    """
     links = [link.ondelete for one in column.table.columns for link in one.foreign_keys]
-    goes = column.table is signups.SIGNUPS or "CASCADE" in links
+    of_itself = column.table in {signups.SIGNUPS, inbox.INBOX}
+    goes = of_itself or "CASCADE" in links
     assert (column.info["kept"] is Kept.JOURNAL) == (not goes)
 
 
