@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from lae_protocol.process.crash import VARIABLE
+from tests import forks
 from tests.crash.scenarios import story_of
 
 ROOT = Path(__file__).parents[2]
@@ -27,20 +27,14 @@ POINTS = (
 
 
 def run(folder, story, crash_at=None):
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    if crash_at is not None:
-        environment[VARIABLE] = crash_at
-    program = [sys.executable, "-m", "tests.crash.routine_process", folder, story]
-    done = subprocess.run(
-        program,
-        env=environment,
+    environment = {} if crash_at is None else {VARIABLE: crash_at}
+    done = forks.ours().run(
+        [sys.executable, "-m", "tests.crash.routine_process", folder, story],
+        env=os.environ | environment,
         cwd=ROOT,
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
-    return done.returncode, done.stderr
+    return done.returncode, done.stderr.decode()
 
 
 @pytest.mark.parametrize("point", POINTS)
