@@ -17,7 +17,6 @@ class BoundedChannel(DrainableChannel):
     site: Any
     _path: bytes
     _arriving = False
-    _answered_badly = False
 
     def resetTimeout(self) -> None:
         """Count from a request's first byte, so that who sends byte by byte gains no
@@ -53,10 +52,7 @@ class BoundedChannel(DrainableChannel):
         self._respondToBadRequestAndDisconnect()
 
     def _respondToBadRequestAndDisconnect(self) -> None:
-        """Answer what is not HTTP with our page and headers, once."""
-        if self._answered_badly:
-            return
-        self._answered_badly = True
+        """Answer what is not HTTP with our page and headers."""
         self.transport.write(self.site.bad_request)  # type: ignore[union-attr]
         self.site.refusals.tell("what is not HTTP", "400")
         self.loseConnection()  # type: ignore[no-untyped-call]

@@ -158,6 +158,21 @@ def test_a_slow_head_is_bounded_in_time(world) -> None:
     assert attacker.hung_up_on
 
 
+def test_each_request_has_its_own_time(world) -> None:
+    """Who kept the connection idle before has as long as others to send a request."""
+    visitor = Connection(world, "192.0.2.7")
+    visitor.send(b"GET /health/site HTTP/1.1\r\nHost: x\r\n\r\n")
+    for _ in range(2):
+        world.clock.advance(ARRIVES_WITHIN - 1)
+        assert not visitor.hung_up_on
+        visitor.send(b"GET /health/site HTTP/1.1\r\n")
+        world.clock.advance(ARRIVES_WITHIN - 1)
+        assert not visitor.hung_up_on
+        assert visitor.send(b"Host: x\r\n\r\n").endswith(b"}\n")
+    world.clock.advance(ARRIVES_WITHIN)
+    assert visitor.hung_up_on
+
+
 def test_one_networks_requests_do_not_keep_others_out(world, told) -> None:
     """Whoever asks without end is told to wait, and for how long; others are served,
     and so is Stripe.  The log says it in a few lines.
@@ -177,6 +192,9 @@ def test_one_networks_requests_do_not_keep_others_out(world, told) -> None:
         last = attacker.get("/signup").status
     assert last == 429
     assert told[20:] == ["GET /signup refused: 429; not told before: 781"]
+    world.clock.advance(6)
+    assert [attacker.get("/").status for _ in range(61)][60] == 429
+    assert told[21:] == ["GET / refused: 429; not told before: 0"]
 
 
 def test_behind_a_proxy_the_visitors_are_counted(worlds) -> None:
