@@ -14,6 +14,7 @@ from lae_storage.server.slot import (
     NOTHING,
     Block,
     Operation,
+    Outcome,
     Share,
     Slot,
     carry_out,
@@ -126,3 +127,22 @@ def test_leases_of_another_format_are_refused() -> None:
     assert decode(data) == {0: (LEASE,)}
     with pytest.raises(ValueError, match="another format"):
         decode(data.replace(b'"format":1', b'"format":2'))
+
+
+def test_what_was_cut_from_a_later_block_never_comes_back() -> None:
+    """A share is cut within its second block and grows again: zeros are there."""
+    share = Share().written(0, b"x" * (2 * BLOCK), {}).cut(BLOCK + 10)
+    assert share.length == BLOCK + 10
+    grown = share.written(BLOCK + 20, b"y", {})
+    assert grown.read(BLOCK, 21, {}) == b"x" * 10 + bytes(10) + b"y"
+    assert share.cut(BLOCK + 10) is share
+
+
+def test_no_share_and_no_secret_is_printed() -> None:
+    """Write enablers and what is stored stay out of logs and exceptions."""
+    slot = Slot(1, b"enabler", {0: Share().written(0, b"content", {})})
+    operation = Operation({}, (), b"enabler", None)
+    outcome = Outcome(passed=True, data={0: [b"content"]}, after=slot)
+    for printed in (repr(slot), repr(operation), repr(outcome)):
+        assert "enabler" not in printed.replace("write_enabler", "")
+        assert "content" not in printed
