@@ -14,7 +14,7 @@ from lae_protocol.remote import OPERATOR
 
 OURS = [
     *(boxes.EVENTS, boxes.MAILS, effects.EFFECTS),
-    *(hosts.HOSTS, subscriptions.SUBSCRIPTIONS),
+    *(hosts.HOSTS, subscriptions.SUBSCRIPTIONS, subscriptions.USAGE),
 ]
 
 

@@ -97,6 +97,7 @@ USAGE = Noun(
     ),
     narrow=(
         (Column("signup"), lambda r: r.signup_id),
+        (tables.state(), lambda r: r.state),
         (tables.text("stored"), lambda r: _of(r.stored, r.quota)),
         (tables.text("sent this month"), lambda r: _of(r.sent, r.traffic)),
     ),
