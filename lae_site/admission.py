@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import Factory, define, field
 
-from lae_site.neighbours import Pace, Places, Rate, client_of
+from lae_site.neighbours import Places, Rate, RequestPace, client_of
 
 #: Our forms are far smaller.
 LARGEST_BODY = 16 * 1024  # bytes
@@ -66,13 +66,13 @@ class Admission:
     limits: VisitLimits
     seconds: Callable[[], float]
     _large: Places = Factory(lambda: Places(LARGE_BODIES, LARGE_BODIES_EACH))
-    _paces: dict[RouteLimits, Pace] = field(init=False)
+    _paces: dict[RouteLimits, RequestPace] = field(init=False)
 
     @_paces.default
-    def _make_paces(self) -> dict[RouteLimits, Pace]:
+    def _make_paces(self) -> dict[RouteLimits, RequestPace]:
         each = self.limits.requests_per_second
         return {
-            route: Pace(Rate(each * route.times, each * route.times * _BURST))
+            route: RequestPace(Rate(each * route.times, each * route.times * _BURST))
             for route in (_PAGE, *_ROUTES.values())
         }
 

@@ -64,7 +64,7 @@ class Rate:
 
 
 @define
-class Pace:
+class RequestPace:
     """The pace of each neighbourhood, in bounded memory."""
 
     rate: Rate

@@ -13,7 +13,7 @@ from lae_protocol.secret import Secret
 from lae_site.cookies import Cookies
 from lae_site.daemon_status import DaemonStatus
 from lae_site.front_desk import FrontDesk
-from lae_site.neighbours import Pace, Places, Rate, client_of
+from lae_site.neighbours import Places, Rate, RequestPace, client_of
 from lae_site.pages import Pages, StaticFile, make_pages, static_files
 from lae_site.settings import SiteSettings
 
@@ -33,7 +33,7 @@ class Parts:
     pages: Pages
     cookies: Cookies
     daemon: DaemonStatus
-    registrations: Pace
+    registrations: RequestPace
     #: The open streams; their number is limited.
     streams: Places
     #: When this copy started, on the reactor's clock.
@@ -94,7 +94,9 @@ def make_parts(
         pages=make_pages(settings, files),
         cookies=Cookies(settings.cookies_over_http),
         daemon=DaemonStatus(desk, reactor.seconds),
-        registrations=Pace(rate_of_registrations(settings.registrations_per_hour)),
+        registrations=RequestPace(
+            rate_of_registrations(settings.registrations_per_hour)
+        ),
         streams=Places(settings.streams_at_most, settings.streams_per_network),
         started_at=reactor.seconds(),
         wall=wall or reactor.seconds,

@@ -51,7 +51,7 @@ from lae_protocol.messages import (
     Watch,
 )
 from lae_protocol.process.answer import Answering, Refusal
-from lae_protocol.process.budget import Share
+from lae_protocol.process.budget import CallShare
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
 from lae_protocol.remote import FRONT_DESK
 from lae_protocol.stripe_hints import StripeHint
@@ -84,7 +84,7 @@ class FrontDesk:
         self._checkout, self._settlement = checkout, settlement
         self._intake, self._wishes, self._furls = intake, wishes, furls
 
-    def facet(self, share: Share | None = None) -> Answering:
+    def facet(self, share: CallShare | None = None) -> Answering:
         """What a site's furl names."""
         return Answering(FRONT_DESK, asked_by("sites", self.answer), share)
 

@@ -22,7 +22,7 @@ from lae_flapp.settings import TubSettings
 from lae_protocol.furl import Furl, facet_kind
 from lae_protocol.ids import base32
 from lae_protocol.process.answer import Answering
-from lae_protocol.process.budget import Allowance, Budget, Share
+from lae_protocol.process.budget import CallAllowance, CallBudget, CallShare
 from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.process.gate import gate_before
 from lae_protocol.process.tub import make_tub
@@ -47,16 +47,16 @@ LIMITS = CrowdLimits(
 
 
 #: A host reports once a minute, and asks for its identity once.
-EACH_HOST = Allowance(together=4, burst=20, rate=1)
+EACH_HOST = CallAllowance(together=4, burst=20, rate=1)
 #: All hosts report when the daemon starts.
-ALL_HOSTS = Allowance(together=200, burst=4000, rate=400)
+ALL_HOSTS = CallAllowance(together=200, burst=4000, rate=400)
 #: Names that nobody holds are refused, and each refusal reads the journal.
-NOBODY = Allowance(together=10, burst=100, rate=20)
+NOBODY = CallAllowance(together=10, burst=100, rate=20)
 #: Scripts may run many commands at once.
-EACH_OPERATOR = Allowance(together=64, burst=500, rate=100)
-ALL_OPERATORS = Allowance(together=128, burst=1000, rate=200)
+EACH_OPERATOR = CallAllowance(together=64, burst=500, rate=100)
+ALL_OPERATORS = CallAllowance(together=128, burst=1000, rate=200)
 #: Each open page waits for news, in one call of up to 20 s.
-SITES = Allowance(together=2000, burst=4000, rate=1000)
+SITES = CallAllowance(together=2000, burst=4000, rate=1000)
 
 
 def serving_tub(
@@ -114,13 +114,15 @@ def serve_hosts(tub: Any, desk: HostDesk, seconds: Callable[[], float]) -> None:
 
     *seconds* is a clock that never goes back.
     """
-    live = Budget("hosts", EACH_HOST, ALL_HOSTS, seconds)
-    dead = Budget("names that no host has", NOBODY, NOBODY, seconds)
+    live = CallBudget("hosts", EACH_HOST, ALL_HOSTS, seconds)
+    dead = CallBudget("names that no host has", NOBODY, NOBODY, seconds)
 
     def look_up(name: str) -> Any:
         swissnum = Secret(name)
         known = desk.journal.is_live(swissnum)
-        share = Share(live, logged_name(swissnum)) if known else Share(dead, "them")
+        share = (
+            CallShare(live, logged_name(swissnum)) if known else CallShare(dead, "them")
+        )
         match facet_kind(name):
             case "b":
                 facet = BootstrapFacet(desk, swissnum)
@@ -134,23 +136,23 @@ def serve_hosts(tub: Any, desk: HostDesk, seconds: Callable[[], float]) -> None:
 
 
 def serve_operators(
-    tub: Any, facet: Callable[[Secret, Share], Any], seconds: Callable[[], float]
+    tub: Any, facet: Callable[[Secret, CallShare], Any], seconds: Callable[[], float]
 ) -> None:
     """Answer the names of operators; *seconds* is a clock that never goes back."""
-    budget = Budget("operators", EACH_OPERATOR, ALL_OPERATORS, seconds)
+    budget = CallBudget("operators", EACH_OPERATOR, ALL_OPERATORS, seconds)
 
     def look_up(name: str) -> Any:
         if facet_kind(name) != "o":
             return None
         swissnum = Secret(name)
-        return facet(swissnum, Share(budget, logged_name(swissnum)))
+        return facet(swissnum, CallShare(budget, logged_name(swissnum)))
 
     tub.registerNameLookupHandler(look_up)
 
 
-def share_of_sites(seconds: Callable[[], float]) -> Share:
+def share_of_sites(seconds: Callable[[], float]) -> CallShare:
     """What all copies of the site may ask together, over their one furl."""
-    return Share(Budget("sites", SITES, SITES, seconds), "the front desk's")
+    return CallShare(CallBudget("sites", SITES, SITES, seconds), "the front desk's")
 
 
 def logged_name(swissnum: Secret) -> str:

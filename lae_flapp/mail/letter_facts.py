@@ -30,9 +30,9 @@ from lae_flapp.mail.letters import (
     Active,
     Deleted,
     Ended,
-    GivenBack,
     Leaving,
     Overdue,
+    PaidBack,
     Plain,
     Staying,
     Troubled,
@@ -125,9 +125,9 @@ async def write_plain(facts: LetterFacts) -> Plain:
     return Plain(facts.mail.signup_id, facts.plan)
 
 
-async def write_refunded(facts: LetterFacts) -> GivenBack:
+async def write_refunded(facts: LetterFacts) -> PaidBack:
     """That the money goes back, and whether the customer wished that."""
-    return GivenBack(facts.mail.signup_id, facts.plan, facts.was_withdrawn)
+    return PaidBack(facts.mail.signup_id, facts.plan, facts.was_withdrawn)
 
 
 async def write_troubled(facts: LetterFacts) -> Troubled:

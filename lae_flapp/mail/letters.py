@@ -77,7 +77,7 @@ class Plain(CustomerLetter):
 
 
 @define(frozen=True)
-class GivenBack(CustomerLetter):
+class PaidBack(CustomerLetter):
     """What was charged goes back: *as_asked*, or because we could not build it."""
 
     as_asked: bool

@@ -18,7 +18,7 @@ from zope.interface import directlyProvides
 
 from lae_protocol import wire
 from lae_protocol.messages import RefusalCode, Refused
-from lae_protocol.process.budget import Share
+from lae_protocol.process.budget import CallShare
 from lae_protocol.question import Question
 from lae_protocol.remote import Questions
 
@@ -51,7 +51,7 @@ class Answering(Referenceable):
         self,
         questions: Questions,
         answer: Callable[[Any, str], Awaitable[Any]],
-        share: Share | None = None,
+        share: CallShare | None = None,
     ) -> None:
         self._by_name, self._answer = questions.by_name, answer
         self._share = share

@@ -25,7 +25,7 @@ _log = Logger()
 
 
 @define(frozen=True)
-class Allowance:
+class CallAllowance:
     """At most *together* calls under way; *burst* calls at once, and *rate* a second
     on average.
     """
@@ -37,12 +37,12 @@ class Allowance:
 
 @define(eq=False)
 class _Account:
-    allowance: Allowance
+    allowance: CallAllowance
     bucket: TokenBucket
     under_way: int = 0
 
     @classmethod
-    def opened(cls, allowance: Allowance, now: float) -> _Account:
+    def opened(cls, allowance: CallAllowance, now: float) -> _Account:
         full = TokenBucket.full(allowance.rate, allowance.burst, now)
         return cls(allowance, full)
 
@@ -57,7 +57,7 @@ class _Account:
 
 
 @define(eq=False)
-class Budget:
+class CallBudget:
     """The budget of the facets of one *kind*: *each* reference's, and *everybody*'s.
 
     *seconds* is a clock that never goes back.  References are known by a name that may
@@ -65,8 +65,8 @@ class Budget:
     """
 
     kind: str
-    each: Allowance
-    everybody: Allowance
+    each: CallAllowance
+    everybody: CallAllowance
     seconds: Callable[[], float]
     _accounts: OrderedDict[str, _Account] = Factory(OrderedDict)
     _everybody: _Account = field(init=False)
@@ -120,16 +120,16 @@ class Budget:
 
 
 @define(frozen=True, eq=False)
-class Share:
+class CallShare:
     """One reference's part in a budget, by its *name*."""
 
-    budget: Budget
+    budget: CallBudget
     name: str
 
     def begin(self) -> bool:
-        """See :meth:`Budget.begin`."""
+        """See :meth:`CallBudget.begin`."""
         return self.budget.begin(self.name)
 
     def end(self) -> None:
-        """See :meth:`Budget.end`."""
+        """See :meth:`CallBudget.end`."""
         self.budget.end(self.name)

@@ -46,7 +46,7 @@ from lae_protocol.ids import (
 )
 from lae_protocol.looking_messages import ListSignups
 from lae_protocol.process.answer import Answering
-from lae_protocol.process.budget import Share
+from lae_protocol.process.budget import CallShare
 from lae_protocol.remote import HOST, OPERATOR
 from lae_protocol.secret import Secret
 from tests.twins.cloud import Cloud, Instance
@@ -180,7 +180,7 @@ async def main(folder: Path) -> None:
         cloud=cloud,
     )
 
-    def facet(swissnum: Secret, share: Share) -> Answering:
+    def facet(swissnum: Secret, share: CallShare) -> Answering:
         inner = operator_facet(desk, swissnum)._answer
 
         async def answer(question: Any, request_id: str) -> Any:

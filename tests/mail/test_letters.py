@@ -15,7 +15,7 @@ from jinja2 import UndefinedError
 
 from lae_flapp.journal.outbox import MailKind
 from lae_flapp.mail import letters
-from lae_flapp.mail.letters import Active, GivenBack, Letter, Plain, Troubled, render
+from lae_flapp.mail.letters import Active, Letter, PaidBack, Plain, Troubled, render
 from lae_flapp.mail.message import Sender, build_message
 from lae_protocol.address import parse_address
 from lae_protocol.furl import PLAIN, Furl
@@ -125,7 +125,7 @@ def test_grid_file() -> None:
 
 def test_other_letters() -> None:
     """A refund and an operator's alert name the signup and what happens next."""
-    _, refund = rendered(GivenBack(SIGNUP, PLAN, as_asked=False), "refunded")
+    _, refund = rendered(PaidBack(SIGNUP, PLAN, as_asked=False), "refunded")
     assert "is\r\nbeing refunded" in refund.get_body(("plain",)).get_content()
     _, twice = rendered(Plain(SIGNUP, PLAN), "paid-twice")
     assert "is being refunded" in twice.get_body(("plain",)).get_content()

@@ -8,14 +8,14 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
 from lae_protocol.process import budget as module
-from lae_protocol.process.budget import TELL_EVERY, Allowance, Budget, Share
+from lae_protocol.process.budget import TELL_EVERY, CallAllowance, CallBudget, CallShare
 
-EACH = Allowance(together=2, burst=4, rate=1)
-EVERYBODY = Allowance(together=3, burst=8, rate=2)
+EACH = CallAllowance(together=2, burst=4, rate=1)
+EVERYBODY = CallAllowance(together=3, burst=8, rate=2)
 
 
-def budget_of(clock: Clock, each=EACH, everybody=EVERYBODY) -> Budget:
-    return Budget("hosts", each, everybody, clock.seconds)
+def budget_of(clock: Clock, each=EACH, everybody=EVERYBODY) -> CallBudget:
+    return CallBudget("hosts", each, everybody, clock.seconds)
 
 
 @given(
@@ -37,7 +37,7 @@ def test_no_bound_is_ever_passed(steps: list[tuple[str, str, float]]) -> None:
     under_way = {"a": 0, "b": 0, "c": 0}
     taken: list[tuple[float, str]] = []
 
-    def held(who: set[str], allowance: Allowance) -> float:
+    def held(who: set[str], allowance: CallAllowance) -> float:
         """What is left of the burst, by the definition of a token bucket."""
         left, at = allowance.burst, 0.0
         for when, name in taken:
@@ -75,7 +75,7 @@ def test_no_bound_is_ever_passed(steps: list[tuple[str, str, float]]) -> None:
 def test_one_reference_leaves_the_others_their_part() -> None:
     """Who has everything under way that it may keeps nobody else from asking."""
     budget = budget_of(Clock())
-    greedy, modest = Share(budget, "greedy"), Share(budget, "modest")
+    greedy, modest = CallShare(budget, "greedy"), CallShare(budget, "modest")
     assert [greedy.begin() for _ in range(4)] == [True, True, False, False]
     assert modest.begin()
     greedy.end()
@@ -120,7 +120,7 @@ def test_who_has_nothing_under_way_is_forgotten(monkeypatch) -> None:
     when it ends.
     """
     monkeypatch.setattr(module, "REMEMBERED", 3)
-    wide = Allowance(together=100, burst=100, rate=1)
+    wide = CallAllowance(together=100, burst=100, rate=1)
     budget = budget_of(Clock(), EACH, wide)
     budget.begin("waits")
     for number in range(20):

@@ -23,7 +23,7 @@ from lae_protocol import operator_messages as ask
 from lae_protocol import people_messages as people
 from lae_protocol import recovery_messages as recovery
 from lae_protocol.process.answer import Answering
-from lae_protocol.process.budget import Share
+from lae_protocol.process.budget import CallShare
 from lae_protocol.question import Question
 from lae_protocol.remote import OPERATOR
 from lae_protocol.secret import Secret
@@ -65,7 +65,7 @@ ANSWERS: Mapping[type[Question[Any]], Callable[[Asker, Any], Awaitable[Any]]] = 
 
 
 def operator_facet(
-    desk: OperatorDesk, swissnum: Secret, share: Share | None = None
+    desk: OperatorDesk, swissnum: Secret, share: CallShare | None = None
 ) -> Answering:
     """The facet of whoever holds this furl; looked up anew at each question."""
 
