@@ -13,7 +13,7 @@ from twisted.web.server import Request, Site
 
 from lae_site import answer
 from lae_site.admission import Admission, Refusal, VisitLimits
-from lae_site.channel import BoundedChannel
+from lae_site.connection import BoundedChannel
 from lae_site.draining import Connections
 from lae_site.pages import Pages
 from lae_site.refusals import RefusalLog
