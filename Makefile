@@ -18,7 +18,7 @@ MUTANTS_ARGS ?=
 # all tests and each program of ours that a test starts compiles itself, every time.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test test-upstream test-kill mutants check lint lock audit wheel clean
+.PHONY: help demo test test-upstream test-kill mutants check lint attack lock audit wheel clean
 .PHONY: install install-tests
 
 help:
@@ -34,6 +34,7 @@ help:
 	@echo "make bench-storage   ... of the storage node beside upstream's on the disk"
 	@echo "make bench-operations what operators wait for, with 10,000 signups"
 	@echo "make bench-release   ... of a release with customers under way; needs root"
+	@echo "make attack          a demo under attack, and what a customer feels; ATTACK_ARGS=--help"
 	@echo "make wheel           build/wheel/s4-*.whl"
 	@echo "make clean           what all of these left in this folder is removed"
 	@echo
@@ -96,6 +97,10 @@ check: lint
 
 bench-%: install-tests
 	$(BIN)/python -m tests.bench.$* $(BENCH_ARGS)
+
+# Some eight minutes; `make test` has a short form of it.
+attack: install-tests
+	$(BIN)/python -m tests.attack $(ATTACK_ARGS)
 
 wheel: install-tests
 	$(BIN)/pip wheel -q --no-deps --no-build-isolation -w build/wheel .

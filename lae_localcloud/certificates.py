@@ -51,7 +51,9 @@ def _name(text: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
 
 
-def self_sign(key: rsa.RSAPrivateKey, name: str) -> x509.Certificate:
+def self_sign(
+    key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey, name: str
+) -> x509.Certificate:
     """Make a self-signed certificate of *key*."""
     named = _name(name)
     return _builder(named, named, key.public_key()).sign(key, hashes.SHA256())

@@ -7,7 +7,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +111,18 @@ class Stage:
             if i["state"] not in {"terminated", "shutting-down", "stopping", "stopped"}
         ]
 
-    def stop_all(self) -> None:
-        """Stop all instances as the account's administrator, and wait for it; a terminated
-        one would be taken for lost, and replaced.
+    def stop_all(self, but: Sequence[str] = ()) -> None:
+        """Stop all other instances as the account's administrator, and wait for it; a
+        terminated one would be taken for lost, and replaced.
         """
-        ids = self.running()
+
+        def others() -> list[str]:
+            return [one for one in self.running() if one not in but]
+
+        ids = others()
         if ids:
             self._ec2().stop_instances(InstanceIds=ids)
-        wait_until("all instances ended", lambda: not self.running(), 60)
+        wait_until("all instances ended", lambda: not others(), 60)
 
     def kill_host(self, instance_id: str) -> None:
         """Kill -9 of the host's processes; its unit starts them again."""

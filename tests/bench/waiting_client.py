@@ -38,8 +38,8 @@ class WaitingClient:
         """The node's directory, as the mail's command makes it but without a furl."""
         self._laptop = Laptop(self.folder, self.tahoe, port=self._port)
         options = [f"--shares-{of}={SHARES}" for of in ("needed", "happy", "total")]
-        command = ["tahoe", "create-client", *options, "my-client"]
-        self._laptop.join(ReadyMail("", command, b"", 0.0))
+        command = ["tahoe", "create-client", "--webport", "", *options, "my-client"]
+        self._laptop.join(ReadyMail("", (), command, b"", 0.0))
 
     def go(self, furl: str) -> None:
         """Start with this furl, and store a file as soon as that is possible."""

@@ -1,0 +1,99 @@
+"""The attacks: who makes it, what bounds it, and how its tally shows that it was bound.
+
+Each attacker is a process of its own, :mod:`tests.attack.attacker`.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from attrs import define
+
+from tests.attack import over_foolscap, over_http
+from tests.attack.pace import Pace, Tally
+from tests.attack.target import Target
+
+
+@define(frozen=True)
+class Attack:
+    """*bound* is for people; *refused* counts what was turned away."""
+
+    name: str
+    run: Callable[[Target, Pace, Tally], None]
+    bound: str
+    refused: Callable[[Counter[str]], int]
+    #: What an attacker gets for one that is let through is nothing, too.
+    harmless: bool = False
+
+
+def _of(*words: str) -> Callable[[Counter[str]], int]:
+    return lambda tally: sum(tally[word] for word in words)
+
+
+ATTACKS = {
+    attack.name: attack
+    for attack in (
+        Attack(
+            "invented names at the daemon's port",
+            over_foolscap.invented_names,
+            "a stranger's connection: few at once, closed after 30 s",
+            _of(
+                "closed by the daemon",
+                "ConnectionDone",
+                "ConnectionLost",
+                "ConnectError",
+            ),
+        ),
+        Attack(
+            "1,500 calls in flight over one host's furl",
+            over_foolscap.host_floods,
+            "4 calls under way, 1 a second",
+            _of("try-later"),
+        ),
+        Attack(
+            "a host that reports 2^63 bytes",
+            over_foolscap.lying_host,
+            "refused, told to operators",
+            _of("try-later", "malformed"),
+        ),
+        Attack(
+            "registrations over a site's stolen furl",
+            over_foolscap.registrations,
+            "unpaid places are a part of what is free",
+            lambda tally: tally.total() - tally["answered"],
+        ),
+        Attack(
+            "signed events of unknown types",
+            over_http.unknown_events,
+            "no row; 16 KB a body",
+            _of("413", "429"),
+            harmless=True,
+        ),
+        Attack(
+            "forged refunds and disputes, signed",
+            over_http.forged_refunds,
+            "what Stripe shows of the charge counts",
+            _of("429"),
+            harmless=True,
+        ),
+        Attack(
+            "bodies of 500 KB to any path",
+            over_http.large_bodies,
+            "16 KB where a route says no more",
+            _of("413", "429", "ConnectionError"),
+        ),
+        Attack(
+            "300 half bodies that never end",
+            over_http.half_bodies,
+            "16 KB kept of each, few from one address",
+            _of("413", "429", "closed", "ConnectionResetError", "BrokenPipeError"),
+        ),
+        Attack(
+            "700 streams of events",
+            over_http.event_streams,
+            "few from one address",
+            _of("429", "503", "ConnectionError"),
+        ),
+    )
+}
