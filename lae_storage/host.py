@@ -233,12 +233,20 @@ class Host(MultiService):
         prove = import_module("lae_storage.self_test").prove
         attempt = 0
         while True:
+            # A suspended node refuses all writes, the self-test's too.
+            suspended = self._reporting is not None and self._reporting.suspended
             try:
-                await prove(self._around.reactor, self._tub, claimed.identity, nurls)
+                await prove(
+                    self._around.reactor,
+                    self._tub,
+                    claimed.identity,
+                    nurls,
+                    writes=not suspended,
+                )
             except CancelledError:
                 raise
             except Exception as e:  # noqa: BLE001  (each failure is tried again)
-                # A suspended node refuses all writes, the self-test's too.
+                # It may have been suspended meanwhile.
                 if self._reporting is None or not self._reporting.suspended:
                     _log.failure("the self-test failed")
                     self._reach("failing", f"self-test: {type(e).__name__}")

@@ -244,7 +244,9 @@ class HostTests(TestCase):
         self.flushLoggedErrors(CannotListenError)
 
     async def test_suspended(self) -> None:
-        """A node that may not write is neither failing nor ready until it may."""
+        """A new grid's node that may not write is neither failing nor ready until it
+        may.
+        """
         self.daemon.desired = Desired("suspended", 5)
         self.shares.forbids = True
         host = self.running()
@@ -255,6 +257,22 @@ class HostTests(TestCase):
         ready = self.daemon.hears("ready")
         host._reporting.phase("serving")
         await ready
+
+    async def test_a_suspended_grids_new_host_is_ready(self) -> None:
+        """The host that replaces a suspended grid's is ready once it reads what the
+        grid has: nothing is written, and no other host is launched in its place.
+        """
+        ready = self.daemon.hears("ready")
+        first = self.running()
+        await ready
+        await first.stopService()
+        self.daemon.desired = Desired("suspended", 5)
+        self.shares.forbids = True
+        ready = self.daemon.hears("ready")
+        self.running()
+        report = await ready
+        self.assertIsNone(report.problem)
+        self.assertTrue(self.shares.forbids)
 
     async def test_daemon_away(self) -> None:
         """A host that boots while the daemon is away claims when it is back."""
