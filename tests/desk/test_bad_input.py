@@ -30,7 +30,7 @@ finally:
 ACTIVE, STUCK, LAST = id_of(0), id_of(1), id_of(11)
 
 #: One of each, where SIGNUP stands for a subscription, FILE for a fresh file, and KEY
-#: for a recovery key's.
+#: and SECOND for a recovery key's and a second furl's.
 COMMANDS = {
     "subscriptions list": [],
     "subscriptions search": ["example"],
@@ -40,10 +40,13 @@ COMMANDS = {
     "subscriptions cancel": ["SIGNUP", "--yes", "--reason", "w"],
     "subscriptions reactivate": ["SIGNUP", "--reason", "w"],
     "subscriptions delete-data": ["SIGNUP", "--yes", "--reason", "w"],
+    "subscriptions usage": [],
+    "subscriptions log-out": ["SIGNUP", "--reason", "w"],
     "subscriptions comp": ["a@example.org", "--reason", "w"],
     "events": ["SIGNUP"],
     "hosts list": [],
     "hosts console": ["SIGNUP"],
+    "hosts replace": ["SIGNUP", "--yes", "--reason", "w"],
     "effects list": ["--signup", "SIGNUP"],
     "effects show": ["1"],
     "inbox list": [],
@@ -58,6 +61,7 @@ COMMANDS = {
     "operator add": ["eve", "--to", "FILE"],
     "operator rotate": ["ann", "--to", "FILE"],
     "operator revoke": ["ann", "--yes"],
+    "operator open": ["SECOND"],
     "health": [],
     "journal backup": [],
     "keys reseal": [],
@@ -67,11 +71,16 @@ _FOLDER = tempfile.TemporaryDirectory(prefix="s4-recovery-")
 #: A file that looks like a recovery key's private half.
 KEY = Path(_FOLDER.name) / "recovery.key"
 KEY.write_text("AGE-SECRET-KEY-1X\n", "utf-8")
+SECOND = KEY.with_name("second.furl")
+SECOND.write_text(f"pb://{'a' * 32}@127.0.0.1:1/s{'a' * 52}\n", "utf-8")
+SECOND.chmod(0o600)
+#: Makes a furl, and asks nobody.
+OFFLINE = {"operator second-furl"}
 WITH_SIGNUP = [name for name, arguments in COMMANDS.items() if "SIGNUP" in arguments]
 
 
 def words(name: str, signup: str = STUCK, file: str = "/nowhere/f") -> list[str]:
-    meanings = {"SIGNUP": signup, "FILE": file, "KEY": str(KEY)}
+    meanings = {"SIGNUP": signup, "FILE": file, "KEY": str(KEY), "SECOND": str(SECOND)}
     return [*name.split(), *(meanings.get(a, a) for a in COMMANDS[name])]
 
 
@@ -92,7 +101,7 @@ def leaves(command: click.Command, *path: str):
 
 def test_every_command_is_tried() -> None:
     """The table above has each command that speaks to the daemon."""
-    assert set(leaves(main)) == set(COMMANDS)
+    assert set(leaves(main)) - OFFLINE == set(COMMANDS)
 
 
 def one_line(told, name: str) -> str:
@@ -156,17 +165,25 @@ def test_revoked(own, tmp_path) -> None:
 
 
 def test_away_and_frozen(own, tmp_path) -> None:
-    """A daemon that is stopped, or gone, is told in one line."""
+    """A daemon that is stopped, or gone, is told in one line; ``lae health`` says more:
+    where to look then.
+    """
     commands = every(str(tmp_path / "eve.furl"))
     own.process.send_signal(signal.SIGSTOP)
     frozen = own.all(*commands, at_once=len(commands))
     own.end()
-    for name, one in zip(COMMANDS, frozen, strict=True):
-        assert one.code == 3, name
-        assert one_line(one, name).endswith("does not answer")
-    for name, one in zip(COMMANDS, own.all(*commands), strict=True):
-        assert one.code == 3, name
-        assert one_line(one, name).endswith("cannot be reached")
+    gone = own.all(*commands)
+    for all_of_them, words_of_it in (
+        (frozen, "does not answer"),
+        (gone, "cannot be reached"),
+    ):
+        told = dict(zip(COMMANDS, all_of_them, strict=True))
+        health = told.pop("health")
+        assert (health.code, health.err) == (3, "")
+        assert words_of_it in health.out.splitlines()[0]
+        for name, one in told.items():
+            assert one.code == 3, name
+            assert one_line(one, name).endswith(words_of_it)
     assert not (tmp_path / "eve.furl").exists()
 
 
@@ -210,10 +227,10 @@ def test_dry_runs(shared, tmp_path) -> None:
     changing = [
         name
         for name in COMMANDS
-        if name.split()[-1] not in {"list", "show", "search", "console"}
+        if name.split()[-1] not in {"list", "show", "search", "console", "usage"}
         and name not in {"events", "health", "inbox retry", "outbox retry"}
-        # It opens the keys to say it: tests/docs types it where there are some.
-        and name != "keys recover"
+        # One has none, the other opens the keys to say it: tests/docs types that.
+        and name not in {"operator open", "keys recover"}
     ]
     commands = [[*words(name, file=str(file)), "--dry-run"] for name in changing]
     for name, one in zip(changing, shared.all(*commands), strict=True):

@@ -14,7 +14,7 @@ from attrs import Factory, define
 from twisted.internet.defer import Deferred, fail
 from twisted.internet.task import Clock
 
-from lae_flapp.desk.wishes import Wishes
+from lae_flapp.desk.wishes import BETWEEN_MAILS, Wishes
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.journal import (
     cells,
@@ -329,6 +329,7 @@ def test_corrected_after_bouncing(mails) -> None:
     assert mails.server.to() == ["d@example.org"]
     assert mails.read(figures.read).refused == ()
     assert mails.read(contacts.current, su).state == "unconfirmed"
+    mails.pass_time(BETWEEN_MAILS.total_seconds())
     mails.server.says["e@example.org"] = REFUSES
     answer(
         Deferred.fromCoroutine(mails.wishes.correct_address(su, "e@example.org", "s"))

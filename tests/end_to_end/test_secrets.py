@@ -24,6 +24,7 @@ MAY_HOLD = (
     ("recovery.key", EVERYTHING, "for the operator's safe"),
     ("daemon/*.pem", EVERYTHING, "the daemon's own certificates"),
     ("daemon/*.furl", EVERYTHING, "first furls: for the site, and the first operator"),
+    ("backups-elsewhere/*.files/*", EVERYTHING, "what a restore needs beside the journal"),
     ("aws/aws.json", "aws key", "the local AWS tells what it issued"),
     ("smtp/smtp/*", EVERYTHING, "the local mail server's own"),
     ("stripe/*-key", "stripe key", "the local Stripe tells what it issued"),
@@ -204,7 +205,12 @@ def test_files_with_secrets_are_private(stack) -> None:
     root = stack.layout.root
     for path in private_files(root / "config" / "secrets"):
         assert path.stat().st_mode & 0o077 == 0, path
-    places = ("daemon/*.furl", "daemon/*.pem", "recovery.key")
+    places = (
+        "daemon/*.furl",
+        "daemon/*.pem",
+        "recovery.key",
+        "backups-elsewhere/*.files/*",
+    )
     for place in places:
         for path in root.glob(place):
             assert path.stat().st_mode & 0o077 == 0, path

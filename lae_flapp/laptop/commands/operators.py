@@ -139,34 +139,39 @@ def rotate(
     the daemon knows it, so that nobody is locked out where the connection breaks.
     """
     path = target or Path(f"{name}.furl")
-    if dry_run:
-        alive = {o.name for o in run(where, _people).operators if not o.revoked_at}
+
+    async def work(line: Line) -> None:
+        alive = {o.name for o in (await _people(line)).operators if not o.revoked_at}
         if name not in alive:
             raise click.ClickException(f"There is no operator {name}.")
+        if not dry_run:
+            await _renew(line, where.furl(), name, path)
+
+    run(where, work)
+    if dry_run:
         click.echo(f"Would give {name} a new furl, and write it to {path}.")
         return
-    swissnum = "o" + base32(secrets.token_bytes(32))
-    made = _reserve(path)
-    try:
-        _write(made, evolve(where.furl(), swissnum=swissnum))
-
-        async def work(line: Line) -> None:
-            told = await line.ask(RenewFurl(name, Secret(swissnum)))
-            _write(made, Furl.parse(told.furl))
-
-        run(where, work)
-    except Away as e:
-        said = f"{e.message}\nIt may know the furl in {path}: try it, then the old one."
-        raise Away(said) from None
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(made)
     if as_json:
         tables.print_json(name=name, file=str(path))
     else:
         click.echo(f"The furl of {name} is in {path} (mode 600); the old one is over.")
+
+
+async def _renew(line: Line, mine: Furl, name: str, path: Path) -> None:
+    swissnum = "o" + base32(secrets.token_bytes(32))
+    made = _reserve(path)
+    try:
+        _write(made, evolve(mine, swissnum=swissnum))
+        told = await line.ask(RenewFurl(name, Secret(swissnum)))
+        _write(made, Furl.parse(told.furl))
+    except Away as e:
+        said = f"{e.message}\nIt may know the furl in {path}: try it, then the old one."
+        raise Away(said) from None
+    except BaseException:
+        path.unlink(missing_ok=True)  # noqa: ASYNC240  (nothing else runs here)
+        raise
+    finally:
+        os.close(made)
 
 
 def _write(made: int, furl: Furl) -> None:
