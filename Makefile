@@ -98,7 +98,7 @@ check: lint
 bench-%: install-tests
 	$(BIN)/python -m tests.bench.$* $(BENCH_ARGS)
 
-# Some eight minutes; `make test` has a short form of it.
+# A short form of it is part of `make test`.
 attack: install-tests
 	$(BIN)/python -m tests.attack $(ATTACK_ARGS)
 
