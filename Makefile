@@ -19,10 +19,11 @@ MUTANTS_ARGS ?=
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help demo test test-upstream test-kill mutants check lint attack lock audit wheel clean
-.PHONY: install install-tests
+.PHONY: install install-metal install-tests
 
 help:
 	@echo "make demo            the whole of S4 on this machine; ONCE=1 also signs up, stores a file, and stops"
+	@echo "                     LEVEL=metal: customers' hosts are machines in namespaces; needs root"
 	@echo "make test            everything that is tested"
 	@echo "make test-upstream   Tahoe-LAFS' own tests against our storage server, alone"
 	@echo "make test-kill       the storage node killed 200 times under load; KILL_ARGS=--help"
@@ -34,6 +35,10 @@ help:
 	@echo "make bench-storage   ... of the storage node beside upstream's on the disk"
 	@echo "make bench-operations what operators wait for, with 10,000 signups"
 	@echo "make bench-release   ... of a release with customers under way; needs root"
+	@echo "make bench-rollout   ... of a new program that is brought to the hosts"
+	@echo "make bench-hosts     ... of a customer's host as a machine; needs root"
+	@echo "make bench-backup    how late the journal's backup is, and what it costs a day"
+	@echo "make bench-drill     how long everything takes to be built from the backup"
 	@echo "make attack          a demo under attack, and what a customer feels; ATTACK_ARGS=--help"
 	@echo "make wheel           build/wheel/s4-*.whl"
 	@echo "make clean           what all of these left in this folder is removed"
@@ -46,12 +51,16 @@ help:
 install:
 	@$(PYTHON) bootstrap.py $(VENV) $(CLIENT)
 
+# Packages of the system that LEVEL=metal needs, too.
+install-metal:
+	@$(PYTHON) bootstrap.py $(VENV) $(CLIENT) --metal
+
 install-tests:
 	@$(PYTHON) bootstrap.py $(VENV) $(CLIENT) --tests
 
 # exec, so that a signal to make's child reaches the launcher itself.
-demo: install
-	@exec $(BIN)/python -m lae_localcloud demo $(if $(ONCE),--once) $(DEMO_ARGS)
+demo: $(if $(filter metal,$(LEVEL)),install-metal,install)
+	@exec $(BIN)/python -m lae_localcloud demo $(if $(ONCE),--once) $(if $(LEVEL),--level $(LEVEL)) $(DEMO_ARGS)
 
 lint: install-tests
 	$(BIN)/ruff format --check .
@@ -70,7 +79,7 @@ test: lint
 UPSTREAM := $(abspath $(BIN))/python $(abspath tests/storage/upstream_trial.py)
 test-upstream: install-tests
 	@mkdir -p build/upstream
-	cd build/upstream && $(UPSTREAM) memory --reporter=text allmydata.test.test_istorageserver
+	cd build/upstream && $(UPSTREAM) young --reporter=text allmydata.test.test_istorageserver
 	cd build/upstream && $(UPSTREAM) memory --reporter=text allmydata.test.test_storage_http
 	cd build/upstream && $(UPSTREAM) storage --reporter=text
 

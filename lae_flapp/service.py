@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from twisted.application.service import IService
 from twisted.python import usage
 
+from lae_flapp.grid.ignition import load_renderer
 from lae_flapp.money.stripe.check import key_problems
 from lae_flapp.settings import DaemonSettings
 from lae_flapp.wiring.daemon import Daemon
@@ -58,6 +59,10 @@ def read_all(settings: DaemonSettings) -> tuple[Secrets, tuple[Plan, ...]]:
     """Read the files that the settings name; raises :class:`SettingsError`, which says
     what is wrong.
     """
+    try:
+        settings.raise_if_unfilled()
+    except ValueError as e:
+        raise SettingsError(str(e)) from None
     secrets = read_secrets(settings)
     problems = key_problems(secrets.stripe_keys, settings.stripe.mode)
     if problems:
@@ -71,6 +76,8 @@ def read_all(settings: DaemonSettings) -> tuple[Secrets, tuple[Plan, ...]]:
     root = settings.mail.trust_root
     if root is not None and not root.is_file():
         raise SettingsError(f"mail.trust_root: {root}: no such file")
+    for cell in settings.cells:
+        load_renderer(settings.aws, cell)
     return secrets, load_plans(settings.plans_file)
 
 

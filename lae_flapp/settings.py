@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 
 from attrs import define, field, validators
 
+from lae_flapp.account_settings import AccountSettings
+from lae_flapp.cell_settings import CellSettings, check_region
 from lae_protocol.address import AddressRefused, parse_address
 from lae_protocol.process.figures_port import check_listen
 from lae_protocol.process.key_folder import KeyFolder
@@ -53,6 +55,7 @@ class AwsSettings:
     def __attrs_post_init__(self) -> None:
         if (self.access_key is None) != (self.secret_key is None):
             raise ValueError("access_key and secret_key go together")
+        check_region(self.region)
 
 
 @define(frozen=True)
@@ -77,6 +80,38 @@ class SealingSettings:
             raise ValueError("recovery_recipients needs at least one public key")
 
 
+#: Ways to pay whose outcome is known at once, and that can be charged again each month.
+#: With others (a bank debit) the money comes days later, or does not come.
+AT_ONCE = ("card", "link", "paypal", "amazon_pay", "cashapp", "revolut_pay")
+
+
+def _known_at_once(_: object, __: object, methods: tuple[str, ...]) -> None:
+    strange = [m for m in methods if m not in AT_ONCE]
+    if strange or not methods:
+        raise ValueError(
+            f"payment_methods: {', '.join(strange) or 'none'}; a grid is built when the"
+            f" money has come, so only {', '.join(AT_ONCE)}, which pay at once"
+        )
+
+
+@define(frozen=True)
+class CheckoutOptions:
+    """What Stripe's page asks for beside the money.
+
+    *payment_methods* are of :data:`AT_ONCE`, by Stripe's names; wallets (Apple Pay,
+    Google Pay) come with ``card``.  With *automatic_tax* Stripe computes the tax that
+    the price includes, and asks for what it needs to know; *tax_ids* lets a business
+    give its own; *billing_address* asks everybody for an address.
+    """
+
+    payment_methods: tuple[str, ...] = field(
+        default=("card",), validator=_known_at_once
+    )
+    automatic_tax: bool = False
+    tax_ids: bool = False
+    billing_address: bool = False
+
+
 @define(frozen=True)
 class StripeSettings:
     """Restricted keys, and which mode they must be of; *endpoint* is None on Stripe.
@@ -88,6 +123,7 @@ class StripeSettings:
     mode: Literal["test", "live"]
     endpoint: str | None = None
     account: str | None = None
+    checkout: CheckoutOptions = CheckoutOptions()  # noqa: RUF009  (frozen)
 
 
 @define(frozen=True)
@@ -118,106 +154,6 @@ class MailSettings:
                 parse_address(text)
             except AddressRefused as e:
                 raise ValueError(f"{text}: {e}") from None
-
-
-@define(frozen=True)
-class PortSettings:
-    """The ports of a grid: constants on AWS, allotted from a range on one machine."""
-
-    introducer: int | None = None
-    storage: int | None = None
-    first: int | None = None
-    last: int | None = None
-
-    def __attrs_post_init__(self) -> None:
-        constant = self.introducer is not None and self.storage is not None
-        ranged = self.first is not None and self.last is not None
-        if constant == ranged:
-            raise ValueError("either introducer and storage, or first and last")
-
-    @property
-    def span(self) -> range | None:
-        """The range; None where the ports are constants."""
-        if self.first is None or self.last is None:
-            return None
-        return range(self.first, self.last + 1)
-
-
-@define(frozen=True)
-class QuotaSettings:
-    """How much a cell has; every signup takes one of each."""
-
-    instances: int = 1000
-    roles: int = 1000
-    instance_profiles: int = 1000
-    buckets: int = 10000
-    addresses: int = 1000
-    records: int = 10000
-
-
-@define(frozen=True)
-class HostProgram:
-    """What a host runs: a signed image by digest, or (one machine) a command."""
-
-    image: str | None = None
-    log_in: tuple[str, ...] = ()
-    command: tuple[str, ...] = ()
-
-    def __attrs_post_init__(self) -> None:
-        if (self.image is None) == (not self.command):
-            raise ValueError("either image or command")
-
-
-@define(frozen=True)
-class NodePolicy:
-    """What hosts that are launched from now on hold to.
-
-    None leaves it to the node; :class:`lae_storage.settings.NodeSettings` says what
-    each means and what it is then.
-    """
-
-    expire_leases_after_days: int | None = field(
-        default=None, validator=validators.optional(validators.ge(7))
-    )
-    connections: int | None = field(
-        default=None, validator=validators.optional(validators.ge(10))
-    )
-    connections_per_address: int | None = field(
-        default=None, validator=validators.optional(validators.ge(10))
-    )
-
-
-@define(frozen=True)
-class CellSettings:
-    """Where hosts are built.
-
-    *host_name* is None where each grid has a name of its own under *dns_zone*
-    (``LABEL.ZONE``), or one name for all (``localhost``).  *listen* is the interface
-    that a node binds, None for all.  *identity_certificates* (PEM) check the cloud's
-    signature of an instance's identity document; without any it is not checked.
-    """
-
-    name: str
-    zone: str
-    dns_zone: str
-    dns_zone_id: str
-    image_id: str
-    instance_type: str
-    subnet_id: str
-    security_groups: tuple[str, ...]
-    boundary_arn: str
-    role_path: str
-    program: HostProgram
-    ports: PortSettings
-    host_name: str | None = None
-    listen: str | None = None
-    volume_gib: int = 8
-    volume_kms_key: str | None = None
-    s3_endpoint: str | None = None
-    quotas: QuotaSettings = QuotaSettings()  # noqa: RUF009  (frozen)
-    metadata_url: str = "http://169.254.169.254"
-    identity_certificates: tuple[Path, ...] = ()
-    node: NodePolicy = NodePolicy()  # noqa: RUF009  (frozen)
 
 
 @define(frozen=True)
@@ -262,6 +198,7 @@ class PatienceSettings:
 
     give_up: int = 24 * 3600
     claim: int = 30 * 60
+    late_claim: int = 5 * 60
     operator_alert: int = 10 * 60
     visibility: int = 60
     reconcile: int = 3600
@@ -269,6 +206,31 @@ class PatienceSettings:
     watch: int = 15
     unserved_alert: int = 30 * 60
     lifecycle: int = 60
+    rollout: int = 5
+
+    def __attrs_post_init__(self) -> None:
+        if self.late_claim >= self.claim:
+            raise ValueError(
+                "late_claim: shorter than claim, after which a host is given up"
+            )
+
+
+@define(frozen=True)
+class BackupSettings:
+    """The bucket that the journal is written to as it changes; *endpoint* is None on
+    AWS.  Without *access_key* its keys are those of ``aws``.
+    """
+
+    bucket: str
+    region: str
+    endpoint: str | None = None
+    access_key: SecretSource | None = None
+    secret_key: SecretSource | None = None
+
+    def __attrs_post_init__(self) -> None:
+        if (self.access_key is None) != (self.secret_key is None):
+            raise ValueError("access_key and secret_key go together")
+        check_region(self.region)
 
 
 @define(frozen=True)
@@ -277,9 +239,11 @@ class DaemonSettings:
 
     *state* is the daemon's folder (0700): journal, certificates of its Tubs, and the
     furls that it writes for the site and the first operator.  *metrics_listen* is
-    where metrics and health are served (None: nowhere); *journal_backups* is the folder
-    whose newest file is the journal's last backup.  While less than
-    *journal_reserve_mib* is free on the journal's disk no new signups are taken.
+    where metrics and health are served (None: nowhere).  While less than
+    *journal_reserve_mib* is free on the journal's disk no new signups are taken.  When
+    hosts run an image that came *image_old_after_days* ago, operators are told.
+    *prices_file* is what the plans cost; without it nobody can say.
+    Production has a *backup*.
     """
 
     process: Literal["daemon"]
@@ -295,14 +259,17 @@ class DaemonSettings:
     sealing: SealingSettings
     mail: MailSettings
     cells: tuple[CellSettings, ...]
+    account: AccountSettings = AccountSettings()  # noqa: RUF009  (frozen)
     patience: PatienceSettings = PatienceSettings()  # noqa: RUF009  (frozen)
     flood: FloodSettings = FloodSettings()  # noqa: RUF009  (frozen)
     operators: OperatorRights = OperatorRights()  # noqa: RUF009  (frozen)
     log_format: LogFormat = "auto"
     metrics_listen: str | None = "tcp:9471:interface=127.0.0.1"
-    journal_backups: Path | None = None
+    backup: BackupSettings | None = None
     journal_reserve_mib: int = 256
     workers: int = 20
+    image_old_after_days: int = 60
+    prices_file: Path | None = None
 
     def __attrs_post_init__(self) -> None:
         if not _DEPLOYMENT.match(self.deployment):
@@ -313,8 +280,13 @@ class DaemonSettings:
         check_listen(self.metrics_listen)
         if self.journal_reserve_mib < 0:
             raise ValueError("journal_reserve_mib cannot be negative")
+        if self.image_old_after_days < 1:
+            raise ValueError("image_old_after_days: a day at least")
+        if self.backup is not None and self.backup.bucket == self.aws.state_bucket:
+            raise ValueError("backup.bucket: not the state bucket, but one of its own")
         if len(self.cells) != 1:
             raise ValueError("cells: exactly one cell is supported today")
+        self._check_partition()
         if self.environment == "production":
             self._check_production()
 
@@ -323,15 +295,51 @@ class DaemonSettings:
         """The journal's file."""
         return self.state / "journal" / "journal.sqlite"
 
+    @property
+    def backup_folder(self) -> Path:
+        """What the daemon and Litestream tell each other: :mod:`lae_flapp.backup`."""
+        return self.state / "backup"
+
+    def raise_if_unfilled(self) -> None:
+        """Raise ValueError for an id that is still to be learnt from the account."""
+        cell = self.cells[0]
+        empty = [
+            name
+            for name, value in (
+                ("cells.subnet_id", cell.subnet_id),
+                ("cells.dns_zone_id", cell.dns_zone_id),
+                ("cells.security_groups", cell.security_groups),
+            )
+            if not value
+        ]
+        if empty:
+            raise ValueError(
+                f"{', '.join(empty)}: empty; `lae account apply` makes what they name,"
+                " and says what to write there"
+            )
+
     def what_is_open(self) -> tuple[str, ...]:
         """Doors that are open and could be shut, for ``lae config check``."""
-        if self.operators.second_furls:
-            return ()
-        said = (
-            "open: whoever has one operator's furl may delete data and give money back;"
-            " `lae operator second-furl` shuts that (operators.second_furls)"
-        )
-        return (said,)
+        said = []
+        if not self.operators.second_furls:
+            said.append(
+                "open: whoever has one operator's furl may delete data and give money"
+                " back; `lae operator second-furl` shuts that (operators.second_furls)"
+            )
+        if any(cell.break_glass_key is not None for cell in self.cells):
+            said.append(
+                "open: who has the private half of cells.break_glass_key can log in to"
+                " hosts that are launched from now on; null shuts that"
+            )
+        return tuple(said)
+
+    def _check_partition(self) -> None:
+        for name, arn in (
+            ("sealing.kms_key", self.sealing.kms_key),
+            ("cells.boundary_arn", self.cells[0].boundary_arn),
+        ):
+            if (arn or "").startswith("arn:") and not str(arn).startswith("arn:aws:"):
+                raise ValueError(f"{name}: {arn} is not in AWS' standard partition")
 
     def _check_production(self) -> None:
         """Production talks to AWS and Stripe themselves, and has a public site."""
@@ -339,10 +347,16 @@ class DaemonSettings:
             ("aws.endpoint", self.aws.endpoint),
             ("aws.s3_endpoint", self.aws.s3_endpoint),
             ("stripe.endpoint", self.stripe.endpoint),
+            ("backup.endpoint", None if self.backup is None else self.backup.endpoint),
             ("cells.s3_endpoint", self.cells[0].s3_endpoint),
+            ("cells.program.ecr_endpoint", self.cells[0].program.ecr_endpoint),
         ):
             if url is not None:
                 raise ValueError(f"{name}: production has no endpoint of its own")
+        if self.cells[0].program.registry_ca is not None:
+            raise ValueError("cells.program.registry_ca: production believes AWS' own")
+        if self.backup is None:
+            raise ValueError("backup: production writes its journal to a bucket, too")
         site = urlsplit(self.site_url)
         if site.scheme != "https" or (site.hostname or "") in _LOCAL:
             raise ValueError("site_url: production needs a public https:// address")

@@ -26,8 +26,8 @@ class Certificates:
     key: Path
 
 
-def make_certificates(folder: Path) -> Certificates:
-    """Make an authority and a certificate for ``localhost``, in *folder*.
+def make_certificates(folder: Path, *hosts: str) -> Certificates:
+    """Make an authority and a certificate for this machine and *hosts*, in *folder*.
 
     The authority's key is not kept.
     """
@@ -35,7 +35,7 @@ def make_certificates(folder: Path) -> Certificates:
     authority_key = ec.generate_private_key(ec.SECP256R1())
     key = ec.generate_private_key(ec.SECP256R1())
     authority = _authority(authority_key)
-    server = _server(key.public_key(), authority, authority_key)
+    server = _server(key.public_key(), authority, authority_key, hosts)
     made.authority.write_bytes(authority.public_bytes(serialization.Encoding.PEM))
     made.certificate.write_bytes(server.public_bytes(serialization.Encoding.PEM))
     text = key.private_bytes(
@@ -102,10 +102,11 @@ def _server(
     public: ec.EllipticCurvePublicKey,
     authority: x509.Certificate,
     authority_key: ec.EllipticCurvePrivateKey,
+    hosts: tuple[str, ...],
 ) -> x509.Certificate:
     names = x509.SubjectAlternativeName(
         [
-            x509.DNSName("localhost"),
+            *map(x509.DNSName, dict.fromkeys(("localhost", *hosts))),
             x509.IPAddress(ipaddress.ip_address("127.0.0.1")),
         ]
     )

@@ -33,6 +33,12 @@ class Program:
     death_signal: int = signal.SIGTERM
 
 
+def leashed(argv: Sequence[str], death_signal: int) -> list[str]:
+    """The same program in a session of its own, with that signal when we die."""
+    leash = [sys.executable, "-I", "-S", str(_LEASH)]
+    return [*leash, str(int(death_signal)), str(os.getpid()), "--", *argv]
+
+
 class Child(ProcessProtocol):
     """One run of a program.  *ended* fires with what its exit was, in words."""
 
@@ -46,16 +52,7 @@ class Child(ProcessProtocol):
 
     def start(self) -> None:
         """Fork; raises OSError where that is impossible."""
-        signum = str(int(self._program.death_signal))
-        leash = [
-            sys.executable,
-            "-I",
-            "-S",
-            str(_LEASH),
-            signum,
-            str(os.getpid()),
-            "--",
-        ]
+        argv = leashed(self._program.argv, self._program.death_signal)
         out = os.open(
             self._program.log,
             os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC,
@@ -65,8 +62,8 @@ class Child(ProcessProtocol):
         try:
             process = self._reactor.spawnProcess(
                 self,
-                sys.executable,
-                [*leash, *self._program.argv],
+                argv[0],
+                argv,
                 env=dict(self._program.env),
                 path=str(self._program.cwd),
                 childFDs={0: nothing, 1: out, 2: out},

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from lae_localcloud.metal.requirements import raise_if_no_metal
 from lae_localcloud.state_folder import (
     StateFolderUsed,
     prepare_state_folder,
@@ -75,14 +76,38 @@ def _prepared(state_dir: Path | None, *, clean: bool) -> Path:
     show_default=True,
     help="First and last of those that the hosts' security group lets in.",
 )
+@click.option(
+    "--level",
+    type=click.Choice(["process", "metal"]),
+    default="process",
+    show_default=True,
+    help="What an instance is: processes, or a machine in namespaces (root on Linux).",
+)
+@click.option(
+    "--port-for-hosts",
+    "ports_for_hosts",
+    type=int,
+    multiple=True,
+    help="Of loopback, reached by hosts of the metal level.",
+)
 @click.option("--visibility", default=0.0, help="Seconds new instances are unseen.")
 @click.option("--profile-delay", default=0.0, help="The same for instance profiles.")
+@click.option("--address-delay", default=0.0, help="The same for public addresses.")
+@click.option("--names-port", default=0, help="Of the name server (default: free)")
+@click.option("--names-delay", default=0.0, help="Seconds until a name is served.")
 @click.option("--credential-seconds", default=3600, help="Of the instances' keys.")
+@click.option(
+    "--registry",
+    is_flag=True,
+    help="A registry of images, with ECR's tokens and rules.",
+)
 @click.option(
     "--remove-terminated", is_flag=True, help="Remove directories of ended instances."
 )
 def aws(state_dir: Path | None, *, clean: bool, **chosen: Any) -> None:
     """AWS and S3: moto and SeaweedFS behind our fronts, instances that boot."""
+    if chosen["level"] == "metal":
+        raise_if_no_metal()
     _run_cloud(_prepared(state_dir, clean=clean), _aws_told, **chosen)
 
 
@@ -135,6 +160,51 @@ def smtp(
     raise SystemExit(run(reactor, lambda _: MailServer(reactor, options), started))
 
 
+@localcloud.command()
+@_state_options
+@click.option(
+    "--cloud",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="The folder of a cloud of the metal level that runs.",
+)
+def image(state_dir: Path | None, *, clean: bool, cloud: Path) -> None:
+    """The hosts' image of this tree: build, push and sign it."""
+    from twisted.internet.defer import Deferred  # noqa: PLC0415
+    from twisted.internet.task import react  # noqa: PLC0415  (installs the reactor)
+
+    from lae_localcloud.demo.image import prepare_image  # noqa: PLC0415
+
+    folder = _prepared(state_dir, clean=clean)
+
+    def main(reactor: Any) -> Any:
+        work = prepare_image(reactor, folder, cloud, click.echo)
+        return Deferred.fromCoroutine(work)
+
+    react(main)
+
+
+@localcloud.command()
+@click.option(
+    "--cloud",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    required=True,
+    help="The folder of a cloud of the process level.",
+)
+@click.option("--release", type=click.IntRange(1), required=True)
+@click.argument("command", nargs=-1, required=True)
+def program(cloud: Path, release: int, command: tuple[str, ...]) -> None:
+    """Publish a program that hosts of the process level may change to.
+
+    COMMAND is what the node's unit runs in its place.  Prints the program's reference,
+    for `lae rollout start`.
+    """
+    from lae_localcloud.booter.booter import PROGRAMS  # noqa: PLC0415
+    from lae_localcloud.booter.programs import Programs  # noqa: PLC0415
+
+    click.echo(Programs(cloud / PROGRAMS).publish(release, command))
+
+
 def _run_cloud(folder: Path, told: Callable[[Any], str], **chosen: Any) -> None:
     from twisted.internet import reactor  # noqa: PLC0415  (installs the reactor)
 
@@ -143,10 +213,13 @@ def _run_cloud(folder: Path, told: Callable[[Any], str], **chosen: Any) -> None:
     from lae_localcloud.booter.booter import BooterOptions  # noqa: PLC0415
     from lae_localcloud.cloud import Cloud, CloudOptions  # noqa: PLC0415
     from lae_localcloud.front.slowness import Slowness  # noqa: PLC0415
+    from lae_localcloud.names.knot import Place  # noqa: PLC0415
+    from lae_localcloud.registry.registry import RegistryOptions  # noqa: PLC0415
     from lae_localcloud.running import run  # noqa: PLC0415
 
     options = CloudOptions(
         state_dir=folder,
+        registry=RegistryOptions() if chosen.get("registry") else None,
         region=chosen["region"],
         deployment=Deployment(
             chosen.get("deployment", "local"), chosen.get("dns_zone", "s4.test")
@@ -154,10 +227,17 @@ def _run_cloud(folder: Path, told: Callable[[Any], str], **chosen: Any) -> None:
         ports=chosen.get("ports", (1024, 65535)),
         aws_port=chosen.get("port", 0),
         s3_port=chosen.get("s3_port", 0),
+        names=Place(port=port)
+        if (port := chosen.get("names_port")) is not None
+        else None,
         slowness=Slowness(
             visibility=chosen.get("visibility", 0.0),
             profile=chosen.get("profile_delay", 0.0),
+            address=chosen.get("address_delay", 0.0),
+            names=chosen.get("names_delay", 0.0),
         ),
+        level=chosen.get("level", "process"),
+        ports_for_hosts=chosen.get("ports_for_hosts", ()),
         booter=BooterOptions(
             credential_seconds=chosen.get("credential_seconds", 3600),
             keep_terminated=not chosen.get("remove_terminated", False),
@@ -175,6 +255,7 @@ def _aws_told(facts: Any) -> str:
         f"AWS:     {facts.aws_endpoint}\n"
         f"S3:      {facts.s3_endpoint}\n"
         f"control: {facts.control_url}\n"
+        f"names:   {facts.names or 'not served: Debian has the server, knot'}\n"
     )
 
 

@@ -7,6 +7,17 @@
     POST   /_control/faults/3/release      calls that it holds go on
     PUT    /_control/slowness              seconds (JSON), all or some
     POST   /_control/instances/i-1/kill    kill -9 of all its processes
+    POST   /_control/instances/i-1/stop    as somebody at AWS' console stops it
+    POST   /_control/instances/i-1/start   ... and starts it: with another address
+    POST   /_control/instances/i-1/cut     its cable is cut (metal level)
+    POST   /_control/instances/i-1/mend    ... and whole again
+    POST   /_control/volumes/vol-1/mount   its machine uses it: it is not let go
+    POST   /_control/volumes/vol-1/unmount ... before the machine stops, or this
+    POST   /_control/volumes/vol-1/fail    its next snapshot ends in error
+    POST   /_control/names/freeze          the name server answers late: after "thaw"
+    POST   /_control/names/thaw            ... and again
+    POST   /_control/names/withhold        it serves old records, until "catch-up"
+    POST   /_control/names/catch-up        ... and all as it is
 
 JSON bodies must say ``Content-Type: application/json``, which a page of another site
 cannot send from a visitor's browser.
@@ -22,6 +33,7 @@ import attrs
 from twisted.web.server import NOT_DONE_YET
 
 from lae_localcloud.faults import Fault, FaultBook
+from lae_localcloud.front.machines import Machines
 from lae_localcloud.front.slowness import Slowness
 
 CONTROL_PATH = b"/_control/"
@@ -34,18 +46,21 @@ class _Refused(Exception):
 class Control:
     """Answers under :data:`CONTROL_PATH`.
 
-    *instances* lists them; *kill* ends one's processes and tells whether it knew it.
+    *machines* is None where there are none: in the mail server.  *press* breaks the
+    name server, or mends it, and tells whether it knows how; *volumes* does so with a
+    volume.
     """
 
     def __init__(
         self,
         faults: FaultBook,
         slowness: Slowness,
-        instances: Callable[[], list[dict[str, Any]]],
-        kill: Callable[[str], bool],
+        machines: Machines | None = None,
+        press: Callable[[str], bool] = lambda _: False,
+        volumes: Callable[[str, str], bool] = lambda *_: False,
     ) -> None:
-        self._faults, self._slowness = faults, slowness
-        self._instances, self._kill = instances, kill
+        self._faults, self._slowness, self._machines = faults, slowness, machines
+        self._press, self._volumes = press, volumes
 
     def render(self, request: Any) -> int:
         """One request, answered at once."""
@@ -79,11 +94,34 @@ class Control:
                 answer = {"released": self._faults.release(int(number))}
             case ("PUT", "slowness"):
                 answer = self._slow(said)
-            case ("POST", "instances", instance_id, "kill"):
-                answer = {"killed": self._kill(instance_id)}
+            case ("POST", "instances", instance_id, what):
+                answer = self._do_to(instance_id, what)
+            case ("POST", "volumes", volume, what) if self._volumes(volume, what):
+                answer = {"done": what}
+            case ("POST", "names", button) if self._press(button):
+                answer = {"done": button}
             case _:
                 raise _Refused("no such control; see GET /_control/")
         return answer
+
+    def _do_to(self, instance_id: str, what: str) -> dict[str, Any]:
+        if self._machines is None:
+            raise _Refused("there are no instances here")
+        known = {one["instance_id"] for one in self._machines.listing()}
+        match what:
+            case "stop" if instance_id in known:
+                self._machines.stop(instance_id)
+                return {"stopping": True}
+            case "start" if instance_id in known:
+                self._machines.start(instance_id)
+                return {"starting": True}
+            case "kill":
+                return {"killed": self._machines.kill(instance_id)}
+            case "cut":
+                return {"cut": self._machines.cut(instance_id)}
+            case "mend":
+                return {"mended": self._machines.mend(instance_id)}
+        raise _Refused("no such instance or control; see GET /_control/")
 
     def _slow(self, said: dict[str, Any]) -> dict[str, Any]:
         for name, seconds in said.items():
@@ -96,7 +134,7 @@ class Control:
         return {
             "faults": self._faults.listing(),
             "slowness": attrs.asdict(self._slowness),
-            "instances": self._instances(),
+            "instances": [] if self._machines is None else self._machines.listing(),
         }
 
 

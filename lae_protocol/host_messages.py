@@ -105,12 +105,18 @@ class Desired:
     """What the host shall be: serving, read only, or about to be stopped.
 
     *traffic* is the bytes to clients in a calendar month (UTC) beyond which it slows
-    down; None is no limit.
+    down; None is no limit.  *program* is the whole reference of what it shall run
+    (``REGISTRY/NAME@sha256:…``); empty is no wish.  A release below *floor* never runs
+    again; 0 is no floor.
     """
+
+    OMITS_DEFAULTS: ClassVar[bool] = True  # an older host knows no program
 
     state: Literal["serving", "suspended", "stopping"]
     quota: int
     traffic: int | None = None
+    program: str = ""
+    floor: int = 0
 
 
 @define(frozen=True)
@@ -125,6 +131,17 @@ class DayCounts:
     requests: tuple[Requests, ...]
 
 
+#: Why a host does not run what it shall run; empty is no trouble.
+ProgramTrouble = Literal[
+    "",
+    "other-repository",
+    "below-floor",
+    "cannot-pull",
+    "not-signed",
+    "did-not-start",
+]
+
+
 @define(frozen=True)
 class Report(Question[Desired]):
     """A host says how it is.  *phase* grows; ``ready`` means the self-test passed.
@@ -132,10 +149,14 @@ class Report(Question[Desired]):
     *used_bytes* is what shares take in the bucket, *noncurrent_bytes* what versions
     take that are not current (None: not known); *days* are today and yesterday;
     *slowed* says that the month's traffic is used up.  *problem* is a sentence for the
-    operator, without secrets.
+    operator, without secrets; *capped* says that it is a bound which a client met.
+    *program* is the reference that runs and has proved itself, of the number *release*;
+    empty and 0 where the host does not know.  *program_trouble* says why the reference
+    *program_refused* does not run in its place.
     """
 
     LARGEST: ClassVar[int] = 8 * KB
+    OMITS_DEFAULTS: ClassVar[bool] = True  # an older daemon knows no program
 
     phase: Literal["starting", "serving", "self-test-passed", "ready", "failing"]
     at: datetime
@@ -147,6 +168,11 @@ class Report(Question[Desired]):
     noncurrent_bytes: int | None = None
     days: tuple[DayCounts, ...] = ()
     slowed: bool = False
+    capped: bool = False
+    program: str = ""
+    release: int = 0
+    program_trouble: ProgramTrouble = ""
+    program_refused: str = ""
 
 
 BootstrapQuestion = Claim

@@ -28,7 +28,8 @@ class Page(Generic[R]):
 @define(frozen=True)
 class SignupRow:
     """One line of an operator's list.  *leaving*: it is cancelled and still served, and
-    ends at *ends_at* where that is known.
+    ends at *ends_at* where that is known.  *awaits_confirmation*: the address was
+    corrected and is not confirmed, so mails are held.
     """
 
     signup_id: SignupId
@@ -43,6 +44,7 @@ class SignupRow:
     problem: str | None
     leaving: bool = False
     ends_at: datetime | None = None
+    awaits_confirmation: bool = False
 
 
 @define(frozen=True)

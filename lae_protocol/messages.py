@@ -57,6 +57,11 @@ SignupState = Literal[
     "cancelled",
 ]
 
+#: Of these there is something that an owner's browser shows, and somebody was mailed.
+OWNED: frozenset[SignupState] = frozenset(
+    {"paid", "active", "past-due", "suspended", "stopped", "ending", "ended"}
+)
+
 
 @define(frozen=True)
 class Refused:
@@ -182,6 +187,8 @@ class SignupView:
     kept_until: datetime | None = None
     #: A payment page is open; what has ended comes back when it is paid there.
     awaits_payment: bool = False
+    #: The email address was corrected, and mails wait until its reader confirms it.
+    awaits_confirmation: bool = False
 
 
 @define(frozen=True)
@@ -299,8 +306,40 @@ class ReturnByLink(Question[Registered]):
 
 
 @define(frozen=True)
+class ConfirmByLink(Question[Done]):
+    """A corrected address is the customer's, says whoever got the link that was mailed
+    there: what waits is mailed.
+    """
+
+    LARGEST: ClassVar[int] = 2 * KB
+
+    link: MailedLink
+
+
+@define(frozen=True)
+class MailLogIn(Question[Done]):
+    """Mail the owner a link that makes one browser the owner's; anybody may ask."""
+
+    signup_id: SignupId
+
+
+@define(frozen=True)
+class LogInByLink(Question[Done]):
+    """Take this owner secret in the place of the present one, which every browser loses
+    by it.  The link is good once; the same question again changes nothing.
+    """
+
+    LARGEST: ClassVar[int] = 2 * KB
+
+    link: MailedLink
+    owner_secret: OwnerSecret
+
+
+@define(frozen=True)
 class CorrectAddress(Question[Done]):
-    """The owner typed another address; allowed while the old one is unconfirmed."""
+    """The owner typed another address; allowed while the old one is unconfirmed.  The
+    other one gets a link to confirm it, before anything secret is mailed there.
+    """
 
     LARGEST: ClassVar[int] = 2 * KB
 
@@ -355,4 +394,7 @@ FrontDeskQuestion = (
     | Stay
     | LeaveByLink
     | ReturnByLink
+    | ConfirmByLink
+    | MailLogIn
+    | LogInByLink
 )

@@ -18,6 +18,7 @@ from lae_protocol.box_messages import (
     ShowInboxEvent,
     ShowMail,
 )
+from lae_protocol.cost_messages import ListCosts
 from lae_protocol.ids import SignupId
 from lae_protocol.looking_messages import (
     AskHealth,
@@ -37,6 +38,9 @@ from lae_protocol.people_messages import (
 )
 from lae_protocol.question import KB, Question
 from lae_protocol.recovery_messages import AskSealedIdentity, GiveIdentity
+from lae_protocol.refund_messages import AskLastPayment, RefundPayment
+from lae_protocol.removal_messages import RemoveHints, RemoveUnpaid
+from lae_protocol.rollout_messages import AskRollout, StartRollout, SteerRollout
 
 SwitchWord = Literal["signups", "launches", "deletions", "mails"]
 
@@ -105,13 +109,14 @@ class DeleteData(Question[Done]):
 @define(frozen=True)
 class LogOut(Question[Done]):
     """Let every browser forget whose it is: the owner secret is replaced by one that
-    nobody has.
+    nobody has.  *mail_link*: the owner gets a link that makes one browser theirs.
     """
 
     LARGEST: ClassVar[int] = 8 * KB
 
     signup_id: SignupId
     why: str
+    mail_link: bool = False
 
 
 @define(frozen=True)
@@ -343,6 +348,7 @@ class Reseal(Question[Resealed]):
 OperatorQuestion = (
     ListSignups
     | ListUsage
+    | ListCosts
     | ShowSignup
     | EventsSince
     | AskHealth
@@ -351,6 +357,8 @@ OperatorQuestion = (
     | Cancel
     | Reactivate
     | DeleteData
+    | AskLastPayment
+    | RefundPayment
     | AskPlans
     | LogOut
     | ReplaceHost
@@ -362,6 +370,11 @@ OperatorQuestion = (
     | ListInbox
     | ShowInboxEvent
     | RetryInboxEvent
+    | RemoveHints
+    | AskRollout
+    | StartRollout
+    | SteerRollout
+    | RemoveUnpaid
     | ListOutbox
     | ShowMail
     | RetryMail

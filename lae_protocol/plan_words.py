@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 
 from lae_protocol.messages import Plan
 
@@ -26,6 +27,24 @@ def amount_in_words(price: int, currency: str, *, ascii_only: bool = False) -> s
     number = f"{price // 100:,}.{price % 100:02}" if cents else f"{price:,}"
     sign = None if ascii_only else _SIGNS.get(currency)
     return f"{sign}{number}" if sign else f"{currency.upper()} {number}"
+
+
+def units_of(price: int, currency: str) -> Decimal:
+    """``5.00`` of 500 cents: so many of the currency's own units."""
+    return Decimal(price) / (1 if currency in _WITHOUT_CENTS else 100)
+
+
+def amount_of_words(text: str, currency: str) -> int:
+    """``4.50`` as the smallest unit counts it; raises ValueError for what is no amount
+    of this currency.
+    """
+    cents = 0 if currency in _WITHOUT_CENTS else 2
+    units, _, rest = text.strip().partition(".")
+    digits = units + rest
+    if not (units and digits.isascii() and digits.isdecimal()) or len(rest) > cents:
+        shown = "4.50" if cents else "450"
+        raise ValueError(f"{text!r} is no amount such as {shown}")
+    return int(units + rest.ljust(cents, "0"))
 
 
 def price_in_words(plan: Plan, *, ascii_only: bool = False) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from attrs import define
 
 #: What is fetched when an event came.
-Subject = Literal["session", "subscription", "charge"]
+Subject = Literal["session", "subscription", "charge", "refund"]
 
 #: Every kind of event from which something follows.  The webhook endpoint must be told
 #: of these, and a start asks Stripe for these.  All that each says is: look at this.
@@ -30,6 +30,8 @@ SUBJECTS: dict[str, Subject] = {
     # Money was given back, or a bank is asked to take it back: a person looks.
     "charge.refunded": "charge",
     "charge.dispute.created": "charge",
+    # Money that was given back came back to us, days later: a person looks, too.
+    "refund.failed": "refund",
 }
 
 #: Stripe's ids and kinds of events: up to 255 characters, of ASCII that can be seen.

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Any, Literal, get_args, get_origin
 
@@ -24,6 +26,8 @@ from lae_protocol.secret import Secret
 
 #: What SQLite and PostgreSQL keep in an integer, but for its sign.
 _BITS = 63
+#: An amount of money, to a millionth.
+_AMOUNT = re.compile(r"-?\d{1,15}(\.\d{1,6})?", re.ASCII)
 
 
 class MalformedMessage(ValueError):
@@ -43,6 +47,12 @@ def _day(text: Any, _: object) -> date:
     if not isinstance(text, str):
         raise TypeError("a day must be text")
     return date.fromisoformat(text)
+
+
+def _amount(text: Any, _: object) -> Decimal:
+    if not isinstance(text, str) or not _AMOUNT.fullmatch(text):
+        raise TypeError("an amount is digits, with a point and six more at most")
+    return Decimal(text)
 
 
 def _exactly(kind: type) -> Any:
@@ -105,7 +115,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @cache
 def converter() -> cattrs.Converter:
-    """The one converter: unknown keys refused, nothing coerced."""
+    """The one converter: unknown keys refused, nothing coerced.
+
+    A class with ``OMITS_DEFAULTS`` is written without the fields that hold their
+    default, so that a peer of an earlier release reads what uses nothing new.
+    """
     made = cattrs.Converter(forbid_extra_keys=True, detailed_validation=False)
     made.register_structure_hook(str, _text)
     made.register_structure_hook(int, _number)
@@ -116,6 +130,8 @@ def converter() -> cattrs.Converter:
     made.register_unstructure_hook(datetime, lambda m: m.isoformat())
     made.register_structure_hook(date, _day)
     made.register_unstructure_hook(date, lambda d: d.isoformat())
+    made.register_structure_hook(Decimal, _amount)
+    made.register_unstructure_hook(Decimal, lambda amount: f"{amount:f}")
     made.register_structure_hook(bytes, lambda t, _: base64.b64decode(t, validate=True))
     made.register_unstructure_hook(bytes, lambda b: base64.b64encode(b).decode("ascii"))
     for secret in (Secret, OwnerSecret):
@@ -125,7 +141,10 @@ def converter() -> cattrs.Converter:
         has, lambda c: make_dict_structure_fn(c, made, _cattrs_forbid_extra_keys=True)
     )
     made.register_unstructure_hook_factory(
-        has, lambda c: make_dict_unstructure_fn(c, made)
+        has,
+        lambda c: make_dict_unstructure_fn(
+            c, made, _cattrs_omit_if_default=getattr(c, "OMITS_DEFAULTS", False)
+        ),
     )
     return made
 

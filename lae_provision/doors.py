@@ -18,6 +18,7 @@ keeps them before the call, so that a repeat after a crash is byte-identical.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -51,6 +52,7 @@ class RoleRequest:
     the same name, under *path* and the permissions boundary.
 
     Without *writes* the policy lets the host read shares and keep its own records.
+    With *repository*, an ARN, it lets the host pull from there.
     """
 
     name: str
@@ -58,8 +60,10 @@ class RoleRequest:
     boundary_arn: str
     bucket: str
     tags: Tags
-    # The journal has requests of releases in which every role might write.
+    # The journal has requests of releases in which every role might write, and none
+    # might pull.
     writes: bool = True
+    repository: str | None = None
 
 
 @define(frozen=True)
@@ -102,7 +106,11 @@ class LaunchRequest:
 
 @define(frozen=True)
 class Host:
-    """An instance as the cloud shows it."""
+    """An instance as the cloud shows it.
+
+    *address* is public, or None: the cloud shows it some seconds after the instance
+    runs, and gives another one after a stop and a start.
+    """
 
     key: HostKey
     instance_id: str
@@ -197,11 +205,17 @@ class IAddresses(Protocol):
     async def find(self, name: str) -> str | None:
         """The address that the name's own record has (a wildcard is not the name's)."""
 
-    async def make(self, name: str, address: str) -> None:
-        """Create or change the record."""
+    async def make(self, name: str, address: str) -> str:
+        """Create or change the record; the change, for :meth:`is_served`."""
 
-    async def unmake(self, name: str) -> None:
-        """Delete the record."""
+    async def unmake(self, name: str) -> str | None:
+        """Delete the record; the change, or None where there was nothing to delete."""
+
+    async def is_served(self, change: str) -> bool:
+        """Whether by now every name server answers as the change has it."""
+
+    async def list(self) -> Mapping[str, str]:
+        """Every name in the zone that has an address of its own, with that address."""
 
 
 class IVault(Protocol):

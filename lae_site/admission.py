@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
 
-from lae_site.neighbours import Places, Rate, RequestPace, client_of
+from lae_protocol.process.token_bucket import Paces, Rate
+from lae_site.neighbours import Places, client_of
 
 #: Our forms are far smaller.
 LARGEST_BODY = 16 * 1024  # bytes
@@ -19,19 +20,24 @@ CONNECTIONS = 2000
 #: So many seconds' worth of requests may come at once: an office that opens our pages.
 _BURST = 20  # s
 _BUSY = 5  # s
+#: Stripe sends all its events from a few addresses, and sends again what is refused.
+EVENTS = Rate(per_second=10.0, burst=50.0)
+#: How many refusals one network is told at once.  More of them wait for their answer.
+REFUSALS = Rate(per_second=2.0, burst=20.0)
+LONGEST_DELAY = 10.0  # s
 
 
 @define(frozen=True)
 class RouteLimits:
-    """What one route accepts: *times* as many requests as a page does."""
+    """What one route accepts; without a *rate*, at the rate of pages."""
 
     largest_body: int = LARGEST_BODY
-    times: int = 1
+    rate: Rate | None = None
 
 
 _PAGE = RouteLimits()
-#: The routes that accept more.  Stripe sends all its events from a few addresses.
-_ROUTES = {b"/webhook/stripe": RouteLimits(largest_body=512 * 1024, times=10)}
+#: The routes that accept more, or less often.
+_ROUTES = {b"/webhook/stripe": RouteLimits(largest_body=512 * 1024, rate=EVENTS)}
 
 
 @define(frozen=True)
@@ -53,10 +59,14 @@ class VisitLimits:
 
 @define(frozen=True)
 class Refusal:
-    """Answer with *status*, after which the client may ask again in *wait* seconds."""
+    """Answer with *status*, after which the client may ask again in *wait* seconds.
+
+    The answer is given after *delay* seconds.
+    """
 
     status: int
     wait: int = 0
+    delay: float = 0.0
 
 
 @define(frozen=True, eq=False)
@@ -66,24 +76,38 @@ class Admission:
     limits: VisitLimits
     seconds: Callable[[], float]
     _large: Places = Factory(lambda: Places(LARGE_BODIES, LARGE_BODIES_EACH))
-    _paces: dict[RouteLimits, RequestPace] = field(init=False)
+    _debts: Paces = Factory(lambda: Paces(REFUSALS))
+    _paces: dict[RouteLimits, Paces] = field(init=False)
 
     @_paces.default
-    def _make_paces(self) -> dict[RouteLimits, RequestPace]:
+    def _make_paces(self) -> dict[RouteLimits, Paces]:
         each = self.limits.requests_per_second
-        return {
-            route: RequestPace(Rate(each * route.times, each * route.times * _BURST))
-            for route in (_PAGE, *_ROUTES.values())
-        }
+        pages = Rate(each, each * _BURST)
+        routes = (_PAGE, *_ROUTES.values())
+        return {route: Paces(route.rate or pages) for route in routes}
 
     def judge(self, request: Any, target: bytes, length: int | None) -> Refusal | None:
         """Refuse a request for *target* with a body of *length* bytes, or None.
 
-        A body of unknown length is refused: browsers and Stripe say how long it is.
+        A body of unknown length is refused: browsers and Stripe say how long it is.  A
+        network that is refused again and again waits for its answers longer and longer.
         """
-        route = _ROUTES.get(target.partition(b"?")[0], _PAGE)
         client = client_of(request, self.limits.proxies)
-        wait = self._paces[route].take(client, self.seconds())
+        refusal = self._judge(request, client, target, length)
+        if refusal is None:
+            return None
+        return evolve(refusal, delay=self.delay_refusal(client))
+
+    def delay_refusal(self, client: str) -> float:
+        """Count one refusal of a network; the seconds until it may be told."""
+        now = self.seconds()
+        return self._debts.of(client, now).owe(1, now, LONGEST_DELAY)
+
+    def _judge(
+        self, request: Any, client: str, target: bytes, length: int | None
+    ) -> Refusal | None:
+        route, now = _ROUTES.get(target.partition(b"?")[0], _PAGE), self.seconds()
+        wait = self._paces[route].of(client, now).count(now)
         if wait:
             return Refusal(429, wait)
         if len(request.requestHeaders.getRawHeaders(b"host", [])) != 1:

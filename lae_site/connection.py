@@ -17,6 +17,12 @@ class BoundedChannel(DrainableChannel):
     site: Any
     _path: bytes
     _arriving = False
+    _read_no_more = False
+
+    def dataReceived(self, data: bytes) -> None:
+        """Take what came, unless the connection only waits for its last answer."""
+        if not self._read_no_more:
+            super().dataReceived(data)  # type: ignore[no-untyped-call]
 
     def resetTimeout(self) -> None:
         """Count from a request's first byte, so that who sends byte by byte gains no
@@ -27,7 +33,7 @@ class BoundedChannel(DrainableChannel):
             super().resetTimeout()  # type: ignore[no-untyped-call]
 
     def allHeadersReceived(self) -> None:
-        """Judge the request; if it is refused, answer now and read no body."""
+        """Judge the request; if it is refused, answer it and read no body."""
         request: Any = self.requests[-1]
         judge = self.site.admission.judge
         request.refusal = judge(request, self._path, self.length)
@@ -35,6 +41,10 @@ class BoundedChannel(DrainableChannel):
             # With nothing more to read, Twisted goes on to the answer.
             self.length = 0
             request.requestHeaders.removeHeader(b"expect")
+        if request.refusal is not None and request.refusal.delay:
+            self.clearLineBuffer()  # type: ignore[no-untyped-call]
+            self._read_no_more = True
+            self.transport.pauseProducing()  # type: ignore[union-attr]
         super().allHeadersReceived()  # type: ignore[no-untyped-call]
         if request.refusal is not None:
             # What follows may be the body: it is no next request.

@@ -18,7 +18,7 @@ from lae_protocol.ids import (
     parse_signup_id,
 )
 from lae_protocol.secret import Secret
-from lae_site.form_token import is_form_cookie
+from lae_site.form_token import Randomness, is_form_cookie, new_form_cookie
 
 #: How long a browser stays the owner's; after that the mail has all that is needed.
 OWNER_COOKIE_AGE = 90 * 24 * 3600  # s
@@ -59,6 +59,15 @@ class Cookies:
     def set_form(self, request: Any, value: Secret) -> None:
         """Set the form cookie, which lasts until the browser is closed."""
         self._set(request, "form", value, None)
+
+    def keep_form(self, request: Any, randomness: Randomness) -> Secret:
+        """Read the form cookie, or set a new one where there is none."""
+        known = self.form(request)
+        if known:
+            return Secret(known)
+        cookie = new_form_cookie(randomness)
+        self.set_form(request, cookie)
+        return cookie
 
     def owner(self, request: Any, signup_id: SignupId) -> OwnerSecret | None:
         """Read the owner's secret for this signup, if any; the daemon checks it."""

@@ -47,7 +47,9 @@ NOTES = {
     "withdrawn": "You cancelled before your grid was built. You are being refunded.",
     "refunded": "Your payment was refunded.",
     "address-corrected": "Your email address was corrected.",
+    "address-confirmed": "Your email address is confirmed.",
     "mail-resent": "The mail was sent again.",
+    "logged-in": "A browser was logged in by a mailed link; all others are logged out.",
     "cancelled": "Your order was cancelled.",
     "leaving": "You cancelled; your grid runs until the end of the paid period.",
     "staying": "You withdrew your cancellation.",
@@ -155,7 +157,12 @@ def describe(view: SignupView, events: Sequence[Progress]) -> Description:
         or rebuilt
         or view.awaits_payment,
         over=view.state in _FINAL
-        or (view.state in _RUNNING and mailed and not rebuilt),
+        or (
+            view.state in _RUNNING
+            and mailed
+            and not rebuilt
+            and not view.awaits_confirmation
+        ),
     )
 
 
@@ -220,6 +227,11 @@ def _words(  # noqa: C901, PLR0911, PLR0912  (one branch for each state)
             return (
                 "Building your server again",
                 "Thank you for your payment. A new server takes a few minutes.",
+            )
+        case "active" if view.joinable and view.awaits_confirmation:
+            return (
+                "Your grid is ready",
+                "You can join now. Please confirm your new email address.",
             )
         case "active" if view.joinable and mailed:
             return "Your grid is ready", "You can join now. We mailed you how."
@@ -296,7 +308,9 @@ def find_offers(view: SignupView) -> Offers:
     return Offers(
         checkout_url=owner.checkout_url if state == "paying" else None,
         pay_again=state in ("registered", "expired"),
-        resend=state == "active" and owner.mail_accepted,
+        resend=state in ("paid", "active", "past-due")
+        if view.awaits_confirmation
+        else state == "active" and owner.mail_accepted,
         correct_address=owner.email_state != "confirmed"
         and state in ("registered", "paying", "paid", "active", "past-due"),
         # Not while paying: an open session could be paid a moment later.

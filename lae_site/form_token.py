@@ -94,6 +94,14 @@ def open_token(keys: Keys, cookie: str, token: str, now: int) -> OpenedForm:
     return OpenedForm(signup_id_of_form(nonce), OwnerSecret(base32(secret)))
 
 
+def owner_secret_by_link(key: Secret, cookie: str, token: Secret) -> OwnerSecret:
+    """Make the owner's secret of a browser with this form cookie, which uses a mailed
+    link: the same for a form that is sent twice, and no other browser's.
+    """
+    secret = _sign(key, b"s4 log in", cookie.encode(), token.reveal().encode())
+    return OwnerSecret(base32(secret))
+
+
 def make_action_token(key: Secret, signup_id: SignupId, owner: OwnerSecret) -> str:
     """Make a token for the forms of a status page; valid as long as the cookie."""
     return _encode(

@@ -7,9 +7,10 @@ from io import BytesIO
 from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 from twisted.web.resource import IResource, Resource
-from twisted.web.server import Request, Site
+from twisted.web.server import NOT_DONE_YET, Request, Site
 
 from lae_site import answer
 from lae_site.admission import Admission, Refusal, VisitLimits
@@ -94,8 +95,11 @@ class RequestFilter(Resource):
 
     isLeaf = True
 
-    def __init__(self, settings: SiteSettings, pages: Pages, routes: Any) -> None:
+    def __init__(
+        self, settings: SiteSettings, pages: Pages, routes: Any, reactor: IReactorTime
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
+        self._reactor = reactor
         self._headers = security_headers(settings)
         self._host = urlsplit(settings.site_url).netloc.encode("ascii")
         self._routes = routes
@@ -106,10 +110,7 @@ class RequestFilter(Resource):
         for name, value in self._headers.items():
             request.setHeader(name, value)
         if request.refusal is not None:
-            if request.refusal.wait:
-                wait = str(request.refusal.wait).encode()
-                request.setHeader(b"retry-after", wait)
-            return self._refuse(request, request.refusal.status)
+            return self._refuse_by_head(request, request.refusal)
         # So that no request can make a page or redirect name another host.
         request.requestHeaders.setRawHeaders(b"host", [self._host])
         if request.method not in _METHODS:
@@ -120,6 +121,25 @@ class RequestFilter(Resource):
         except UnicodeDecodeError:
             return self._refuse(request, 400)
         return self._routes.render(request)
+
+    def _refuse_by_head(self, request: Any, refusal: Refusal) -> Any:
+        """Answer now, or later; meanwhile nothing more is read of the connection."""
+        if refusal.wait:
+            request.setHeader(b"retry-after", str(refusal.wait).encode())
+        page = self._refuse(request, refusal.status)
+        if not refusal.delay:
+            return page
+
+        def tell() -> None:
+            # Its answer did not take us so long.
+            request.came_at = self._reactor.seconds()
+            if request.method != b"HEAD":
+                request.write(page)
+            request.finish()
+
+        telling = self._reactor.callLater(refusal.delay, tell)
+        request.notifyFinish().addErrback(lambda _: telling.cancel())
+        return NOT_DONE_YET
 
     def _refuse(self, request: Any, status: int) -> bytes:
         return answer.page(request, self._refused[status], status)

@@ -6,7 +6,7 @@ can use any address of it.
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Iterator
 from ipaddress import ip_address
 from typing import Any
@@ -14,10 +14,6 @@ from typing import Any
 from attrs import define, field
 
 from lae_protocol.process.crowd import neighbourhood
-from lae_protocol.process.token_bucket import TokenBucket
-
-#: Neighbourhoods whose pace is remembered; the one not seen for longest is forgotten.
-_REMEMBERED = 10_000
 
 
 def find_client(peer: str, forwarded: str, proxies: int) -> str:
@@ -53,34 +49,6 @@ def neighbourhood_of(address: Any) -> str:
 def host_of(address: Any) -> str:
     """Return the address's host; a UNIX socket's peer is local."""
     return str(getattr(address, "host", "local"))
-
-
-@define(frozen=True)
-class Rate:
-    """*burst* events at once, and *per_second* on average."""
-
-    per_second: float
-    burst: float
-
-
-@define
-class RequestPace:
-    """The pace of each neighbourhood, in bounded memory."""
-
-    rate: Rate
-    _buckets: OrderedDict[str, TokenBucket] = field(factory=OrderedDict)
-
-    def take(self, client: str, now: float) -> int:
-        """Count one event: 0 if it is allowed, else the seconds to wait."""
-        bucket = self._buckets.pop(client, None)
-        if bucket is None:
-            bucket = TokenBucket.full(self.rate.per_second, self.rate.burst, now)
-        self._buckets[client] = bucket
-        while len(self._buckets) > _REMEMBERED:
-            self._buckets.popitem(last=False)
-        if bucket.take(1, now):
-            return 0
-        return int((1 - bucket.held) / self.rate.per_second) + 1
 
 
 @define

@@ -9,11 +9,12 @@ from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
 from lae_protocol.messages import Plan
+from lae_protocol.process.token_bucket import Paces, Rate
 from lae_protocol.secret import Secret
 from lae_site.cookies import Cookies
 from lae_site.daemon_status import DaemonStatus
 from lae_site.front_desk import FrontDesk
-from lae_site.neighbours import Places, Rate, RequestPace, client_of
+from lae_site.neighbours import Places, client_of
 from lae_site.pages import Pages, StaticFile, make_pages, static_files
 from lae_site.settings import SiteSettings
 
@@ -33,7 +34,7 @@ class Parts:
     pages: Pages
     cookies: Cookies
     daemon: DaemonStatus
-    registrations: RequestPace
+    registrations: Paces
     #: The open streams; their number is limited.
     streams: Places
     #: When this copy started, on the reactor's clock.
@@ -54,7 +55,8 @@ class Parts:
         else the seconds to wait.
         """
         client = self.client(request)
-        return self.registrations.take(client, self.reactor.seconds())
+        now = self.reactor.seconds()
+        return self.registrations.of(client, now).count(now)
 
     def may_pay_at(self, url: str) -> bool:
         """Whether a browser may be sent to *url* to pay."""
@@ -94,9 +96,7 @@ def make_parts(
         pages=make_pages(settings, files),
         cookies=Cookies(settings.cookies_over_http),
         daemon=DaemonStatus(desk, reactor.seconds),
-        registrations=RequestPace(
-            rate_of_registrations(settings.registrations_per_hour)
-        ),
+        registrations=Paces(rate_of_registrations(settings.registrations_per_hour)),
         streams=Places(settings.streams_at_most, settings.streams_per_network),
         started_at=reactor.seconds(),
         wall=wall or reactor.seconds,

@@ -19,6 +19,7 @@ from lae_site.admission import VisitLimits
 from lae_site.front_desk import DeskAway
 from lae_site.health import SiteHealth
 from lae_site.http_server import Observe, RequestFilter, WebServer, ignore_answer
+from lae_site.log_in import LogInPages
 from lae_site.parts import Parts
 from lae_site.public import TEXT_PAGES, PublicPages
 from lae_site.signup import SignupForm
@@ -72,10 +73,18 @@ def routes(parts: Parts) -> Klein:
     post("/signup/<string:signup_id>/resend", status.resend)
     get("/signup/<string:signup_id>/address", status.address_form)
     post("/signup/<string:signup_id>/address", status.correct_address)
+    get("/signup/<string:signup_id>/confirm", status.confirm_form)
+    post("/signup/<string:signup_id>/confirm", status.confirm)
     get("/signup/<string:signup_id>/cancel", status.cancel_form)
     post("/signup/<string:signup_id>/cancel", status.cancel)
     get("/signup/<string:signup_id>/return", status.return_form)
     post("/signup/<string:signup_id>/return", status.come_back)
+
+    log_in = LogInPages(parts, status)
+    get("/signup/<string:signup_id>/browser", log_in.show)
+    post("/signup/<string:signup_id>/browser", log_in.mail_link)
+    get("/signup/<string:signup_id>/log-in", log_in.log_in_form)
+    post("/signup/<string:signup_id>/log-in", log_in.log_in)
 
     health = SiteHealth(parts)
     get("/health", health.whole)
@@ -164,7 +173,7 @@ def make_web_server(
 ) -> WebServer:
     """Make the site's HTTP server; *observe* is called for each answer."""
     inside: IResource = routes(parts).resource()
-    checked = RequestFilter(parts.settings, parts.pages, inside)
+    checked = RequestFilter(parts.settings, parts.pages, inside, reactor)
     limits = VisitLimits(
         proxies=parts.settings.proxies,
         requests_per_second=parts.settings.requests_per_second,

@@ -15,14 +15,12 @@ from lae_protocol.messages import (
     Register,
     Registered,
 )
-from lae_protocol.secret import Secret
 from lae_site import answer
 from lae_site.asking import Question, ask_about_another, ask_about_domain
 from lae_site.form_token import (
     FormRefused,
     OpenedForm,
     make_token,
-    new_form_cookie,
     open_token,
 )
 from lae_site.front_desk import DeskAway
@@ -244,13 +242,9 @@ class SignupForm:
         return answer.page(request, html, status)
 
     def _fresh_token(self, request: Any) -> str:
-        known = self.parts.cookies.form(request)
-        cookie = Secret(known) if known else new_form_cookie(self.parts.randomness)
-        if not known:
-            self.parts.cookies.set_form(request, cookie)
         return make_token(
             self.parts.cookie_keys,
-            cookie,
+            self.parts.cookies.keep_form(request, self.parts.randomness),
             int(self.parts.wall()),
             self.parts.randomness,
         )

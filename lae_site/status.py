@@ -11,6 +11,7 @@ from lae_protocol.furl import Furl
 from lae_protocol.grid_file import grid_json
 from lae_protocol.ids import MalformedId, OwnerSecret, SignupId, parse_signup_id
 from lae_protocol.messages import (
+    ConfirmByLink,
     CorrectAddress,
     Done,
     Leave,
@@ -41,6 +42,12 @@ NOTICES = {
     "resent": "We are sending the mail again.",
     "corrected": "Your email address is corrected. Links in earlier mails no longer"
     " work.",
+    "confirmed": "Thank you. Your email address is confirmed, and we mail you what was"
+    " waiting for it.",
+    "log-in-mailed": "We mailed a link to the email address of this subscription. Open"
+    " it in the browser that you want to use.",
+    "logged-in": "This browser now shows your subscription, and every other one is"
+    " logged out.",
     "stopped": "You left the payment page. Nothing was charged.",
     "ending": "Your subscription is cancelled. We mailed you what happens when.",
     "staying": "Your subscription continues.",
@@ -143,7 +150,7 @@ class StatusPages:
         """POST: mail the grid's address again."""
         owner = self._require_owner(request, signup_id, self._read_fields(request))
         done = await self.parts.desk.ask(ResendMail(owner))
-        return self._redirect_after(request, owner.signup_id, done, "resent")
+        return self.redirect_after(request, owner.signup_id, done, "resent")
 
     async def address_form(self, request: Any, signup_id: str) -> bytes:
         """GET: the form on its own page, since the status page reloads by itself."""
@@ -176,45 +183,64 @@ class StatusPages:
             raise _error_for(done)
         return answer.see_other(request, f"/signup/{signup_id}?notice=corrected")
 
+    async def confirm_form(self, request: Any, signup_id: str) -> bytes:
+        """GET: ask whoever got the link whether the corrected address is theirs."""
+        return await self.show_question(request, signup_id, "confirm.html")
+
+    async def confirm(self, request: Any, signup_id: str) -> bytes:
+        """POST: confirm it by the mailed link; an owner's cookie proves no address."""
+        link, _ = self.read_link(request, signup_id)
+        if link is not None:
+            done = await self.parts.desk.ask(ConfirmByLink(link))
+            if not is_unknown(done):
+                return self.redirect_after(request, link.signup_id, done, "confirmed")
+        return await self.show_question(
+            request, signup_id, "confirm.html", bad_link=True
+        )
+
     async def cancel_form(self, request: Any, signup_id: str) -> bytes:
         """GET: ask whether to cancel."""
-        return await self._ask(request, signup_id, "cancel.html")
+        return await self.show_question(request, signup_id, "cancel.html")
 
     async def cancel(self, request: Any, signup_id: str) -> bytes:
         """POST: cancel, by the owner's cookie or by a mailed link."""
-        link, fields = self._read_link(request, signup_id)
+        link, fields = self.read_link(request, signup_id)
         if link is not None:
             done = await self.parts.desk.ask(LeaveByLink(link))
-            if _is_unknown(done):
-                return await self._ask(request, signup_id, "cancel.html", bad_link=True)
+            if is_unknown(done):
+                return await self.show_question(
+                    request, signup_id, "cancel.html", bad_link=True
+                )
             # Of an order that was not built yet the page says what becomes of it.
             subscribed = isinstance(done, Done) and done.view.state != "refunding"
             said = "ending" if subscribed else ""
-            return self._redirect_after(request, link.signup_id, done, said)
+            return self.redirect_after(request, link.signup_id, done, said)
         owner = self._require_owner(request, signup_id, fields)
         done = await self.parts.desk.ask(Leave(owner))
-        return self._redirect_after(request, owner.signup_id, done, "")
+        return self.redirect_after(request, owner.signup_id, done, "")
 
     async def return_form(self, request: Any, signup_id: str) -> bytes:
         """GET: ask whether to continue the subscription."""
-        return await self._ask(request, signup_id, "return.html")
+        return await self.show_question(request, signup_id, "return.html")
 
     async def come_back(self, request: Any, signup_id: str) -> bytes:
         """POST: withdraw a cancellation, or redirect to pay again."""
-        link, fields = self._read_link(request, signup_id)
+        link, fields = self.read_link(request, signup_id)
         if link is not None:
             paying = await self._ask_for_payment_page(request, ReturnByLink(link))
-            if _is_unknown(paying):
-                return await self._ask(request, signup_id, "return.html", bad_link=True)
+            if is_unknown(paying):
+                return await self.show_question(
+                    request, signup_id, "return.html", bad_link=True
+                )
             return self._redirect_to_pay(request, link.signup_id, paying)
         owner = self._require_owner(request, signup_id, fields)
         if (await self._fetch(owner)).view.state == "active":
             done = await self.parts.desk.ask(Stay(owner))
-            return self._redirect_after(request, owner.signup_id, done, "staying")
+            return self.redirect_after(request, owner.signup_id, done, "staying")
         paying = await self._ask_for_payment_page(request, PayAgain(owner))
         return self._redirect_to_pay(request, owner.signup_id, paying)
 
-    async def _ask(
+    async def show_question(
         self, request: Any, signup_id: str, template: str, *, bad_link: bool = False
     ) -> bytes:
         """Only ask: mail scanners open every link, and must change nothing.
@@ -230,7 +256,7 @@ class StatusPages:
         )
         return answer.page(request, html, 403 if bad_link else 200)
 
-    def _read_link(
+    def read_link(
         self, request: Any, signup_id: str
     ) -> tuple[MailedLink | None, dict[str, str]]:
         """Read the mailed link's token, if the form has one, and all fields."""
@@ -241,9 +267,10 @@ class StatusPages:
         return MailedLink(parse_id_in_url(signup_id), Secret(token)), fields
 
     @staticmethod
-    def _redirect_after(
+    def redirect_after(
         request: Any, signup_id: SignupId, done: Done | Refused, notice: str
     ) -> bytes:
+        """Go to the status page, which says what was done; raises what was refused."""
         if isinstance(done, Refused):
             raise _error_for(done)
         said = f"?notice={notice}" if notice else ""
@@ -330,7 +357,8 @@ def parse_id_in_url(signup_id: str) -> SignupId:
         raise NoSuchSignup from None
 
 
-def _is_unknown(answered: object) -> bool:
+def is_unknown(answered: object) -> bool:
+    """Whether the daemon knows no such link, or no such signup."""
     return isinstance(answered, Refused) and answered.code == "unknown-signup"
 
 

@@ -56,6 +56,10 @@ class ProgressStream:
         owner = read_owner(self.parts, request, parse_id_in_url(signup_id))
         client = self.parts.client(request)
         if not self.parts.streams.has_room(client):
+            # Late for who asks again and again; the server knows that of each network.
+            delay = request.site.admission.delay_refusal(client)
+            if delay:
+                await deferLater(self.parts.reactor, delay)
             request.setHeader(b"retry-after", b"5")
             return answer.text(
                 request, "too many browsers are watching; reload the page", 503

@@ -10,6 +10,7 @@ from attrs import define, field
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import (
+    OWNED,
     Owner,
     Progress,
     Refused,
@@ -82,6 +83,8 @@ class WatchedSignup:
             "view": self.view,
             "description": self.description(),
             "offers": find_offers(self.view),
+            # Not only to the owner, who may have lost the browser.
+            "offers_log_in": self.view.state in OWNED,
             "furl": self.furl(),
             "minutes": parts.settings.usual_build_minutes,
             "action": action,

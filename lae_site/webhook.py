@@ -18,8 +18,9 @@ from lae_site.stripe_signature import SignatureRefused, check_signature
 
 @define(frozen=True)
 class Webhook:
-    """Status 200 means that the daemon has committed the event's hint.  After any other
-    status Stripe sends the event again, for three days.  Only the hint is passed on.
+    """Status 200 means that the daemon has committed the event's hint, or that nothing
+    follows from the event.  After any other status Stripe sends the event again, for
+    three days.  Only the hint is passed on.
     """
 
     parts: Parts
@@ -45,6 +46,8 @@ class Webhook:
                 "webhook {request_id} is not an event", request_id=request_id
             )
             return answer.text(request, "not an event", 400)
+        if not hint.is_followed():
+            return answer.text(request, "nothing follows from it")
         try:
             taken = await self.parts.desk.ask(StripeEvent(hint), request_id)
         except DeskAway as e:

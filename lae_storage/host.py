@@ -4,7 +4,8 @@
 2. at the first boot: ask the cloud for the instance's id, and claim the identity
 3. write Tahoe-LAFS' folders, build introducer and storage node, and serve
 4. test the node by a real write and read, and repeat the test until it passes
-5. report each phase, then the host's health, and apply the state the daemon desires
+5. report each phase, then the host's health, and apply the state the daemon desires;
+   which program it desires is root's to judge
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from lae_storage.agent.claiming import Claiming, make_claim
 from lae_storage.agent.instance import Metadata, this_instance
 from lae_storage.agent.reporting import Phase, Reporting, Usage
 from lae_storage.agent.volume import Volume
+from lae_storage.agent.wish import ProgramFiles
 from lae_storage.folders import write_folders
 
 #: The node stops within this time, whatever its clients, the daemon and S3 do.
@@ -80,7 +82,8 @@ class Surroundings:
 
     *open_shares* opens the storage server for a bucket, with a volume for its cache.
     The host calls it in the reactor's thread, after upstream is imported.  *give_up*
-    ends the process.  *crowd* limits the connections to the introducer's port.
+    ends the process.  *program* is where root tells which program runs.  *crowd* limits
+    the connections to the introducer's port.
     """
 
     reactor: Any
@@ -89,6 +92,7 @@ class Surroundings:
     make_tub: Callable[[], Any]
     open_shares: Callable[[StoragePlace, Volume], Awaitable[Shares]]
     give_up: Callable[[], object]
+    program: ProgramFiles
     crowd: CrowdLimits = field(factory=CrowdLimits)
 
 
@@ -161,6 +165,7 @@ class Host(MultiService):
         crash_point(SERVING)
         notify("READY=1")
         await self._prove(claimed, nurls)
+        self._around.program.prove()
         self._reach("self-test-passed")
         self._reach("ready")
 
@@ -268,7 +273,10 @@ class Host(MultiService):
 
     def _report_to(self, furl: Secret) -> Reporting:
         reporting = Reporting(
-            self._around.reactor, self._facet(furl), self._report_seconds
+            self._around.reactor,
+            self._facet(furl),
+            self._report_seconds,
+            self._around.program,
         )
         reporting.setServiceParent(self)  # type: ignore[no-untyped-call]
         return reporting

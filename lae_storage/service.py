@@ -18,6 +18,7 @@ from lae_protocol.process.log import LoggedService
 from lae_protocol.process.settings import SettingsError, load
 from lae_storage.agent.tub import agent_tub
 from lae_storage.agent.volume import Volume
+from lae_storage.agent.wish import ProgramFiles
 from lae_storage.host import Host, Shares, Surroundings
 from lae_storage.settings import NodeSettings
 
@@ -27,15 +28,22 @@ class Options(usage.Options):
 
     optParameters = [["config", "c", None, "the node's settings (YAML)"]]  # noqa: RUF012
     settings: NodeSettings
+    program: ProgramFiles
 
     def postOptions(self) -> None:
         """Read the settings; twistd ends with one line for a mistake in them."""
         if not self["config"]:
             raise usage.UsageError("--config FILE is needed")
+        config = Path(self["config"]).resolve()
         try:
-            self.settings = load(Path(self["config"]).resolve(), NodeSettings)
+            self.settings = load(config, NodeSettings)
         except SettingsError as e:
             raise usage.UsageError(str(e)) from None
+        # No setting names root's file: an older image, to which the host may go back,
+        # would refuse the setting.
+        self.program = ProgramFiles(
+            config.with_name("program.json"), self.settings.state_folder / "program"
+        )
 
 
 def makeService(options: Options) -> IService:
@@ -46,7 +54,7 @@ def makeService(options: Options) -> IService:
     settings = options.settings
     top = LoggedService(options.parent, settings.log_format)
     host = Host(
-        _surroundings(reactor, settings),
+        _surroundings(reactor, settings, options.program),
         Volume(settings.state_folder),
         settings.bootstrap_furl.read,
         settings.s3_endpoint,
@@ -56,7 +64,9 @@ def makeService(options: Options) -> IService:
     return top
 
 
-def _surroundings(reactor: Any, settings: NodeSettings) -> Surroundings:
+def _surroundings(
+    reactor: Any, settings: NodeSettings, program: ProgramFiles
+) -> Surroundings:
     agent = pooled_agent(reactor)
     endpoint = metadata_endpoint(settings.metadata_url, os.environ)
     metadata = MetadataService(reactor, agent, endpoint)
@@ -82,5 +92,6 @@ def _surroundings(reactor: Any, settings: NodeSettings) -> Surroundings:
         agent_tub,
         open_shares,
         reactor.stop,
+        program,
         settings.crowd(),
     )

@@ -41,7 +41,8 @@ class S3Shares:
     def usage(self) -> Usage:
         """Return what the shares take now, from memory."""
         index, meter = self.backing.bucket.index, self.backing.bucket.meter
-        caps = Caps(meter, index, self.backing.allowance)
+        fails, capped = self._fails(), Caps(meter, index, self.backing.allowance)
+        at_cap = None if fails is not None else capped.problem()
         count = index.shares + sum(1 for _ in index.slots())
         return Usage(
             index.stored,
@@ -50,8 +51,16 @@ class S3Shares:
             meter.older_if_measured(),
             tuple(_counts_of(meter, day) for day in meter.days_to_report()),
             self.backing.bucket.pace.slowed,
-            self.backing.bucket.fence.problem() or caps.problem(),
+            fails or at_cap,
+            at_cap is not None,
         )
+
+    def _fails(self) -> str | None:
+        """What the host cannot do, through no client's doing."""
+        bucket = self.backing.bucket
+        # Of who is suspended the role may not write, as it should be.
+        refused = None if self.backing.allowance.suspended else bucket.writes.problem()
+        return bucket.fence.problem() or refused
 
     def obey(self, desired: Desired) -> None:
         """Take the quota and traffic, and be read-only unless serving is desired."""
@@ -59,6 +68,9 @@ class S3Shares:
         pace.traffic = desired.traffic
         pace.update()
         self.backing.allowance.quota = desired.quota
+        if self.backing.allowance.suspended:
+            # What was refused meanwhile says nothing of the time from now on.
+            self.backing.bucket.writes.taken()
         self.backing.allowance.suspended = desired.state != "serving"
 
     def close(self) -> Deferred[None]:

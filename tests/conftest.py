@@ -24,6 +24,7 @@ from hypothesis import settings
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from lae_localcloud.models.wrong import VARIABLE
 from tests import forks
 
 if TYPE_CHECKING:
@@ -131,6 +132,32 @@ def temporary_folders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None
             lambda _: str(Path(tempfile.mkdtemp()) / "temp"),
         )
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def wrong_requests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the local cloud writes each request that is in no model of AWS's."""
+    told = tmp_path_factory.mktemp("wrong") / "requests"
+    told.touch()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(VARIABLE, str(told))
+        yield told
+
+
+@pytest.fixture(autouse=True)
+def no_wrong_requests(
+    wrong_requests: Path, request: pytest.FixtureRequest
+) -> Iterator[None]:
+    """A request that AWS or Stripe would not understand is an error of the test that
+    made it, whatever came of it.  ``asks_wrongly`` marks tests that mean to.
+    """
+    before = wrong_requests.stat().st_size
+    yield
+    with wrong_requests.open() as told:
+        told.seek(before)
+        said = told.read()
+    meant = request.node.get_closest_marker("asks_wrongly") is not None
+    assert bool(said) == meant, said or "nothing was asked wrongly"
 
 
 @pytest.fixture(scope="session", autouse=True)

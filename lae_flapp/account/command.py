@@ -3,39 +3,32 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from pathlib import Path
-from random import Random
 from typing import Any, TypeVar
 
 import click
 from attrs import define
-from twisted.internet.defer import Deferred
-from twisted.internet.task import react
 
 from lae_flapp.account import words
+from lae_flapp.account.calling import NOBODY, ask, run_with_cloud
 from lae_flapp.account.wants import desired_of
 from lae_flapp.settings import DaemonSettings
 from lae_protocol.aws.administrator import NoKeys, administrators_keys
-from lae_protocol.aws.agent import pooled_agent
-from lae_protocol.aws.credentials import StaticCredentials
 from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.process.settings import SettingsError, load
-from lae_provision.account.account import Account, NeedsPermissions
-from lae_provision.account.api import KeysRefused
+from lae_provision.account.account import Account
+from lae_provision.account.applying import Applied
+from lae_provision.account.change_set import Judged
+from lae_provision.account.checking import AccountDifferences, settings_to_write
 from lae_provision.account.desired import Desired
-from lae_provision.account.difference import Difference
-from lae_provision.account.plan import Plan, plan
-from lae_provision.aws.cloud import open_cloud
-from lae_provision.errors import ProvisionError, TryLater
+from lae_provision.aws.cloud import AwsCloud
+from lae_provision.aws.cloudformation import open_account
 
 T = TypeVar("T")
 
 #: How a command ends, for scripts; terraform's detailed exit codes.
-DIFFERS, INTERRUPTED = 2, 130
+DIFFERS = 2
 
 
 @define(frozen=True)
@@ -75,65 +68,144 @@ def _options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _naming(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.option(
+            "--skip",
+            multiple=True,
+            metavar="NAME",
+            help="If a failed change cannot be undone: give up on this thing.",
+        ),
+        click.option(
+            "--replace",
+            multiple=True,
+            metavar="NAME",
+            help="This thing may be replaced, or given up.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
 @click.group()
 def account() -> None:
     """See and make what a deployment needs of its AWS account.
 
     Takes an administrator's keys from the environment or ~/.aws/credentials, never
-    the daemon's.  Nothing is ever deleted.
+    the daemon's.  It is one stack of CloudFormation's, of the template that ships.
     """
 
 
 @account.command("plan")
 @_options
-def plan_(config: Path, profile: str | None, as_json: bool) -> None:
+@_naming
+def plan_(
+    config: Path,
+    profile: str | None,
+    as_json: bool,
+    replace: tuple[str, ...],
+    skip: tuple[str, ...],
+) -> None:
     """Show what apply would do.  Exit status: 0 nothing, 2 something."""
     called = _called(config, profile, as_json)
-    who, decided = _run(called, _decide)
-    _end(called, who, decided, [])
+
+    def stop(judged: Judged) -> None:
+        raise _Looked(judged)
+
+    async def look(looked: Account) -> tuple[str, Judged]:
+        caller = await looked.identify()
+        called.say(words.head(called.desired, caller.arn))
+        try:
+            named = frozenset(replace)
+            await looked.apply(stop, called.say, replace=named, skip=skip, looks=True)
+        except _Looked as e:
+            return caller.arn, e.judged
+        return caller.arn, Judged((), ())
+
+    who, judged = _run(called, look)
+    if as_json:
+        nothing = AccountDifferences(())
+        click.echo(words.as_json(called.desired, who, nothing, judged.changes))
+    called.say(words.changes(judged) if judged.changes else "Nothing to change.")
+    if judged.changes:
+        raise click.exceptions.Exit(DIFFERS)
 
 
-@account.command()
+@account.command("check")
 @_options
-def check(config: Path, profile: str | None, as_json: bool) -> None:
+def check_(config: Path, profile: str | None, as_json: bool) -> None:
     """Name what differs, one line each.  Exit status: 0 nothing, 2 something."""
     called = _called(config, profile, as_json)
-    who, decided = _run(called, _decide)
-    if not as_json:
-        for difference in decided.differences:
-            click.echo(words.line(difference))
-    _end(called, who, decided, None)
+
+    async def look(looked: Account) -> tuple[str, AccountDifferences]:
+        caller = await looked.identify()
+        return caller.arn, await looked.check()
+
+    who, checked = _run(called, look)
+    if as_json:
+        click.echo(words.as_json(called.desired, who, checked))
+    for difference in checked.differences:
+        called.say(words.line(difference))
+    for difference in checked.differences:
+        called.say("\n" + words.told(difference))
+    if checked.unreported:
+        called.say("\n" + words.unreported(checked), err=True)
+    called.say("\n" + words.summary(checked))
+    if checked.differences:
+        raise click.exceptions.Exit(DIFFERS)
 
 
 @account.command()
 @_options
+@_naming
 @click.option("--yes", is_flag=True, help="Do not ask.")
-def apply(config: Path, profile: str | None, as_json: bool, yes: bool) -> None:
+def apply(
+    config: Path,
+    profile: str | None,
+    as_json: bool,
+    replace: tuple[str, ...],
+    skip: tuple[str, ...],
+    *,
+    yes: bool,
+) -> None:
     """Show what would be done, ask, and do it.  Exit status: 2 where a person must."""
     called = _called(config, profile, as_json)
-    done: list[Difference] = []
 
-    async def decide_and_do(mends: Account) -> tuple[str, Plan]:
-        who, decided = await _decide(mends)
-        if not decided.steps:
-            return who, decided
-        _show(called, who, decided)
-        _confirm(called, yes=yes)
-        called.say("")
-        left, _ = await mends.apply(said)
-        return who, left
+    def show_and_ask(judged: Judged) -> None:
+        called.say(words.changes(judged))
+        if not judged.refused:
+            _confirm(called, yes=yes)
 
-    def said(step: Difference) -> None:
-        called.say(words.step_line(step))
-        done.append(step)
+    async def change(changed: Account) -> tuple[str, Applied]:
+        caller = await changed.identify()
+        called.say(words.head(called.desired, caller.arn))
+        named = frozenset(replace)
+        applied = await changed.apply(
+            show_and_ask, called.say, replace=named, skip=skip
+        )
+        return caller.arn, applied
 
-    who, left = _run(called, decide_and_do)
-    _end(called, who, left, done)
+    who, applied = _run(called, change)
+    left = AccountDifferences(settings_to_write(called.desired, applied.stack))
+    if as_json:
+        click.echo(
+            words.as_json(
+                called.desired, who, left, applied.changes, applied.stack.outputs
+            )
+        )
+    called.say("\n" + words.done(applied))
+    for difference in left.differences:
+        called.say("\n" + words.told(difference))
+    if left.differences:
+        raise click.exceptions.Exit(DIFFERS)
 
 
-async def _decide(looked: Account) -> tuple[str, Plan]:
-    caller = await looked.identify()
-    return caller.arn, plan(looked.desired, await looked.look())
+class _Looked(Exception):
+    """Enough was seen: nothing is to be done."""
+
+    def __init__(self, judged: Judged) -> None:
+        super().__init__()
+        self.judged = judged
 
 
 def _called(config: Path, profile: str | None, as_json: bool) -> Call:
@@ -151,84 +223,15 @@ def _called(config: Path, profile: str | None, as_json: bool) -> Call:
 def _confirm(called: Call, *, yes: bool) -> None:
     if yes:
         return
-    if called.as_json or not sys.stdin.isatty():
-        raise click.ClickException("nobody to ask: --yes does it without asking")
-    # The reactor, which waits meanwhile, would take Ctrl-C for itself.
-    reactors = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        click.confirm("\nDo the steps marked + and ~?", abort=True)
-    finally:
-        signal.signal(signal.SIGINT, reactors)
-
-
-def _show(called: Call, who: str, decided: Plan) -> None:
-    called.say(words.head(called.desired, who))
-    for difference in decided.differences:
-        called.say("\n" + words.told(difference))
-
-
-def _end(called: Call, who: str, decided: Plan, done: list[Difference] | None) -> None:
-    """Print what is left (*done* is None where it is printed), and how it went."""
     if called.as_json:
-        click.echo(words.as_json(called.desired, who, decided, done or []))
-    elif done:
-        for difference in decided.differences:
-            called.say("\n" + words.told(difference))
-    elif done is not None:
-        _show(called, who, decided)
-    if decided.unreported:
-        called.say("\n" + words.unreported(decided), err=True)
-    called.say("\n" + words.summary(decided))
-    if decided.differences:
-        raise click.exceptions.Exit(DIFFERS)
+        raise click.ClickException(NOBODY)
+    ask("Do this?")
 
 
 def _run(called: Call, work: Callable[[Account], Awaitable[T]]) -> T:
     """Do *work* with the account, and end the reactor."""
-    outcome: list[T] = []
-    problems: list[Exception] = []
 
-    async def main(reactor: Any) -> None:
-        aws = called.settings.aws
-        cloud = open_cloud(
-            reactor,
-            Random(),  # noqa: S311  (jitter)
-            StaticCredentials(called.keys),
-            aws.region,
-            endpoint=aws.endpoint,
-            s3_endpoint=aws.s3_endpoint,
-            agent=pooled_agent(reactor),
-        )
-        try:
-            outcome.append(await work(Account(cloud.channel, called.desired)))
-        except Exception as e:  # noqa: BLE001  (raised again, out of the reactor)
-            problems.append(e)
+    async def main(_: Any, cloud: AwsCloud) -> T:
+        return await work(open_account(cloud.channel, called.desired))
 
-    with suppress(SystemExit):
-        react(lambda reactor: Deferred.fromCoroutine(main(reactor)))
-    if problems:
-        raise _in_a_line(problems[0]) from None
-    if not outcome:
-        raise click.exceptions.Exit(INTERRUPTED)
-    return outcome[0]
-
-
-def _in_a_line(problem: Exception) -> Exception:
-    """What a person reads of a failure; a bug keeps its traceback."""
-    match problem:
-        case NeedsPermissions():
-            return click.ClickException(
-                "these keys lack permissions: "
-                + ", ".join(problem.actions)
-                + f"\n({problem.message})"
-            )
-        case KeysRefused():
-            return click.ClickException(f"AWS does not take these keys: {problem}")
-        case TryLater():
-            return click.ClickException(
-                f"AWS does not answer, or throttles ({problem}); what was made stays,"
-                " and the next call goes on from there"
-            )
-        case ProvisionError():
-            return click.ClickException(problem.message)
-    return problem
+    return run_with_cloud(called.settings.aws, called.keys, main)

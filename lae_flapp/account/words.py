@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import textwrap
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import asdict
 
+from lae_provision.account.applying import Applied
+from lae_provision.account.change_set import Change, Judged, tell
+from lae_provision.account.checking import AccountDifferences
 from lae_provision.account.desired import Desired
 from lae_provision.account.difference import Difference
-from lae_provision.account.plan import Plan
 
 #: Grows when a key goes or changes its meaning.
-VERSION = 1
+VERSION = 2
 _WIDTH = 78
 
 
@@ -25,8 +28,14 @@ def head(desired: Desired, who: str) -> str:
     )
 
 
+def changes(judged: Judged) -> str:
+    """What would become of which thing, a line each."""
+    lines = [tell(change) for change in judged.changes]
+    return "\n".join(["", *lines, ""])
+
+
 def step_line(difference: Difference) -> str:
-    """What ``apply`` does, in one line."""
+    """What ``apply`` changes, in one line."""
     sign = "+" if difference.step == "create" else "~"
     return f"{sign} {difference.thing} {difference.name}"
 
@@ -69,24 +78,42 @@ def _indented(text: str, by: str = "    ") -> list[str]:
     )
 
 
-def summary(plan: Plan) -> str:
+def summary(checked: AccountDifferences) -> str:
     """How many of each."""
-    if not plan.differences:
+    if not checked.differences:
         return "Everything is as it should be."
     parts = []
-    if plan.steps:
-        parts.append(f"{len(plan.steps)} for apply")
-    if plan.by_hand:
-        parts.append(f"{len(plan.by_hand)} by hand")
+    if checked.steps:
+        parts.append(f"{len(checked.steps)} for apply")
+    if checked.by_hand:
+        parts.append(f"{len(checked.by_hand)} by hand")
     return f"Differences: {', '.join(parts)}."
 
 
-def unreported(plan: Plan) -> str:
+def done(applied: Applied) -> str:
+    """How it ended, and who must be told of the zone."""
+    many = len(applied.changes)
+    said = f"Done: {many} changed." if many else "Nothing had to be changed."
+    servers = applied.stack.outputs.get("NameServers")
+    if servers:
+        said += (
+            f"\nThe zone's name servers, for whom the domain was bought from: {servers}"
+        )
+    return said
+
+
+def unreported(checked: AccountDifferences) -> str:
     """The quotas of which AWS says nothing."""
-    return f"AWS does not tell these quotas: {', '.join(plan.unreported)}."
+    return f"AWS does not tell these quotas: {', '.join(checked.unreported)}."
 
 
-def as_json(desired: Desired, who: str, plan: Plan, done: list[Difference]) -> str:
+def as_json(
+    desired: Desired,
+    who: str,
+    checked: AccountDifferences,
+    changed: tuple[Change, ...] = (),
+    outputs: Mapping[str, str] | None = None,
+) -> str:
     """One object for programs."""
     return json.dumps(
         {
@@ -95,12 +122,18 @@ def as_json(desired: Desired, who: str, plan: Plan, done: list[Difference]) -> s
             "region": desired.region,
             "deployment": desired.deployment,
             "caller": who,
-            "done": [_object(d) for d in done],
-            "differences": [_object(d) for d in plan.differences],
-            "untold_quotas": list(plan.unreported),
+            "changes": [_change(change) for change in changed],
+            "differences": [_object(d) for d in checked.differences],
+            "untold_quotas": list(checked.unreported),
+            "outputs": dict(outputs or {}),
         },
         indent=1,
     )
+
+
+def _change(change: Change) -> dict[str, Any]:
+    row = change.row
+    return {"thing": row.thing, "type": row.type, "becomes": change.fate.value}
 
 
 def _object(difference: Difference) -> dict[str, Any]:

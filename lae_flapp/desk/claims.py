@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from datetime import UTC, datetime
 
 from attrs import define
 from cryptography.exceptions import InvalidSignature
@@ -14,8 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509 import load_pem_x509_certificate
 
+from lae_flapp.cell_settings import CellSettings
 from lae_flapp.journal.hosts import HostRow
-from lae_flapp.settings import CellSettings
 from lae_protocol.host_messages import Claim
 
 
@@ -30,10 +29,6 @@ def load_cloud_keys(cell: CellSettings) -> tuple[RSAPublicKey, ...]:
     return tuple(found)
 
 
-#: Seconds by which two clocks of one cloud may write the same launch differently.
-_ROUNDING = 1.0
-
-
 class _Unreadable(Exception):
     """The identity document is none.  Ask an operator, not again."""
 
@@ -45,7 +40,6 @@ class _Document:
     text: bytes
     signature: bytes
     instance_id: str
-    launch_time: str
 
 
 def claim_text(instance_id: str, launch_time: str) -> bytes:
@@ -69,53 +63,23 @@ def what_is_wrong(
     """Why the claim is not of *host*, for an operator; None where it is.
 
     *cloud_keys* check the signature of the identity document; where there are any,
-    a claim must show a document.
+    a claim must show a document.  The instance's id decides: it is never given twice,
+    and nobody promises that the times of EC2's answers and documents agree (a stop and
+    a start change both, one after the other).
     """
     if claim.instance_id != host.instance_id:
         return "it names another instance"
     if claim.identity_document is None:
-        return _wrong_without_document(claim, host, needed=bool(cloud_keys))
+        return "it has no identity document" if cloud_keys else None
     try:
         document = _read(claim.identity_document)
     except _Unreadable:
         return "its identity document cannot be read"
-    return _wrong_document(document, claim, host, cloud_keys)
-
-
-def _wrong_document(
-    document: _Document,
-    claim: Claim,
-    host: HostRow,
-    cloud_keys: tuple[RSAPublicKey, ...],
-) -> str | None:
     if document.instance_id != host.instance_id:
         return "its identity document is of another instance"
-    if document.launch_time != claim.launch_time or not _is_then(claim, host):
-        return "it was launched at another time"
     if cloud_keys and not any(_verifies(key, document) for key in cloud_keys):
         return "its identity document is not signed by the cloud"
     return None
-
-
-def _wrong_without_document(claim: Claim, host: HostRow, *, needed: bool) -> str | None:
-    if needed:
-        return "it has no identity document"
-    # A cloud without documents tells its instances no launch time either.
-    if claim.launch_time and not _is_then(claim, host):
-        return "it was launched at another time"
-    return None
-
-
-def _is_then(claim: Claim, host: HostRow) -> bool:
-    if host.launch_time is None:
-        return True
-    try:
-        told = datetime.fromisoformat(claim.launch_time)
-    except ValueError:
-        return False
-    if told.tzinfo is None:
-        told = told.replace(tzinfo=UTC)
-    return abs((told - host.launch_time).total_seconds()) <= _ROUNDING
 
 
 def _read(text: str) -> _Document:
@@ -127,7 +91,6 @@ def _read(text: str) -> _Document:
             text=signed["document"].encode(),
             signature=base64.b64decode(signed["signature"], validate=True),
             instance_id=str(content["instanceId"]),
-            launch_time=str(content["pendingTime"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise _Unreadable from None

@@ -29,12 +29,15 @@ from lae_protocol.ids import SIGNUP_ID, SignupId
 from lae_protocol.messages import (
     AskDoors,
     AskPulse,
+    ConfirmByLink,
     CorrectAddress,
     Done,
     FrontDeskQuestion,
     Leave,
     LeaveByLink,
+    LogInByLink,
     MailedLink,
+    MailLogIn,
     Owner,
     PayAgain,
     Pulse,
@@ -107,14 +110,32 @@ class FrontDesk:
                 return await self._watch(question)
             case PayAgain() | ResendMail() | CorrectAddress() | Leave() | Stay():
                 return await self._by_owner(question, request_id)
-            case LeaveByLink(link):
-                await self._wishes.by_link(link, "cancel")
-                await self._wishes.cancel(link.signup_id)
-                return Done(await self._view(Owner(link.signup_id), 0))
-            case ReturnByLink(link):
-                return await self._return_by_link(link)
+            case LeaveByLink() | ReturnByLink() | ConfirmByLink() | LogInByLink():
+                return await self._by_link(question)
+            case MailLogIn(signup_id):
+                await self._wishes.mail_log_in(signup_id, request_id)
+                return Done(await self._view(Owner(signup_id), 0))
             case _:
                 assert_never(question)
+
+    async def _by_link(
+        self, question: LeaveByLink | ReturnByLink | ConfirmByLink | LogInByLink
+    ) -> Registered | Done:
+        """What whoever has a mail's link may wish, with no cookie."""
+        link = question.link
+        match question:
+            case LeaveByLink():
+                await self._wishes.by_link(link, "cancel")
+                await self._wishes.cancel(link.signup_id)
+            case ReturnByLink():
+                return await self._return_by_link(link)
+            case ConfirmByLink():
+                await self._wishes.confirm_address(link)
+            case LogInByLink():
+                await self._wishes.log_in(link, question.owner_secret)
+            case _:
+                assert_never(question)
+        return Done(await self._view(Owner(link.signup_id), 0))
 
     async def _by_owner(
         self,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Literal
 
-from attrs import define
+from attrs import define, evolve
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from twisted.logger import Logger
 
@@ -24,6 +24,8 @@ from lae_flapp.journal import (
     host_troubles,
     hosts,
     identities,
+    images,
+    rollout_hosts,
     signups,
     usage,
 )
@@ -52,6 +54,7 @@ from lae_protocol.secret import Secret
 from lae_provision.doors import Sealer
 from lae_provision.errors import ProvisionError
 from lae_provision.errors import Refused as SealRefused
+from lae_provision.hosts.programs import is_reference
 from lae_provision.identity.keys import at_generation
 
 NOBODY = Refused("unknown-signup", "This furl is good for nothing (any more).")
@@ -269,12 +272,10 @@ class HostFacet:
             if await journal.read(self._is_believed):
                 await journal.write(self._note_impossible, wrong)
             return Refused("malformed", f"this report cannot be true: {wrong}")
-        seen = await journal.read(self._seen_already, report)
-        if seen is None:
-            seen = await journal.write(self._journaled, report)
-        signup, host = seen
-        plan = signup.agreement.plan
-        return Desired(_wanted(signup, host), plan.quota, plan.traffic)
+        desired = await journal.read(self._seen_already, report)
+        if desired is None:
+            desired = await journal.write(self._journaled, report)
+        return desired
 
     def _known(self, tx: ReadTx) -> HostRow:
         host = hosts.by_furl(tx, self._swissnum)
@@ -282,17 +283,15 @@ class HostFacet:
             raise Refusal(NOBODY)
         return host
 
-    def _seen_already(
-        self, tx: ReadTx, report: Report
-    ) -> tuple[Signup, HostRow] | None:
+    def _seen_already(self, tx: ReadTx, report: Report) -> Desired | None:
         """A host that reports without a pause makes us read, not write."""
         host = self._known(tx)
         last = usage.read_report(host.report)
         if last is None or host.reported_at is None or not self._is_believed(tx):
             return None
-        if tx.now - host.reported_at >= PAUSE or last.phase != report.phase:
+        if tx.now - host.reported_at >= PAUSE or _is_news(last, report):
             return None
-        return signups.get(tx, host.signup_id), host
+        return _desired(tx, host, report)
 
     def _is_believed(self, tx: ReadTx) -> bool:
         """Whether no report of it is refused for what it says."""
@@ -307,7 +306,7 @@ class HostFacet:
         if host_troubles.note(tx, host, found):
             events.note(tx, host.signup_id, "report-refused", "host", wrong)
 
-    def _journaled(self, tx: WriteTx, report: Report) -> tuple[Signup, HostRow]:
+    def _journaled(self, tx: WriteTx, report: Report) -> Desired:
         known = self._known(tx)
         signup_id, generation = known.signup_id, known.generation
         hosts.reported(tx, signup_id, generation, wire.encode(report).decode())
@@ -317,4 +316,30 @@ class HostFacet:
         if host.state == "claimed" and report.phase in {"self-test-passed", "ready"}:
             # Proved: the bootstrap furl has done its work and is dead.
             host = moves.self_test_passed(tx, signup_id, generation)
-        return signups.get(tx, signup_id), host
+        rollout_hosts.heard(tx, signup_id, generation, report)
+        if report.program != host.image and is_reference(report.program):
+            images.note(tx, signup_id, generation, report.program)
+        return _desired(tx, host, report)
+
+
+def _is_news(last: Report, report: Report) -> bool:
+    """Whether a report says something else than how much is stored."""
+    programs = (report.program, report.program_refused)
+    return (
+        last.phase != report.phase or (last.program, last.program_refused) != programs
+    )
+
+
+def _desired(tx: ReadTx, host: HostRow, report: Report) -> Desired:
+    """What a host is told; one that does not say what it runs could not go back, so it
+    is told no program.
+    """
+    signup = signups.get(tx, host.signup_id)
+    plan = signup.agreement.plan
+    desired = Desired(_wanted(signup, host), plan.quota, plan.traffic)
+    if not report.program:
+        return desired
+    program, floor = rollout_hosts.wished(
+        tx, signup.cell.name, host.signup_id, host.generation
+    )
+    return evolve(desired, program=program, floor=floor)

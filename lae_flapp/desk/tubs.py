@@ -56,7 +56,8 @@ NOBODY = CallAllowance(together=10, burst=100, rate=20)
 EACH_OPERATOR = CallAllowance(together=64, burst=500, rate=100)
 ALL_OPERATORS = CallAllowance(together=128, burst=1000, rate=200)
 #: Each open page waits for news, in one call of up to 20 s.
-SITES = CallAllowance(together=2000, burst=4000, rate=1000)
+EACH_SITE = CallAllowance(together=1000, burst=1000, rate=300)
+ALL_SITES = CallAllowance(together=2000, burst=4000, rate=1000)
 
 
 def serving_tub(
@@ -151,8 +152,11 @@ def serve_operators(
 
 
 def share_of_sites(seconds: Callable[[], float]) -> CallShare:
-    """What all copies of the site may ask together, over their one furl."""
-    return CallShare(CallBudget("sites", SITES, SITES, seconds), "the front desk's")
+    """What the copies of the site may ask over their one furl: each address for itself,
+    so that who has stolen the furl leaves the others their part.
+    """
+    budget = CallBudget("sites", EACH_SITE, ALL_SITES, seconds)
+    return CallShare(budget, "the front desk's", many_share_it=True)
 
 
 def logged_name(swissnum: Secret) -> str:

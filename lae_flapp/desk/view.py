@@ -62,6 +62,7 @@ def _seen(tx: ReadTx, signup: Signup, since: int) -> SignupView:
     told = events.since(tx, signup.signup_id, since, public=True)
     host = hosts.live(tx, signup.signup_id)
     life = lifecycles.get(tx, signup.signup_id)
+    contact = contacts.find(tx, signup.signup_id)
     up = host is not None and host.state == "ready"
     return SignupView(
         signup_id=signup.signup_id,
@@ -75,6 +76,7 @@ def _seen(tx: ReadTx, signup: Signup, since: int) -> SignupView:
         kept_until=life.kept_until if signup.state in {"ending", "ended"} else None,
         awaits_payment=signup.state in {"paying", "ended"}
         and any(s.state == "open" for s in sessions.of(tx, signup.signup_id)),
+        awaits_confirmation=contact is not None and contact.awaits_confirmation,
     )
 
 

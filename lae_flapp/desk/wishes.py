@@ -1,24 +1,28 @@
-"""What a customer may wish, beside paying: another mail, another address, an end."""
+"""What a customer may wish, beside paying: another mail, address or browser; an end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
-from datetime import timedelta
+from datetime import datetime, timedelta
 from math import ceil
 
 from twisted.logger import Logger
 
+from lae_flapp.desk.view import NOT_YOURS
 from lae_flapp.journal import contacts, events, outbox, signups, switches
+from lae_flapp.journal.contacts import Contact
 from lae_flapp.journal.errors import AddressConfirmed, StateChanged
 from lae_flapp.journal.journal import Journal
+from lae_flapp.journal.secrets import same_hash
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.life import ending
 from lae_flapp.life.links import Links, Purpose
+from lae_flapp.mail import confirming
 from lae_protocol.address import Address, AddressRefused, parse_address
-from lae_protocol.ids import SIGNUP_ID, SignupId
-from lae_protocol.messages import Doors, MailedLink, Plan, Refused
+from lae_protocol.ids import SIGNUP_ID, OwnerSecret, SignupId
+from lae_protocol.messages import OWNED, Doors, MailedLink, Plan, Refused
 from lae_protocol.plan_words import span_in_words
 from lae_protocol.process.answer import Refusal
 
@@ -26,16 +30,27 @@ from lae_protocol.process.answer import Refusal
 BETWEEN_MAILS = timedelta(minutes=2)
 #: An address is corrected at most so often in a day: each may be a stranger's.
 CORRECTIONS_A_DAY = 5
+#: A corrected address is asked at most so often in a day whether it is the customer's,
+#: and anybody may have so many links mailed that log a browser in.
+LETTERS_A_DAY = 5
 _DAY = timedelta(days=1)
 
 
 _BAD_LINK = Refused("unknown-signup", "This link is not (or no longer) good for that.")
+_NOTHING_OWNED = Refused("not-now", "There is nothing to see of it for its owner.")
+_CONFIRM_FIRST = Refused(
+    "not-now",
+    "The email address of this subscription was corrected. Please open the link that we"
+    " mailed there first, and confirm it.",
+)
+_NOT_YET = Refused("not-now", "The mail is sent when your storage is ready.")
 
 
-def _find_linked(tx: ReadTx, signup_id: SignupId) -> tuple[Signup | None, int]:
-    """The signup, and the number of the email address that its links are bound to."""
-    contact = contacts.find(tx, signup_id)
-    return signups.find(tx, signup_id), 0 if contact is None else contact.number
+def _find_linked(
+    tx: ReadTx, signup_id: SignupId
+) -> tuple[Signup | None, Contact | None, datetime]:
+    """The signup, and the email address that its links are bound to; and the time."""
+    return signups.find(tx, signup_id), contacts.find(tx, signup_id), tx.now
 
 
 def paused_in_words(pause: switches.Pause) -> str:
@@ -55,28 +70,35 @@ def slower(paused: AbstractSet[str]) -> str | None:
     return None
 
 
-def _raise_if_corrected_too_often(
-    tx: ReadTx, signup_id: SignupId, *, mailed: bool
-) -> None:
+def _raise_if_corrected_too_often(tx: ReadTx, signup_id: SignupId) -> None:
     """Refuse where strangers might get mail after mail: a pause after each one that the
-    owner had us send, once there is something to mail, and a cap for each day.
+    owner had us send, and a cap for each day.
     """
-    given = [c.since for c in contacts.history(tx, signup_id)][1:]
-    asked = (
-        events.last_at(tx, signup_id, "address-corrected"),
-        events.last_at(tx, signup_id, "mail-resent"),
-    )
-    latest = max((at for at in asked if at is not None), default=None)
-    if mailed and latest is not None and tx.now < latest + BETWEEN_MAILS:
+    asked = [m.queued_at for m in outbox.of(tx, signup_id) if m.kind == "confirm"]
+    resent = events.last_at(tx, signup_id, "mail-resent")
+    latest = max([*asked, *([] if resent is None else [resent])], default=None)
+    if latest is not None and tx.now < latest + BETWEEN_MAILS:
         again = span_in_words(ceil((latest + BETWEEN_MAILS - tx.now).total_seconds()))
         said = f"A mail was sent a moment ago. You can correct the address in {again}."
         raise Refusal(Refused("not-now", said, "email"))
-    if sum(at > tx.now - _DAY for at in given) >= CORRECTIONS_A_DAY:
+    made = events.count_since(tx, signup_id, "address-corrected", tx.now - _DAY)
+    if made >= CORRECTIONS_A_DAY:
         said = (
             f"The address was corrected {CORRECTIONS_A_DAY} times within a day. Please"
             " try again tomorrow, or write to us."
         )
         raise Refusal(Refused("not-now", said, "email"))
+
+
+def _raise_if_asked_too_often(tx: ReadTx, contact: Contact) -> None:
+    """Refuse to ask an address again that may be a stranger's, who does not answer."""
+    letters = confirming.asked(tx, contact)
+    if sum(m.queued_at > tx.now - _DAY for m in letters) >= LETTERS_A_DAY:
+        said = (
+            f"We wrote {LETTERS_A_DAY} times to this address within a day. If nothing"
+            " arrives, not in the spam folder either, correct the address."
+        )
+        raise Refusal(Refused("not-now", said))
 
 
 class Wishes:
@@ -116,7 +138,7 @@ class Wishes:
     async def correct_address(
         self, signup_id: SignupId, text: str, request_id: str
     ) -> None:
-        """Use another address, and send it what the old one was sent."""
+        """Use another address, once whoever reads its mail has confirmed it."""
         try:
             address = parse_address(text)
         except AddressRefused as e:
@@ -138,41 +160,94 @@ class Wishes:
 
     async def by_link(self, link: MailedLink, purpose: Purpose) -> Signup:
         """The signup that a mailed link is of; the same refusal for any other."""
-        if not SIGNUP_ID.match(link.signup_id):
-            raise Refusal(_BAD_LINK)
-        signup, contact = await self._journal.read(_find_linked, link.signup_id)
-        if signup is None or not self._links.holds(
-            signup, purpose, contact, link.token
-        ):
-            raise Refusal(_BAD_LINK)
+        signup, _ = await self._open_link(link, purpose)
         return signup
 
+    async def confirm_address(self, link: MailedLink) -> None:
+        """The reader of a corrected address says that it is theirs: send what waits."""
+        # Of this address alone: it may be corrected once more just now.
+        _, contact = await self._open_link(link, "confirm")
+        await self._journal.write(confirming.confirm, contact)
+
+    async def mail_log_in(self, signup_id: SignupId, request_id: str) -> None:
+        """Queue a link for the owner that makes one browser theirs."""
+        await self._journal.write(self._log_in_mailed, signup_id, request_id)
+
+    async def log_in(self, link: MailedLink, secret: OwnerSecret) -> None:
+        """Whoever has the link is the owner from now on, by this secret alone."""
+        if not SIGNUP_ID.match(link.signup_id) or not secret.is_long_enough():
+            raise Refusal(_BAD_LINK)
+        await self._journal.write(self._logged_in, link, secret)
+
+    async def _open_link(
+        self, link: MailedLink, purpose: Purpose
+    ) -> tuple[Signup, Contact]:
+        if not SIGNUP_ID.match(link.signup_id):
+            raise Refusal(_BAD_LINK)
+        signup, contact, now = await self._journal.read(_find_linked, link.signup_id)
+        if signup is None or contact is None:
+            raise Refusal(_BAD_LINK)
+        if not self._links.holds(signup, purpose, contact.number, link.token, now):
+            raise Refusal(_BAD_LINK)
+        return signup, contact
+
     def _resent(self, tx: WriteTx, signup_id: SignupId, request_id: str) -> None:
-        self._may_mail(tx, signup_id)
-        outbox.put(tx, signup_id, "active", request_id)
+        contact = contacts.current(tx, signup_id)
+        self._raise_if_just_mailed(tx, signup_id)
+        if contact.awaits_confirmation:
+            _raise_if_asked_too_often(tx, contact)
+            confirming.ask(tx, signup_id, request_id)
+        elif signups.get(tx, signup_id).state in {"active", "past-due"}:
+            outbox.put(tx, signup_id, "active", request_id)
+        else:
+            raise Refusal(_NOT_YET)
         events.tell(tx, signup_id, "mail-resent", "owner")
 
     def _corrected(
         self, tx: WriteTx, signup_id: SignupId, address: Address, request_id: str
     ) -> None:
         known = contacts.current(tx, signup_id)
-        mails = [m for m in outbox.of(tx, signup_id) if m.kind == "active"]
         if (known.typed, known.smtp) == (address.as_typed, address.for_smtp):
             return
-        _raise_if_corrected_too_often(tx, signup_id, mailed=bool(mails))
-        contacts.correct(tx, signup_id, address.as_typed, address.for_smtp)
-        events.tell(tx, signup_id, "address-corrected", "owner")
-        # A mail that waits goes to the address of the time when it is sent.
-        if mails and all(m.state != "waiting" for m in mails):
-            outbox.put(tx, signup_id, "active", request_id)
+        _raise_if_corrected_too_often(tx, signup_id)
+        confirming.correct(tx, signup_id, address, request_id)
+
+    def _log_in_mailed(self, tx: WriteTx, signup_id: SignupId, request_id: str) -> None:
+        contact = contacts.find(tx, signup_id)
+        if contact is None:
+            raise Refusal(NOT_YOURS)
+        if signups.get(tx, signup_id).state not in OWNED:
+            raise Refusal(_NOTHING_OWNED)
+        if contact.awaits_confirmation:
+            raise Refusal(_CONFIRM_FIRST)
+        self._raise_if_just_mailed(tx, signup_id)
+        letters = [m for m in outbox.of(tx, signup_id) if m.kind == "log-in"]
+        if sum(m.queued_at > tx.now - _DAY for m in letters) >= LETTERS_A_DAY:
+            said = (
+                f"We mailed {LETTERS_A_DAY} links within a day. Please use the newest,"
+                " try again tomorrow, or write to us."
+            )
+            raise Refusal(Refused("not-now", said))
+        outbox.put(tx, signup_id, "log-in", request_id)
+        events.note(tx, signup_id, "log-in-asked", "visitor")
+
+    def _logged_in(self, tx: WriteTx, link: MailedLink, secret: OwnerSecret) -> None:
+        # In one transaction: of two browsers with one link, one is the owner's.
+        signup, contact, now = _find_linked(tx, link.signup_id)
+        if signup is None or contact is None or signup.state not in OWNED:
+            raise Refusal(_BAD_LINK)
+        if same_hash(signup.owner_hash, secret.hashed()):
+            # The same form, sent twice: its link was used by the first one.
+            return
+        if not self._links.holds(signup, "log-in", contact.number, link.token, now):
+            raise Refusal(_BAD_LINK)
+        signups.log_in(tx, signup.signup_id, secret, "owner")
 
     @staticmethod
-    def _may_mail(tx: ReadTx, signup_id: SignupId) -> None:
-        if signups.get(tx, signup_id).state not in {"active", "past-due"}:
-            raise Refusal(
-                Refused("not-now", "The mail is sent when your storage is ready.")
-            )
-        latest = max(m.queued_at for m in outbox.of(tx, signup_id))
+    def _raise_if_just_mailed(tx: ReadTx, signup_id: SignupId) -> None:
+        latest = max((m.queued_at for m in outbox.of(tx, signup_id)), default=None)
+        if latest is None:
+            return
         wait = (latest + BETWEEN_MAILS - tx.now).total_seconds()
         if wait > 0:
             again = span_in_words(ceil(wait))

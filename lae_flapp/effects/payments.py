@@ -22,6 +22,7 @@ from typing import Literal, Protocol
 
 from attrs import define
 
+from lae_flapp.settings import CheckoutOptions
 from lae_protocol.ids import SignupId
 from lae_protocol.secret import Secret
 
@@ -53,6 +54,7 @@ class CheckoutRequest:
     success_url: str
     cancel_url: str
     expires_at: datetime
+    options: CheckoutOptions = CheckoutOptions()  # noqa: RUF009  (frozen)
 
 
 @define(frozen=True)
@@ -84,13 +86,15 @@ class CheckoutSession:
         return self.status == "complete" and self.payment_status != "unpaid"
 
 
-#: Why money goes back: it was paid twice, or nothing can be served for it.
-Purpose = Literal["second-session", "unserved"]
+#: Why money goes back: it was paid twice; nothing can be served for it; an operator
+#: gives it back to a customer who was served.
+Purpose = Literal["second-session", "unserved", "goodwill"]
 
 
 @define(frozen=True)
 class GiveBack:
-    """Cancel a subscription at once, without proration, and refund its first charge.
+    """Cancel a subscription at once, without proration, and refund its first charge;
+    or, of goodwill, refund *amount* of what *payment_intent* brought, and no more.
 
     *purpose* and *attempt* make the keys (an implementation appends ``:cancel`` and
     ``:refund``).  *session_id* says where to look when *subscription* is not known yet.
@@ -101,15 +105,41 @@ class GiveBack:
     attempt: int
     session_id: str
     subscription: str | None
+    payment_intent: str | None = None
+    amount: int | None = None
 
 
 @define(frozen=True)
 class GivenBack:
-    """The subscription is cancelled and this was refunded (0: nothing was charged)."""
+    """This was refunded (0: nothing was charged), and, unless it was of goodwill, the
+    subscription is cancelled.
+
+    Each refund has a credit note for the invoice that was paid; *uncredited* says why
+    the payment service refuses one for good, where it does.
+    """
 
     subscription: str | None
     refund_id: str | None
     amount: int
+    uncredited: str | None = None
+
+
+@define(frozen=True)
+class LastPayment:
+    """What a subscription was charged last: *amount* and what of it went back, in the
+    smallest unit; a refund that failed gave nothing back.
+    """
+
+    payment_intent: str
+    amount: int
+    given_back: int
+    currency: str
+    paid_at: datetime
+
+    @property
+    def left(self) -> int:
+        """What can still be given back."""
+        return max(0, self.amount - self.given_back)
 
 
 #: Stripe's words for a subscription.
@@ -163,14 +193,30 @@ class Subscription:
 class Charge:
     """A charge as the payment service shows it now.
 
-    *refunded*: some of it, or all, was given back.  *disputed*: the customer's bank
-    asked for it back, however that ended.
+    *refunded*: some of it, or all, was given back; *elsewhere*: not all of that by us.
+    *disputed*: the customer's bank asked for it back, however that ended.
     """
 
     charge: str
     customer: str | None
     refunded: bool
     disputed: bool
+    elsewhere: bool = False
+
+
+@define(frozen=True)
+class Refund:
+    """A refund as the payment service shows it now.
+
+    *failed*: the money came back to us, days later, since the customer's bank did not
+    take it; or somebody has cancelled the refund.
+    """
+
+    refund: str
+    customer: str | None
+    amount: int
+    currency: str
+    failed: bool
 
 
 @define(frozen=True)
@@ -208,12 +254,17 @@ class IPayments(Protocol):
         It may have been completed a moment before: the caller looks at the answer.
         """
 
-    async def cancel_and_refund(self, request: GiveBack) -> GivenBack:
+    async def give_back(self, request: GiveBack) -> GivenBack:
         """Give a customer their money back; see :class:`GiveBack`.
 
         Idempotent by what is there, not by key alone: a cancelled subscription stays
-        cancelled and a charge is refunded once.
+        cancelled, a charge is refunded once, and so is each attempt of goodwill; a
+        refund is credited once.
+        Raises Refused for more than is left of a payment.
         """
+
+    async def last_payment(self, subscription: str) -> LastPayment | None:
+        """Tell what was charged last; None where nothing ever was."""
 
     async def fetch_subscription(self, subscription: str) -> Subscription | None:
         """Tell how it is now; None when there is no such subscription."""
@@ -227,6 +278,9 @@ class IPayments(Protocol):
 
     async def fetch_charge(self, charge: str) -> Charge | None:
         """Tell how it is now; None when there is no such charge."""
+
+    async def fetch_refund(self, refund: str) -> Refund | None:
+        """Tell how it is now; None when there is no such refund."""
 
     async def name_customer(self, request: NameCustomer) -> None:
         """Write the signup's id and the deployment to the customer's metadata."""

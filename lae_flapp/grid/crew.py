@@ -14,7 +14,7 @@ from twisted.python.failure import Failure
 
 from lae_flapp.grid import moves
 from lae_flapp.grid.dues import Dues
-from lae_flapp.grid.record import READ_ONLY
+from lae_flapp.grid.record import GOODWILL, READ_ONLY
 from lae_flapp.grid.worker import Worker
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import effects, hosts, lifecycles, sessions, signups
@@ -65,7 +65,7 @@ class Crew:
         """
         worker = self._workers.get(signup_id)
         if worker is None:
-            self._begin(signup_id)
+            self._begin(signup_id, again=again)
         elif again:
             worker.retry()
         else:
@@ -79,13 +79,15 @@ class Crew:
         taken_up = Deferred.fromCoroutine(self.take_up())
         taken_up.addErrback(lambda f: _log.failure("not taken up after a pause", f))
 
-    def _begin(self, signup_id: SignupId) -> None:
+    def _begin(self, signup_id: SignupId, *, again: bool = False) -> None:
         if self._stopped:
             return
-        again = self._later.pop(signup_id, None)
-        if again is not None and again.active():
-            again.cancel()
-        worker = self._workers[signup_id] = Worker(signup_id, self.shop, self.dues)
+        later = self._later.pop(signup_id, None)
+        if later is not None and later.active():
+            later.cancel()
+        worker = self._workers[signup_id] = Worker(
+            signup_id, self.shop, self.dues, asked_for=again
+        )
         running = Deferred.fromCoroutine(worker.run())
         self._running[signup_id] = running
         running.addBoth(self._ended, worker)
@@ -126,9 +128,13 @@ def _undone(tx: ReadTx) -> tuple[SignupId, ...]:
     states = {row.signup_id: row.state for row in hosts.all_live(tx)}
     served = signups.in_states(tx, {"active", "past-due", "suspended"})
     unready = [r.signup_id for r in served if states.get(r.signup_id) != "ready"]
+    unnamed = [row.signup_id for row in hosts.all_live(tx) if row.address is None]
     stopped = signups.in_states(tx, {"stopped"})
     unended = [row.signup_id for row in stopped if row.signup_id in states]
     untold = lifecycles.untold(tx)
+    granted = [
+        e.key.signup_id for e in effects.unfinished(tx) if e.key.purpose == GOODWILL
+    ]
     # Those whose role may not do yet, or still does, what another state allowed.
     permitted = effects.of_purpose(tx, "make-role", ending=READ_ONLY)
     suspended = [row.signup_id for row in served if row.state == "suspended"]
@@ -136,8 +142,10 @@ def _undone(tx: ReadTx) -> tuple[SignupId, ...]:
         *(row.signup_id for row in rows),
         *owed,
         *unready,
+        *unnamed,
         *unended,
         *untold,
+        *granted,
         *permitted,
         *suspended,
     ]

@@ -47,8 +47,11 @@ async def make(
     def settle(tx: WriteTx, effect: Effect, outcome: str) -> str:  # noqa: ARG001  (carry_out)
         step.settled(tx, record, outcome)
         kind = cast("PublicKind", STEPS[name].tells)
-        if name is not StepName.ROLE or record.signup.state == "paid":
-            # A right that is taken is no progress: the step itself notes it.
+        served = record.host is not None and record.host.state == "ready"
+        again = name is StepName.ADDRESS and served
+        if not again and (name is not StepName.ROLE or record.signup.state == "paid"):
+            # A right that is taken, a name that is led anew: no progress, so the step
+            # itself notes it.
             events.tell(tx, record.signup.signup_id, kind, WHO)
         return outcome
 

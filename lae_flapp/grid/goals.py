@@ -37,6 +37,11 @@ class Permit:
 
 
 @define(frozen=True)
+class Lead:
+    """The name leads to the host's address, which may be another than it was."""
+
+
+@define(frozen=True)
 class Withdraw:
     """Cannot be served: the customer has their money back (*money_back* once it was
     given), and nothing is left in the cloud; or, with *data*, the bucket of a former
@@ -66,4 +71,4 @@ class Erase:
     """The time of the data is over: none is left."""
 
 
-Goal = Rest | Serve | Permit | Replace | Withdraw | Stop | End | Erase
+Goal = Rest | Serve | Permit | Lead | Replace | Withdraw | Stop | End | Erase

@@ -61,9 +61,12 @@ class IdentityStep:
         return Rendered(wire.encode(sealed), also=also)
 
     async def send(self, record: Record, request: bytes) -> str:  # noqa: ARG002  (Step)
-        """Put it into the vault; never over another."""
+        """Put it into the vault, never over another; and see that the journal's backup
+        has it, before anybody sees the furl.
+        """
         shop, sealed = self.shop, wire.decode(Sealed, request)
         await shop.vault.put(sealed)
+        await shop.backup.secure()
         return str(sealed.key)
 
     def settled(self, tx: WriteTx, record: Record, outcome: str) -> None:  # noqa: ARG002  (Step)

@@ -25,6 +25,12 @@ class Limits:
     #: While something is not visible, or has no address yet.
     look_again: float = 0.5
     look_again_cap: float = 5.0
+    #: What a step needs (a host's public address) may take so long, and then it counts
+    #: as a failure.
+    not_yet: float = 60.0
+    #: A change of a name may take so long until all name servers have it (Route 53 says
+    #: a minute); then the step goes on all the same.
+    naming: float = 90.0
     #: A failure that lasts so long is shown to the customer, and told to an operator.
     delayed_after: float = 10.0
     troubled_after: float = 600.0
@@ -34,6 +40,8 @@ class Limits:
     visibility: float = 60.0
     #: A bootstrap furl's life, so the time until a host must have claimed.
     claim: float = 1800.0
+    #: A host that has not claimed so long after its launch is told to operators.
+    late_claim: float = 300.0
     #: From the claim to the self-test's report.
     self_test: float = 600.0
     #: Hosts launched for one signup before an operator must look.
@@ -56,6 +64,7 @@ def limits_of(settings: DaemonSettings) -> Limits:
     return Limits(
         together=settings.workers,
         claim=patience.claim,
+        late_claim=patience.late_claim,
         serve_within=patience.give_up,
         troubled_after=patience.operator_alert,
         visibility=patience.visibility,

@@ -2,7 +2,8 @@
 
 A served customer's host may vanish at any time; their data lies in the bucket.  So the
 cloud's own list is compared with the journal from time to time: what is lost is
-replaced by the next generation under the same furl, what is stray is told.
+replaced by the next generation under the same furl, what is stray is told, and a name
+that does not lead to its host is led there (:mod:`.astray`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from twisted.logger import Logger
 
 from lae_flapp.grid import moves
+from lae_flapp.grid.astray import Leading
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import events, hosts
 from lae_flapp.journal.errors import StateChanged
@@ -56,6 +58,7 @@ class LostHosts:
     def __init__(self, shop: Workshop) -> None:
         self._shop = shop
         self._told: set[str] = set()
+        self._leading = Leading(shop)
         #: Of the last look: instances that nobody knows, each with whose tags it has.
         self.strays: dict[str, str] = {}
 
@@ -78,6 +81,7 @@ class LostHosts:
         }
         for host in unknown:
             await self._tell(host)
+        await self._leading.look(rows, listed)
 
     async def _take_in(self, unknown: Sequence[Host]) -> bool:
         """Those of signups that we know are replaced like any other, the highest

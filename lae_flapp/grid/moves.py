@@ -109,6 +109,21 @@ def lose_host(tx: WriteTx, signup_id: SignupId, generation: Generation) -> None:
     delay(tx, signup_id, f"host {generation} is gone and is replaced")
 
 
+def lose_address(
+    tx: WriteTx, signup_id: SignupId, generation: Generation, known: str, why: str
+) -> None:
+    """Journal that the name of a served customer's host, which led to the address
+    *known*, leads elsewhere than to the host: it is to be led there.
+
+    Raises :class:`~lae_flapp.journal.errors.StateChanged` where that is over.
+    """
+    host = hosts.get(tx, signup_id, generation)
+    if host.state != "ready" or host.address != known:
+        raise StateChanged(f"host {generation} of {signup_id}", host.state)
+    hosts.set_address(tx, signup_id, generation, None)
+    events.note(tx, signup_id, "address-changed", WHO, why)
+
+
 def replace_host(
     tx: WriteTx, signup_id: SignupId, generation: Generation, who: str, why: str
 ) -> None:

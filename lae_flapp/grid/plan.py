@@ -19,6 +19,7 @@ from lae_flapp.grid.goals import (
     End,
     Erase,
     Goal,
+    Lead,
     Permit,
     Replace,
     Rest,
@@ -29,6 +30,7 @@ from lae_flapp.grid.goals import (
 from lae_flapp.grid.sights import (
     Absent,
     Asked,
+    Astray,
     Awaited,
     Broken,
     Invisible,
@@ -42,7 +44,6 @@ from lae_flapp.grid.sights import (
 from lae_flapp.grid.steps import (
     HOSTING,
     REMOVABLE,
-    REPLACED,
     SERVING,
     STEPS,
     Lasts,
@@ -120,6 +121,11 @@ class GiveBack:
 
 
 @define(frozen=True)
+class GivePartBack:
+    """Refund what an operator gives back of the kept payment; nothing else changes."""
+
+
+@define(frozen=True)
 class TellStripe:
     """Tell Stripe what was decided of the subscription: it goes on, or it ends."""
 
@@ -140,6 +146,7 @@ Action = (
     | Unmake
     | PayBack
     | GiveBack
+    | GivePartBack
     | TellStripe
     | Close
 )
@@ -163,6 +170,8 @@ def plan(goal: Goal, sights: Sights, patience: Patience) -> tuple[Action, ...]:
     so that nobody is charged for what is not served.
     """
     first: tuple[Action, ...] = tuple(PayBack(s) for s in sights.owed)
+    if sights.granted:
+        first = (*first, GivePartBack())
     if sights.untold:
         first = (*first, TellStripe())
     return first + _towards(goal, sights, patience)
@@ -180,10 +189,12 @@ def _towards(  # noqa: PLR0911  (one line per goal: the table)
             # Under its own name a role is made again with the right that it shall have.
             action = forward(StepName.ROLE, 0, sights, patience)
             return () if action is None else (action,)
-        case Replace(generation):
-            return _make_room(REPLACED, generation, sights, patience)
-        case Stop(generation):
-            return _make_room(HOSTING, generation, sights, patience)
+        case Replace(generation) | Stop(generation):
+            return _make_room(generation, sights, patience)
+        case Lead():
+            # The journal knows of no address, so that the record is written anyway.
+            action = forward(StepName.ADDRESS, 0, sights, patience)
+            return (action or Make(StepName.ADDRESS),)
         case Withdraw(money_back, data):
             first: tuple[Action, ...] = () if money_back else (GiveBack(),)
             return (*first, *_away(SERVING if data else REMOVABLE, sights, patience))
@@ -201,10 +212,20 @@ def _onwards(generation: int, sights: Sights, patience: Patience) -> tuple[Actio
         action = forward(step, generation, sights, patience)
         if action is None:
             continue
+        if step is StepName.ADDRESS and _is_late(generation, sights, patience):
+            # What a host that does not come still lacks is not waited for.
+            return (*actions, Retire(generation))
         actions.append(action)
         if not isinstance(action, Make | Repeat):
             break
     return tuple(actions)
+
+
+def _is_late(generation: int, sights: Sights, patience: Patience) -> bool:
+    """Whether the host had its time to claim, or to prove itself, and did not."""
+    steps = (StepName.CLAIMED, StepName.SELF_TEST)
+    actions = [forward(step, generation, sights, patience) for step in steps]
+    return Retire(generation) in actions
 
 
 def _away(
@@ -215,10 +236,10 @@ def _away(
 
 
 def _make_room(
-    steps: tuple[StepName, ...], generation: int, sights: Sights, patience: Patience
+    generation: int, sights: Sights, patience: Patience
 ) -> tuple[Action, ...]:
     """Remove the host of *generation*, and then end that generation."""
-    left, done = _back(steps, sights, patience)
+    left, done = _back(HOSTING, sights, patience)
     return (*left, *((NextHost(generation),) if done else ()))
 
 
@@ -256,6 +277,8 @@ def forward(  # noqa: PLR0911  (one line per kind of sight: the table)
             return Repeat(step)
         case Broken():
             return anew
+        case Astray():
+            return Unmake(step) if named else anew
         case Awaited(deadline):
             return Await(step, deadline) if sights.now < deadline else anew
         case Spent() if named:
@@ -277,7 +300,7 @@ def backward(step: StepName, sights: Sights, patience: Patience) -> Action | Non
         case Asked(since, looked) | Invisible(since, looked) | Spent(since, looked):
             # It may show up yet; what is not visible cannot be removed for certain.
             return None if patience.passed(since, looked) else LookAgain(step)
-        case Unsettled() | Broken() | Present():
+        case Unsettled() | Broken() | Astray() | Present():
             return Unmake(step)
         case _:
             assert_never(sight)

@@ -14,6 +14,7 @@ from lae_flapp.grid.goals import (
     End,
     Erase,
     Goal,
+    Lead,
     Permit,
     Replace,
     Rest,
@@ -60,6 +61,8 @@ from lae_protocol.ids import Generation, SignupId
 from lae_provision.doors import Role
 
 LAUNCH = "make-host"
+#: The purpose of a refund that ends nothing: its customer is served on.
+GOODWILL = "goodwill"
 #: The end of an outcome: the role that was made may only read.
 READ_ONLY = " (may only read)"
 
@@ -122,6 +125,12 @@ class Record:
             s.session_id for s in self.sessions if s.state == "paid" and not s.kept
         )
 
+    def is_granted(self) -> bool:
+        """Whether an operator gives money back, and that has no outcome yet."""
+        return any(
+            e.state == "begun" and e.key.purpose == GOODWILL for e in self.effects
+        )
+
 
 def read(tx: ReadTx, signup_id: SignupId) -> Record:
     """Read it whole; raises :class:`~lae_flapp.journal.errors.Unknown`."""
@@ -160,7 +169,9 @@ def goal_of(  # noqa: C901, PLR0911  (one line per state: the table)
         case "active" | "past-due" | "suspended" if (
             host is not None and host.state == "ready"
         ):
-            return Rest() if record.has_its_right() else Permit()
+            if not record.has_its_right():
+                return Permit()
+            return Rest() if host.address is not None else Lead()
         case "paid" | "active" | "past-due" | "suspended":
             # Of a served customer: the host was lost or ended, and the next is built.
             return Serve(generation)
@@ -227,7 +238,13 @@ def sights_of(
         for step in StepName
     )
     life = record.lifecycle
-    return Sights(now, seen, record.owed(), untold=life.wish != life.told)
+    return Sights(
+        now,
+        seen,
+        record.owed(),
+        granted=record.is_granted(),
+        untold=life.wish != life.told,
+    )
 
 
 def _judged(glance: Glance, *, writes: bool) -> Glance:

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from attrs import define
 
+from lae_flapp.cell_settings import CellSettings
 from lae_flapp.journal.ports import allot
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.settings import CellSettings
 from lae_protocol.ids import Generation
 from lae_protocol.messages import SignupState
 from lae_protocol.secret import Secret
@@ -24,6 +24,7 @@ from lae_provision.doors import (
     RoleRequest,
     Tags,
 )
+from lae_provision.hosts.programs import ImageReference
 
 #: The identity's own generation: it stays when hosts are replaced.
 IDENTITY_GENERATION = 1
@@ -71,7 +72,17 @@ def resource_name(signup: Signup) -> str:
 
 def host_name(signup: Signup, cell: CellSettings) -> str:
     """Tell the name in the customer's furl."""
-    return cell.host_name or f"{signup.grid_label}.{signup.cell.dns_zone}"
+    return cell.host_name or record_name(signup)
+
+
+def record_name(signup: Signup) -> str:
+    """Tell the grid's own name, whose record leads to its host."""
+    return grid_name(signup.grid_label, signup.cell.dns_zone)
+
+
+def grid_name(grid_label: str, dns_zone: str) -> str:
+    """Tell the name of a grid in a zone."""
+    return f"{grid_label}.{dns_zone}"
 
 
 def host_key(signup: Signup, generation: int) -> HostKey:
@@ -98,7 +109,16 @@ def role(signup: Signup, cell: CellSettings) -> RoleRequest:
         bucket=resource_name(signup),
         tags=tags(signup),
         writes=may_write(signup.state),
+        repository=_repository(signup, cell),
     )
+
+
+def _repository(signup: Signup, cell: CellSettings) -> str | None:
+    """Tell where the host's image lies; None for a program that is there already."""
+    if cell.program.image is None:
+        return None
+    image = ImageReference(cell.program.image)
+    return image.repository_arn(signup.cell.account, signup.cell.region)
 
 
 def may_write(state: SignupState) -> bool:

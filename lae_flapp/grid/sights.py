@@ -64,6 +64,13 @@ class Broken:
 
 
 @define(frozen=True)
+class Astray:
+    """There, and leading to what is not ours any more: it is removed, whatever comes
+    in its place.
+    """
+
+
+@define(frozen=True)
 class Awaited:
     """Somebody else will do it, and is given until *deadline*."""
 
@@ -83,6 +90,7 @@ Sight = (
     | Spent
     | Unsettled
     | Broken
+    | Astray
     | Awaited
     | Present
 )
@@ -123,6 +131,7 @@ class There(Enum):
     NO = "no"
     YES = "yes"
     BROKEN = "broken"
+    ASTRAY = "astray"
 
 
 @define(frozen=True)
@@ -148,6 +157,8 @@ def sight_of(written: Written, glance: Glance | None, sent: float) -> Sight:
             return Present()
         case Open():
             return Unsettled()
+        case _ if glance.there is There.ASTRAY:
+            return Astray()
         case _:
             return Broken()
 
@@ -171,12 +182,14 @@ class Sights:
     """All steps as seen at *now*; what is not listed is not looked at yet.
 
     *owed* are payments of this signup that are not kept and not given back yet;
-    *untold* says whether Stripe does not know yet what was decided.
+    *granted* says whether an operator gives some of the kept one back, *untold* whether
+    Stripe does not know yet what was decided.
     """
 
     now: float
     seen: tuple[tuple[StepName, Sight], ...] = ()
     owed: tuple[str, ...] = ()
+    granted: bool = False
     untold: bool = False
 
     def of(self, step: StepName) -> Sight:

@@ -13,7 +13,7 @@ from lae_flapp.journal.transaction import WriteTx
 
 
 class NotYet(Exception):
-    """What this step needs is not there yet; look again after a moment."""
+    """What this step needs is not there yet, in words; look again after a moment."""
 
 
 class Step(Protocol):

@@ -53,10 +53,14 @@ class StepName(Enum):
 
 
 class Lasts(IntEnum):
-    """How long what a step did lasts.  Who goes back so far undoes the shorter, too."""
+    """How long what a step did lasts.  Who goes back so far undoes the shorter, too.
 
-    HOST = 1  # until the host is replaced
-    HOSTING = 2  # until nobody has paid for longer than agreed
+    A host cannot be made again, so it is replaced by that of the next generation; all
+    else has a name of the grid's own, under which it is made again.
+    """
+
+    HOST = 1  # as long as the host itself
+    HOSTING = 2  # until the host is replaced or ended
     SUBSCRIPTION = 3  # until the subscription is over
     DATA = 4  # until the time of the data is over
     EVER = 5
@@ -98,10 +102,8 @@ def going_with(over: Lasts) -> tuple[StepName, ...]:
 
 #: What is made outside, in its order.
 MADE = tuple(step for step in StepName if STEPS[step].outside)
-#: What a host that is replaced takes with it.
-REPLACED = going_with(Lasts.HOST)
-#: What goes while a customer does not pay: no name leads to an address that is
-#: somebody else's by then.
+#: What goes with a host, replaced or ended: first the record, so that no name leads to
+#: an address that the cloud may give to somebody else.
 HOSTING = going_with(Lasts.HOSTING)
 #: What goes when a subscription ends; the data stays.
 SERVING = going_with(Lasts.SUBSCRIPTION)

@@ -47,6 +47,8 @@ class BucketStep:
     async def unmake(self, record: Record, glance: Glance) -> None:  # noqa: ARG002  (Step)
         """Objects and all."""
         shop, name = self.shop, requests.resource_name(record.signup)
+        # A journal that was lost does not know who came back meanwhile.
+        shop.looked_back.raise_unless_alone(shop.clock.seconds())
         await shop.buckets.unmake(name)
 
 

@@ -10,21 +10,23 @@ import math
 from collections import defaultdict
 from typing import assert_never
 
-from attrs import define
 from twisted.internet.defer import CancelledError
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from lae_flapp.effects.payments import Purpose
 from lae_flapp.grid import moves, record
 from lae_flapp.grid.bell import Bell
 from lae_flapp.grid.dues import Dues
 from lae_flapp.grid.effect import make, unmake
+from lae_flapp.grid.failing import Failing, code_of, subject_of
 from lae_flapp.grid.makers import made, removable
 from lae_flapp.grid.plan import (
     Action,
     Await,
     Close,
     GiveBack,
+    GivePartBack,
     Look,
     LookAgain,
     Make,
@@ -58,7 +60,6 @@ from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
 from lae_provision.errors import (
     NoCapacity,
-    ProvisionError,
     Refused,
     TokenSpent,
     TryLater,
@@ -91,19 +92,20 @@ for _name, _sentence in (
     declare(f"signup.{_name}.after", _sentence)
 
 
-@define
-class Failing:
-    """A run of failures: since when, and how many."""
-
-    since: float
-    count: int = 0
-
-
 class Worker:
     """See the module.  One at a time for one signup: :mod:`.crew` sees to it."""
 
-    def __init__(self, signup_id: SignupId, shop: Workshop, dues: Dues) -> None:
+    def __init__(
+        self,
+        signup_id: SignupId,
+        shop: Workshop,
+        dues: Dues,
+        *,
+        asked_for: bool = False,
+    ) -> None:
         self.signup_id = signup_id
+        #: An operator wants it tried: has seen its problem, if it has one.
+        self._asked_for = asked_for
         #: Set before the run is cancelled, so that a door's own cancelling is not it.
         self.stopped = False
         self._shop, self._dues = shop, dues
@@ -116,6 +118,8 @@ class Worker:
         self._sent: dict[StepName, float] = defaultdict(lambda: began)
         self._glances: dict[StepName, Glance] = {}
         self._looks = 0
+        #: Since when what a step needs is not there.
+        self._waiting: float | None = None
         self._failing: Failing | None = None
         self._more_hosts = 0
 
@@ -132,6 +136,7 @@ class Worker:
         and one host more than the limit.
         """
         self._more_hosts += 1
+        self._asked_for = True
         self._failing = None
         self._glances.clear()
         self._bell.ring()
@@ -169,6 +174,8 @@ class Worker:
         )
         actions = plan(record.goal_of(known), sights, self._patience)
         if not actions:
+            if self._asked_for and known.signup.problem is not None:
+                await self._shop.journal.write(moves.go_on, self.signup_id)
             return False
         await self._try(actions[0], known)
         return True
@@ -195,8 +202,10 @@ class Worker:
                 )
                 self._glances.clear()
                 await self._look_again()
-            case NotYet():
+            case NotYet() if self._waited() < self._shop.limits.not_yet:
                 await self._look_again()
+            case NotYet():
+                await self._put_off(action, known, TryLater("not-yet", str(error)))
             case Refused(code=code, message=message):
                 await self._stuck(action, known, f"{code}: {message}", code)
             case _ if isinstance(error, _PASSING):
@@ -243,10 +252,13 @@ class Worker:
             case PayBack(session_id):
                 session = next(s for s in known.sessions if s.session_id == session_id)
                 await self._dues.give_back(shop, session, "second-session")
-            case GiveBack():
+            case GiveBack() | GivePartBack():
                 kept = known.kept()
                 assert kept is not None
-                await self._dues.give_back(shop, kept, "unserved")
+                purpose: Purpose = (
+                    "unserved" if isinstance(action, GiveBack) else "goodwill"
+                )
+                await self._dues.give_back(shop, kept, purpose)
             case TellStripe():
                 await self._dues.tell(shop, self.signup_id)
             case Close():
@@ -308,9 +320,16 @@ class Worker:
     async def _went_well(self, action: Action, known: Record) -> None:
         if isinstance(action, Look | LookAgain | Await):
             return
-        self._failing, self._looks = None, 0
+        self._failing, self._waiting, self._looks = None, None, 0
         if known.signup.problem is not None:
             await self._shop.journal.write(moves.go_on, self.signup_id)
+
+    def _waited(self) -> float:
+        """Tell how long what a step needs has not been there (seconds)."""
+        now = self._shop.clock.seconds()
+        if self._waiting is None:
+            self._waiting = now
+        return now - self._waiting
 
     async def _look_again(self) -> None:
         limits = self._shop.limits
@@ -322,8 +341,8 @@ class Worker:
         """Wait a little longer after each failure; say so when it lasts."""
         failing = self._failed()
         now, limits = self._shop.clock.seconds(), self._shop.limits
-        cause = f"{_subject(action)}:{_code(error)}"
-        problem = f"{_subject(action)} waits: {error}"
+        cause = f"{subject_of(action)}:{code_of(error)}"
+        problem = f"{subject_of(action)} waits: {error}"
         _log.warn("{signup_id}: {problem}", signup_id=self.signup_id, problem=problem)
         since = known.signup.problem_at
         if since is not None and now >= since.timestamp() + limits.troubled_after:
@@ -340,7 +359,7 @@ class Worker:
     ) -> None:
         """What is refused for good needs a person: tell one, and wait long."""
         self._failed()
-        subject = _subject(action)
+        subject = subject_of(action)
         problem = f"{subject} is refused: {problem}"
         _log.error(
             "{signup_id} needs a person: {problem}",
@@ -367,13 +386,3 @@ class Worker:
             self._failing = Failing(self._shop.clock.seconds())
         self._failing.count += 1
         return self._failing
-
-
-def _subject(action: Action) -> str:
-    """What an operator is told about: the step, or the payment."""
-    step = getattr(action, "step", None)
-    return step.value if isinstance(step, StepName) else type(action).__name__.lower()
-
-
-def _code(error: Exception) -> str:
-    return error.code if isinstance(error, ProvisionError) else type(error).__name__

@@ -18,10 +18,10 @@ from typing import Literal, assert_never, get_args
 
 from sqlalchemy import ColumnElement, func, select, update
 
+from lae_flapp.cell_settings import CellSettings
 from lae_flapp.journal.errors import HeldByOthers, NoRoom, Unknown
 from lae_flapp.journal.signups import SIGNUPS
 from lae_flapp.journal.transaction import ReadTx, WriteTx
-from lae_flapp.settings import CellSettings
 from lae_protocol.ids import SignupId
 from lae_protocol.messages import SignupState
 

@@ -226,4 +226,5 @@ def _change(tx: WriteTx, number: int, **values: Any) -> None:
 
 
 def _in_words(kind: str, subject: str, what: str) -> str:
-    return f"{kind} {subject}: {what}".rstrip(": ")
+    one_line = what.replace("\n", " | ")
+    return f"{kind} {subject}: {one_line}".rstrip(": ")

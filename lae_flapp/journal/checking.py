@@ -128,6 +128,18 @@ def revision_of_file(path: Path) -> str | None:
         return None if row is None else str(row[0])
 
 
+def epoch_of_file(path: Path) -> int:
+    """The epoch of its last daemon; 0 for a journal that is not there yet, or not used.
+
+    Raises :class:`JournalError`.
+    """
+    if not path.is_file() or revision_of_file(path) is None:
+        return 0
+    with reading(path) as db:
+        row = db.execute("SELECT number FROM epoch").fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def home_of_file(path: Path) -> Home | None:
     """Whose it says that it is; None before its first daemon."""
     names = ("environment", "deployment", "aws_account", "stripe_mode")

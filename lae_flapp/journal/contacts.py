@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Any, Literal
 
 from attrs import define, field
-from sqlalchemy import Index, Integer, String, Table, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Index,
+    Integer,
+    String,
+    Table,
+    and_,
+    exists,
+    insert,
+    select,
+    update,
+)
 
 from lae_flapp.journal.columns import (
     METADATA,
@@ -43,7 +54,10 @@ CONTACTS = Table(
 
 @define(frozen=True)
 class Contact:
-    """An address; *smtp* has the local part as typed and the domain as A-labels."""
+    """An address; *smtp* has the local part as typed and the domain as A-labels.
+
+    *corrected*: it took an earlier one's place.
+    """
 
     number: int
     signup_id: SignupId
@@ -53,10 +67,26 @@ class Contact:
     since: datetime
     changed_at: datetime
     until: datetime | None
+    corrected: bool = False
+
+    @property
+    def awaits_confirmation(self) -> bool:
+        """Whether nothing secret may go there yet: nobody who reads its mail has said
+        that it is theirs.  The address given with the order needs nobody's word.
+        """
+        return self.corrected and self.state != "confirmed"
 
 
 _SHOWN = [one for one in CONTACTS.c if one.name != "folded"]
-_QUERY = select(*_SHOWN)
+_EARLIER = CONTACTS.alias("earlier")
+#: Whether a row of the table took an earlier one's place.
+CORRECTED: ColumnElement[bool] = exists().where(
+    _EARLIER.c.signup_id == CONTACTS.c.signup_id,
+    _EARLIER.c.number < CONTACTS.c.number,
+)
+#: As :attr:`Contact.awaits_confirmation`, for lists.
+AWAITS_CONFIRMATION = and_(CORRECTED, CONTACTS.c.state != "confirmed")
+_QUERY = select(*_SHOWN, CORRECTED)
 _CURRENT = CONTACTS.c.until.is_(None)
 
 
@@ -113,6 +143,15 @@ def correct(
     return current(tx, signup_id)
 
 
+def retype(tx: WriteTx, signup_id: SignupId, typed: str, smtp: str) -> None:
+    """Put another address in place of one to which nothing was mailed yet: it is the
+    first as much as that one was, and leaves no history.
+    """
+    here = (CONTACTS.c.signup_id == signup_id, _CURRENT)
+    given = _new_values(tx, typed, smtp)
+    tx.run(update(CONTACTS).where(*here).values(**given))
+
+
 def mark(tx: WriteTx, number: int, state: AddressState) -> None:
     """Say whether mail arrives at the address of this number, present or past."""
     tx.run(
@@ -123,14 +162,16 @@ def mark(tx: WriteTx, number: int, state: AddressState) -> None:
 
 
 def _add(tx: WriteTx, signup_id: SignupId, typed: str, smtp: str) -> None:
-    tx.run(
-        insert(CONTACTS).values(
-            signup_id=signup_id,
-            typed=typed,
-            smtp=smtp,
-            folded=typed.casefold(),
-            state="unconfirmed",
-            since=tx.now,
-            changed_at=tx.now,
-        )
-    )
+    given = _new_values(tx, typed, smtp)
+    tx.run(insert(CONTACTS).values(signup_id=signup_id, **given))
+
+
+def _new_values(tx: WriteTx, typed: str, smtp: str) -> dict[str, Any]:
+    return {
+        "typed": typed,
+        "smtp": smtp,
+        "folded": typed.casefold(),
+        "state": "unconfirmed",
+        "since": tx.now,
+        "changed_at": tx.now,
+    }

@@ -1,4 +1,4 @@
-"""The folder of copies of the journal: made for people, for the nightly timer, before a
+"""The folder of copies of the journal: made for people, and before a
 release.
 
 Beside each copy is a folder with what else a restore needs of the daemon's own: the

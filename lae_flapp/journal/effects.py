@@ -142,12 +142,18 @@ def upcoming(tx: ReadTx, key: EffectKey) -> Effect | Ticket:
 
 
 def begin(
-    tx: WriteTx, ticket: Ticket, request: bytes, *, sealed: bool = False
+    tx: WriteTx,
+    ticket: Ticket,
+    request: bytes,
+    *,
+    sealed: bool = False,
+    outcome: str | None = None,
 ) -> Effect:
     """Write down what is about to be asked; then commit; then ask.
 
-    A request with a secret in it must be *sealed* by the caller.  Raises
-    :class:`EffectOpen` where the ticket is not the next one any more.
+    *outcome* is what there is to say until then, where nobody asks at once.  A request
+    with a secret in it must be *sealed* by the caller.  Raises :class:`EffectOpen`
+    where the ticket is not the next one any more.
     """
     if upcoming(tx, ticket.key) != ticket:
         raise EffectOpen(f"{ticket.token} is not the next attempt")
@@ -163,6 +169,7 @@ def begin(
             request=request,
             sealed=sealed,
             state="begun",
+            outcome=outcome,
             begun_at=tx.now,
             changed_at=tx.now,
             tries=0,

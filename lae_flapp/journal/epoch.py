@@ -64,6 +64,13 @@ def last_beat(tx: ReadTx) -> datetime | None:
     return beat_at
 
 
+def taken_at(tx: ReadTx) -> datetime:
+    """When the present daemon began."""
+    at: datetime | None = tx.scalar(select(EPOCH.c.taken_at))
+    assert at is not None, "a daemon that runs has taken it"
+    return at
+
+
 def check(tx: ReadTx, mine: int) -> None:
     """Raise :class:`StaleEpoch` unless *mine* is the present one."""
     actual = current(tx)

@@ -84,6 +84,10 @@ class HostStillLive(JournalError):
     """A signup has one live host at most; the present one is not gone."""
 
 
+class RolloutOpen(JournalError):
+    """A cell has one rollout at a time; the text says which is under way."""
+
+
 class EffectOpen(JournalError):
     """An effect of this key is unfinished: repeat it, do not begin another."""
 

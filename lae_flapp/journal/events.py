@@ -51,7 +51,9 @@ PublicKind = Literal[
     "withdrawn",  # cancelled by wish while it was built; its money goes back
     "refunded",
     "address-corrected",
+    "address-confirmed",
     "mail-resent",
+    "logged-in",  # one browser, by a mailed link; every other one is logged out
     "cancelled",
     "leaving",
     "staying",
@@ -181,6 +183,14 @@ def last_at(tx: ReadTx, signup_id: SignupId, kind: PublicKind) -> datetime | Non
     query = _of(select(EVENTS.c.at), signup_id, public=True)
     row = tx.first(query.where(EVENTS.c.kind == kind).order_by(EVENTS.c.number.desc()))
     return None if row is None else row.at
+
+
+def count_since(
+    tx: ReadTx, signup_id: SignupId, kind: PublicKind, moment: datetime
+) -> int:
+    """How often an event of this kind happened after *moment*."""
+    query = _of(select(func.count(EVENTS.c.number)), signup_id, public=True)
+    return int(tx.scalar(query.where(EVENTS.c.kind == kind, EVENTS.c.at > moment)))
 
 
 def noted(tx: ReadTx, kind: str, why: str) -> bool:

@@ -9,18 +9,30 @@ from typing import Any
 from attrs import define
 from sqlalchemy import ColumnElement, Table, func, select
 
-from lae_flapp.journal import capacity, cells, epoch, events, host_troubles
+from lae_flapp.journal import (
+    capacity,
+    cells,
+    epoch,
+    events,
+    host_troubles,
+    images,
+    rollout_hosts,
+    rollouts,
+)
 from lae_flapp.journal.contacts import CONTACTS
 from lae_flapp.journal.effects import EFFECTS
 from lae_flapp.journal.events import EVENTS, Event
-from lae_flapp.journal.host_troubles import SAYS_PROBLEM, HostTrouble, problem_in
+from lae_flapp.journal.host_troubles import SAYS_PROBLEM, HostTrouble
 from lae_flapp.journal.hosts import HOSTS, RESTORED
+from lae_flapp.journal.images import ImageInUse
 from lae_flapp.journal.inbox import INBOX
 from lae_flapp.journal.outbox import OUTBOX
+from lae_flapp.journal.rollouts import HostOutcome, RolloutRow
 from lae_flapp.journal.sessions import SESSIONS
 from lae_flapp.journal.signups import SIGNUPS, WITH_PAYMENT
 from lae_flapp.journal.switches import SWITCHES
 from lae_flapp.journal.transaction import ReadTx
+from lae_flapp.journal.usage import read_report
 
 #: A host reports each minute; one that has not for so long is silent.
 SILENT = timedelta(minutes=15)
@@ -64,10 +76,13 @@ class RefusedMail:
 
 @define(frozen=True)
 class FailingHost:
-    """A served customer's host that says what it cannot do."""
+    """A served customer's host that says what it cannot do; *capped*: since its client
+    met a bound.
+    """
 
     signup_id: str
     problem: str
+    capped: bool = False
 
 
 @define(frozen=True)
@@ -79,7 +94,8 @@ class Figures:
     *lost* are served customers without a host that is ready; *troubled* are
     signups whose workers wait for something.  *used* is by cell and quota, *paused*
     says since when what is paused, *restored* how a backup was put in the journal's
-    place last, *unwell* what is wrong with hosts by what they report.
+    place last, *unwell* what is wrong with hosts by what they report.  *rollout* is the
+    newest, with how many of its hosts are so; *images* are those that hosts run.
     """
 
     now: datetime
@@ -99,10 +115,14 @@ class Figures:
     paused: Mapping[str, datetime]
     restored: Event | None = None
     unwell: tuple[HostTrouble, ...] = ()
+    rollout: RolloutRow | None = None
+    rollout_hosts: Mapping[HostOutcome, int] = {}
+    images: tuple[ImageInUse, ...] = ()
 
 
 def read(tx: ReadTx) -> Figures:
     """Count and look, in one transaction."""
+    rollout = rollouts.newest_of_all(tx)
     return Figures(
         now=tx.now,
         signups=_by(tx, SIGNUPS, SIGNUPS.c.state),
@@ -121,6 +141,11 @@ def read(tx: ReadTx) -> Figures:
         paused=_paused(tx),
         restored=events.newest_of(tx, RESTORED),
         unwell=host_troubles.of(tx),
+        rollout=rollout,
+        rollout_hosts={}
+        if rollout is None
+        else rollout_hosts.outcomes(tx, rollout.number),
+        images=images.ages(tx),
     )
 
 
@@ -197,8 +222,12 @@ def _failing(tx: ReadTx) -> tuple[FailingHost, ...]:
     query = select(HOSTS.c.signup_id, HOSTS.c.report).where(
         HOSTS.c.state == "ready", SAYS_PROBLEM
     )
-    told = ((row.signup_id, problem_in(row.report)) for row in tx.all(query))
-    return tuple(FailingHost(whose, problem) for whose, problem in told if problem)
+    told = ((row.signup_id, read_report(row.report)) for row in tx.all(query))
+    return tuple(
+        FailingHost(whose, report.problem, report.capped)
+        for whose, report in told
+        if report is not None and report.problem
+    )
 
 
 def _troubled(tx: ReadTx) -> frozenset[str]:

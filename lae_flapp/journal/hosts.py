@@ -90,7 +90,8 @@ HOSTS = Table(
     column("changed_at", Moment, purpose="when the state changed"),
     column("instance_id", String(64), purpose="the cloud's name", nullable=True),
     column("address", String(64), purpose="where its name points", nullable=True),
-    column("launch_time", Moment, purpose="a claim must match it", nullable=True),
+    column("launch_time", Moment, purpose="when the cloud began it", nullable=True),
+    column("image", Text, purpose="what it runs; kept in the registry", nullable=True),
     column("reported_at", Moment, purpose="when it last spoke", nullable=True),
     column("report", Text, purpose="what it said last", nullable=True),
     column(
@@ -136,6 +137,7 @@ class HostRow:
     instance_id: str | None
     address: str | None
     launch_time: datetime | None
+    image: str | None
     reported_at: datetime | None
     report: str | None
     bootstrap_hash: str | None = field(repr=False)
@@ -261,7 +263,7 @@ def move(
     astray = [state for state in frm if to not in MOVES[state]]
     if astray:
         raise ForbiddenMove(f"from {words(astray)} no host becomes {to}")
-    statement = _at(signup_id, generation).where(HOSTS.c.state.in_(sorted(frm)))
+    statement = at(signup_id, generation).where(HOSTS.c.state.in_(sorted(frm)))
     if not tx.run(statement.values(state=to, changed_at=tx.now, **values)):
         actual = get(tx, signup_id, generation).state
         raise StateChanged(f"host {generation} of {signup_id}", actual)
@@ -283,7 +285,7 @@ def issue_bootstrap(
     known, hashed = get(tx, signup_id, generation), hash_of(swissnum)
     if known.bootstrap_hash is None:
         values = {"bootstrap_hash": hashed, "bootstrap_until": until}
-        tx.run(_at(signup_id, generation).values(**values))
+        tx.run(at(signup_id, generation).values(**values))
         _note_names(tx, get(tx, signup_id, generation))
     elif known.bootstrap_hash != hashed:
         raise AlreadySealed(f"launch {generation} of {signup_id} has another furl")
@@ -303,7 +305,7 @@ def claim(
     if known is None or not known.is_claimable(tx.now):
         return "dead"
     if known.public_key is None:
-        tx.run(_at(signup_id, generation).values(public_key=public_key))
+        tx.run(at(signup_id, generation).values(public_key=public_key))
         return "bound"
     return "repeated" if known.public_key == public_key else "another-key"
 
@@ -316,7 +318,7 @@ def issue_furl(
     sealed: bytes,
 ) -> HostRow:
     """Give a host its own furl; where it has one, that one stays.  The row then."""
-    unknown = _at(signup_id, generation).where(HOSTS.c.furl_hash.is_(None))
+    unknown = at(signup_id, generation).where(HOSTS.c.furl_hash.is_(None))
     tx.run(unknown.values(furl_hash=hash_of(swissnum), furl_sealed=sealed))
     return _note_names(tx, get(tx, signup_id, generation))
 
@@ -328,10 +330,11 @@ def by_furl(tx: ReadTx, swissnum: Secret) -> HostRow | None:
 
 
 def set_address(
-    tx: WriteTx, signup_id: SignupId, generation: Generation, address: str
+    tx: WriteTx, signup_id: SignupId, generation: Generation, address: str | None
 ) -> None:
-    """Where its name points now."""
-    tx.run(_at(signup_id, generation).values(address=address))
+    """Say where its name leads now; None: not to this host, for all that is known."""
+    tx.run(at(signup_id, generation).values(address=address))
+    tx.touched.signups.add(signup_id)
 
 
 def reported(
@@ -339,7 +342,7 @@ def reported(
 ) -> None:
     """It spoke."""
     values = {"report": report, "reported_at": tx.now}
-    tx.run(_at(signup_id, generation).values(**values))
+    tx.run(at(signup_id, generation).values(**values))
 
 
 def find(tx: ReadTx, signup_id: SignupId, generation: Generation) -> HostRow | None:
@@ -389,7 +392,8 @@ def _note_names(tx: WriteTx, host: HostRow) -> HostRow:
     return host
 
 
-def _at(signup_id: SignupId, generation: Generation) -> Update:
+def at(signup_id: SignupId, generation: Generation) -> Update:
+    """Begin to change one host's row."""
     return update(HOSTS).where(
         HOSTS.c.signup_id == signup_id, HOSTS.c.generation == generation
     )

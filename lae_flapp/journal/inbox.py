@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from attrs import define
 from sqlalchemy import (
+    ColumnElement,
     Index,
     Integer,
     String,
@@ -25,10 +26,13 @@ from lae_flapp.journal.columns import METADATA, Kept, Moment, Word, column
 from lae_flapp.journal.errors import BadCursor, StateChanged, Unknown
 from lae_flapp.journal.pages import LONGEST
 from lae_flapp.journal.transaction import ReadTx, WriteTx
+from lae_protocol.removal_messages import HintWord
 from lae_protocol.stripe_hints import StripeHint
 
 InboxState = Literal["waiting", "done", "ignored"]
 
+#: The outcome of what waits since its signup may still be adopted.
+UNKNOWN = "of a signup that the journal does not know"
 #: Rows that one transaction drops: after a flood there are many.
 _FORGOTTEN_AT_ONCE = 20_000
 
@@ -185,6 +189,30 @@ def forget(tx: WriteTx, before: datetime) -> int:
     )
     few = old.limit(_FORGOTTEN_AT_ONCE)
     return tx.run(delete(INBOX).where(INBOX.c.event_id.in_(few)))
+
+
+def remove(tx: WriteTx, state: HintWord, before: datetime) -> int:
+    """Drop a batch of those that came before then and are in this state; how many."""
+    few = select(INBOX.c.event_id).where(_came(state, before)).limit(_FORGOTTEN_AT_ONCE)
+    return tx.run(delete(INBOX).where(INBOX.c.event_id.in_(few)))
+
+
+def removable(tx: ReadTx, state: HintWord, before: datetime) -> int:
+    """How many there are."""
+    query = select(func.count()).select_from(INBOX)
+    return int(tx.scalar(query.where(_came(state, before))))
+
+
+def _came(state: HintWord, before: datetime) -> ColumnElement[bool]:
+    old = INBOX.c.received_at <= before
+    match state:
+        case "unknown":
+            unknown = and_(INBOX.c.state == "waiting", INBOX.c.outcome == UNKNOWN)
+            return and_(unknown, old)
+        case "done" | "ignored":
+            return and_(INBOX.c.state == state, old)
+        case _:
+            assert_never(state)
 
 
 def waiting(tx: ReadTx) -> int:

@@ -68,7 +68,8 @@ class Journal:
     """See the module.  Nothing happens before :meth:`open`.
 
     *superseded* is called once, on the reactor's thread, when a write finds that
-    another daemon took over: the process should then end.
+    another daemon took over: the process should then end.  *backed_up* leaves it to
+    Litestream when the journal's log begins anew.
     """
 
     def __init__(
@@ -78,10 +79,13 @@ class Journal:
         clock: IReactorTime,
         threads: IThreads,
         superseded: Callable[[], None] = _nothing,
+        *,
+        backed_up: bool = False,
     ) -> None:
         assert schema.METADATA.tables, "every table is declared by now"
         self._path, self._home, self._clock = path, home, clock
         self._threads, self._superseded = threads, superseded
+        self._backed_up = backed_up
         self._lock = JournalLock(path.with_name(path.name + ".lock"))
         self._writer: Engine | None = None
         self._reader: Engine | None = None
@@ -171,6 +175,12 @@ class Journal:
 
         return self._answered(self._threads.write(moved), None)
 
+    def keep_log_below(self, most: int) -> Deferred[bool]:
+        """Bound the journal's log, in bytes: see :func:`.sqlite.keep_log_below`."""
+        if not self._running:
+            return fail(JournalClosed("the journal is not open"))
+        return self._threads.write(lambda: self._keep_log_below(most))
+
     def is_live(self, swissnum: Secret) -> bool:
         """Whether the furl of a host or an operator with this name is good for
         something, as of the last commit; without a look-up.
@@ -207,7 +217,9 @@ class Journal:
         opening.prepare_folder(self._path)
         holder = f"{socket.gethostname()} process {os.getpid()}"
         self._lock.take(holder, by_force=by_force)
-        writer = sqlite.engine(self._path, writes=True, connections=1)
+        writer = sqlite.engine(
+            self._path, writes=True, connections=1, backed_up=self._backed_up
+        )
         try:
             self.epoch, self._live_names = self._take(writer, holder)
         except BaseException:
@@ -215,7 +227,10 @@ class Journal:
             raise
         self._writer = writer
         self._reader = sqlite.engine(
-            self._path, writes=False, connections=sum(READERS.values())
+            self._path,
+            writes=False,
+            connections=sum(READERS.values()),
+            backed_up=self._backed_up,
         )
 
     def _take(self, writer: Engine, holder: str) -> tuple[int, set[str]]:
@@ -256,6 +271,12 @@ class Journal:
             tx = WriteTx(connection, self._now())
             epoch.check(tx, self.epoch)
             return work(tx, *args, **kwargs), tx.touched
+
+    def _keep_log_below(self, most: int) -> bool:
+        if self._writer is None:
+            raise JournalClosed("the journal is not open")
+        with sqlite.raw_meanings():
+            return sqlite.keep_log_below(self._path, self._writer, most)
 
     def _answered(
         self, done: Deferred[tuple[T, Touched]], writer: SignupId | None

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 
 from lae_flapp.journal import host_troubles
-from lae_flapp.journal.contacts import CONTACTS
+from lae_flapp.journal.contacts import AWAITS_CONFIRMATION, CONTACTS
 from lae_flapp.journal.hosts import HOSTS, HostRow, HostState
 from lae_flapp.journal.lifecycles import LIFECYCLES
 from lae_flapp.journal.pages import LONGEST, number_of, paged
@@ -214,6 +214,7 @@ def _rows() -> Select[Any]:
             SIGNUPS.c.problem,
             case((_LEAVING, true()), else_=false()).label("leaving"),
             case((_LEAVING, _ENDS_AT)).label("ends_at"),
+            AWAITS_CONFIRMATION.label("awaits_confirmation"),
         )
         .join(
             CONTACTS,

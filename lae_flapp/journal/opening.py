@@ -16,6 +16,7 @@ from sqlalchemy import Engine
 
 from lae_flapp.journal import compatibility, sqlite
 from lae_flapp.journal.errors import JournalExposed, JournalTooNew
+from lae_flapp.journal.transaction import ReadTx
 
 
 def configuration() -> Config:
@@ -91,9 +92,20 @@ def knows() -> dict[str, str]:
     return {"newest": newest, "runs_from": compatibility.runs_from(chain)}
 
 
+def revisions() -> frozenset[str]:
+    """Every revision that this release knows."""
+    return frozenset(script.revision for script in _chain())
+
+
 def _chain() -> list[Script]:
     """All migrations, oldest first."""
     return list(ScriptDirectory.from_config(configuration()).walk_revisions())[::-1]
+
+
+def revision_of(tx: ReadTx) -> str:
+    """The revision of an open journal."""
+    revision = MigrationContext.configure(tx.connection).get_current_revision()
+    return revision or ""
 
 
 def look(path: Path, engine: Engine) -> Standing:

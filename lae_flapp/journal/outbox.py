@@ -38,8 +38,11 @@ _LONGEST_OCCASION = 40
 #: Every kind of mail about a signup; ``lae_flapp.mail.kinds`` says what each is.
 MailKind = Literal[
     "active",
+    "confirm",
+    "log-in",
     "refunded",
     "paid-twice",
+    "goodwill",
     "troubled",
     "leaving",
     "staying",
@@ -53,6 +56,7 @@ MailKind = Literal[
 ]
 MailState = Literal[
     "waiting",
+    "held",  # until the corrected email address is confirmed
     "accepted",  # a mail server took it
     "refused",  # for good; an operator was told
 ]
@@ -191,9 +195,9 @@ def page(
 def hurry(tx: WriteTx, number: int) -> None:
     """Try it now, also one that was refused; it goes to the address of now.
 
-    Raises :class:`Unknown`, and :class:`StateChanged` where it was accepted.
+    Raises :class:`Unknown`, and :class:`StateChanged` where it was accepted or is held.
     """
-    here = (OUTBOX.c.number == number, OUTBOX.c.state != "accepted")
+    here = (OUTBOX.c.number == number, OUTBOX.c.state.in_(("waiting", "refused")))
     values = {"state": "waiting", "next_try_at": tx.now, "contact": None}
     # What was refused for good long ago is tried again from the start.
     again = values | {"settled_at": None, "queued_at": tx.now}
@@ -250,6 +254,19 @@ def put_off(tx: WriteTx, number: int, why: str, until: datetime) -> None:
     """It failed; try again then."""
     values = {"next_try_at": until, "outcome": why, "attempts": OUTBOX.c.attempts + 1}
     _change(tx, number, "waiting", values)
+
+
+def hold(tx: WriteTx, number: int, why: str) -> None:
+    """It is not sent before :func:`release`."""
+    _change(tx, number, "held", {"state": "held", "outcome": why})
+
+
+def release(tx: WriteTx, signup_id: SignupId) -> bool:
+    """Send what was held for this signup; whether there was any."""
+    held = (OUTBOX.c.signup_id == signup_id, OUTBOX.c.state == "held")
+    tx.touched.nouns.add("outbox")
+    values = {"state": "waiting", "next_try_at": tx.now}
+    return bool(tx.run(update(OUTBOX).where(*held).values(**values)))
 
 
 def waiting(tx: ReadTx) -> int:

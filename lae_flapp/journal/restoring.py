@@ -14,7 +14,6 @@ from contextlib import closing, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 
-from alembic.script import ScriptDirectory
 from attrs import define
 
 from lae_flapp.journal import opening, sqlite
@@ -28,7 +27,10 @@ from lae_flapp.journal.errors import (
 from lae_flapp.journal.hosts import RESTORED
 from lae_flapp.journal.lock import JournalLock
 from lae_flapp.journal.meta import Home
+from lae_flapp.journal.recoveries import RECOVERED
 
+#: In the events.
+WHO_RECOVERS = "lae disaster recover"
 #: Numbers that are given once, in these tables.
 _NUMBERED = ("contacts", "effects", "events", "outbox", "signups")
 
@@ -48,11 +50,13 @@ def restore(
     *,
     now: datetime,
     progress: Callable[[int, int], None],
+    recovery: int | None = None,
 ) -> Restored:
     """1. nobody else is on the journal; 2. the backup is whole, ours and not newer;
     3. it is copied beside the journal; 4. it counts on from the old one; 5. the old one
     gets another name too; 6. the copy takes its place.
 
+    *recovery* is the number of the recovery that ends with this, where one does.
     Raises :class:`JournalError` kinds, and has changed nothing then.
     """
     opening.prepare_folder(path)
@@ -62,7 +66,7 @@ def restore(
         sqlite.copy(backup, fresh, progress)
         try:
             with sqlite.raw_meanings():
-                _count_on(fresh, path, backup, now)
+                _count_on(fresh, path, _Said(backup.name, now, recovery))
             kept = _keep(path, now)
             fresh.replace(path)
             sqlite.sync(path.parent)
@@ -94,11 +98,11 @@ def check_backup(backup: Path, home: Home) -> str:
 
 
 def _refuse_newer(backup: Path, revision: str) -> None:
-    scripts = ScriptDirectory.from_config(opening.configuration())
-    if revision not in {script.revision for script in scripts.walk_revisions()}:
+    if revision not in opening.revisions():
+        newest = opening.knows()["newest"]
         raise JournalTooNew(
             f"{backup} is of revision {revision}, written by a newer release; this one"
-            f" knows up to {scripts.get_current_head()}"
+            f" knows up to {newest}"
         )
 
 
@@ -116,7 +120,16 @@ def alone(path: Path) -> Iterator[None]:
         lock.release()
 
 
-def _count_on(fresh: Path, old: Path, backup: Path, now: datetime) -> None:
+@define(frozen=True)
+class _Said:
+    """What the restored journal says of its restoring."""
+
+    backup: str
+    now: datetime
+    recovery: int | None
+
+
+def _count_on(fresh: Path, old: Path, said: _Said) -> None:
     newest, numbers = 0, dict[str, int]()
     with suppress(sqlite3.Error):
         if old.exists():
@@ -136,11 +149,14 @@ def _count_on(fresh: Path, old: Path, backup: Path, now: datetime) -> None:
                 "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?",
                 (number, table),
             )
-        at = now.isoformat(timespec="microseconds")
-        db.execute(
-            "INSERT INTO events (kind, at, who, why, public)"
-            " VALUES (?, ?, 'lae journal restore', ?, 0)",
-            (RESTORED, at, f"{epoch}: {backup.name}"),
+        at = said.now.isoformat(timespec="microseconds")
+        who = "lae journal restore" if said.recovery is None else WHO_RECOVERS
+        events = [(RESTORED, at, who, f"{epoch}: {said.backup}")]
+        if said.recovery is not None:
+            events.append((RECOVERED, at, who, str(said.recovery)))
+        db.executemany(
+            "INSERT INTO events (kind, at, who, why, public) VALUES (?, ?, ?, ?, 0)",
+            events,
         )
         db.execute("COMMIT")
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()

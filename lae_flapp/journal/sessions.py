@@ -146,6 +146,13 @@ def open_ones(tx: ReadTx) -> tuple[Session, ...]:
     return tuple(_session(row) for row in tx.all(query.order_by(SESSIONS.c.opened_at)))
 
 
+def paid_by(tx: ReadTx, customer: str) -> SignupId | None:
+    """The signup for which this customer of Stripe's paid, kept or not."""
+    query = select(SESSIONS.c.signup_id).where(SESSIONS.c.customer == customer)
+    row = tx.first(query.limit(1))
+    return None if row is None else SignupId(row.signup_id)
+
+
 def surplus(tx: ReadTx) -> tuple[Session, ...]:
     """Paid, not kept, and not paid back yet."""
     query = select(SESSIONS).where(SESSIONS.c.state == "paid", ~SESSIONS.c.kept)

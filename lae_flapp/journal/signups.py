@@ -282,6 +282,17 @@ def log_out(tx: WriteTx, signup_id: SignupId, who: str, why: str) -> None:
     events.note(tx, signup_id, "logged-out", who, why)
 
 
+def log_in(
+    tx: WriteTx, signup_id: SignupId, owner_secret: OwnerSecret, who: str
+) -> None:
+    """Replace the owner secret by one that another browser has; no other one is the
+    owner's then.
+    """
+    here = SIGNUPS.c.signup_id == signup_id
+    tx.run(update(SIGNUPS).where(here).values(owner_hash=owner_secret.hashed()))
+    events.tell(tx, signup_id, "logged-in", who)
+
+
 def set_problem(tx: WriteTx, signup_id: SignupId, problem: str | None) -> None:
     """Say why it waits, or that it waits no more; keeps since when."""
     known = get(tx, signup_id)

@@ -35,6 +35,9 @@ _ALWAYS = (
     "PRAGMA trusted_schema=OFF",
 )
 
+#: SQLite's own is at each 1,000 pages.
+NO_CHECKPOINTS = "PRAGMA wal_autocheckpoint=0"
+
 #: SQLite's primary result codes (the low byte of an extended one).
 _MEANING: dict[int, type[JournalError]] = {
     sqlite3.SQLITE_FULL: JournalFull,
@@ -48,8 +51,21 @@ _MEANING: dict[int, type[JournalError]] = {
 }
 
 
-def engine(path: Path, *, writes: bool, connections: int) -> Engine:
-    """Make the pool of connections of the writer, or of the readers."""
+def freed(connection: Connection) -> int:
+    """Bytes of the file that something removed has freed: they are written first."""
+    pages = connection.exec_driver_sql("PRAGMA freelist_count").scalar_one()
+    size = connection.exec_driver_sql("PRAGMA page_size").scalar_one()
+    return int(pages) * int(size)
+
+
+def engine(
+    path: Path, *, writes: bool, connections: int, backed_up: bool = False
+) -> Engine:
+    """Make the pool of connections of the writer, or of the readers.
+
+    Where the journal is *backed_up* continuously, no connection begins its log anew by
+    itself: what the backup has not read yet would be lost to it for ever.
+    """
     made = create_engine(
         f"sqlite:///{path}",
         pool_size=connections,
@@ -65,6 +81,8 @@ def engine(path: Path, *, writes: bool, connections: int) -> Engine:
         raw.isolation_level = None
         for pragma in _ALWAYS:
             raw.execute(pragma)
+        if backed_up:
+            raw.execute(NO_CHECKPOINTS)
         if writes:
             raw.execute("PRAGMA journal_mode=WAL")
         else:
@@ -97,6 +115,27 @@ def meanings() -> Iterator[None]:
         if meaning is None:
             raise
         raise meaning(str(error.orig)) from None
+
+
+def keep_log_below(path: Path, engine: Engine, most: int) -> bool:
+    """Move what the log has into the journal's file, where it is longer than *most*
+    bytes; whether that was so.
+
+    It waits for nobody.  While the backup reads the log, no write begins it anew; while
+    nobody does, the next write uses its room again.
+    """
+    log, _ = beside(path)
+    if not log.exists() or log.stat().st_size <= most:
+        return False
+    raw = engine.raw_connection()
+    try:
+        cursor = raw.cursor()
+        cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        cursor.fetchall()
+        cursor.close()
+    finally:
+        raw.close()
+    return True
 
 
 def touch(path: Path) -> bool:
@@ -167,6 +206,7 @@ def connect_reading(path: Path) -> sqlite3.Connection:
     uri = f"file:{quote(str(path))}?mode={'rw' if writable else 'ro'}"
     made = sqlite3.connect(uri, uri=True, isolation_level=None)
     made.execute(f"PRAGMA busy_timeout={BUSY_MS}")
+    made.execute(NO_CHECKPOINTS)
     made.execute("PRAGMA query_only=ON")
     return made
 

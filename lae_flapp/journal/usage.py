@@ -36,6 +36,8 @@ MOST_BYTES = 2**50
 #: Operations of a bucket on one day, of all kinds together; shares; advisories.
 MOST_COUNTED = 2**40
 _KIND = re.compile(r"[a-z][a-z-]{0,31}\Z")
+#: A program's reference, or nothing.
+_PROGRAM = re.compile(r"[A-Za-z0-9._:@/+-]{0,300}\Z")
 _DAY = timedelta(days=1)
 
 
@@ -72,6 +74,10 @@ def what_is_impossible(report: Report) -> str | None:
         return "it holds more than any grid does, or less than nothing"
     if not _all_within(MOST_COUNTED, report.share_count, report.advisories):
         return "so many shares, or advisories, there cannot be"
+    if not _PROGRAM.match(report.program) or not _PROGRAM.match(report.program_refused):
+        return "it names a program that is no reference"
+    if not _all_within(MOST_COUNTED, report.release):
+        return "its program has a release number that no release has"
     if len({counts.day for counts in report.days}) != len(report.days):
         return "a day stands in it twice"
     return next(filter(None, map(_what_is_wrong_with, report.days)), None)
@@ -112,11 +118,12 @@ def days(tx: ReadTx, signup_id: SignupId, most: int) -> tuple[UsageDay, ...]:
     """The last days that were told of, newest first; but those that cannot be read."""
     query = select(USAGE).where(USAGE.c.signup_id == signup_id)
     rows = tx.all(query.order_by(USAGE.c.day.desc()).limit(most))
-    read = (_read_day(row) for row in rows)
+    read = (read_day(row) for row in rows)
     return tuple(day for day in read if day is not None)
 
 
-def _read_day(row: Any) -> UsageDay | None:
+def read_day(row: Any) -> UsageDay | None:
+    """A row as what it says; None where it cannot be read, or cannot be true."""
     try:
         requests = tuple(Requests(*one) for one in json.loads(row.requests).items())
         counts = DayCounts(

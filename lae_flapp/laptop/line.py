@@ -13,12 +13,12 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater, react
 
 from lae_flapp.laptop.options import AWAY, INTERRUPTED, confirm
-from lae_flapp.laptop.passing import passing_certificate
 from lae_flapp.laptop.settings import Where
 from lae_protocol.furl import Furl
 from lae_protocol.messages import Refused
 from lae_protocol.process.call import FacetAway, FacetError, FacetRefused, ask
 from lae_protocol.process.deadline import DeadlinePassed, with_deadline
+from lae_protocol.process.passing import passing_certificate
 from lae_protocol.process.tub import make_tub
 from lae_protocol.question import A, Question
 from lae_protocol.wire import MalformedMessage

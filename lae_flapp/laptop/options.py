@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import click
 
@@ -55,7 +55,28 @@ class Day(click.ParamType[datetime]):
         return at.replace(tzinfo=UTC) if at.tzinfo is None else at
 
 
-SIGNUP, DAY = SignupText(), Day()
+class Age(click.ParamType[int]):
+    """A time such as ``90m``, ``36h`` or ``7d``, in seconds."""
+
+    name = "age"
+    UNITS: ClassVar[dict[str, int]] = {"m": 60, "h": 3600, "d": 86_400}
+    #: Digits: with more, none would be a time that anybody means.
+    LONGEST = 5
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Read a number and its unit."""
+        if isinstance(value, int):
+            return value
+        number, unit = str(value)[:-1], str(value)[-1:]
+        digits = number.isascii() and number.isdecimal()
+        if unit not in self.UNITS or not digits or len(number) > self.LONGEST:
+            self.fail(f"{value!r} is no time such as 90m, 36h or 7d", param, ctx)
+        return int(number) * self.UNITS[unit]
+
+
+SIGNUP, DAY, AGE = SignupText(), Day(), Age()
 
 
 def asks_daemon(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,6 +25,8 @@ T = TypeVar("T")
 
 #: Stands for the lines of standard input.
 INPUT = "-"
+#: Of many, so many are named in a question.
+NAMED = 5
 #: Rows of one question.
 _PAGE = 500
 
@@ -110,10 +112,12 @@ def run_each(
     say: Callable[[SignupDetail, T | None], object],
     as_json: bool,
     dry_run: bool,
+    first: Callable[[Line, Sequence[SignupDetail]], Awaitable[None]] | None = None,
     sure: Callable[[Line, Sequence[SignupDetail]], Awaitable[None]] | None = None,
 ) -> None:
-    """*act* on each, over one connection, after *sure* asked about all of them once;
-    *row* is JSON and *say* words of what was done (None: of what would be).
+    """*act* on each, over one connection, after *first* looked at all of them, and
+    *sure* asked about them once; *row* is JSON and *say* words of what was done (None:
+    of what would be).
 
     One that is refused does not keep the others; then the exit status is 1.
     """
@@ -127,6 +131,8 @@ def run_each(
 
     async def work(line: Line) -> bool:
         details = await chosen.look_up(line)
+        if first is not None:
+            await first(line, details)
         if sure is not None and not dry_run and details:
             await sure(line, details)
         if chosen.is_one:

@@ -105,13 +105,20 @@ def end_of(row: SignupRow) -> str:
     return f"cancelled, ends {end} UTC" if end else "cancelled, ends with what is paid"
 
 
+def _of_address(row: SignupRow) -> str:
+    """What is known of the address, and what follows from it."""
+    if not row.awaits_confirmation:
+        return row.email_state
+    return f"{row.email_state}; corrected: mails are held until it is confirmed"
+
+
 def print_detail(detail: SignupDetail) -> None:
     """One signup, its effects, its events."""
     row = detail.row
     print_facts(
         ("signup", row.signup_id),
         ("state", row.state),
-        ("address", f"{row.email} ({row.email_state})"),
+        ("address", f"{row.email} ({_of_address(row)})"),
         ("plan", detail.plan.name),
         ("grid", row.grid_label),
         ("instance", row.instance_id or "none"),

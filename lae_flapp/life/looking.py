@@ -11,15 +11,15 @@ from typing import Literal
 
 from twisted.logger import Logger
 
-from lae_flapp.effects.payments import Charge, Subscription
+from lae_flapp.effects.payments import Charge, Refund, Subscription
 from lae_flapp.grid import moves
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal import events, lifecycles, sessions, signups
 from lae_flapp.journal.lifecycles import Lifecycle
-from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.life import billing
 from lae_protocol.ids import SignupId
+from lae_protocol.plan_words import amount_in_words
 from lae_protocol.process.crash import crash_point, declare
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_provision.errors import ProvisionError, TryLater
@@ -144,13 +144,29 @@ class Subscriptions:
             return "untrue"
         return await self._shop.journal.write(self._told, seen, seen.customer)
 
+    async def report_failed_refund(self, refund: str) -> Outcome:
+        """Tell an operator that money which was on its way to a customer came back: a
+        person finds another way to pay it.
+        """
+        seen: Refund | None = await self._shop.payments.fetch_refund(refund)
+        if seen is None or seen.customer is None:
+            return "foreign"
+        if not seen.failed:
+            self._log.warn(
+                "an event says that {refund} failed, and Stripe does not show that: who"
+                " else has the webhook's secret?",
+                refund=refund,
+            )
+            return "untrue"
+        return await self._shop.journal.write(_tell_failed, seen, seen.customer)
+
     def _told(self, tx: WriteTx, seen: Charge, customer: str) -> Outcome:
         signup = signups.of_stripe(tx, customer=customer)
         if signup is None:
             # A second payment's customer is not the kept one's.
             return "foreign"
         shown = []
-        if seen.refunded and not _refunded_by_us(tx, signup, customer):
+        if seen.elsewhere:
             shown.append("charge.refunded")
         if seen.disputed:
             shown.append("charge.dispute.created")
@@ -171,16 +187,24 @@ class Subscriptions:
         return "learnt" if new else "history"
 
 
-def _refunded_by_us(tx: ReadTx, signup: Signup, customer: str) -> bool:
-    """Whether we gave the customer's money back, or are about to."""
-    if signup.state in {"refunding", "refunded"}:
-        return True
-    return any(
-        s.state == "refunded"
-        and s.payment is not None
-        and s.payment.customer == customer
-        for s in sessions.of(tx, signup.signup_id)
+def _tell_failed(tx: WriteTx, seen: Refund, customer: str) -> Outcome:
+    # Also of a second payment, whose customer is another one of Stripe's.
+    signup_id = sessions.paid_by(tx, customer)
+    if signup_id is None:
+        return "foreign"
+    if events.noted_of(tx, signup_id, "refund.failed", seen.refund):
+        return "history"
+    events.note(tx, signup_id, "refund.failed", "stripe", seen.refund)
+    amount = amount_in_words(seen.amount, seen.currency, ascii_only=True)
+    moves.trouble(
+        tx,
+        signup_id,
+        f"refund:{seen.refund}",
+        f"the refund {seen.refund} of {amount} failed, and the money is back with us:"
+        " ask the customer how else it can be paid; its credit note stands, since"
+        " Stripe voids none of a paid invoice",
     )
+    return "learnt"
 
 
 def _known(tx: ReadTx, subscription: str) -> Lifecycle | None:

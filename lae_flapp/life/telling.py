@@ -80,8 +80,8 @@ def _tell_if_paid_for_nothing(tx: WriteTx, signup: Signup) -> None:
             tx,
             signup.signup_id,
             "paid-as-it-ended",
-            "its open invoice was paid in the moment in which it ended: refund it in"
-            " Stripe's dashboard, and write to the customer",
+            "its open invoice was paid in the moment in which it ended: give it back"
+            " (lae subscriptions refund), and write to the customer",
         )
 
 

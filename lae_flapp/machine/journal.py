@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from lae_flapp.backup.litestream_run import is_running
 from lae_flapp.journal import checking, restoring
 from lae_flapp.journal.copies import (
     Copies,
@@ -139,8 +140,7 @@ def backup(
     daemon's folder, which a restore on another machine needs: keep both.
 
     The daemon is asked to copy it into its own folder, backups/.  With --daemon, --keep
-    or a TARGET it is copied here, whether a daemon runs or not; the nightly timer and
-    each release do so.
+    or a TARGET it is copied here, whether a daemon runs or not; each release does so.
     """
     if keep is not None and target is not None:
         raise click.UsageError("--keep is of the copies in backups/, not of a TARGET")
@@ -190,7 +190,7 @@ def _back_up_here(
     if made.exists():
         raise click.ClickException(f"{made} is there already: name another file.")
     if not copies.journal.is_file():
-        # Before the daemon's first start a release and the timer copy nothing.
+        # Before the daemon's first start a release copies nothing.
         click.echo(f"There is no journal {copies.journal} yet.", err=True)
         if as_json:
             tables.print_json(file=None, size=0)
@@ -231,6 +231,11 @@ def restore(
     """
     path = settings.journal
     home = home_of(settings)
+    if is_running(settings):
+        raise click.ClickException(
+            "Litestream still writes this journal to its backup: stop the daemon and"
+            " it first (systemctl stop s4-daemon s4-backup)."
+        )
     # On a machine where the journal never was, no daemon can be on it.
     with restoring.alone(path) if path.parent.is_dir() else nullcontext():
         revision = restoring.check_backup(file, home)

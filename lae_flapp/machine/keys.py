@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import os
 import secrets
 import sqlite3
 import sys
@@ -31,7 +30,7 @@ from lae_flapp.machine.progress import progress
 from lae_flapp.machine.recovering import recover
 from lae_flapp.settings import DaemonSettings
 from lae_protocol.operator_messages import Reseal
-from lae_protocol.process.key_folder import KeyFile, KeyFolder
+from lae_protocol.process.key_folder import KeyFile, KeyFolder, write_key
 from lae_protocol.process.settings import SettingsError, load
 from lae_protocol.secret import digest
 from lae_provision.aws.key_file import key_name
@@ -221,23 +220,6 @@ def rotate(
     click.echo(
         f"Restart every copy; then: lae keys rotate {kind}" if prepare else one.then
     )
-
-
-def write_key(path: Path, secret: str, owner: os.stat_result) -> None:
-    """Write a new key, whole, for *owner* alone; never over another."""
-    partial = path.with_name(f".{path.name}.new")
-    partial.unlink(missing_ok=True)
-    made = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(made, "w", encoding="utf-8") as out:
-            os.fchown(out.fileno(), owner.st_uid, owner.st_gid)
-            out.write(secret + "\n")
-            out.flush()
-            os.fsync(out.fileno())
-        path.hardlink_to(partial)
-    finally:
-        partial.unlink(missing_ok=True)
-    sqlite.sync(path.parent)
 
 
 def _secret(one: Kind) -> str:

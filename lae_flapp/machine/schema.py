@@ -48,7 +48,7 @@ def _journal(config: Path) -> Path:
 
 @contextmanager
 def _engine(path: Path, *, writes: bool) -> Iterator[Engine]:
-    engine = sqlite.engine(path, writes=writes, connections=1)
+    engine = sqlite.engine(path, writes=writes, connections=1, backed_up=True)
     try:
         with sqlite.meanings():
             yield engine

@@ -7,11 +7,12 @@ from datetime import datetime, timedelta
 
 from attrs import define
 
-from lae_flapp.effects.payments import Subscription
+from lae_flapp.effects.payments import GivenBack, Subscription
 from lae_flapp.grid.furls import CustomerFurls
 from lae_flapp.grid.requests import nickname
 from lae_flapp.journal import (
     contacts,
+    effects,
     events,
     gifts,
     lifecycles,
@@ -25,19 +26,24 @@ from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.receipts import Receipt
 from lae_flapp.journal.signups import Signup
 from lae_flapp.journal.transaction import ReadTx
-from lae_flapp.life.links import Links, Purpose
+from lae_flapp.life.links import GOOD_FOR, Links, Purpose
 from lae_flapp.mail.letters import (
     Active,
+    Confirm,
     Deleted,
     Ended,
+    Goodwill,
     Leaving,
+    LogIn,
     Overdue,
     PaidBack,
     Plain,
     Staying,
     Troubled,
 )
+from lae_protocol import wire
 from lae_protocol.messages import Plan
+from lae_protocol.plan_words import span_in_words
 
 
 @define(frozen=True)
@@ -64,6 +70,7 @@ class LetterFacts:
     furl_known_elsewhere: bool
     was_withdrawn: bool
     is_gift: bool
+    given_back: int
     now: datetime
     sources: LetterSources
 
@@ -82,8 +89,19 @@ class LetterFacts:
         """The link by which whoever has the mail goes on, or comes back."""
         return self._link("return")
 
+    @property
+    def confirm_url(self) -> str:
+        """The link by which whoever has the mail says that the address is theirs."""
+        return self._link("confirm")
+
+    @property
+    def log_in_url(self) -> str:
+        """The link by which whoever has the mail makes one browser the owner's."""
+        return self._link("log-in")
+
     def _link(self, purpose: Purpose) -> str:
-        return self.sources.links.url(self.signup, purpose, self.contact.number)
+        number = self.contact.number
+        return self.sources.links.url(self.signup, purpose, number, self.now)
 
 
 def look_up(tx: ReadTx, mail: Mail, sources: LetterSources) -> LetterFacts:
@@ -98,9 +116,21 @@ def look_up(tx: ReadTx, mail: Mail, sources: LetterSources) -> LetterFacts:
         outbox.furl_went_elsewhere(tx, signup_id),
         events.was_withdrawn(tx, signup_id),
         gifts.find(tx, signup_id) is not None,
+        _given_back(tx, mail),
         tx.now,
         sources,
     )
+
+
+def _given_back(tx: ReadTx, mail: Mail) -> int:
+    """How much the refund gave back that the mail is about; 0 for any other mail."""
+    if mail.kind != "goodwill":
+        return 0
+    # The occasion names the effect, which keeps what came of it.
+    _, _, number = mail.occasion.partition(" ")
+    outcome = effects.get(tx, int(number)).outcome or ""
+    given: GivenBack = wire.decode(GivenBack, outcome.encode())
+    return given.amount
 
 
 async def write_active(facts: LetterFacts) -> Active:
@@ -120,6 +150,22 @@ async def write_active(facts: LetterFacts) -> Active:
     )
 
 
+async def write_confirm(facts: LetterFacts) -> Confirm:
+    """The link, and nothing else of anybody's."""
+    good_for = _good_for("confirm")
+    return Confirm(facts.mail.signup_id, facts.plan, facts.confirm_url, good_for)
+
+
+async def write_log_in(facts: LetterFacts) -> LogIn:
+    """The link, and for how long it is good."""
+    good_for = _good_for("log-in")
+    return LogIn(facts.mail.signup_id, facts.plan, facts.log_in_url, good_for)
+
+
+def _good_for(purpose: Purpose) -> str:
+    return span_in_words(int(GOOD_FOR[purpose].total_seconds()))
+
+
 async def write_plain(facts: LetterFacts) -> Plain:
     """The plan, and no more."""
     return Plain(facts.mail.signup_id, facts.plan)
@@ -128,6 +174,11 @@ async def write_plain(facts: LetterFacts) -> Plain:
 async def write_refunded(facts: LetterFacts) -> PaidBack:
     """That the money goes back, and whether the customer wished that."""
     return PaidBack(facts.mail.signup_id, facts.plan, facts.was_withdrawn)
+
+
+async def write_goodwill(facts: LetterFacts) -> Goodwill:
+    """How much of the last payment goes back."""
+    return Goodwill(facts.mail.signup_id, facts.plan, facts.given_back)
 
 
 async def write_troubled(facts: LetterFacts) -> Troubled:

@@ -72,6 +72,24 @@ class Active(CustomerLetter):
 
 
 @define(frozen=True)
+class Confirm(CustomerLetter):
+    """To a corrected address, whose reader may be a stranger: is it the customer's?
+    *good_for* is for how long the link is.
+    """
+
+    confirm_url: str = field(repr=False)
+    good_for: str
+
+
+@define(frozen=True)
+class LogIn(CustomerLetter):
+    """A link that makes one browser the owner's; *good_for* is for how long."""
+
+    log_in_url: str = field(repr=False)
+    good_for: str
+
+
+@define(frozen=True)
 class Plain(CustomerLetter):
     """What needs no more than the plan: a second payment, or that it is paid again."""
 
@@ -81,6 +99,13 @@ class PaidBack(CustomerLetter):
     """What was charged goes back: *as_asked*, or because we could not build it."""
 
     as_asked: bool
+
+
+@define(frozen=True)
+class Goodwill(CustomerLetter):
+    """An operator gave so much of the last payment back; nothing else changes."""
+
+    given_back: int
 
 
 @define(frozen=True)
@@ -186,6 +211,10 @@ def _given(letter: Letter, sender: Sender) -> dict[str, Any]:
         )
         given["quota"] = size_in_words(letter.plan.quota)
         given["kept_for"] = span_in_words(letter.plan.data_kept)
+    if isinstance(letter, Goodwill):
+        given["given_back"] = amount_in_words(
+            letter.given_back, letter.plan.currency, ascii_only=True
+        )
     if isinstance(letter, Deleted):
         used = letter.used_bytes
         given["used"] = None if used is None else used_in_words(used)

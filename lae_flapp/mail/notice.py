@@ -32,6 +32,7 @@ def render_notice(
     """The notice as one message; *message_id* is the cause's."""
     given = {
         "notice": notice,
+        "headline": notice.what.partition("\n")[0],
         "environment": sender.environment,
         "begun": _write_moment(notice.begun_at),
         "over": None if notice.over_at is None else _write_moment(notice.over_at),

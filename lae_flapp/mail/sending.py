@@ -17,6 +17,7 @@ from lae_flapp.journal.contacts import Contact
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.outbox import Mail
 from lae_flapp.journal.transaction import WriteTx
+from lae_flapp.mail import confirming
 from lae_flapp.mail.kinds import MAILS
 from lae_flapp.mail.letter_facts import LetterFacts, LetterSources, look_up
 from lae_flapp.mail.letters import render
@@ -99,6 +100,9 @@ class Sending:
             await self._write_accepted(mail, self._unwritten[mail.number])
             return
         facts = await self._journal.read(look_up, mail, self._sources)
+        if facts.contact.awaits_confirmation and _has_rights(mail):
+            await self._journal.write(confirming.hold, mail)
+            return
         try:
             if await self._mailed.knows(mail):
                 await self._journal.write(self._note_known, mail, facts.contact)
@@ -193,13 +197,14 @@ class Sending:
     def _note_accepted(self, tx: WriteTx, mail: Mail, contact: Contact) -> None:
         signup_id = mail.signup_id
         new = outbox.accepted(tx, mail.number, contact.number)
+        if new and mail.kind == "confirm":
+            events.note(tx, signup_id, "confirm-mailed", "daemon")
         if not new or mail.kind != "active":
             return
         events.tell(tx, signup_id, "mail-accepted", "daemon")
-        now = contacts.current(tx, signup_id).number
-        if now != contact.number:
+        if contacts.current(tx, signup_id).number != contact.number:
             # The address was corrected while the mail was under way to the old one.
-            outbox.put(tx, signup_id, "active", f"corrected-{now}")
+            confirming.send_furl(tx, signup_id)
 
     @staticmethod
     def _note_known(tx: WriteTx, mail: Mail, contact: Contact) -> None:
@@ -218,3 +223,8 @@ class Sending:
         operators = row is not None and row.to == "operators"
         if refused.about_recipient and not operators:
             contacts.mark(tx, contact.number, "bouncing")
+
+
+def _has_rights(mail: Mail) -> bool:
+    row = MAILS.get(mail.kind)
+    return row is not None and row.has_rights

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, get_args
 
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from lae_flapp.backup.continuous import BackupSeen
 from lae_flapp.journal.hosts import HostState
+from lae_flapp.journal.rollouts import OPEN, HostOutcome
 from lae_flapp.journal.switches import SwitchName
 from lae_flapp.signs.snapshots import Look, Snapshots
 from lae_protocol.messages import SignupState
@@ -21,9 +23,12 @@ class JournalFigures(Collector):
     """
 
     def __init__(
-        self, snapshots: Snapshots, quotas: Mapping[tuple[str, str], int]
+        self,
+        snapshots: Snapshots,
+        quotas: Mapping[tuple[str, str], int],
+        backup: Callable[[], BackupSeen | None],
     ) -> None:
-        self._snapshots, self._quotas = snapshots, quotas
+        self._snapshots, self._quotas, self._backup = snapshots, quotas, backup
 
     def describe(self) -> Iterable[Any]:
         """Nothing ahead: the names are this class' alone."""
@@ -43,6 +48,8 @@ class JournalFigures(Collector):
         yield from _queues(latest)
         yield from _hosts(latest)
         yield from _disk(latest)
+        yield from _programs(latest)
+        yield from _backup(self._backup())
         yield from self._cells(latest)
 
     def _cells(self, look: Look) -> Iterable[GaugeMetricFamily]:
@@ -116,15 +123,48 @@ def _disk(look: Look) -> Iterable[GaugeMetricFamily]:
         "s4_journal_bytes", "The journal's file and its log.", value=disk.journal
     )
     yield GaugeMetricFamily(
-        "s4_journal_free_bytes", "What is left on the journal's disk.", value=disk.free
+        "s4_journal_free_bytes",
+        "What is left on the journal's disk, and free within it.",
+        value=disk.free,
     )
-    age = disk.backup_age(look.figures.now)
-    if age is not None:
+
+
+def _backup(seen: BackupSeen | None) -> Iterable[GaugeMetricFamily]:
+    if seen is None:
+        return
+    yield GaugeMetricFamily(
+        "s4_backup_age_seconds",
+        "Since all that was committed was in the backup bucket.",
+        value=seen.age,
+    )
+    if seen.tested is not None:
         yield GaugeMetricFamily(
-            "s4_journal_backup_age_seconds",
-            "Since the newest backup was written; infinite where there is none.",
-            value=age,
+            "s4_backup_tested_age_seconds",
+            "Since a drill of a restore was sound; infinite where none is known.",
+            value=seen.tested,
         )
+
+
+def _programs(look: Look) -> Iterable[GaugeMetricFamily]:
+    rollout, told = look.figures.rollout, look.figures.rollout_hosts
+    yield GaugeMetricFamily(
+        "s4_rollout_open",
+        "Whether a rollout is under way, paused or going back (1).",
+        value=rollout is not None and rollout.state in OPEN,
+    )
+    yield _labelled(
+        "s4_rollout_hosts",
+        "What became of the hosts of the newest rollout.",
+        "outcome",
+        {outcome: told.get(outcome, 0) for outcome in get_args(HostOutcome)},
+    )
+    oldest = min((one.since for one in look.figures.images), default=None)
+    age = 0.0 if oldest is None else (look.figures.now - oldest).total_seconds()
+    yield GaugeMetricFamily(
+        "s4_host_image_oldest_seconds",
+        "Since the oldest image that hosts run was first rolled out, or launched.",
+        value=age,
+    )
 
 
 def _labelled(

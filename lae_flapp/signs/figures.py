@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from lae_flapp.backup.continuous import BackupSeen
 from lae_flapp.journal.events import Event
 from lae_flapp.signs.collector import JournalFigures
 from lae_flapp.signs.snapshots import Snapshots
@@ -34,10 +35,12 @@ class DaemonFigures:
         snapshots: Snapshots,
         quotas: Mapping[tuple[str, str], int],
         crew: Busy,
+        *,
+        backup: Callable[[], BackupSeen | None] = lambda: None,
     ) -> None:
         self._vitals, self._snapshots = vitals, snapshots
         self._last_steps: dict[str, Any] = {}
-        registry.register(JournalFigures(snapshots, quotas))
+        registry.register(JournalFigures(snapshots, quotas, backup))
         self._events = Counter(
             "s4_events",
             "Events that were journaled since this daemon started.",

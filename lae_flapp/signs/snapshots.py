@@ -10,7 +10,7 @@ from attrs import define
 from twisted.internet.defer import DeferredLock
 from twisted.internet.interfaces import IReactorTime
 
-from lae_flapp.journal import events, figures
+from lae_flapp.journal import events, figures, sqlite
 from lae_flapp.journal.events import Event
 from lae_flapp.journal.figures import Figures
 from lae_flapp.journal.journal import Journal
@@ -18,39 +18,34 @@ from lae_flapp.journal.transaction import ReadTx
 
 #: Seconds for which a look is good enough, however often somebody scrapes.
 FRESH = 5.0
+#: The journal's log grows to this, with all that is on its way, before it is written
+#: back.
+LOG = 32 << 20  # bytes
 #: Events that one look takes along.
 _AT_ONCE = 2000
 
 
 @define(frozen=True)
 class Disk:
-    """The journal's file (with its log) and what is left beside it, in bytes.
-
-    *backup_at* is when the newest backup was written (seconds since 1970): minus
-    infinity where there is none, and None where nobody said where backups are.
+    """The journal's file (with its log) and what can still be written, in bytes: what
+    is left beside it, and the pages in it that something removed has freed.
     """
 
     journal: int
     free: int
     size: int
-    backup_at: float | None
-
-    def backup_age(self, now: datetime) -> float | None:
-        """Seconds since the newest backup."""
-        return None if self.backup_at is None else now.timestamp() - self.backup_at
 
 
-def disk(path: Path, backups: Path | None) -> Disk:
-    """Look at the file system; it blocks."""
+def disk(path: Path, freed: int) -> Disk:
+    """Look at the file system; it blocks.  *freed* is within the journal.
+
+    Freed pages are no room where the log, through which all is written, has none.
+    """
     sizes = [_size(path.with_name(path.name + end)) for end in ("", "-wal", "-shm")]
     room = os.statvfs(path.parent)
-    newest = None
-    if backups is not None:
-        times = (_written(file) for file in backups.glob("*"))
-        newest = max((at for at in times if at is not None), default=float("-inf"))
-    return Disk(
-        sum(sizes), room.f_bavail * room.f_frsize, room.f_blocks * room.f_frsize, newest
-    )
+    beside = room.f_bavail * room.f_frsize
+    free = beside + freed if beside >= LOG else beside
+    return Disk(sum(sizes), free, room.f_blocks * room.f_frsize)
 
 
 def _size(path: Path) -> int:
@@ -58,14 +53,6 @@ def _size(path: Path) -> int:
         return path.stat().st_size
     except OSError:
         return 0
-
-
-def _written(path: Path) -> float | None:
-    """None for what went away meanwhile."""
-    try:
-        return path.stat().st_mtime if path.is_file() else None
-    except OSError:
-        return None
 
 
 @define(frozen=True)
@@ -78,23 +65,21 @@ class Look:
     since: int
 
 
-def look(tx: ReadTx, path: Path, backups: Path | None, since: int | None) -> Look:
+def look(tx: ReadTx, path: Path, since: int | None) -> Look:
     """Look at everything; None begins with events from now on."""
     if since is None:
         since = events.last_number(tx, None)
     told = events.since(tx, None, since, limit=_AT_ONCE)
     last = told[-1].number if told else since
-    return Look(figures.read(tx), disk(path, backups), told, last)
+    beside = disk(path, sqlite.freed(tx.connection))
+    return Look(figures.read(tx), beside, told, last)
 
 
 class Snapshots:
     """The newest look, refreshed when somebody asks and it is stale."""
 
-    def __init__(
-        self, clock: IReactorTime, journal: Journal, path: Path, backups: Path | None
-    ) -> None:
-        self._clock, self._journal = clock, journal
-        self._path, self._backups = path, backups
+    def __init__(self, clock: IReactorTime, journal: Journal, path: Path) -> None:
+        self._clock, self._journal, self._path = clock, journal, path
         self._lock = DeferredLock()
         self._since: int | None = None
         self._at = float("-inf")
@@ -106,9 +91,7 @@ class Snapshots:
         try:
             if self._clock.seconds() - self._at < FRESH:
                 return None
-            self.latest = await self._journal.read(
-                look, self._path, self._backups, self._since
-            )
+            self.latest = await self._journal.read(look, self._path, self._since)
             self._since, self._at = self.latest.since, self._clock.seconds()
             return self.latest
         finally:

@@ -11,6 +11,7 @@ from typing import Literal
 
 from attrs import define
 
+from lae_flapp.backup.continuous import BackupSeen
 from lae_flapp.journal.figures import Customer, Figures
 from lae_flapp.journal.host_troubles import IMPOSSIBLE
 from lae_flapp.signs.calls import Tally
@@ -50,10 +51,16 @@ _HOST = ("lae subscriptions show {about}", "lae hosts console {about}")
 
 
 KINDS: Mapping[str, CauseKind] = {
-    "backup-old": CauseKind(
-        "S4BackupOld", "ticket", ("journalctl -u s4-backup -n 50", "lae journal backup")
+    "backup-away": CauseKind(
+        "S4BackupAway", "page", ("lae backup status", "journalctl -u s4-backup -n 50")
     ),
     "capacity-low": CauseKind("S4CapacityLow", "ticket", ("lae hosts list --all",)),
+    "claim-late": CauseKind(
+        "S4ClaimLate",
+        "page",
+        ("lae hosts console {about}", "lae subscriptions show {about}"),
+    ),
+    "client-capped": CauseKind("S4ClientCapped", "ticket", _HOST),
     "clock": CauseKind("S4ClockSet", "ticket", ("timedatectl",)),
     "closed": CauseKind("S4SignupsClosed", "page", (_LOG,)),
     "disk-low": CauseKind("S4JournalDiskLow", "page", _DISK),
@@ -65,6 +72,7 @@ KINDS: Mapping[str, CauseKind] = {
         "S4HostLost", "page", ("lae events {about}", "lae hosts console {about}")
     ),
     "host-silent": CauseKind("S4HostsSilent", "page", _HOST),
+    "image-old": CauseKind("S4ImageOld", "ticket", ("lae rollout status",)),
     "inbox-stuck": CauseKind(
         "S4InboxStuck", "page", ("lae inbox list --state waiting",)
     ),
@@ -86,7 +94,13 @@ KINDS: Mapping[str, CauseKind] = {
     "outbox-stuck": CauseKind(
         "S4OutboxStuck", "ticket", ("lae outbox list --state waiting",)
     ),
+    "restore-untried": CauseKind(
+        "S4RestoreUntried", "ticket", ("lae disaster drill --help",)
+    ),
     "report-refused": CauseKind("S4ReportRefused", "ticket", _HOST),
+    "rollout-stopped": CauseKind(
+        "S4RolloutStopped", "ticket", ("lae rollout status", "lae events --since 0")
+    ),
     "service-away": CauseKind("S4ServiceAway", "page", (_LOG,)),
     "signup": CauseKind("S4PaidNotReady", "page", _SIGNUP),
     "signup-late": CauseKind("S4PaidNotReady", "page", _SIGNUP),
@@ -118,6 +132,7 @@ HOST_CAUSES: Mapping[str, str] = {IMPOSSIBLE: "report-refused"}
 
 MINUTE = 60.0  # s
 HOUR = 3600.0  # s
+DAY = 24 * HOUR
 
 
 #: Services that are asked again within seconds of a failure.
@@ -135,9 +150,16 @@ class Bounds:
     inbox: float = 15 * MINUTE
     outbox: float = 30 * MINUTE
     paused: float = 24 * HOUR
-    backup: float = 26 * HOUR
+    #: With the watch's pause it makes two minutes.
+    backup: float = 105.0
+    #: Since a restore was last tried.
+    tried: float = 35 * 24 * HOUR
     #: What was restored is shown for so long.
     restored: float = 24 * HOUR
+    #: A rollout that went back by itself is shown for so long.
+    stopped: float = 24 * HOUR
+    #: What hosts run was first rolled out, or launched, so long ago.
+    image: float = 60 * DAY
     used: float = 0.9
     disk: int = 1 << 30
     clock: float = MINUTE
@@ -151,7 +173,8 @@ class Bounds:
 class Seen:
     """What one look saw.  *now* is the clock's of *tallies*; *closed_for* seconds no
     registrations are taken, because of *closed_because*; *strays* are instances, each
-    with whose tags it has; *ahead* of our time is the machine's clock, by seconds;
+    with whose tags it has; *unclaimed* what is told of each signup whose host is late
+    to claim; *ahead* of our time is the machine's clock, by seconds;
     *full*: the journal refuses writes, since its disk is full; *flooded*: of what more
     came lately than is taken; *unopened*: by setting, rows that none of its keys opens.
     """
@@ -164,11 +187,17 @@ class Seen:
     closed_for: float = 0.0
     closed_because: str = ""
     strays: Mapping[str, str] = {}
+    unclaimed: Mapping[str, str] = {}
     ahead: float = 0.0
     full: bool = False
     flooded: frozenset[str] = frozenset()
     unopened: Mapping[str, int] = {}
+    #: None where no backup is configured.
+    backup: BackupSeen | None = None
 
+
+#: Of a digest: ``sha256:`` and twelve digits.
+_SHORT_DIGEST = 19
 
 Causes = dict[tuple[str, str], str]
 
@@ -176,7 +205,16 @@ Causes = dict[tuple[str, str], str]
 def standing(seen: Seen, bounds: Bounds) -> Causes:
     """All that is wrong: kind and subject, and a sentence each."""
     found: Causes = {}
-    for part in (_services, _service, _disk, _queues, _customers, _cloud):
+    for part in (
+        _services,
+        _service,
+        _disk,
+        _backup,
+        _queues,
+        _customers,
+        _cloud,
+        _programs,
+    ):
         found.update(part(seen, bounds))
     return found
 
@@ -226,10 +264,6 @@ def _disk(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
         free, size = seen.disk.free >> 20, seen.disk.size >> 20
         what = f"{free} MiB of {size} MiB are left on the journal's disk"
         yield ("disk-low", ""), what
-    age = seen.disk.backup_age(seen.figures.now)
-    if age is not None and age >= bounds.backup:
-        last = "there is none" if age == float("inf") else f"{age / HOUR:.0f} hours old"
-        yield ("backup-old", ""), f"the newest backup of the journal: {last}"
     restored, now = seen.figures.restored, seen.figures.now
     if restored and (now - restored.at).total_seconds() < bounds.restored:
         what = (
@@ -237,6 +271,20 @@ def _disk(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
             f" {restored.why}: look at what the daemon found"
         )
         yield ("journal-restored", ""), what
+
+
+def _backup(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
+    backup = seen.backup
+    if backup is None:
+        return
+    if backup.age >= bounds.backup:
+        why = f": {backup.away}" if backup.away else ""
+        what = "what is committed does not reach the backup bucket"
+        yield ("backup-away", ""), what + why
+    if backup.tested is not None and backup.tested >= bounds.tried:
+        days = backup.tested / (24 * HOUR)
+        last = "none is known" if days == float("inf") else f"{days:.0f} days ago"
+        yield ("restore-untried", ""), f"the last sound drill of a restore: {last}"
 
 
 def _queues(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
@@ -260,11 +308,17 @@ def _customers(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], st
         # Its worker tells what is wrong, where it knows.
         if _age(one, figures) >= bounds.late and one.signup_id not in figures.troubled:
             yield ("signup-late", one.signup_id), "it is paid, and not served yet"
+    for signup_id, what in seen.unclaimed.items():
+        yield ("claim-late", signup_id), what
     for one in figures.lost:
         yield ("host-lost", one.signup_id), "the host of a served customer is gone"
     for failing in figures.failing:
-        what = f"the host of a served customer says: {failing.problem}"
-        yield ("host-failing", failing.signup_id), what
+        if failing.capped:
+            what = f"the client of a served customer met a bound: {failing.problem}"
+            yield ("client-capped", failing.signup_id), what
+        else:
+            what = f"the host of a served customer says: {failing.problem}"
+            yield ("host-failing", failing.signup_id), what
     for trouble in figures.unwell:
         kind = HOST_CAUSES.get(trouble.kind)
         if kind is not None:
@@ -283,6 +337,21 @@ def _cloud(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
         if used > bounds.used * limit:
             what = f"{used} of {limit} {quota} in {cell} are used"
             yield ("capacity-low", f"{cell} {quota}"), what
+
+
+def _programs(seen: Seen, bounds: Bounds) -> Iterator[tuple[tuple[str, str], str]]:
+    figures = seen.figures
+    rollout = figures.rollout
+    if rollout is not None and rollout.state in {"going-back", "gone-back"}:
+        age = (figures.now - rollout.changed_at).total_seconds()
+        if rollout.who == "daemon" and age < bounds.stopped:
+            what = f"rollout {rollout.number} went back by itself: {rollout.why}"
+            yield ("rollout-stopped", str(rollout.number)), what
+    for one in figures.images:
+        age = (figures.now - one.since).total_seconds()
+        if age >= bounds.image:
+            what = f"{one.hosts} hosts run an image that came {age / DAY:.0f} days ago"
+            yield ("image-old", one.image.rpartition("@")[2][:_SHORT_DIGEST]), what
 
 
 def _age(one: Customer, figures: Figures) -> float:

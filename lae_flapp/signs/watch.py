@@ -9,6 +9,7 @@ from attrs import define
 from twisted.internet.interfaces import IReactorTime
 from twisted.logger import Logger
 
+from lae_flapp.backup.continuous import BackupSeen
 from lae_flapp.flood import HourlyLimit
 from lae_flapp.grid.moves import SIGNUP, WHO
 from lae_flapp.journal import causes, epoch, events
@@ -45,12 +46,16 @@ class Watch:
     registrations: Registrations
     tallies: Callable[[], Mapping[str, Tally]]
     strays: Callable[[], Mapping[str, str]]
+    #: By signup, what is told of hosts that are late to claim.
+    unclaimed: Callable[[], Mapping[str, str]]
     quotas: Mapping[tuple[str, str], int]
     bounds: Bounds
     probe: Callable[[], Awaitable[None]]
     ahead: Callable[[], float]
     #: By setting, rows that none of its keys opens.
     unopened: Callable[[], Mapping[str, int]]
+    #: How the journal's backup is; None where none is configured.
+    backup: Callable[[], BackupSeen | None]
     #: What is counted of what others ask for, by what it is called.
     limits: Mapping[str, HourlyLimit]
     #: Causes that last, by kind, as of the last look; health shows them.
@@ -121,8 +126,10 @@ class Watch:
             closed_for=0.0 if since is None else now - since,
             closed_because=self.registrations.problem() or "",
             strays=self.strays(),
+            unclaimed=self.unclaimed(),
             ahead=self.ahead(),
             unopened=self.unopened(),
+            backup=self.backup(),
             flooded=frozenset(
                 what
                 for what, limit in self.limits.items()

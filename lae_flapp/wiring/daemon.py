@@ -17,6 +17,7 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from lae_flapp.backup.continuous import LOOK_EVERY
 from lae_flapp.journal import operators, retention
 from lae_flapp.journal.errors import JournalClosed, JournalError
 from lae_flapp.journal.figures import last_moment
@@ -28,6 +29,7 @@ from lae_flapp.settings import DaemonSettings
 from lae_flapp.signs.availability import Availability, WrongAccount
 from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.vitals import Vitals
+from lae_flapp.wiring.backing_up import await_litestream, build_backup
 from lae_flapp.wiring.build import DaemonParts, build
 from lae_flapp.wiring.doors import Secrets, open_doors
 from lae_flapp.wiring.taking_over import refuse_taken_ports
@@ -106,9 +108,12 @@ class Daemon(Service):
             reactor,
             JournalThreads(reactor),
             self._superseded,
+            backed_up=settings.backup is not None,
         )
         if self._take_over:
             await refuse_taken_ports(reactor, settings)
+        if settings.backup is not None:
+            await await_litestream(reactor, settings)
         await journal.open(by_force=self._take_over)
         self._ends.append(("journal", lambda: Deferred.fromCoroutine(journal.close())))
         await self._go_on_from(journal)
@@ -120,9 +125,11 @@ class Daemon(Service):
             plans=self._plans,
             doors=doors,
             journal=journal,
+            backing_up=build_backup(reactor, settings, journal, doors.backup),
             calls=calls,
             registry=registry,
             ahead=ahead,
+            fenced=self._end_as_failed,
         )
         self._ends.append(("backup", parts.backups.stop))
         vitals = self._vitals = parts.vitals
@@ -187,10 +194,16 @@ class Daemon(Service):
         repeat("what is left undone", every.reconcile, parts.crew.take_up, now=False)
         repeat("reading back", every.reconcile, parts.reading_back.look, now=False)
         repeat("lost hosts", every.lost_hosts, parts.lost_hosts.look)
+        # After a start hosts that waited for the daemon may claim first.
+        repeat("late claims", every.lost_hosts, parts.late_claims.look, now=False)
         repeat("keys that are missing", every.reconcile, parts.lost_keys.look)
+        if parts.care is not None:
+            repeat("the backup", LOOK_EVERY, parts.care.look)
         repeat("watch", every.watch, parts.watch.look)
+        repeat("fence", every.watch, parts.looking_back.fence.keep_looking, now=False)
         repeat("gifts that end", every.reconcile, parts.cancelling.end_gifts)
         repeat("what the time brings", every.lifecycle, parts.times.look)
+        repeat("rollout", every.rollout, parts.rollout.look, now=False)
         repeat("retention", DAY, lambda: journal.write(retention.sweep))
 
     async def _await_first_look(self, availability: Availability) -> None:

@@ -10,15 +10,12 @@ from typing import Any
 from attrs import define
 from twisted.internet.ssl import Certificate, trustRootFromCertificates
 
+from lae_flapp.backup.backup_bucket import IBackupBucket, S3BackupBucket
+from lae_flapp.cell_settings import CellSettings
 from lae_flapp.mail.message import Sender
 from lae_flapp.mail.server import IMailServer, Login, SmtpServer
 from lae_flapp.money.stripe.service import PaymentService
-from lae_flapp.settings import (
-    CellSettings,
-    DaemonSettings,
-    MailSettings,
-    SealingSettings,
-)
+from lae_flapp.settings import DaemonSettings, MailSettings, SealingSettings
 from lae_flapp.signs.calls import MeteredMail
 from lae_protocol.address import parse_address
 from lae_protocol.aws.agent import pooled_agent
@@ -52,6 +49,8 @@ class Secrets:
     identity_keys: tuple[Secret, ...]
     mail_login: Login | None
     aws: Credentials | None
+    #: Of the backup bucket.
+    backup: Credentials | None = None
 
 
 def read_secrets(settings: DaemonSettings) -> Secrets:
@@ -69,7 +68,19 @@ def read_secrets(settings: DaemonSettings) -> Secrets:
         () if sealing.identity_keys is None else sealing.identity_keys.read(),
         login,
         credentials,
+        read_backup_keys(settings),
     )
+
+
+def read_backup_keys(settings: DaemonSettings) -> Credentials | None:
+    """The backup bucket's own keys, or else AWS'; None for those of the instance.
+
+    Raises SettingsError.
+    """
+    for part in (settings.backup, settings.aws):
+        if part is not None and part.access_key and part.secret_key:
+            return Credentials(part.access_key.read().reveal(), part.secret_key.read())
+    return None
 
 
 @define(frozen=True)
@@ -87,6 +98,8 @@ class DaemonDoors:
     sender: Sender
     #: Of the keys in files that open identities; none where KMS does.
     identity_key_names: frozenset[str]
+    #: None where no backup is configured.
+    backup: IBackupBucket | None = None
 
 
 def open_doors(
@@ -133,7 +146,35 @@ def open_doors(
         identity_key_names=(
             data_keys.names if isinstance(data_keys, FileDataKeys) else frozenset()
         ),
+        backup=open_backup(reactor, rng, settings, secrets.backup),
     )
+
+
+def open_backup(
+    reactor: Any,
+    rng: Random,
+    settings: DaemonSettings,
+    keys: Credentials | None,
+) -> IBackupBucket | None:
+    """Build the door to the backup bucket, which may be in a region of its own.
+
+    Its calls are not metered: the age of the backup says all.
+    """
+    backup = settings.backup
+    if backup is None:
+        return None
+    agent = pooled_agent(reactor)
+
+    cloud = open_cloud(
+        reactor,
+        rng,
+        _credentials(reactor, agent, keys, settings.cells[0]),
+        backup.region,
+        s3_endpoint=backup.endpoint,
+        agent=agent,
+        wall=time.time,
+    )
+    return S3BackupBucket(cloud.channel, backup.bucket)
 
 
 def _credentials(

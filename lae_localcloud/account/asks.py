@@ -7,6 +7,7 @@ is asked for on ``*``, so that a policy of ours cannot allow it by accident.
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
 from collections.abc import Iterable
 from typing import Any
 
@@ -19,7 +20,7 @@ from lae_localcloud.exchange import ApiRequest
 _Values = dict[str, tuple[str, ...]]
 
 
-def asks_of(moto: Moto, call: Call, request: ApiRequest) -> list[Ask]:
+def asks_of(moto: Moto, call: Call, request: ApiRequest) -> list[Ask]:  # noqa: PLR0911  (a table)
     """All that the caller must be allowed.  Called in moto's thread."""
     action = f"{call.service}:{call.action}"
     region: _Values = {"aws:requestedregion": (moto.region,)}
@@ -31,12 +32,20 @@ def asks_of(moto: Moto, call: Call, request: ApiRequest) -> list[Ask]:
         case "kms":
             return [_kms(moto, action, request, region)]
         case "route53":
-            found = re.search(r"/((hostedzone|change)/[^/]+)", request.path)
-            name = f"arn:aws:route53:::{found[1]}" if found else "*"
-            return [Ask(action, name, region)]
-        case "sts" if call.action == "GetCallerIdentity":
-            return []
-    return [Ask(action, call.params.get("RoleArn", "*"), region)]
+            return [_route53(call, action, request, region)]
+        case "ecr":
+            return [_ecr(moto, action, request, region)]
+        case "sts":
+            return _sts(call, action, region)
+        case "cloudformation":
+            return [_cloudformation(moto, call, action, region)]
+    return [Ask(action, "*", region)]
+
+
+def _sts(call: Call, action: str, region: _Values) -> list[Ask]:
+    # Everybody may ask who they are.
+    asks = [Ask(action, call.params.get("RoleArn", "*"), region)]
+    return [] if call.action == "GetCallerIdentity" else asks
 
 
 def _request_tags(tags: dict[str, str]) -> _Values:
@@ -50,6 +59,16 @@ def _resource_tags(tags: Iterable[tuple[str, str]]) -> _Values:
         for key, value in tags
         for space in ("aws", "ec2", "iam")
     }
+
+
+def _cloudformation(moto: Moto, call: Call, action: str, region: _Values) -> Ask:
+    named = call.params.get("StackName")
+    if named is None:
+        return Ask(action, "*", region)
+    if not named.startswith("arn:"):
+        place = f"{moto.region}:{ACCOUNT_ID}"
+        named = f"arn:aws:cloudformation:{place}:stack/{named}/*"
+    return Ask(action, named, region)
 
 
 # EC2 ------------------------------------------------------------------------------
@@ -95,6 +114,8 @@ def _ec2(moto: Moto, call: Call, action: str, region: _Values) -> list[Ask]:
         tagging = [Ask("ec2:CreateTags", group.resource, created)] if tags else []
         vpc = Ask(action, _ec2_arn(moto, call.params.get("VpcId", "vpc-0")), region)
         return [group, vpc, *tagging]
+    if call.action in ("CreateSnapshot", "CreateVolume"):
+        return _new_volume(moto, call, action, region)
     ids = [
         *call.listed("InstanceId"),
         *call.listed("ResourceId"),
@@ -109,6 +130,23 @@ def _ec2(moto: Moto, call: Call, action: str, region: _Values) -> list[Ask]:
         Ask(action, _ec2_arn(moto, i), {**region, **asked, **_ec2_tags(moto, i)})
         for i in ids
     ] or [Ask(action, "*", region)]
+
+
+def _new_volume(moto: Moto, call: Call, action: str, region: _Values) -> list[Ask]:
+    """A volume or a snapshot that is made, what it is made of, and its tags."""
+    kind = call.action.removeprefix("Create").lower()
+    tags = _request_tags(_specified_tags(call, kind))
+    known: _Values = {"ec2:encrypted": (call.params.get("Encrypted", "false"),)}
+    new = _new(moto, kind)
+    asks = [Ask(action, new, {**region, **known, **tags})]
+    if tags:
+        created = {**region, **tags, "ec2:createaction": (call.action,)}
+        asks.append(Ask("ec2:CreateTags", new, created))
+    if kind == "snapshot":
+        of = call.params.get("VolumeId", "vol-0")
+        held = {**region, **_ec2_tags(moto, of)}
+        asks.append(Ask(action, _ec2_arn(moto, of), held))
+    return asks
 
 
 def _specified_tags(call: Call, kind: str) -> dict[str, str]:
@@ -150,8 +188,32 @@ def _run_instances(moto: Moto, call: Call, action: str, region: _Values) -> list
     used = [params.get("ImageId", "ami-0"), params.get("SubnetId", "")]
     used += call.listed("SecurityGroupId")
     for i in filter(None, used):
-        asks.append(Ask(action, _ec2_arn(moto, i), {**region, **_ec2_tags(moto, i)}))
-    return asks
+        known = {**region, **_ec2_tags(moto, i), **_owner(moto, i)}
+        asks.append(Ask(action, _ec2_arn(moto, i), known))
+    return [*asks, *_volume_key(moto, params, region)]
+
+
+def _owner(moto: Moto, resource_id: str) -> _Values:
+    image = moto.backend("ec2").amis.get(resource_id)
+    return {} if image is None else {"ec2:owner": (image.owner_id,)}
+
+
+def _volume_key(moto: Moto, params: dict[str, str], region: _Values) -> list[Ask]:
+    """What EC2 does with the key of a volume in the caller's name.
+
+    EC2 itself finds out after its answer, and the instance ends at once.
+    """
+    key = params.get("BlockDeviceMapping.1.Ebs.KmsKeyId")
+    if key is None:
+        return []
+    via = {**region, "kms:viaservice": (f"ec2.{moto.region}.amazonaws.com",)}
+    grant = {**via, "kms:grantisforawsresource": ("true",)}
+    named = key_arn(moto, key)
+    return [
+        Ask("kms:DescribeKey", named, via),
+        Ask("kms:GenerateDataKeyWithoutPlaintext", named, via),
+        Ask("kms:CreateGrant", named, grant),
+    ]
 
 
 def _volume(params: dict[str, str]) -> _Values:
@@ -218,10 +280,66 @@ def _kms(moto: Moto, action: str, request: ApiRequest, region: _Values) -> Ask:
         known[f"kms:encryptioncontext:{key.lower()}"] = (str(value),)
     if isinstance(context, dict):
         known["kms:encryptioncontextkeys"] = tuple(context)
+    return Ask(action, key_arn(moto, named), known)
+
+
+def key_arn(moto: Moto, named: str) -> str:
+    """The ARN of the key of this id, alias or ARN; ``*`` stays."""
     alias = named.rpartition(":")[2]
     if alias.startswith("alias/"):
         keys = moto.backend("kms").keys.values()
         named = next((key.id for key in keys if alias in key.aliases), "unknown")
     if not named.startswith("arn:") and named != "*":
         named = f"arn:aws:kms:{moto.region}:{ACCOUNT_ID}:key/{named}"
-    return Ask(action, named, known)
+    return named
+
+
+# Route 53 -------------------------------------------------------------------------
+
+_PLAIN = re.compile(r"[a-z0-9_.-]")
+
+
+def _route53(call: Call, action: str, request: ApiRequest, region: _Values) -> Ask:
+    found = re.search(r"/((hostedzone|change)/[^/]+)", request.path)
+    name = f"arn:aws:route53:::{found[1]}" if found else "*"
+    changes = call.action == "ChangeResourceRecordSets"
+    known = record_changes(request.body) if changes else {}
+    return Ask(action, name, {**region, **known})
+
+
+def record_changes(body: bytes) -> _Values:
+    """What a batch of changes does, over all of its changes."""
+    root = ET.fromstring(body)  # noqa: S314  (a request to a stand-in)
+    names = (
+        _normal(e.text or "") for e in root.iterfind(".//{*}ResourceRecordSet/{*}Name")
+    )
+    types = (e.text or "" for e in root.iterfind(".//{*}ResourceRecordSet/{*}Type"))
+    actions = (e.text or "" for e in root.iterfind(".//{*}Change/{*}Action"))
+    key = "route53:changeresourcerecordsets"
+    return {
+        f"{key}normalizedrecordnames": tuple(names),
+        f"{key}recordtypes": tuple(types),
+        f"{key}actions": tuple(actions),
+    }
+
+
+def _normal(name: str) -> str:
+    plain = name.rstrip(".").lower()
+    return "".join(
+        c if _PLAIN.fullmatch(c) or c == "\\" else f"\\{ord(c):03o}" for c in plain
+    )
+
+
+# ECR ------------------------------------------------------------------------------
+
+
+def _ecr(moto: Moto, action: str, request: ApiRequest, region: _Values) -> Ask:
+    said = request.json()
+    listed = said.get("repositoryNames")
+    name = said.get("repositoryName")
+    if isinstance(listed, list) and len(listed) == 1:
+        (name,) = listed
+    if name is None:
+        return Ask(action, "*", region)
+    named = f"arn:aws:ecr:{moto.region}:{ACCOUNT_ID}:repository/{name}"
+    return Ask(action, named, region)

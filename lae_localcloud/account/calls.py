@@ -18,6 +18,9 @@ _ROUTE53 = (
     ("GET", r"/hostedzone/?", "ListHostedZones"),
     ("POST", r"/hostedzone/?", "CreateHostedZone"),
     ("GET", r"/hostedzone/[^/]+", "GetHostedZone"),
+    ("POST", r"/hostedzone/[^/]+", "UpdateHostedZoneComment"),
+    ("POST", r"/tags/[^/]+/[^/]+", "ChangeTagsForResource"),
+    ("GET", r"/tags/[^/]+/[^/]+", "ListTagsForResource"),
     ("DELETE", r"/hostedzone/[^/]+", "DeleteHostedZone"),
 )
 

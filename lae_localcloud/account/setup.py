@@ -1,6 +1,6 @@
 """What an AWS account has before S4: its owner, a network, a zone, an image.
 
-What a deployment needs besides is made by ``lae account``'s own code, through the
+What a deployment needs besides is the stack that ``lae account`` makes, through the
 front, with the owner's key (:func:`wanted_here`).
 """
 
@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 
 from attrs import define, field
 
 from lae_localcloud.account.moto import ACCOUNT_ID, Moto
 from lae_localcloud.account.principals import arn
-from lae_provision.account.desired import Desired
+from lae_provision.account.desired import Desired, Names
 
 _IAM = "2010-05-08"
 _EC2 = "2016-11-15"
+_ROUTE53 = "https://route53.amazonaws.com/doc/2013-04-01/"
 _EVERYTHING = json.dumps(
     {
         "Version": "2012-10-17",
@@ -51,7 +53,7 @@ class SetUp:
     """All ids that the configuration of the daemon needs.
 
     *admin* may do everything (for tests, and for people who look around); *daemon*
-    has the policy that ships in ``config/policies``.
+    has the policies of the template.
     """
 
     account_id: str
@@ -73,7 +75,7 @@ class SetUp:
     instance_type: str
 
 
-INSTANCE_TYPE = "t3.small"
+INSTANCE_TYPE = "t3a.small"
 
 
 @define(frozen=True)
@@ -112,11 +114,13 @@ def wanted_here(
         boundary_arn=arn("policy", f"{deployment.role_path}boundary"),
         role_path=deployment.role_path,
         daemon="user",
-        dns_zone=deployment.dns_zone,
+        names=Names(deployment.dns_zone, deployment.dns_zone),
         dns_zone_id=ground.hosted_zone_id,
         subnet_id=ground.subnet_id,
         zone=f"{region}a",
         instance_type=INSTANCE_TYPE,
+        image_id=ground.image_id,
+        image_owner=ACCOUNT_ID,
         spans=(ports,),
         # The local S3 speaks no TLS.
         tls_only=False,
@@ -124,7 +128,7 @@ def wanted_here(
 
 
 def whole(
-    moto: Moto, desired: Desired, ground: Ground, key_arn: str, group_id: str
+    moto: Moto, desired: Desired, ground: Ground, outputs: Mapping[str, str]
 ) -> SetUp:
     """All ids, with a key for the daemon.  Called in moto's thread."""
     return SetUp(
@@ -132,17 +136,17 @@ def whole(
         region=desired.region,
         availability_zone=desired.zone,
         admin=ground.admin,
-        daemon=_access_key(moto, desired.who.name),
+        daemon=_access_key(moto, desired.daemons_name),
         deployment=desired.deployment,
-        role_path=desired.role_path,
-        boundary_arn=desired.boundary_arn,
-        kms_key_arn=key_arn,
-        state_bucket=desired.state_bucket,
-        hosted_zone_id=desired.dns_zone_id,
-        dns_zone=desired.dns_zone,
+        role_path=outputs["RolePath"],
+        boundary_arn=outputs["BoundaryArn"],
+        kms_key_arn=outputs["SealingKeyArn"],
+        state_bucket=outputs["StateBucket"],
+        hosted_zone_id=outputs["HostedZoneId"],
+        dns_zone=desired.names.grids,
         vpc_id=ground.vpc_id,
-        subnet_id=desired.subnet_id,
-        security_group_id=group_id,
+        subnet_id=outputs["SubnetId"],
+        security_group_id=outputs["SecurityGroup"],
         image_id=ground.image_id,
         instance_type=desired.instance_type,
     )
@@ -176,9 +180,29 @@ def _access_key(moto: Moto, user: str) -> AccessKey:
     )
 
 
+def own_zone(moto: Moto, name: str, addresses: dict[str, str]) -> None:
+    """A zone of Amazon's own, for names of what the cloud serves.  Called in moto's
+    thread.
+    """
+    zone = _hosted_zone(moto, name)
+    changes = "".join(
+        "<Change><Action>UPSERT</Action><ResourceRecordSet>"
+        f"<Name>{host}</Name><Type>A</Type><TTL>60</TTL><ResourceRecords>"
+        f"<ResourceRecord><Value>{address}</Value></ResourceRecord></ResourceRecords>"
+        "</ResourceRecordSet></Change>"
+        for host, address in addresses.items()
+    )
+    body = (
+        f'<ChangeResourceRecordSetsRequest xmlns="{_ROUTE53}"><ChangeBatch><Changes>'
+        f"{changes}</Changes></ChangeBatch></ChangeResourceRecordSetsRequest>"
+    )
+    path = f"/2013-04-01/hostedzone/{zone}/rrset"
+    moto.own("route53", "POST", path, body.encode())
+
+
 def _hosted_zone(moto: Moto, name: str) -> str:
     body = (
-        '<CreateHostedZoneRequest xmlns="https://route53.amazonaws.com/doc/2013-04-01/">'
+        f'<CreateHostedZoneRequest xmlns="{_ROUTE53}">'
         f"<Name>{name}</Name><CallerReference>set-up</CallerReference>"
         "</CreateHostedZoneRequest>"
     )
@@ -207,7 +231,32 @@ def _network(moto: Moto, zone: str) -> tuple[str, str]:
         SubnetId=subnet,
         MapPublicIpOnLaunch__Value="true",
     )
+    _open(moto, vpc)
     return vpc, subnet
+
+
+def _open(moto: Moto, vpc: str) -> None:
+    """Lead the main route table of a VPC to the internet."""
+    made = moto.query("ec2", "CreateInternetGateway", _EC2)
+    gateway = _found("<internetGatewayId>([^<]+)<", made)
+    moto.query(
+        "ec2", "AttachInternetGateway", _EC2, InternetGatewayId=gateway, VpcId=vpc
+    )
+    tables = moto.query(
+        "ec2",
+        "DescribeRouteTables",
+        _EC2,
+        Filter__1__Name="vpc-id",
+        Filter__1__Value__1=vpc,
+    )
+    moto.query(
+        "ec2",
+        "CreateRoute",
+        _EC2,
+        RouteTableId=_found("<routeTableId>([^<]+)<", tables),
+        DestinationCidrBlock="0.0.0.0/0",
+        GatewayId=gateway,
+    )
 
 
 def _image(moto: Moto) -> str:
@@ -220,4 +269,9 @@ def _image(moto: Moto) -> str:
         RootDeviceName="/dev/xvda",
         VirtualizationType="hvm",
     )
-    return _found("<imageId>([^<]+)<", made)
+    image_id = _found("<imageId>([^<]+)<", made)
+    # moto forgets what was registered.
+    image = moto.backend("ec2").amis[image_id]
+    image.architecture, image.virtualization_type = "x86_64", "hvm"
+    image.root_device_name, image.root_device_type = "/dev/xvda", "ebs"
+    return image_id

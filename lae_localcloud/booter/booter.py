@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,25 @@ from twisted.logger import Logger
 from lae_localcloud.account.moto import Moto
 from lae_localcloud.booter.imds import Keys, Metadata
 from lae_localcloud.booter.instance import Instance
+from lae_localcloud.booter.program_judge import JudgeOptions
+from lae_localcloud.booter.programs import Programs
 from lae_localcloud.booter.signer import IdentitySigner
-from lae_localcloud.front.machines import InstanceState, LaunchOrder
+from lae_localcloud.front.groups import Allowed
+from lae_localcloud.front.machines import (
+    Addresses,
+    Heard,
+    InstanceState,
+    LaunchOrder,
+)
 from lae_localcloud.front.slowness import Slowness
+
+#: Every instance of this level is here.
+LOOPBACK = "127.0.0.1"
+#: What it shows for a public address: one of these, and after a stop and a start the
+#: next one.  All of them are loopback's.
+PUBLIC = IPv4Network("127.16.0.0/12")
+#: The folder of programs, in the cloud's.
+PROGRAMS = "programs"
 
 
 @define(frozen=True)
@@ -25,13 +42,14 @@ class BooterOptions:
     """*credential_seconds*: how long keys from the metadata service hold.
 
     *environment* is given to every unit; *keep_terminated* keeps directories, for
-    people who look into what happened.
+    people who look into what happened; *judging* is how programs are changed.
     """
 
     credential_seconds: int = 3600
     stop_seconds: float = 5.0
     keep_terminated: bool = True
     environment: Mapping[str, str] = field(factory=dict)
+    judging: JudgeOptions = field(factory=JudgeOptions)
 
 
 @define
@@ -41,6 +59,8 @@ class _Machine:
     # What is asked of one instance is done in the order it was asked.
     turn: DeferredLock = field(factory=DeferredLock)
     booting: Any = None
+    public: str | None = None
+    publishing: Any = None
 
 
 def _now() -> datetime:
@@ -60,21 +80,43 @@ class Booter:
         *,
         options: BooterOptions,
         slowness: Slowness,
-        on_state: Callable[[str, InstanceState], None],
+        heard: Heard,
     ) -> None:
         self._reactor, self._folder, self._moto = reactor, folder, moto
-        self._options, self._slowness, self._on_state = options, slowness, on_state
+        self._options, self._slowness, self._heard = options, slowness, heard
         self._machines: dict[str, _Machine] = {}
+        self._published = 0
         self._signer = IdentitySigner()
+
+    async def open(self) -> None:
+        """Nothing: processes need nothing before."""
 
     def launch(self, order: LaunchOrder) -> None:
         """Start a new instance."""
         root = self._folder / order.instance_id
         root.mkdir(mode=0o700, parents=True)
         keys = Keys(self._moto, order, self._options.credential_seconds, _now)
-        metadata = Metadata(order, self._moto.region, keys, self._signer, _now)
+
+        def addresses() -> Addresses:
+            machine = self._machines.get(order.instance_id)
+            return Addresses(LOOPBACK, None if machine is None else machine.public)
+
+        metadata = Metadata(
+            order,
+            self._moto.region,
+            keys,
+            signer=self._signer,
+            now=_now,
+            addresses=addresses,
+        )
         instance = Instance(
-            self._reactor, root, order, metadata, self._options.environment
+            self._reactor,
+            root,
+            order,
+            metadata,
+            self._options.environment,
+            programs=Programs(self._folder.with_name(PROGRAMS)),
+            judging=self._options.judging,
         )
         machine = _Machine(instance, "pending")
         self._machines[order.instance_id] = machine
@@ -113,6 +155,19 @@ class Booter:
         machine.instance.kill()
         return True
 
+    def regroup(self, instance_id: str, groups: tuple[Allowed, ...]) -> None:
+        """Nothing: loopback lets everything in."""
+
+    def cut(self, instance_id: str) -> bool:
+        """Instances of this level have no cable."""
+        del instance_id
+        return False
+
+    def mend(self, instance_id: str) -> bool:
+        """Instances of this level have no cable."""
+        del instance_id
+        return False
+
     def certificate(self) -> bytes:
         """Checks the signatures of identity documents."""
         return self._signer.certificate()
@@ -143,6 +198,8 @@ class Booter:
         ending = []
         for machine in self._machines.values():
             self._stop_booting(machine)
+            if machine.publishing is not None and machine.publishing.active():
+                machine.publishing.cancel()
             shut = machine.instance.shut_down(self._options.stop_seconds)
             ending.append(Deferred.fromCoroutine(shut))
         for ended in ending:
@@ -159,10 +216,24 @@ class Booter:
         machine.booting = None
         machine.instance.boot()
         self._become(machine, "running")
+        waits = machine.publishing is not None and machine.publishing.active()
+        if machine.public is None and not waits:
+            self._published += 1
+            address = str(PUBLIC[self._published % PUBLIC.num_addresses])
+            delay = self._slowness.address
+            later = self._reactor.callLater(delay, self._publish, machine, address)
+            machine.publishing = later
+
+    def _publish(self, machine: _Machine, address: str | None) -> None:
+        if machine.publishing is not None and machine.publishing.active():
+            machine.publishing.cancel()
+        if machine.public != address:
+            machine.public = address
+            self._heard.public_address(machine.instance.order.instance_id, address)
 
     def _become(self, machine: _Machine, state: InstanceState) -> None:
         machine.state = state
-        self._on_state(machine.instance.order.instance_id, state)
+        self._heard.state(machine.instance.order.instance_id, state)
 
     def _stop_booting(self, machine: _Machine) -> None:
         if machine.booting is not None:
@@ -180,6 +251,7 @@ class Booter:
         await machine.instance.shut_down(self._options.stop_seconds)
         if state == "terminated" and not self._options.keep_terminated:
             shutil.rmtree(machine.instance.root, ignore_errors=True)
+        self._publish(machine, None)
         self._become(machine, state)
 
     async def _start_again(self, machine: _Machine) -> None:

@@ -17,7 +17,7 @@ from twisted.web.resource import Resource
 from lae_localcloud.account.moto import ACCOUNT_ID, Moto
 from lae_localcloud.account.principals import open_session
 from lae_localcloud.exchange import ApiResponse
-from lae_localcloud.front.machines import LaunchOrder
+from lae_localcloud.front.machines import Addresses, LaunchOrder
 from lae_localcloud.front.web import spawn, write_response
 
 _LONGEST_TTL = 21_600
@@ -87,12 +87,14 @@ class Metadata(Resource):
         order: LaunchOrder,
         region: str,
         keys: Keys,
+        *,
         signer: Signs,
         now: Callable[[], datetime],
+        addresses: Callable[[], Addresses],
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._order, self._region, self._keys = order, region, keys
-        self._signer, self._now = signer, now
+        self._signer, self._now, self._addresses = signer, now, addresses
         self._tokens: dict[str, datetime] = {}
 
     def render(self, request: Any) -> int:
@@ -153,18 +155,19 @@ class Metadata(Resource):
         return str(tree).encode()
 
     async def _tree(self) -> dict[str, Any]:
-        order = self._order
+        order, addresses = self._order, self._addresses()
         data: dict[str, Any] = {
             "ami-id": order.image_id,
             "hostname": "localhost",
             "instance-id": order.instance_id,
             "instance-type": order.instance_type,
             "local-hostname": "localhost",
-            "local-ipv4": "127.0.0.1",
+            "local-ipv4": addresses.private,
             "placement": {"availability-zone": order.zone, "region": self._region},
-            "public-ipv4": "127.0.0.1",
             "services": {"domain": "amazonaws.com", "partition": "aws"},
         }
+        if addresses.public is not None:
+            data["public-ipv4"] = addresses.public
         held = await self._keys.current()
         if held is not None:
             role, keys = held
@@ -190,7 +193,7 @@ class Metadata(Resource):
                 "instanceId": order.instance_id,
                 "instanceType": order.instance_type,
                 "pendingTime": order.launch_time.strftime(_STAMP),
-                "privateIp": "127.0.0.1",
+                "privateIp": self._addresses().private,
                 "region": self._region,
                 "version": "2017-09-30",
             },

@@ -11,9 +11,12 @@ from typing import Any
 from twisted.web.resource import Resource
 
 from lae_localcloud.booter import ignition, unit
+from lae_localcloud.booter.program_judge import JudgeOptions, ProgramJudge
+from lae_localcloud.booter.programs import Programs
 from lae_localcloud.booter.service import Service
 from lae_localcloud.front.machines import LaunchOrder
 from lae_localcloud.listening import Listening, listen
+from lae_provision.hosts.node_unit import UNIT
 
 #: The variable that AWS's own SDKs honour; it overrides the host's settings.
 METADATA_VARIABLE = "AWS_EC2_METADATA_SERVICE_ENDPOINT"
@@ -31,8 +34,13 @@ class Instance:
         order: LaunchOrder,
         metadata: Resource,
         environment: Mapping[str, str],
+        *,
+        programs: Programs,
+        judging: JudgeOptions,
     ) -> None:
         self._reactor, self.root, self.order = reactor, root, order
+        self._programs, self._judging = programs, judging
+        self._judges: tuple[ProgramJudge, ...] = ()
         self._metadata, self._environment = metadata, environment
         self._listening: Listening | None = None
         self.services: tuple[Service, ...] = ()
@@ -56,6 +64,11 @@ class Instance:
             # The metadata service has another port after each boot.
             environment = {**self._environment, METADATA_VARIABLE: self._listening.url}
             self.services = tuple(self._service(u, environment) for u in self._units)
+            self._judges = tuple(
+                self._judge(one) for one in self.services if one.unit.name == UNIT
+            )
+            for judge in self._judges:
+                judge.begin()
             for service in self.services:
                 service.start()
         # NotIgnition and UnsupportedUnit are ValueErrors, as is text that is no UTF-8.
@@ -64,6 +77,8 @@ class Instance:
 
     async def shut_down(self, longest: float) -> None:
         """Stop its services within *longest* seconds, then its metadata service."""
+        for judge in self._judges:
+            judge.end()
         for stopping in [s.stop(longest) for s in self.services]:
             await stopping
         if self._listening is not None:
@@ -104,3 +119,8 @@ class Instance:
 
     def _service(self, parsed: unit.Unit, environment: Mapping[str, str]) -> Service:
         return Service(self._reactor, parsed, self.root, environment, self.say)
+
+    def _judge(self, service: Service) -> ProgramJudge:
+        return ProgramJudge(
+            self._reactor, self.root, self._programs, service, self._judging
+        )

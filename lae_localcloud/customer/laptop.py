@@ -26,10 +26,15 @@ class LaptopTrouble(Exception):
 
 @define
 class Laptop:
-    """A client node in *folder*, run by *tahoe* (the path of the program)."""
+    """A client node in *folder*, run by *tahoe* (the path of the program).
+
+    *prefix* goes before each command: words that run it elsewhere, such as in the
+    network of a customer.
+    """
 
     folder: Path
     tahoe: Path
+    prefix: tuple[str, ...] = ()
     _running: subprocess.Popen[bytes] | None = None
     _port: int = field(factory=lambda: free_ports(1)[0])
 
@@ -48,6 +53,7 @@ class Laptop:
         with self.folder.joinpath("run.log").open("ab") as log:
             self._running = subprocess.Popen(  # noqa: S603  (our own tahoe)
                 [
+                    *self.prefix,
                     self.tahoe,
                     "--node-directory",
                     self.folder,
@@ -81,6 +87,11 @@ class Laptop:
                 return
             time.sleep(_LOOK_AGAIN)
         raise LaptopTrouble(f"no storage server within {seconds:g} s:\n{self._log()}")
+
+    @property
+    def url(self) -> str:
+        """The client's own web server, for programs on this laptop."""
+        return f"http://127.0.0.1:{self._port}"
 
     def put(self, source: Path, target: str = "") -> str:
         """Upload one file, to a name or (without one) for its cap alone; the cap."""
@@ -124,17 +135,29 @@ class Laptop:
     def _welcome(self) -> dict[str, Any]:
         url = f"http://127.0.0.1:{self._port}/?t=json"
         try:
-            with urllib.request.urlopen(url, timeout=5) as page:
-                told: dict[str, Any] = json.load(page)
-                return told
-        except OSError:
+            if self.prefix:
+                # Its loopback is not ours.
+                page = self._curl(url)
+            else:
+                with urllib.request.urlopen(url, timeout=5) as opened:
+                    page = opened.read()
+            told: dict[str, Any] = json.loads(page)
+        except (OSError, ValueError):
             return {}
+        return told
+
+    def _curl(self, url: str) -> bytes:
+        return subprocess.run(  # noqa: S603  (our own words)
+            [*self.prefix, "curl", "-s", "-m", "5", url],
+            stdout=subprocess.PIPE,
+            check=False,
+        ).stdout
 
     def _tahoe(self, *arguments: str) -> str:
         done = subprocess.run(  # noqa: S603
-            [self.tahoe, "--node-directory", self.folder, *arguments]
+            [*self.prefix, self.tahoe, "--node-directory", self.folder, *arguments]
             if arguments[0] != "create-client"
-            else [self.tahoe, *arguments],
+            else [*self.prefix, self.tahoe, *arguments],
             capture_output=True,
             text=True,
             env=self._environment(),

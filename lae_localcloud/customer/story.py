@@ -47,13 +47,20 @@ class Signup:
 
 @define(frozen=True)
 class Places:
-    """Where a customer of this local cloud finds things."""
+    """Where a customer of this local cloud finds things.  *prefix* goes before what
+    runs on the customer's laptop.
+    """
 
     site_url: str
     stripe_endpoint: str
     maildir: Path
     tahoe: Path
     folder: Path
+    prefix: tuple[str, ...] = ()
+
+    def laptop(self, name: str) -> Laptop:
+        """A laptop of the customer's, with nothing on it."""
+        return Laptop(self.folder / name, self.tahoe, self.prefix)
 
 
 def paid_at(places: Places, signup_id: str) -> float:
@@ -172,7 +179,7 @@ def live_with_it(
     """
     belongings = Belongings(places.folder / "belongings")
     belongings.make()
-    laptop = Laptop(places.folder / "laptop", places.tahoe)
+    laptop = places.laptop("laptop")
     try:
         say("joining with the command of the mail ...")
         laptop.join(mail)
@@ -183,7 +190,7 @@ def live_with_it(
         compare(laptop, belongings, places.folder / "back-1")
         say("stored, fetched and compared. Now the laptop is lost ...")
         laptop.lose()
-        laptop = Laptop(places.folder / "new-laptop", places.tahoe)
+        laptop = places.laptop("new-laptop")
         laptop.join(mail)
         laptop.start()
         laptop.add_alias("home", rootcap)

@@ -15,7 +15,8 @@ from typing import Any
 import yaml
 from pyrage import x25519
 
-from lae_localcloud.demo.layout import Layout
+from lae_localcloud.booter.programs import REPOSITORY
+from lae_localcloud.demo.layout import HOST_PORTS, Layout
 from lae_localcloud.demo.parts import twistd_argv
 from lae_localcloud.state_folder import write_private
 from lae_protocol.process.resources import config_folder
@@ -24,9 +25,10 @@ _KEY_BYTES = 32
 
 
 def prepare(layout: Layout) -> None:
-    """The folders, the plans, and the secrets that nobody else makes."""
+    """The folders, plans and prices, and the secrets that nobody else makes."""
     layout.secrets.mkdir(mode=0o700, parents=True)
-    shutil.copy(config_folder() / "plans.yaml", layout.config / "plans.yaml")
+    for name in ("plans.yaml", "prices.yaml"):
+        shutil.copy(config_folder() / name, layout.config / name)
     for name in ("journal-keys", "cookie-keys"):
         key = base64.b64encode(secrets.token_bytes(_KEY_BYTES)).decode()
         _keep(layout, f"{name}/0001.key", key)
@@ -72,16 +74,37 @@ def write_daemon(layout: Layout, node_ports: tuple[int, int]) -> Path:
         "dns_zone": aws["dns_zone"],
         "dns_zone_id": aws["hosted_zone_id"],
         "image_id": aws["image_id"],
+        "image_owner": aws["account_id"],
         "instance_type": aws["instance_type"],
         "subnet_id": aws["subnet_id"],
         "security_groups": [aws["security_group_id"]],
         "boundary_arn": aws["boundary_arn"],
         "role_path": aws["role_path"],
-        "program": {"command": list(twistd_argv("lae-node"))},
+        "program": {
+            "command": list(twistd_argv("lae-node")),
+            "programs": REPOSITORY,
+        },
         "ports": {"first": node_ports[0], "last": node_ports[1]},
         "s3_endpoint": aws["s3_endpoint"],
     }
+    if aws["inside"] is not None:
+        _use_machines(layout, settings, aws["inside"])
     return _write(layout, "daemon", settings)
+
+
+def _use_machines(
+    layout: Layout, settings: dict[str, Any], inside: dict[str, Any]
+) -> None:
+    """The metal level's hosts: addresses and names of their own, and a signed image."""
+    port = layout.daemon_ports[1]
+    settings["hosts_tub"]["location"] = f"{inside['services']}:{port}"
+    cell = settings["cells"][0]
+    cell["s3_endpoint"] = inside["s3_endpoint"]
+    cell["program"] = layout.image_facts()
+    cell["ports"] = dict(zip(("introducer", "storage"), HOST_PORTS, strict=True))
+    cell["identity_certificates"] = [str(layout.aws / "instance-identity.pem")]
+    for of_one_machine in ("host_name", "listen"):
+        del cell[of_one_machine]
 
 
 def write_site(layout: Layout) -> Path:

@@ -10,6 +10,9 @@ from attrs import define, field
 
 from lae_localcloud.ports import free_ports
 
+#: Of every host of the metal level, as in production: introducer and storage.
+HOST_PORTS = (3456, 3457)
+
 
 def _two_ports() -> tuple[int, int]:
     first, second = free_ports(2)
@@ -97,6 +100,15 @@ class Layout:
     def smtp_facts(self) -> dict[str, Any]:
         """What the mail server wrote of itself."""
         return _read(self.smtp / "smtp.json")
+
+    @property
+    def image(self) -> Path:
+        """The hosts' image: what there is to say of it (metal level)."""
+        return self.root / "image"
+
+    def image_facts(self) -> dict[str, Any]:
+        """What a host runs, in the words of the daemon's settings."""
+        return _read(self.image / "program.json")
 
     def stripe_endpoint(self) -> str:
         """Where the local Stripe is."""

@@ -57,6 +57,7 @@ def _places(endpoints: Endpoints, folder: Path) -> Places:
         Path(endpoints.maildir),
         client_tahoe(),
         customer,
+        endpoints.customer,
     )
 
 

@@ -6,7 +6,11 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from attrs import evolve
+
+from lae_localcloud.demo.layout import HOST_PORTS
 from lae_localcloud.demo.program import (
+    Ends,
     FileAppears,
     Program,
     Step,
@@ -19,6 +23,26 @@ def aws_step(folder: Path, *options: str) -> Step:
     """AWS, S3 and instances; ``folder/aws.json`` has all ids once it is ready."""
     argv = (*_LOCALCLOUD, "aws", "--state-dir", str(folder), *options)
     return Step("aws", lambda: Program(argv))
+
+
+def metal_step(folder: Path, port_for_hosts: int) -> Step:
+    """The same with instances that are machines, which reach that port of ours.
+
+    The first time their root file system is made, which takes some two minutes.
+    """
+    ports = ("--ports", *map(str, HOST_PORTS))
+    options = ("--level", "metal", *ports, "--port-for-hosts", str(port_for_hosts))
+    options = (*options, "--registry")
+    return evolve(aws_step(folder, *options), patience=900.0)
+
+
+def image_step(folder: Path, aws: Path) -> Step:
+    """The hosts' image, built, pushed and signed; ``folder/program.json`` says which.
+
+    The first time all of that takes minutes.
+    """
+    argv = (*_LOCALCLOUD, "image", "--state-dir", str(folder), "--cloud", str(aws))
+    return Step("image", lambda: Program(argv, ready=Ends()), ("aws",), patience=1800)
 
 
 def smtp_step(folder: Path, maildir: Path) -> Step:

@@ -27,7 +27,12 @@ class Answers:
     url: str
 
 
-Readiness = Notifies | FileAppears | Answers
+@define(frozen=True)
+class Ends:
+    """Ready when it has ended well: what is done once."""
+
+
+Readiness = Notifies | FileAppears | Answers | Ends
 
 
 @define(frozen=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 from twisted.internet import reactor as _reactor
@@ -23,6 +24,8 @@ from lae_localcloud.demo.layout import Layout
 from lae_localcloud.demo.once import perform_once, perform_signup
 from lae_localcloud.demo.parts import (
     aws_step,
+    image_step,
+    metal_step,
     service_step,
     smtp_step,
     stripe_step,
@@ -31,8 +34,11 @@ from lae_localcloud.demo.program import Step
 from lae_localcloud.demo.state import DemoState, Endpoints
 from lae_localcloud.demo.supervisor import Supervisor
 from lae_localcloud.demo.watching import Sources, Watching
+from lae_localcloud.metal.root import cache_folder
 from lae_localcloud.ports import free_ports, free_range
 from lae_localcloud.running import run
+
+Level = Literal["process", "metal"]
 
 #: Two for each signup.
 NODE_PORTS = 400
@@ -54,18 +60,38 @@ S4 runs on this machine.
 Ctrl-C ends it.
 """
 
+MAKING = """
+Starting.  The hosts' root file system and image are made once and kept in {cache};
+where they are not there yet, that takes some minutes: aws.log and image.log in
+{logs} say how far it is.
+"""
 
-def steps(layout: Layout, node_ports: tuple[int, int]) -> list[Step]:
+METAL = """
+Hosts are machines with a network of their own.  A customer's programs reach them with
+these words before each, as root:
+
+  {words}
+"""
+
+
+def steps(layout: Layout, node_ports: tuple[int, int], level: Level) -> list[Step]:
     """The local cloud side by side; then the daemon; then the site."""
     webhook = f"{layout.site_url}/webhook/stripe"
     plans = layout.config / "plans.yaml"
-    cloud = ("aws", "smtp", "stripe")
+    cloud: tuple[str, ...] = ("aws", "smtp", "stripe")
+    aws = aws_step(layout.aws, "--ports", *map(str, node_ports))
+    before: list[Step] = []
+    if level == "metal":
+        aws = metal_step(layout.aws, layout.daemon_ports[1])
+        before = [image_step(layout.image, layout.aws)]
+        cloud = (*cloud, "image")
 
     def configure() -> Path:
         return write_daemon(layout, node_ports)
 
     return [
-        aws_step(layout.aws, "--ports", *map(str, node_ports)),
+        aws,
+        *before,
         smtp_step(layout.smtp, layout.maildir),
         stripe_step(layout.stripe, plans, webhook),
         service_step("daemon", "lae-flapp", configure, cloud),
@@ -87,6 +113,7 @@ def endpoints_of(layout: Layout) -> Endpoints:
         region=aws["region"],
         operator_furl_file=str(layout.operator_furl),
         state_dir=str(layout.root),
+        customer=tuple(() if aws["inside"] is None else aws["inside"]["client"]),
     )
 
 
@@ -119,6 +146,8 @@ class Demo:
                 **self._layout.metrics_urls,
             )
         )
+        if endpoints.customer:
+            click.echo(METAL.format(words=shlex.join(endpoints.customer)))
         if self._perform is not None:
             # Not waited for: a Ctrl-C meanwhile ends everything at once.
             performed = deferToThread(
@@ -146,13 +175,17 @@ class Demo:
         self._watching = Deferred.fromCoroutine(watching.run())
 
 
-def run_demo(folder: Path, *, once: bool, signup: bool, port: int) -> int:
+def run_demo(
+    folder: Path, *, once: bool, signup: bool, port: int, level: Level = "process"
+) -> int:
     """Run it until it is ended, or (*once*) until its customer is content."""
     reactor: Any = _reactor
     ports = free_ports(3)
     layout = Layout(folder, port or ports[0], (ports[1], ports[2]))
     prepare(layout)
     node_ports = free_range(NODE_PORTS)
+    if level == "metal":
+        click.echo(MAKING.format(cache=cache_folder(), logs=folder / "logs"))
     perform = perform_once if once else perform_signup if signup else None
 
     def part(end: Callable[[int], None]) -> Launcher:
@@ -163,7 +196,11 @@ def run_demo(folder: Path, *, once: bool, signup: bool, port: int) -> int:
 
         demo = Demo(reactor, layout, perform, ended)
         return Launcher(
-            reactor, folder, steps(layout, node_ports), end=end, then=demo.ready
+            reactor,
+            folder,
+            steps(layout, node_ports, level),
+            end=end,
+            then=demo.ready,
         )
 
     with (folder / "launcher.log").open("w", encoding="utf-8") as log:

@@ -38,7 +38,9 @@ class DemoSignup:
 
 @define(frozen=True)
 class Endpoints:
-    """Every endpoint of the demo.  The keys are the account's administrator's."""
+    """Every endpoint of the demo.  The keys are the account's administrator's.
+    *customer* goes before what runs on a customer's laptop (metal level).
+    """
 
     site_url: str
     aws_endpoint: str
@@ -50,6 +52,7 @@ class Endpoints:
     region: str
     operator_furl_file: str
     state_dir: str
+    customer: tuple[str, ...] = ()
 
 
 class DemoState:

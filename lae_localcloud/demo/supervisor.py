@@ -17,8 +17,15 @@ from twisted.internet.defer import Deferred, DeferredList, FirstError
 from twisted.python.failure import Failure
 
 from lae_localcloud import child
-from lae_localcloud.demo.program import Answers, FileAppears, Notifies, Step
+from lae_localcloud.demo.program import (
+    Answers,
+    Ends,
+    FileAppears,
+    Notifies,
+    Step,
+)
 from lae_localcloud.demo.readiness import NotifySocket, answers, appears
+from lae_localcloud.models.wrong import VARIABLE
 
 _LAST_LINES = 20
 #: Time to end well; then SIGKILL.
@@ -39,6 +46,7 @@ class _Running:
     child: child.Child | None = None
     notify: NotifySocket | None = None
     restarts: int = 0
+    is_done_once: bool = False
 
 
 class Supervisor:
@@ -134,6 +142,8 @@ class Supervisor:
             case Answers():
                 await answers(self._reactor, program.ready)
                 _fire(running.ready)
+            case Ends():
+                running.is_done_once = True
 
     def _late(self, running: _Running) -> None:
         if not running.ready.called:
@@ -146,6 +156,9 @@ class Supervisor:
 
     def _ended(self, running: _Running, how: str) -> None:
         if self._stopping:
+            return
+        if running.is_done_once and how == "ended":
+            _fire(running.ready)
             return
         words = self._words(running, how)
         if not running.ready.called:
@@ -197,5 +210,5 @@ def _cancelled(outcome: Any, late: Any) -> Any:
 
 def _inherited() -> dict[str, str]:
     """Of our own environment, what a service would have."""
-    kept = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "S4_CRASH_AT")
+    kept = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", "S4_CRASH_AT", VARIABLE)
     return {name: os.environ[name] for name in kept if name in os.environ}

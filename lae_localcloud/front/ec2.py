@@ -23,20 +23,29 @@ from lae_localcloud.exchange import (
     ApiResponse,
     request_id,
 )
-from lae_localcloud.front.launches import Launches
+from lae_localcloud.front.groups import allowed_by
+from lae_localcloud.front.launches import IMAGE_GIB, Launches
 from lae_localcloud.front.machines import (
     STATE_CODES,
     InstanceState,
     Machines,
 )
 from lae_localcloud.front.slowness import Slowness
+from lae_localcloud.front.volumes import Ebs
 
+#: A change of one of these changes what instances let in.
+_REGROUPS = re.compile(r"(Authorize|Revoke|Modify).*(SecurityGroup|Attribute).*")
 _NAMESPACE = "http://ec2.amazonaws.com/doc/2016-11-15/"
-#: moto invents addresses of real machines; here everything is on loopback.
+#: moto invents addresses of real machines; processes are all on loopback, where the
+#: booter gives them other ones.
 _ADDRESS = re.compile(
-    rb"<(privateIpAddress|ipAddress|publicIp|carrierIp|publicIpAddress)>[^<]+</\1>"
+    rb"<(privateIpAddress|ipAddress|publicIp|carrierIp|publicIpAddress)>"
+    rb"(?!127\.)[^<]+</\1>"
 )
 _NAME = re.compile(rb"<(privateDnsName|dnsName|publicDnsName)>[^<]+</\1>")
+#: moto has one size for the snapshots of all images, which its answers alone show.
+_SIZE = re.compile(rb"(?<=<volumeSize>)\d+(?=</volumeSize>)")
+_GIB = str(IMAGE_GIB).encode()
 
 
 class Ec2:
@@ -49,11 +58,14 @@ class Ec2:
         slowness: Slowness,
         now: Callable[[], datetime],
         in_reactor: Callable[..., None],
+        *,
+        on_loopback: bool = True,
     ) -> None:
         self._moto, self._machines, self._slowness = moto, machines, slowness
-        self._now, self._in_reactor = now, in_reactor
+        self._now, self._in_reactor, self._on_loopback = now, in_reactor, on_loopback
         self._launches = Launches(moto, slowness, now)
         self._seen_from: dict[str, datetime] = {}
+        self.volumes = Ebs(moto, slowness, now)
 
     def answer(self, call: Call, request: ApiRequest) -> ApiResponse:
         """One call; raises :class:`ApiError`."""
@@ -66,10 +78,18 @@ class Ec2:
                 answer = self._power(call, request)
             case "GetConsoleOutput":
                 answer = self._console(call)
+            case _ if self.volumes.answers(call):
+                answer = self.volumes.answer(call, request)
             case _ if call.action.startswith("Describe"):
                 answer = self._describe(call, request)
             case _:
                 answer = self._moto.call(request)
+        if answer.ok and _REGROUPS.fullmatch(call.action):
+            self._regroup()
+        if call.action == "DescribeImages":
+            answer = evolve(answer, body=_SIZE.sub(_GIB, answer.body))
+        if not self._on_loopback:
+            return answer
         return evolve(answer, body=without_addresses(answer.body))
 
     def set_state(self, instance_id: str, state: InstanceState) -> None:
@@ -81,6 +101,20 @@ class Ec2:
             return
         self._put_state(instance, state)
 
+    def set_public_address(self, instance_id: str, address: str | None) -> None:
+        """The machines' word on where an instance is reached."""
+        interface = self._moto.backend("ec2").get_instance(instance_id).nics[0]
+        # moto would invent one at the next start.
+        interface.public_ip_auto_assign = False
+        interface.public_ip = address
+
+    def _regroup(self) -> None:
+        ec2 = self._moto.backend("ec2")
+        for instance in ec2.all_instances():
+            if instance.state != "terminated":
+                allowed = allowed_by(ec2, instance)
+                self._in_reactor(self._machines.regroup, instance.id, allowed)
+
     def _put_state(self, instance: Any, state: InstanceState) -> None:
         current = instance._state  # noqa: SLF001  (moto has no other way in)
         current.name, current.code = state, STATE_CODES[state]
@@ -90,6 +124,10 @@ class Ec2:
         for order in outcome.orders:
             instance = self._moto.backend("ec2").get_instance(order.instance_id)
             self._put_state(instance, "pending")
+            # moto keeps it only where it is said later.
+            protected = call.params.get("DisableApiTermination") == "true"
+            instance.disable_api_termination = protected
+            self.set_public_address(order.instance_id, None)
             seen_from = self._now() + timedelta(seconds=self._slowness.visibility)
             self._seen_from[order.instance_id] = seen_from
             self._in_reactor(self._machines.launch, order)
@@ -100,6 +138,7 @@ class Ec2:
         for i in call.listed("InstanceId"):
             if i in (r.id for r in ec2.all_instances()):
                 before[i] = ec2.get_instance(i).state
+                self._require_unprotected(i)
         answer = self._moto.call(request)
         if not answer.ok:
             return answer
@@ -108,6 +147,16 @@ class Ec2:
                 self._put_state(ec2.get_instance(i), "shutting-down")
                 self._in_reactor(self._machines.terminate, i)
         return answer
+
+    def _require_unprotected(self, instance_id: str) -> None:
+        instance = self._moto.backend("ec2").get_instance(instance_id)
+        if instance.disable_api_termination in (True, "true"):
+            raise ApiError(
+                400,
+                "OperationNotPermitted",
+                f"The instance '{instance_id}' may not be terminated. Modify its"
+                " 'disableApiTermination' instance attribute and try again.",
+            )
 
     def _power(self, call: Call, request: ApiRequest) -> ApiResponse:
         ec2 = self._moto.backend("ec2")

@@ -15,6 +15,7 @@ from lae_localcloud.account.asks import asks_of
 from lae_localcloud.account.calls import Call, call_of
 from lae_localcloud.account.moto import Moto
 from lae_localcloud.account.principals import (
+    Principal,
     authenticate,
     check_trust,
     find_principal,
@@ -29,6 +30,8 @@ from lae_localcloud.exchange import (
 )
 from lae_localcloud.front.ec2 import Ec2
 from lae_localcloud.front.quotas import quota_answer
+from lae_localcloud.front.route53 import Route53
+from lae_localcloud.models.wrong import WrongRequests
 
 #: EC2 and the services of JSON have words of their own for refusals.
 _EC2_WORDS = {
@@ -67,8 +70,15 @@ def addressed(request: ApiRequest) -> Addressed:
     return Addressed(said, call_of(said.service, request), request)
 
 
+def no_answer(_call: Call, _access_key: str) -> ApiResponse | None:
+    """There is no registry."""
+
+
 class Gate:
-    """Checks each call and answers it.  *changed* hears of every change in IAM."""
+    """Checks each call and answers it.
+
+    *changed* hears of every change in IAM; *of_registry* answers what a registry must.
+    """
 
     _log = Logger()
 
@@ -76,10 +86,16 @@ class Gate:
         self,
         moto: Moto,
         ec2: Ec2,
+        route53: Route53,
+        *,
         now: Callable[[], datetime],
         changed: Callable[[], None],
+        wrong: WrongRequests,
+        of_registry: Callable[[Call, str], ApiResponse | None] = no_answer,
     ) -> None:
         self._moto, self._ec2, self._now, self._changed = moto, ec2, now, changed
+        self._route53 = route53
+        self._wrong, self._of_registry = wrong, of_registry
 
     def answer(self, asked: Addressed) -> ApiResponse:
         """The answer, refusals included."""
@@ -104,20 +120,30 @@ class Gate:
         )
         return answer
 
-    def _answer(self, asked: Addressed) -> ApiResponse:
+    def admit(self, asked: Addressed) -> Principal:
+        """Whoever has signed this and may do it; raises :class:`ApiError`."""
         principal = find_principal(self._moto, asked.said.access_key)
         authenticate(principal, asked.said, asked.request, self._now())
         if asked.said.region not in (self._moto.region, "us-east-1"):
             raise ApiError(400, "SignatureDoesNotMatch", "this is another region")
+        self._wrong.check(asked.call.service, asked.call.action, asked.request)
         principal.require(asks_of(self._moto, asked.call, asked.request))
+        return principal
+
+    def _answer(self, asked: Addressed) -> ApiResponse:
+        principal = self.admit(asked)
         if asked.call.action == "AssumeRole":
             role_arn = asked.call.params.get("RoleArn", "")
             check_trust(self._moto, principal, role_arn)
         if asked.call.service == "ec2":
             return self._ec2.answer(asked.call, asked.request)
         told = quota_answer(asked.call, asked.request)
+        if told is None:
+            told = self._of_registry(asked.call, asked.said.access_key)
         if told is not None:
             return told
+        if asked.call.service == "route53":
+            return self._route53.answer(asked.call, asked.request)
         return self._moto.call(asked.request)
 
 

@@ -14,17 +14,24 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import define
+from attrs import define, evolve
 
 from lae_localcloud.account.calls import Call
 from lae_localcloud.account.moto import Moto
 from lae_localcloud.exchange import ApiError, ApiRequest, ApiResponse
+from lae_localcloud.front.groups import allowed_by
 from lae_localcloud.front.machines import LaunchOrder
 from lae_localcloud.front.slowness import Slowness
 
+#: The size of an image's snapshot, as that of Fedora CoreOS.
+IMAGE_GIB = 10
 #: Bytes of user-data, before base64.
 USER_DATA_LIMIT = 16_384
+#: Of Fedora CoreOS.
+IMAGE_GIB = 10
 _TOKEN = re.compile(r"[\x21-\x7e]{1,64}")
+#: A new instance has none yet, and moto invents one.
+_PUBLIC = re.compile(rb"<(ipAddress|publicIp)>[^<]*</\1>")
 _INSTANCE_ID = re.compile(r"<instanceId>(i-[0-9a-f]+)</instanceId>")
 #: What does not belong to the request that a token stands for.
 _NOT_COMPARED = frozenset({"Action", "Version", "ClientToken", "AWSAccessKeyId"})
@@ -63,16 +70,20 @@ class Launches:
             if repeated is not None:
                 return Outcome(repeated, ())
         user_data = _user_data(call.params.get("UserData", ""))
-        self._check_image(call.params.get("ImageId", ""))
+        self._check_image(call.params)
         profile = self._checked_profile(call.params)
         answer = self._moto.call(request)
         if not answer.ok:
             return Outcome(answer, ())
+        answer = evolve(answer, body=_PUBLIC.sub(b"", answer.body))
         ids = tuple(_INSTANCE_ID.findall(answer.body.decode()))
         instances = [self._moto.backend("ec2").get_instance(i) for i in ids]
         if token is not None:
             self._tokens[token] = _Launched(fingerprint, ids, answer)
-        orders = tuple(_order(i, profile, user_data) for i in instances)
+        ec2 = self._moto.backend("ec2")
+        orders = tuple(
+            _order(ec2, i, profile, user_data, _volume_gib(call)) for i in instances
+        )
         return Outcome(answer, orders)
 
     def instances_of_token(self, token: str) -> tuple[str, ...]:
@@ -104,7 +115,8 @@ class Launches:
             )
         return launched.answer
 
-    def _check_image(self, image_id: str) -> None:
+    def _check_image(self, params: dict[str, str]) -> None:
+        image_id = params.get("ImageId", "")
         if not re.fullmatch(r"ami-([0-9a-f]{8}|[0-9a-f]{17})", image_id):
             raise ApiError(
                 400, "InvalidAMIID.Malformed", f"Invalid id: {json.dumps(image_id)}"
@@ -115,6 +127,9 @@ class Launches:
                 "InvalidAMIID.NotFound",
                 f"The image id '[{image_id}]' does not exist",
             )
+        image = self._moto.backend("ec2").amis[image_id]
+        _check_architecture(params.get("InstanceType", "m1.small"), image)
+        _check_volume(params, image)
 
     def _checked_profile(self, params: dict[str, str]) -> str | None:
         named = params.get("IamInstanceProfile.Name")
@@ -144,6 +159,39 @@ class Launches:
         return (self._now() - made).total_seconds() < self._slowness.profile
 
 
+def _check_architecture(instance_type: str, image: Any) -> None:
+    from moto.ec2.models.instance_types import (  # noqa: PLC0415  (slow to import)
+        INSTANCE_TYPES,
+    )
+
+    processor = INSTANCE_TYPES[instance_type]["ProcessorInfo"]
+    (supported, *_) = found = processor["SupportedArchitectures"]
+    if image.architecture not in found:
+        raise ApiError(
+            400,
+            "InvalidParameterValue",
+            f"The architecture '{supported}' of the specified instance type does not"
+            f" match the architecture '{image.architecture}' of the specified AMI."
+            " Specify an instance type and an AMI that have matching architectures,"
+            " and try again.",
+        )
+
+
+def _check_volume(params: dict[str, str], image: Any) -> None:
+    for name, device in params.items():
+        found = re.fullmatch(r"BlockDeviceMapping\.(\d+)\.DeviceName", name)
+        if found is None or device != image.root_device_name:
+            continue
+        asked = params.get(f"BlockDeviceMapping.{found[1]}.Ebs.VolumeSize")
+        if asked is not None and int(asked) < IMAGE_GIB:
+            raise ApiError(
+                400,
+                "InvalidBlockDeviceMapping",
+                f"Volume of size {asked}GB is smaller than snapshot"
+                f" '{image.ebs_snapshot.id}', expect size >= {IMAGE_GIB}GB",
+            )
+
+
 def _fingerprint(params: dict[str, str]) -> str:
     compared = sorted((k, v) for k, v in params.items() if k not in _NOT_COMPARED)
     return hashlib.sha256(json.dumps(compared).encode()).hexdigest()
@@ -165,7 +213,15 @@ def _user_data(text: str) -> bytes:
     return data
 
 
-def _order(instance: Any, profile: str | None, user_data: bytes) -> LaunchOrder:
+def _volume_gib(call: Call) -> int:
+    """Of the root device, which is the first that is named; else the image's."""
+    named = call.params.get("BlockDeviceMapping.1.Ebs.VolumeSize")
+    return IMAGE_GIB if named is None else int(named)
+
+
+def _order(
+    ec2: Any, instance: Any, profile: str | None, user_data: bytes, volume_gib: int
+) -> LaunchOrder:
     return LaunchOrder(
         instance_id=instance.id,
         image_id=instance.image_id,
@@ -174,4 +230,9 @@ def _order(instance: Any, profile: str | None, user_data: bytes) -> LaunchOrder:
         launch_time=instance.launch_time.replace(tzinfo=UTC, microsecond=0),
         profile=profile,
         user_data=user_data,
+        private_address=instance.private_ip,
+        volume_gib=volume_gib,
+        ends_when_shut_down=instance.instance_initiated_shutdown_behavior
+        == "terminate",
+        groups=allowed_by(ec2, instance),
     )

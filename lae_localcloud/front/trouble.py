@@ -41,6 +41,7 @@ _TOO_FAST = {
     "ec2": ApiError(503, "RequestLimitExceeded", "Request limit exceeded."),
     "s3": ApiError(503, "SlowDown", "Please reduce your request rate."),
     "kms": ApiError(400, "ThrottlingException", "Rate exceeded"),
+    "registry": ApiError(429, "TOOMANYREQUESTS", "Rate exceeded"),
 }
 _THROTTLED = ApiError(400, "Throttling", "Rate exceeded")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Protocol
 
 from twisted.internet.defer import Deferred
@@ -11,7 +11,9 @@ from twisted.python.failure import Failure
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from lae_localcloud.account.calls import Call
 from lae_localcloud.account.moto import Moto
+from lae_localcloud.account.principals import Principal
 from lae_localcloud.control import CONTROL_PATH, Control
 from lae_localcloud.exchange import (
     ApiError,
@@ -27,11 +29,19 @@ from lae_localcloud.front.trouble import CutConnection, Trouble
 _log = Logger()
 
 
+#: Answers a call about stacks of whoever may make it, or raises ApiError.
+OfStacks = Callable[[Call, ApiRequest, Principal], ApiResponse]
+
+
 class Answering(Protocol):
     """Answers a Twisted request, now or later."""
 
     def render(self, request: Any) -> int:
         """Answer it; ``NOT_DONE_YET``."""
+        ...
+
+    async def ask(self, request: ApiRequest) -> ApiResponse:
+        """The answer to a request that comes over no network; raises ApiError."""
         ...
 
 
@@ -110,11 +120,18 @@ class AwsFront(Resource):
     isLeaf = True
 
     def __init__(
-        self, moto: Moto, gate: Gate, trouble: Trouble, control: Control, s3: Answering
+        self,
+        moto: Moto,
+        gate: Gate,
+        trouble: Trouble,
+        control: Control,
+        *,
+        s3: Answering,
+        stacks: OfStacks,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._moto, self._gate, self._trouble = moto, gate, trouble
-        self._control, self._s3 = control, s3
+        self._control, self._s3, self._stacks = control, s3, stacks
 
     def render(self, request: Any) -> int:
         """One request."""
@@ -129,8 +146,26 @@ class AwsFront(Resource):
             return self._s3.render(request)
         return spawn(request, asked.call.service, self._serve(request, asked))
 
+    async def ask(self, request: ApiRequest) -> ApiResponse:
+        """The answer to a signed request that comes over no network.
+
+        Raises :class:`ApiError` and
+        :class:`~lae_localcloud.front.trouble.CutConnection`.
+        """
+        asked = addressed(request)
+        if asked.call.service == "s3":
+            return await self._s3.ask(request)
+        return await self._answered(asked)
+
     async def _serve(self, request: Any, asked: Addressed) -> None:
+        write_response(request, await self._answered(asked))
+
+    async def _answered(self, asked: Addressed) -> ApiResponse:
         async def do(_: Struck | None) -> ApiResponse:
+            if asked.call.service == "cloudformation":
+                # A stack asks moto in its turn: it cannot be in moto's thread.
+                caller = await self._moto.run(self._gate.admit, asked)
+                return self._stacks(asked.call, asked.request, caller)
             return await self._moto.run(self._gate.answer, asked)
 
-        write_response(request, await self._trouble.around(asked.call, do))
+        return await self._trouble.around(asked.call, do)

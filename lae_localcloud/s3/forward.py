@@ -11,6 +11,7 @@ from twisted.internet.protocol import Protocol
 from twisted.web.iweb import IResponse
 
 from lae_localcloud.exchange import ApiError, ApiRequest, ApiResponse, Headers
+from lae_localcloud.front.slowness import Slowness
 from lae_localcloud.s3.body import Bytes
 from lae_localcloud.s3.operations import Operation
 from lae_localcloud.s3.weed import Weed
@@ -70,25 +71,38 @@ class Store:
     writes at the same moment, SeaweedFS let both succeed in a versioned bucket.
     """
 
-    def __init__(self, reactor: Any, weed: Weed) -> None:
-        self._reactor, self._weed = reactor, weed
+    def __init__(self, reactor: Any, weed: Weed, slowness: Slowness) -> None:
+        self._reactor, self._weed, self._slowness = reactor, weed, slowness
+        #: Until when each object that was just written is not there.
+        self._unseen: dict[tuple[str, str], float] = {}
         self._locks: dict[tuple[str, str], DeferredLock] = {}
 
     async def answer(
         self, operation: Operation, request: ApiRequest
     ) -> ApiResponse | Stored:
         """One call; raises :class:`ApiError`."""
+        place = (operation.bucket, operation.key)
+        if operation.reads_object or "if-match" in request.headers:
+            self._raise_if_unseen(place)
         if not operation.changes_object:
             return await self._forward(operation, request)
-        place = (operation.bucket, operation.key)
         lock = self._locks.setdefault(place, DeferredLock())
         await lock.acquire()
         try:
-            return await self._forward(operation, request)
+            answer = await self._forward(operation, request)
+            if self._slowness.objects:
+                until = self._reactor.seconds() + self._slowness.objects
+                self._unseen[place] = until
+            return answer
         finally:
             if not lock.waiting:
                 self._locks.pop(place, None)
             lock.release()
+
+    def _raise_if_unseen(self, place: tuple[str, str]) -> None:
+        if self._reactor.seconds() < self._unseen.get(place, 0.0):
+            raise ApiError(404, "NoSuchKey", "The specified key does not exist.")
+        self._unseen.pop(place, None)
 
     async def _forward(
         self, operation: Operation, request: ApiRequest

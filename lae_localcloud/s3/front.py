@@ -36,6 +36,7 @@ from lae_localcloud.front.web import (
     write_head,
     write_response,
 )
+from lae_localcloud.models.wrong import WrongRequests
 from lae_localcloud.s3.body import Relay
 from lae_localcloud.s3.configuration import Configuration
 from lae_localcloud.s3.forward import Store, Stored
@@ -68,11 +69,12 @@ class S3Front(Resource):
         control: Control,
         region: str,
         now: Callable[[], datetime],
+        wrong: WrongRequests,
     ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self._permissions, self._configuration = permissions, configuration
         self._store, self._trouble, self._control = store, trouble, control
-        self._region, self._now = region, now
+        self._region, self._now, self._wrong = region, now, wrong
 
     def render(self, request: Any) -> int:
         """One request."""
@@ -85,6 +87,25 @@ class S3Front(Resource):
             write_response(request, error_response("s3", in_its_words("s3", e)))
             return NOT_DONE_YET
         return spawn(request, "s3", self._serve(request, asked))
+
+    async def ask(self, request: ApiRequest) -> ApiResponse:
+        """The answer to a signed call about a bucket that comes over no network.
+
+        Raises :class:`ApiError` and
+        :class:`~lae_localcloud.front.trouble.CutConnection`.
+        """
+        said = Authorization.of(request.headers)
+        asked = _Asked(said, operation_of(request), request)
+        await self._admit(asked)
+
+        async def do(_: Struck | None) -> ApiResponse | Stored:
+            return await self._do(asked.operation, request)
+
+        answer = await self._trouble.around(asked.operation, do, _discard)
+        if isinstance(answer, Stored):
+            answer.discard()
+            raise ApiError(501, "NotImplemented", "objects come over the network alone")
+        return answer
 
     async def _serve(self, request: Any, asked: _Asked) -> None:
         """The whole way of one request.
@@ -127,8 +148,10 @@ class S3Front(Resource):
                 "AuthorizationHeaderMalformed",
                 f"'{asked.said.region}' is wrong; expecting '{self._region}'",
             )
-        asks = asked.operation.asks(asked.request)
-        await self._permissions.require(principal, asked.operation.bucket, asks)
+        operation = asked.operation
+        self._wrong.check("s3", operation.action, asked.request, operation.named)
+        asks = operation.asks(asked.request)
+        await self._permissions.require(principal, operation.bucket, asks)
         return principal
 
     def _tell(self, operation: Operation, status: int, code: str) -> None:
@@ -157,8 +180,7 @@ class S3Front(Resource):
     ) -> ApiResponse:
         """Who may not list a bucket is not told that a key is not there."""
         missing = answer.status == _NOT_FOUND and operation.key
-        reads = operation.action in ("GetObject", "HeadObject")
-        if not (missing and reads) or self._permissions.may(
+        if not (missing and operation.reads_object) or self._permissions.may(
             principal, "s3:ListBucket", operation.bucket
         ):
             return answer

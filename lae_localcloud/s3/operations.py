@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, unquote
 
 from attrs import define
 
+from lae_localcloud.account.moto import ACCOUNT_ID
 from lae_localcloud.account.policy import Ask
 from lae_localcloud.exchange import ApiError, ApiRequest
 
@@ -56,6 +57,17 @@ class Operation:
         return f"{self.bucket}/{self.key}"
 
     @property
+    def named(self) -> dict[str, str]:
+        """The parts of its path, by the names that S3's model gives them."""
+        named = {"Bucket": self.bucket, "Key": self.key}
+        return {name: part for name, part in named.items() if part}
+
+    @property
+    def reads_object(self) -> bool:
+        """Tell whether it asks for what a key holds."""
+        return self.action in ("GetObject", "HeadObject")
+
+    @property
     def changes_object(self) -> bool:
         """Tell whether it can change what a key holds."""
         return self.action in (
@@ -67,7 +79,11 @@ class Operation:
 
     def asks(self, request: ApiRequest) -> list[Ask]:
         """What must be allowed; the keys of a batch deletion are in its body."""
-        known = {"aws:securetransport": ("false",), **_conditions(self, request)}
+        known = {
+            "aws:securetransport": ("false",),
+            "s3:resourceaccount": (ACCOUNT_ID,),
+            **_conditions(self, request),
+        }
         bucket = f"arn:aws:s3:::{self.bucket}" if self.bucket else "*"
         if self.action == "DeleteObjects":
             named = re.findall(
@@ -211,7 +227,12 @@ def _conditions(
         known["s3:prefix"] = (operation.query.get("prefix", ""),)
         if "delimiter" in operation.query:
             known["s3:delimiter"] = (operation.query["delimiter"],)
-    for name in ("x-amz-server-side-encryption", "x-amz-acl"):
+    for name in (
+        "if-match",
+        "if-none-match",
+        "x-amz-server-side-encryption",
+        "x-amz-acl",
+    ):
         if name in request.headers:
             known[f"s3:{name}"] = (request.headers[name],)
     return known

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from lae_localcloud.account.moto import Moto
+from lae_localcloud.account.moto import ACCOUNT_ID, Moto
 from lae_localcloud.account.policy import Ask, Policy, is_allowed
 from lae_localcloud.account.principals import (
     Principal,
@@ -56,7 +56,11 @@ class Permissions:
 
     def may(self, principal: Principal, action: str, bucket: str) -> bool:
         """Tell whether the principal's own policies allow it on the bucket."""
-        ask = Ask(action, f"arn:aws:s3:::{bucket}", {"s3:prefix": ("",)})
+        ask = Ask(
+            action,
+            f"arn:aws:s3:::{bucket}",
+            {"s3:prefix": ("",), "s3:resourceaccount": (ACCOUNT_ID,)},
+        )
         return is_allowed(ask, principal.policies, principal.boundary)
 
 

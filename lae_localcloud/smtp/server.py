@@ -221,7 +221,7 @@ class ControlSite(Resource):
 
     def __init__(self, faults: FaultBook) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._control = Control(faults, Slowness(), list, lambda _: False)
+        self._control = Control(faults, Slowness())
 
     def render(self, request: Any) -> int:
         """One request."""

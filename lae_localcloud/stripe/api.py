@@ -11,6 +11,7 @@ from attrs import Factory, define, field
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
 
+from lae_localcloud.models.wrong import WrongRequests
 from lae_localcloud.stripe.errors import ApiError
 from lae_localcloud.stripe.faults import Fault, Faults
 from lae_localcloud.stripe.form import nested
@@ -21,6 +22,7 @@ from lae_localcloud.stripe.operations import (
     Operation,
     allows,
     operations,
+    right_name,
 )
 from lae_localcloud.stripe.parameters import checked, parameters_of
 from lae_localcloud.stripe.store import API_VERSION, Account, Json
@@ -45,6 +47,7 @@ class Api:
     base_url: Callable[[], str]
     faults: Faults = Factory(Faults)
     idempotency: IdempotencyKeys = Factory(IdempotencyKeys)
+    wrong: WrongRequests = Factory(WrongRequests.of)
     _operations: tuple[Operation, ...] = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -91,7 +94,7 @@ class Api:
                 return _spoiled(fault), False
             asked = nested(body)
             expand = _expand(asked)
-            parameters = checked(parameters_of(operation.parameters), asked)
+            parameters = self._checked(operation, asked, f"{method} /v1/{path}")
             key = request.getHeader("idempotency-key") if method == "POST" else None
             if key is not None:
                 wanted = (method, path, body)
@@ -131,6 +134,13 @@ class Api:
             self.idempotency.settle(key, answer)
         return answer, False
 
+    def _checked(self, operation: Operation, asked: Json, call: str) -> Json:
+        try:
+            return checked(parameters_of(operation.parameters), asked)
+        except ApiError as e:
+            self.wrong.tell(f"Stripe's {call}: {e}")
+            raise
+
     def _operation(self, method: str, path: str) -> tuple[Operation, tuple[str, ...]]:
         for operation in self._operations:
             ids = operation.match(method, path)
@@ -155,12 +165,13 @@ class Api:
         if secret not in self.keys:
             raise ApiError(f"Invalid API Key provided: ****{key[-4:]}", status=401)
         if not allows(self.keys[secret], operation):
+            # Only the message says which right is missing, and it quotes the key.
             raise ApiError(
-                "The provided key does not have the required permissions for this "
-                f"endpoint. Having the 'rak_{operation.resource}_{operation.level}' "
+                f"The provided key '{key[:8]}{'*' * 20}{key[-6:]}' does not have the "
+                "required permissions for this endpoint on account "
+                f"'{self.account.account_id}'. Having the '{right_name(operation)}' "
                 "permission would allow this request to continue.",
                 status=403,
-                code="more_permissions_required",
             )
         version = request.getHeader("stripe-version")
         if version is not None and version != API_VERSION:

@@ -118,6 +118,16 @@ def read_card(number: str, expiry: str, cvc: str, this_month: tuple[int, int]) -
     return Card(number=digits, exp_month=int(month), exp_year=full_year)
 
 
+def read_address(country: str, postal_code: str) -> dict[str, str | None]:
+    """Check a billing address; raises :class:`CardProblem`."""
+    if not (len(country) == 2 and country.isascii() and country.isalpha()):  # noqa: PLR2004
+        raise CardProblem("country", "Your country is incomplete.")
+    if not postal_code.strip():
+        raise CardProblem("postal_code", "Your postal code is incomplete.")
+    lines = dict.fromkeys(("city", "line1", "line2", "state"))
+    return {**lines, "country": country.upper(), "postal_code": postal_code.strip()}
+
+
 def _luhn(digits: str) -> bool:
     total = 0
     for i, digit in enumerate(reversed(digits)):

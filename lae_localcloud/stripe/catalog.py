@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+from lae_localcloud.stripe.customers import merged
 from lae_localcloud.stripe.errors import ApiError, missing
 from lae_localcloud.stripe.store import Account, Json
 
@@ -21,6 +22,18 @@ def create_product(account: Account, asked: Json) -> Json:
         updated=account.seconds(),
     )
     account.emit("product.created", product)
+    return product
+
+
+def update_product(account: Account, name: str, asked: Json) -> Json:
+    """Change its name, its metadata, or whether it is sold."""
+    product = account.get("product", name)
+    fields: Json = {
+        k: asked[k] for k in ("name", "description", "active") if k in asked
+    }
+    if "metadata" in asked:
+        fields["metadata"] = merged(product["metadata"], asked["metadata"])
+    account.change(product, "product.updated", **fields)
     return product
 
 
@@ -47,11 +60,35 @@ def create_price(account: Account, asked: Json) -> Json:
         nickname=asked.get("nickname"),
         product=product,
         recurring=None if recurring is None else _recurring(recurring),
+        tax_behavior=asked.get("tax_behavior", "unspecified"),
         type="one_time" if recurring is None else "recurring",
         unit_amount=asked["unit_amount"],
         unit_amount_decimal=str(Decimal(asked["unit_amount"])),
     )
     account.emit("price.created", price)
+    return price
+
+
+def update_price(account: Account, name: str, asked: Json) -> Json:
+    """Change what may change: amount, currency and interval are for life, and so is
+    the tax behaviour once it is said.
+    """
+    price = account.get("price", name)
+    tax = asked.get("tax_behavior", price["tax_behavior"])
+    if price["tax_behavior"] not in ("unspecified", tax):
+        raise ApiError(
+            "You cannot change tax_behavior once it has been set to inclusive or "
+            "exclusive.",
+            param="tax_behavior",
+        )
+    fields: Json = {k: asked[k] for k in ("active", "nickname") if k in asked}
+    fields["tax_behavior"] = tax
+    if (key := asked.get("lookup_key")) is not None and key != price["lookup_key"]:
+        _take_key(account, key, transfer=asked.get("transfer_lookup_key", False))
+        fields["lookup_key"] = key
+    if "metadata" in asked:
+        fields["metadata"] = merged(price["metadata"], asked["metadata"])
+    account.change(price, "price.updated", **fields)
     return price
 
 
@@ -67,7 +104,8 @@ def _recurring(asked: Json) -> Json:
 
 def _take_key(account: Account, key: str, *, transfer: bool) -> None:
     for price in account.all("price"):
-        if price["lookup_key"] == key and price["active"]:
+        # One that is archived keeps its key, too.
+        if price["lookup_key"] == key:
             if not transfer:
                 raise ApiError(
                     f"A price (`{price['id']}`) already uses that lookup key.",

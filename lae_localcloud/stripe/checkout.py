@@ -33,12 +33,15 @@ def create_session(account: Account, asked: Json, base_url: str) -> Json:
     if (customer := asked.get("customer")) is not None:
         account.get("customer", customer, "customer")
     total = sum(item["amount_total"] for item in items)
+    taxed = asked.get("automatic_tax", {}).get("enabled", False)
     name = new_id("checkout.session")
     session = account.new(
         "checkout.session",
         id=name,
         amount_subtotal=total,
         amount_total=total,
+        automatic_tax=_automatic_tax(items) if taxed else _NO_TAX,
+        billing_address_collection=asked.get("billing_address_collection"),
         cancel_url=asked.get("cancel_url"),
         client_reference_id=asked.get("client_reference_id"),
         currency=items[0]["currency"],
@@ -48,9 +51,17 @@ def create_session(account: Account, asked: Json, base_url: str) -> Json:
         locale=asked.get("locale"),
         metadata=asked.get("metadata") or {},
         payment_method_collection=asked.get("payment_method_collection", "always"),
+        # Without it, whatever the dashboard allows.
+        payment_method_types=asked.get(
+            "allowed_payment_method_types", ["card", "sepa_debit"]
+        ),
         phone_number_collection={"enabled": False},
         success_url=asked["success_url"],
-        total_details={"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0},
+        total_details={
+            "amount_discount": 0,
+            "amount_shipping": 0,
+            "amount_tax": _included(total) if taxed else 0,
+        },
         url=f"{base_url}/c/pay/{name}",
     )
     account.intents[name] = {
@@ -58,6 +69,33 @@ def create_session(account: Account, asked: Json, base_url: str) -> Json:
         "subscription_data": asked.get("subscription_data", {}),
     }
     return session
+
+
+_NO_TAX = {"enabled": False, "liability": None, "provider": None, "status": None}
+#: Of every country, in this account (percent).
+_TAX = 20
+
+
+def _automatic_tax(items: list[Json]) -> Json:
+    """The price must say whether the tax is in it."""
+    for item in items:
+        if item["price"]["tax_behavior"] == "unspecified":
+            raise ApiError(
+                "Automatic tax needs a tax_behavior on each price: "
+                f"{item['price']['id']} has none.",
+                param="automatic_tax[enabled]",
+            )
+    return {**_NO_TAX, "enabled": True, "status": "requires_location_inputs"}
+
+
+def _included(total: int) -> int:
+    return total - round(total * 100 / (100 + _TAX))
+
+
+def asks_address(session: Json) -> bool:
+    """Tell whether the page asks where the customer lives."""
+    taxed = session["automatic_tax"]["enabled"]
+    return bool(taxed or session["billing_address_collection"] == "required")
 
 
 def _check(asked: Json) -> None:

@@ -28,6 +28,7 @@ EVENTS = (
     "customer.subscription.deleted",
     "charge.refunded",
     "charge.dispute.created",
+    "refund.failed",
 )
 
 

@@ -15,6 +15,7 @@
     POST   /_control/customers/ID/card           as if the bank said of the kept card
                                                  what it says of this: {"number": CARD}
     POST   /_control/charges/ID/dispute          the customer's bank asks for it back
+    POST   /_control/refunds/ID/fail             the customer's bank does not take it
     PUT    /_control/settings                    {"after_retries": "cancel", "unpaid" or
                                                  "past_due"}: what was never paid
     POST   /_control/events/ID/send              the webhook once more
@@ -74,7 +75,7 @@ class Control:
         request.setHeader("content-type", "application/json")
         return json.dumps(answer, indent=1).encode() + b"\n"
 
-    def _answer(  # noqa: PLR0911  (one line per control)
+    def _answer(  # noqa: C901, PLR0911  (one line per control)
         self, method: str, parts: list[str], said: Json
     ) -> Any:
         match (method, *parts):
@@ -94,6 +95,8 @@ class Control:
                 return self._change_card(name, said)
             case ("POST", "charges", name, "dispute"):
                 return money.dispute(self.account, name)
+            case ("POST", "refunds", name, "fail"):
+                return money.fail_refund(self.account, name)
             case ("PUT", "settings"):
                 return self._change_settings(said)
             case ("GET" | "POST", "sessions", *rest):

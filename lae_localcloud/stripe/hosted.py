@@ -27,6 +27,7 @@ from lae_localcloud.stripe.cards import (
     Card,
     CardProblem,
     Declined,
+    read_address,
     read_card,
 )
 from lae_localcloud.stripe.customers import check_address
@@ -125,9 +126,13 @@ class HostedPages:
             return self._away(request, session["success_url"], session)
         if session["status"] != "open":
             return self._gone(request, session)
-        typed = _fields(request, ("email", "number", "expiry", "cvc"))
+        fields = ("email", "number", "expiry", "cvc", "country", "postal_code")
+        typed = _fields(request, fields)
         try:
             email = self._email(session, typed)
+            if checkout.asks_address(session):
+                address = read_address(typed["country"], typed["postal_code"])
+                self.account.intents[name]["address"] = address
             today = datetime.fromtimestamp(self.account.now(), UTC)
             card = read_card(
                 typed["number"],
@@ -339,6 +344,7 @@ class HostedPages:
             recurring=lines[0]["price"]["recurring"],
             due=0 if trial else session["amount_total"],
             trial=trial,
+            asks_address=checkout.asks_address(session),
             known_email=known,
             typed_email=typed.get("email", ""),
             problem=problem,

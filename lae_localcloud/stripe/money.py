@@ -189,6 +189,7 @@ def create_refund(account: Account, asked: Json) -> Json:
         amount=amount,
         charge=made["id"],
         currency=made["currency"],
+        customer=made["customer"],
         destination_details={"card": {"type": "refund"}, "type": "card"},
         metadata=merged({}, asked.get("metadata") or {}),
         payment_intent=made["payment_intent"],
@@ -199,6 +200,21 @@ def create_refund(account: Account, asked: Json) -> Json:
     made["refunded"] = made["amount_refunded"] == made["amount"]
     account.emit("refund.created", refund)
     account.emit("charge.refunded", made)
+    return refund
+
+
+def fail_refund(account: Account, name: str) -> Json:
+    """The customer's bank does not take a refund, days later: the money comes back."""
+    refund = account.get("refund", name, "refund")
+    if refund["status"] != "succeeded":
+        raise ApiError(f"This refund is {refund['status']}.", param="refund")
+    refund["status"] = "failed"
+    refund["failure_reason"] = "lost_or_stolen_card"
+    charged = account.get("charge", refund["charge"])
+    charged["amount_refunded"] -= refund["amount"]
+    charged["refunded"] = False
+    account.emit("refund.updated", refund)
+    account.emit("refund.failed", refund)
     return refund
 
 

@@ -10,6 +10,9 @@ from lae_localcloud.stripe.customers import merged
 from lae_localcloud.stripe.errors import ApiError
 from lae_localcloud.stripe.store import API_VERSION, Account, Json
 
+#: Disabled ones count, too.
+MOST_ENDPOINTS = 16
+
 
 def events(account: Account, asked: Json) -> list[Json]:
     """The events that a list request asks for."""
@@ -33,6 +36,10 @@ def matches(pattern: str, kind: str) -> bool:
 def create_endpoint(account: Account, asked: Json) -> Json:
     """An endpoint on this machine; its secret is told in this answer alone."""
     _check(asked)
+    if sum(1 for _ in account.all("webhook_endpoint")) >= MOST_ENDPOINTS:
+        raise ApiError(
+            f"You have reached the maximum of {MOST_ENDPOINTS} test webhook endpoints."
+        )
     endpoint = account.new(
         "webhook_endpoint",
         api_version=asked.get("api_version"),
@@ -49,7 +56,8 @@ def create_endpoint(account: Account, asked: Json) -> Json:
 def update_endpoint(account: Account, name: str, asked: Json) -> Json:
     """Move it, change what it hears of, or switch it off."""
     endpoint = account.get("webhook_endpoint", name)
-    _check({**endpoint, **asked})
+    # Its version is for life, and may be of long ago.
+    _check({**endpoint, **asked, "api_version": None})
     for key in ("url", "enabled_events", "description"):
         if key in asked:
             endpoint[key] = asked[key]

@@ -12,9 +12,11 @@ from lae_localcloud.stripe import (
     catalog,
     checkout,
     clocks,
+    credit_notes,
     customers,
     money,
     notices,
+    portal,
     renewals,
 )
 from lae_localcloud.stripe.lists import page
@@ -53,19 +55,44 @@ class Operation:
 #: What a restricted key for the daemon holds, and nothing else (design: the site holds
 #: no key at all; prices and endpoints are made by whoever deploys).
 DAEMON_RIGHTS: dict[str, Level] = {
-    "accounts": "read",
     "prices": "read",
     "products": "read",
     "customers": "write",
     "checkout_sessions": "write",
     "subscriptions": "write",
     "invoices": "write",
+    "credit_notes": "write",
     "payment_intents": "read",
     "charges_and_refunds": "write",
     "events": "read",
     "webhook_endpoints": "read",
-    "customer_portal": "write",
+    "customer_portal": "read",
 }
+
+
+#: What Stripe calls a right in its messages and in links to its dashboard, which is
+#: not what the dashboard's form or the paths say.
+RIGHT_NAMES = {
+    "accounts": "accounts_kyc_basic",
+    "charges_and_refunds": "charge",
+    "checkout_sessions": "checkout_session",
+    "credit_notes": "credit_note",
+    "customers": "customer",
+    "events": "event",
+    "invoices": "invoice",
+    "payment_intents": "payment_intent",
+    "prices": "plan",
+    "products": "product",
+    "subscriptions": "subscription",
+    "test_clocks": "billing_clock",
+    "webhook_endpoints": "webhook",
+}
+
+
+def right_name(operation: Operation) -> str:
+    """The right that an operation needs, as Stripe names it."""
+    resource = RIGHT_NAMES.get(operation.resource, operation.resource)
+    return f"rak_{resource}_{operation.level}"
 
 
 def allows(rights: dict[str, Level] | None, operation: Operation) -> bool:
@@ -115,10 +142,12 @@ def operations(base_url: Callable[[], str]) -> tuple[Operation, ...]:
         Operation("GET", "account", "AccountRetrieveCurrentParams", "accounts", "read",
                   _account_object),
         *_catalog(),
-        *_people(base_url),
+        *_people(),
+        *_portal(base_url),
         *_checkout(base_url),
         *_billing(),
         *_money(),
+        *_credit_notes(),
         *_notices(),
         *_clocks(),
     )  # fmt: skip
@@ -132,16 +161,20 @@ def _catalog() -> tuple[Operation, ...]:
                   _listing("products", _all_of("product"))),
         Operation("GET", "products/*", "ProductRetrieveParams", "products", "read",
                   _reading("product")),
+        Operation("POST", "products/*", "ProductUpdateParams", "products", "write",
+                  lambda a, i, p: catalog.update_product(a, i[0], p)),
         Operation("POST", "prices", "PriceCreateParams", "prices", "write",
                   lambda a, _, p: catalog.create_price(a, p)),
         Operation("GET", "prices", "PriceListParams", "prices", "read",
                   _listing("prices", catalog.prices)),
         Operation("GET", "prices/*", "PriceRetrieveParams", "prices", "read",
                   _reading("price")),
+        Operation("POST", "prices/*", "PriceUpdateParams", "prices", "write",
+                  lambda a, i, p: catalog.update_price(a, i[0], p)),
     )  # fmt: skip
 
 
-def _people(base_url: Callable[[], str]) -> tuple[Operation, ...]:
+def _people() -> tuple[Operation, ...]:
     return (
         Operation("POST", "customers", "CustomerCreateParams", "customers", "write",
                   lambda a, _, p: customers.create_customer(a, p)),
@@ -151,9 +184,24 @@ def _people(base_url: Callable[[], str]) -> tuple[Operation, ...]:
                   _reading("customer")),
         Operation("POST", "customers/*", "CustomerUpdateParams", "customers", "write",
                   lambda a, i, p: customers.update_customer(a, i[0], p)),
-        Operation("POST", "billing_portal/sessions",
-                  "billing_portal.SessionCreateParams", "customer_portal", "write",
-                  lambda a, _, p: customers.open_portal(a, p, base_url())),
+    )  # fmt: skip
+
+
+def _portal(base_url: Callable[[], str]) -> tuple[Operation, ...]:
+    sessions, right = "billing_portal/sessions", "customer_portal"
+    path, named = "billing_portal/configurations", "billing_portal.Configuration"
+    return (
+        Operation("POST", sessions, "billing_portal.SessionCreateParams", right,
+                  "write", lambda a, _, p: customers.open_portal(a, p, base_url())),
+        Operation("POST", path, f"{named}CreateParams", right, "write",
+                  lambda a, _, p: portal.create_configuration(a, p, base_url())),
+        Operation("GET", path, f"{named}ListParams", right, "read",
+                  _listing(path, _all_of(portal.KIND))),
+        Operation("GET", f"{path}/*", f"{named}RetrieveParams", right, "read",
+                  _reading(portal.KIND)),
+        Operation("POST", f"{path}/*", f"{named}UpdateParams", right, "write",
+                  lambda a, i, p: portal.update_configuration(
+                      a, i[0], p, base_url())),
     )  # fmt: skip
 
 
@@ -217,6 +265,20 @@ def _money() -> tuple[Operation, ...]:
                   _listing("refunds", money.refunds)),
         Operation("GET", "refunds/*", "RefundRetrieveParams", charges, "read",
                   _reading("refund")),
+    )  # fmt: skip
+
+
+def _credit_notes() -> tuple[Operation, ...]:
+    notes = "credit_notes"
+    return (
+        Operation("POST", notes, "CreditNoteCreateParams", notes, "write",
+                  lambda a, _, p: credit_notes.create_note(a, p)),
+        Operation("GET", notes, "CreditNoteListParams", notes, "read",
+                  _listing(notes, _all_of("credit_note"))),
+        Operation("GET", f"{notes}/*", "CreditNoteRetrieveParams", notes, "read",
+                  _reading("credit_note")),
+        Operation("POST", f"{notes}/*/void", "CreditNoteVoidCreditNoteParams", notes,
+                  "write", lambda a, i, _: credit_notes.void_note(a, i[0])),
     )  # fmt: skip
 
 

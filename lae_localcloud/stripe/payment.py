@@ -46,6 +46,8 @@ def complete(
     session = current(account, name)
     if session["status"] != "open":
         raise ApiError(f"This Checkout Session is {session['status']}.")
+    if paid_by == "bank-debit" and "sepa_debit" not in session["payment_method_types"]:
+        raise ApiError("This Checkout Session takes no bank debits.")
     account.paid_at[name] = accepted
     customer = _customer(account, session, email)
     with account.at_clock_of(customer):
@@ -57,6 +59,8 @@ def _complete(account: Account, session: Json, customer: Json, paid_by: PaidBy) 
     card = paid_by if isinstance(paid_by, Card) else None
     method = new_method(account, card, customer["id"])
     account.emit("payment_method.attached", method)
+    if session["automatic_tax"]["enabled"]:
+        session["automatic_tax"] |= {"status": "complete"}
     subscription = new_subscription(
         account,
         customer,
@@ -70,7 +74,6 @@ def _complete(account: Account, session: Json, customer: Json, paid_by: PaidBy) 
         customer=customer["id"],
         customer_details=_details(customer),
         invoice=invoice["id"],
-        payment_method_types=["card"] if card else ["card", "sepa_debit"],
         status="complete",
         subscription=subscription["id"],
         url=None,
@@ -120,6 +123,7 @@ def _customer(account: Account, session: Json, email: str | None) -> Json:
         return account.get("customer", session["customer"])
     customer = account.new(
         "customer",
+        address=account.intents[session["id"]].get("address"),
         currency=session["currency"],
         email=session["customer_email"] or email,
         invoice_prefix=session["id"][-8:].upper(),
@@ -130,7 +134,7 @@ def _customer(account: Account, session: Json, email: str | None) -> Json:
 
 def _details(customer: Json) -> Json:
     return {
-        "address": None,
+        "address": customer["address"],
         "business_name": None,
         "email": customer["email"],
         "individual_name": None,

@@ -41,9 +41,12 @@ _PREFIXES = {
     "payment_method": "pm_1",
     "charge": "ch_1",
     "refund": "re_1",
+    "credit_note": "cn_1",
+    "credit_note_line_item": "cnli_1",
     "event": "evt_1",
     "webhook_endpoint": "we_1",
     "billing_portal.session": "bps_1",
+    "billing_portal.configuration": "bpc_1",
     "account": "acct_1",
     "test_helpers.test_clock": "clock_1",
     "dispute": "dp_1",
@@ -52,7 +55,9 @@ _ALPHABET = string.ascii_letters + string.digits
 #: How Stripe's messages call an object whose type has dots or underlines.
 _SPOKEN = {
     "checkout.session": "checkout.session",
+    "credit_note": "credit note",
     "billing_portal.session": "session",
+    "billing_portal.configuration": "configuration",
     "test_helpers.test_clock": "test clock",
 }
 

@@ -19,6 +19,7 @@ from zope.interface import directlyProvides
 from lae_protocol import wire
 from lae_protocol.messages import RefusalCode, Refused
 from lae_protocol.process.budget import CallShare
+from lae_protocol.process.peer import ASKED_FROM
 from lae_protocol.question import Question
 from lae_protocol.remote import Questions
 
@@ -61,10 +62,12 @@ class Answering(Referenceable):
         self, name: bytes, version: int, request_id: bytes, data: bytes
     ) -> Deferred[bytes]:
         """Foolscap's way in."""
-        share = self._share
-        if share is None:
+        if self._share is None:
             return Deferred.fromCoroutine(self._told(name, version, request_id, data))
+        peer = ASKED_FROM.get()
+        share = self._share.used_from(peer.address)
         if not share.begin():
+            peer.refused(share.name)
             return succeed(_TOO_MUCH)
         told = Deferred.fromCoroutine(self._told(name, version, request_id, data))
 

@@ -2,22 +2,21 @@
 
 A facet has one reference for each furl, and whoever holds the furl may open as many
 connections as the gate lets in: so calls are counted by the furl's name, not by the
-connection.  What is over the budget is refused at once, before it is parsed or waits
-for the journal, and the log says so once a minute, not once a call.
+connection.  (Copies of the site share a furl: each address has a budget of its own
+there.)  What is over the budget is refused at once, before it is parsed or waits for
+the journal, and the log says so once a minute, not once a call.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter
 from collections.abc import Callable
 
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
 from twisted.logger import Logger
 
-from lae_protocol.process.token_bucket import TokenBucket
+from lae_protocol.process.token_bucket import Paces, Rate, TokenBucket
 
-#: References whose calls are remembered while none of them is under way.
-REMEMBERED = 4096
 #: Seconds between two log lines about refused calls.
 TELL_EVERY = 60.0
 
@@ -36,24 +35,26 @@ class CallAllowance:
 
 
 @define(eq=False)
-class _Account:
-    allowance: CallAllowance
-    bucket: TokenBucket
-    under_way: int = 0
+class RefusedCalls:
+    """Tells the log of the refused calls of one *kind*, by whom the last one was."""
 
-    @classmethod
-    def opened(cls, allowance: CallAllowance, now: float) -> _Account:
-        full = TokenBucket.full(allowance.rate, allowance.burst, now)
-        return cls(allowance, full)
+    kind: str
+    seconds: Callable[[], float]
+    _untold: int = 0
+    _told: float = -TELL_EVERY
 
-    def begin(self, now: float) -> bool:
-        """Count one more call, if there is room for it."""
-        if self.under_way >= self.allowance.together:
-            return False
-        if not self.bucket.take(1, now):
-            return False
-        self.under_way += 1
-        return True
+    def tell(self, name: str) -> None:
+        """Count one more; a line a minute says how many there were."""
+        now = self.seconds()
+        self._untold += 1
+        if now - self._told >= TELL_EVERY:
+            _log.warn(
+                "{count} calls of {facet} are refused: too many of {furl}",
+                count=self._untold,
+                facet=self.kind,
+                furl=name,
+            )
+            self._untold, self._told = 0, now
 
 
 @define(eq=False)
@@ -68,13 +69,17 @@ class CallBudget:
     each: CallAllowance
     everybody: CallAllowance
     seconds: Callable[[], float]
-    _accounts: OrderedDict[str, _Account] = Factory(OrderedDict)
-    _everybody: _Account = field(init=False)
-    _refused: int = 0
-    _told: float = -TELL_EVERY
+    _under_way: Counter[str] = Factory(Counter)
+    _all_under_way: int = 0
+    _paces: Paces = field(init=False)
+    _everybodys_pace: TokenBucket = field(init=False)
+    _refused: RefusedCalls = field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._everybody = _Account.opened(self.everybody, self.seconds())
+        rate, burst = self.everybody.rate, self.everybody.burst
+        self._refused = RefusedCalls(self.kind, self.seconds)
+        self._paces = Paces(Rate(self.each.rate, self.each.burst))
+        self._everybodys_pace = TokenBucket.full(rate, burst, self.seconds())
 
     def begin(self, name: str) -> bool:
         """Count one more call of the reference *name*; False refuses it.
@@ -82,49 +87,44 @@ class CallBudget:
         Each call that was not refused must :meth:`end`.
         """
         now = self.seconds()
-        account = self._accounts.get(name) or _Account.opened(self.each, now)
-        if not account.begin(now):
-            return self._refuse(name, now)
-        if not self._everybody.begin(now):
-            account.under_way -= 1
-            return self._refuse("all of them together", now)
-        self._accounts[name] = account
-        self._accounts.move_to_end(name)
-        self._forget()
+        has_room = self._under_way[name] < self.each.together
+        if not has_room or not self._paces.of(name, now).take(1, now):
+            return self._refuse(name)
+        has_room = self._all_under_way < self.everybody.together
+        if not has_room or not self._everybodys_pace.take(1, now):
+            return self._refuse("all of them together")
+        self._under_way[name] += 1
+        self._all_under_way += 1
         return True
 
     def end(self, name: str) -> None:
         """A call of the reference *name* is over."""
-        self._accounts[name].under_way -= 1
-        self._everybody.under_way -= 1
+        self._under_way[name] -= 1
+        if not self._under_way[name]:
+            del self._under_way[name]
+        self._all_under_way -= 1
 
-    def _forget(self) -> None:
-        """Forget those who asked longest ago, up to the first whose call goes on."""
-        while len(self._accounts) > REMEMBERED:
-            name, account = self._accounts.popitem(last=False)
-            if account.under_way:
-                self._accounts[name] = account
-                return
-
-    def _refuse(self, name: str, now: float) -> bool:
-        self._refused += 1
-        if now - self._told >= TELL_EVERY:
-            _log.warn(
-                "{count} calls of {facet} are refused: too many of {furl}",
-                count=self._refused,
-                facet=self.kind,
-                furl=name,
-            )
-            self._refused, self._told = 0, now
+    def _refuse(self, name: str) -> bool:
+        self._refused.tell(name)
         return False
 
 
 @define(frozen=True, eq=False)
 class CallShare:
-    """One reference's part in a budget, by its *name*."""
+    """One reference's part in a budget, by its *name*.
+
+    Where *many_share_it*, each of the addresses from which it is used has such a part.
+    """
 
     budget: CallBudget
     name: str
+    many_share_it: bool = False
+
+    def used_from(self, address: str) -> CallShare:
+        """Return the part that pays for a call from *address*."""
+        if not self.many_share_it:
+            return self
+        return evolve(self, name=f"{self.name} at {address}", many_share_it=False)
 
     def begin(self) -> bool:
         """See :meth:`CallBudget.begin`."""

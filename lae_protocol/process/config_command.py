@@ -62,11 +62,15 @@ _EXAMPLES = {"operator": "lae"}
 
 
 @config.command()
-@click.argument("process", type=click.Choice(["daemon", "site", "operator", "plans"]))
+@click.argument(
+    "process", type=click.Choice(["daemon", "site", "operator", "plans", "prices"])
+)
 def example(process: str) -> None:
-    """Print an example with every key explained: for daemon, site, operator, plans."""
+    """Print an example with every key explained, of the settings of a process, or of
+    the plans that are sold and of the prices that they cost.
+    """
     name = _EXAMPLES.get(process, process)
-    ending = ".yaml" if process == "plans" else ".example.yaml"
+    ending = ".yaml" if process in {"plans", "prices"} else ".example.yaml"
     text = (config_folder() / f"{name}{ending}").read_text("utf-8")
     click.echo(text, nl=False)
 
@@ -76,15 +80,19 @@ def example(process: str) -> None:
 def check(file: Path) -> None:
     """Check FILE: every key and type, and every file and secret that it names.
 
-    What is well, and open to more people than it must be, is said too.
+    A plan that is sold below what it costs at full quota fails.  What is well, and open
+    to more people than it must be, is said too.
     """
+    said: list[str] = []
     try:
         settings: object = load(file, _kind(file))
-        found = _read_secrets(settings)
-        for entry in entry_points(group="s4.held", name=str(_name(file))):
+        found, name = _read_secrets(settings), str(_name(file))
+        for entry in entry_points(group="s4.held", name=name):
             entry.load()(settings)
+        for entry in entry_points(group="s4.judged", name=name):
+            said += entry.load()(settings)
     except SettingsError as e:
         raise click.ClickException(str(e)) from None
     click.echo(f"{file}: good ({len(found)} secrets, all readable)")
-    for line in getattr(settings, "what_is_open", tuple)():
+    for line in (*getattr(settings, "what_is_open", tuple)(), *said):
         click.echo(line)

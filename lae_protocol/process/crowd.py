@@ -13,9 +13,9 @@ from collections.abc import Hashable
 from ipaddress import IPv6Address, ip_address
 from typing import Generic, TypeVar
 
-from attrs import define, field
+from attrs import Factory, define, field
 
-from lae_protocol.process.token_bucket import TokenBucket
+from lae_protocol.process.token_bucket import Paces, Rate, TokenBucket
 
 G = TypeVar("G", bound=Hashable)
 
@@ -24,6 +24,10 @@ G = TypeVar("G", bound=Hashable)
 REMEMBERED = 4096
 #: Seconds for which an address counts as one from which somebody was admitted.
 KNOWN_FOR = 24 * 3600.0
+#: How often strangers of one address may ask for what nobody has: hosts that were
+#: replaced do so.  More of them are turned away for a while, before the handshake.
+MISNAMED = Rate(per_second=1.0, burst=30.0)
+LONGEST_EXCLUSION = 10.0  # s
 
 
 @define(frozen=True)
@@ -93,9 +97,14 @@ class Crowd(Generic[G]):
     _named: dict[str, dict[G, None]] = field(factory=dict)
     _name_of: dict[G, str] = field(factory=dict)
     _known: OrderedDict[str, float] = field(factory=OrderedDict)
-    _pace: OrderedDict[str, TokenBucket] = field(factory=OrderedDict)
+    _paces: Paces = field(init=False)
+    _misnamed: Paces = Factory(lambda: Paces(MISNAMED, REMEMBERED))
     _everybody: TokenBucket | None = None
     _unproved: int = 0
+
+    @_paces.default
+    def _make_paces(self) -> Paces:
+        return Paces(Rate(self.limits.rate, self.limits.burst), REMEMBERED)
 
     def __len__(self) -> int:
         return len(self._all)
@@ -108,8 +117,9 @@ class Crowd(Generic[G]):
     def judge(self, address: str, now: float) -> Refuse | Take[G]:
         """May one more come from *address*?"""
         limits, known = self.limits, self._is_known(address, now)
-        if not known and not self._in_time(address, now):
-            return Refuse("too many connections in a short time")
+        why = None if known else self._why_not_now(address, now)
+        if why is not None:
+            return Refuse(why)
         theirs = self._strangers.get(address, {})
         if self._count[address] >= limits.per_address or (
             not known and len(theirs) >= limits.strangers_per_address
@@ -143,18 +153,18 @@ class Crowd(Generic[G]):
         last = self._known.get(address)
         return last is not None and now - last < KNOWN_FOR
 
-    def _in_time(self, address: str, now: float) -> bool:
+    def _why_not_now(self, address: str, now: float) -> str | None:
+        """Why nobody more may come now from an address that is not known."""
+        if self._misnamed.of(address, now).owe(0, now):
+            return "connections from its address ask for what nobody has"
         limits = self.limits
-        pace = self._pace.pop(address, None)
-        if pace is None:
-            pace = TokenBucket.full(limits.rate, limits.burst, now)
-        self._pace[address] = pace
-        while len(self._pace) > REMEMBERED:
-            self._pace.popitem(last=False)
         if self._everybody is None:
             burst, rate = limits.burst_of_all, limits.rate_of_all
             self._everybody = TokenBucket.full(rate, burst, now)
-        return pace.take(1, now) and self._everybody.take(1, now)
+        pace = self._paces.of(address, now)
+        if pace.take(1, now) and self._everybody.take(1, now):
+            return None
+        return "too many connections in a short time"
 
     def arrived(self, guest: G, address: str) -> None:
         """It is here, a stranger."""
@@ -177,6 +187,14 @@ class Crowd(Generic[G]):
         while len(self._known) > REMEMBERED:
             self._known.popitem(last=False)
         return self._oldest_too_many(guest, name)
+
+    def misnamed(self, guest: G, now: float) -> None:
+        """It asked for what nobody has: its address is turned away, if that happens
+        too often.
+        """
+        address = self._all.get(guest)
+        if address is not None:
+            self._misnamed.of(address, now).owe(1, now, LONGEST_EXCLUSION)
 
     def _oldest_too_many(self, guest: G, name: str) -> G | None:
         most = self.limits.per_name

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Any
 
 from attrs import evolve
-from foolscap.broker import Broker
 from foolscap.logging import log as foolscap_log
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import (
@@ -24,6 +23,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from lae_protocol.process.backpressure import Backpressure, Paused
 from lae_protocol.process.crowd import Crowd, CrowdLimits, Refuse, neighbourhood
 
 _log = Logger()
@@ -110,6 +110,7 @@ class Gate:
     def __init__(self, reactor: Any, limits: CrowdLimits) -> None:
         self.reactor = reactor
         self.crowd: Crowd[Guest] = Crowd(limits)
+        self.backpressure = Backpressure(reactor)
         self._guests: dict[Any, Guest] = {}
         self._told = -QUIET
 
@@ -148,6 +149,12 @@ class Gate:
         guest = self._guests.get(_name(peer))
         if guest is not None:
             guest.admitted(name)
+
+    def note_misnaming(self, peer: Any) -> None:
+        """The connection from *peer* asked for what nobody has here."""
+        guest = self._guests.get(_name(peer))
+        if guest is not None:
+            self.crowd.misnamed(guest, self.reactor.seconds())
 
 
 def _name(peer: Any) -> tuple[Any, Any]:
@@ -230,14 +237,23 @@ def gate_before(
 def admit_who_names(tub: Any, gate: Gate, is_live: Callable[[str], bool]) -> None:
     """Have the Tub's peers admitted when they ask for something by its right name."""
 
-    class AdmittingBroker(Broker):
-        """Foolscap's, which tells the gate."""
+    class AdmittingBroker(Paused, tub.brokerClass):
+        """The Tub's, which tells the gate, and pauses who is refused."""
+
+        backpressure = gate.backpressure
 
         def remote_getReferenceByName(self, name: Any) -> Any:
-            found = super().remote_getReferenceByName(name)
+            peer = self.transport.getPeer()
+            try:
+                found = super().remote_getReferenceByName(name)
+            except Exception:
+                gate.note_misnaming(peer)
+                raise
             asked = name if isinstance(name, str) else name.decode("ascii")
             if is_live(asked):
-                gate.admit(self.transport.getPeer(), asked)
+                gate.admit(peer, asked)
+            else:
+                gate.note_misnaming(peer)
             return found
 
     tub.brokerClass = AdmittingBroker

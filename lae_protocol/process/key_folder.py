@@ -8,6 +8,7 @@ can know it before any copy uses it.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
@@ -78,3 +79,24 @@ class KeyFolder:
                 raise SettingsError(f"{path}: two keys have the number {match[1]}")
             found[number] = KeyFile(path, number, waits=match[2] == "next")
         return tuple(sorted(found.values(), key=lambda f: (f.waits, -f.number)))
+
+
+def write_key(path: Path, secret: str, owner: os.stat_result) -> None:
+    """Write a new key, whole, for *owner* alone; never over another."""
+    partial = path.with_name(f".{path.name}.new")
+    partial.unlink(missing_ok=True)
+    made = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(made, "w", encoding="utf-8") as out:
+            os.fchown(out.fileno(), owner.st_uid, owner.st_gid)
+            out.write(secret + "\n")
+            out.flush()
+            os.fsync(out.fileno())
+        path.hardlink_to(partial)
+    finally:
+        partial.unlink(missing_ok=True)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -21,7 +21,8 @@ _CURRENCY = re.compile(r"[a-z]{3}\Z")
 class SoldPlan:
     """One entry of the file.  *price* is in the currency's smallest unit, *quota* and
     *traffic* (a month) are bytes; *plan_id* is the lookup key of its price at Stripe.
-    The periods (see :class:`~lae_protocol.messages.Plan`) are seconds.
+    The periods (see :class:`~lae_protocol.messages.Plan`) are seconds.  Without
+    *sold_below_cost* a plan must earn what it costs at full quota and full traffic.
     """
 
     plan_id: str
@@ -35,6 +36,7 @@ class SoldPlan:
     read_only: int = 7 * DAY
     stopped: int = 14 * DAY
     data_kept: int = 30 * DAY
+    sold_below_cost: bool = False
 
     def __attrs_post_init__(self) -> None:
         if not _PLAN_ID.match(self.plan_id):
@@ -64,11 +66,18 @@ class PlansFile:
             raise ValueError("plans: a plan_id stands twice")
 
 
+def read_plans_file(path: Path) -> PlansFile:
+    """Read the file with what customers need not know; raises
+    :class:`~lae_protocol.process.settings.SettingsError`.
+    """
+    return load(path, PlansFile)
+
+
 def load_plans(path: Path) -> tuple[Plan, ...]:
     """Read the plans, in the order in which they are shown; raises
     :class:`~lae_protocol.process.settings.SettingsError`.
     """
-    file = load(path, PlansFile)
+    file = read_plans_file(path)
     return tuple(
         Plan(
             plan_id=p.plan_id,

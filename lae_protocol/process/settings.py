@@ -11,6 +11,8 @@ import difflib
 import os
 import stat
 import types
+from datetime import date
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -32,6 +34,8 @@ _WORDS = {
     int: "a whole number",
     bool: "true or false",
     float: "a number",
+    Decimal: "a number",
+    date: "a day such as 2026-11-28",
 }
 
 
@@ -125,6 +129,21 @@ class _Reader:
             return self.mapping(node, kind, name)
         return self.scalar(node, kind, name)
 
+    def exact(self, node: yaml.Node, kind: Any, name: str) -> Any:
+        """Read what is written, not what a float makes of it; a day is no text."""
+        written = node.value if isinstance(node, yaml.ScalarNode) else None
+        tag = node.tag.removeprefix("tag:yaml.org,2002:")
+        try:
+            if kind is date and tag == "timestamp":
+                return date.fromisoformat(str(written))
+            if kind is Decimal and tag in {"int", "float"}:
+                read = Decimal(str(written))
+                if read.is_finite():
+                    return read
+        except (ValueError, InvalidOperation):
+            pass
+        raise self.wrong(node, f"{name}: {_WORDS[kind]} is expected")
+
     def optional(self, node: yaml.Node, kind: Any, name: str) -> Any:
         if node.tag == "tag:yaml.org,2002:null":
             return None
@@ -147,6 +166,8 @@ class _Reader:
         )
 
     def scalar(self, node: yaml.Node, kind: Any, name: str) -> Any:
+        if kind in (Decimal, date):
+            return self.exact(node, kind, name)
         found = _TAGS.get(node.tag) if isinstance(node, yaml.ScalarNode) else None
         if found is int and kind is float:
             found = float

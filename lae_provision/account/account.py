@@ -1,49 +1,42 @@
-"""An AWS account: looked at as a whole, and changed step by step.
-
-``apply`` looks, decides, does the first step, and looks again.  Whatever interrupts it,
-the next call continues from what exists.  Nothing is ever deleted.
-"""
+"""An AWS account, as a deployment's administrator sees and changes it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from attrs import define, evolve
+from attrs import define, field
 from twisted.internet.defer import Deferred, DeferredList
 from twisted.internet.task import deferLater
 from twisted.python.failure import Failure
 
-from lae_provision.account import quotas
+from lae_protocol.process.resources import config_folder
+from lae_provision.account.ami import Amis
 from lae_provision.account.api import AccountApi, NotAllowed, name_permission
-from lae_provision.account.daemon import Daemons
-from lae_provision.account.desired import BOUNDARY, Desired
-from lae_provision.account.difference import Difference
-from lae_provision.account.log_group import LogGroups
-from lae_provision.account.plan import Observed, Plan, first_possible_step, plan
-from lae_provision.account.policy import Policies
-from lae_provision.account.sealing_key import SealingKeys
-from lae_provision.account.security_group import GroupsSeen, SecurityGroups
-from lae_provision.account.state_bucket import StateBuckets
-from lae_provision.account.wildcard import Wildcards
+from lae_provision.account.applying import Applied, Applying, WantedStack
+from lae_provision.account.change_set import Change, Judged
+from lae_provision.account.checking import (
+    AccountDifferences,
+    Observed,
+    SeenStack,
+    Templates,
+    check,
+)
+from lae_provision.account.desired import Desired
+from lae_provision.account.drift import Drifted
+from lae_provision.account.quotas import Capacity, Quotas
+from lae_provision.account.repository import Repositories, Repository
+from lae_provision.account.stack_states import ChangeIt, next_move
+from lae_provision.account.stacks import Stack, Stacks
+from lae_provision.account.subnet import Subnet, Subnets
 from lae_provision.aws.caller import Caller, StsCaller
-from lae_provision.aws.channel import Channel
+from lae_provision.aws.channel import Channel, none_on
 from lae_provision.errors import Refused, TryLater
 
-#: How long something new may stay invisible.
-VISIBLE_WITHIN = 60.0  # s
-LOOK_EVERY = 1.0  # s
-#: The look that shows each thing.
-_LOOKS = {
-    "state bucket": "bucket",
-    "sealing key": "key",
-    "boundary": "boundary",
-    "daemon's policy": "daemons_policy",
-    "daemon": "daemon",
-    "log group": "log_group",
-    "wildcard record": "wildcard",
-    "security group": "network and quotas",
-}
+#: How long CloudFormation may take to compare everything.
+DRIFT_WITHIN = 600.0  # s
+DRIFT_LOOK = 0.5  # s
+_NO_USER = frozenset({"NoSuchEntity"})
 
 
 class NeedsPermissions(Refused):
@@ -54,12 +47,25 @@ class NeedsPermissions(Refused):
         super().__init__("NotAllowed", refusals[0].message)
 
 
+def shipped_templates() -> Templates:
+    """The templates that this release ships."""
+    folder = config_folder() / "cloudformation"
+    return Templates(
+        (folder / "s4.yaml").read_text(), (folder / "backup.yaml").read_text()
+    )
+
+
 @define(frozen=True)
 class Account:
-    """An account, seen with an administrator's credentials."""
+    """An account, seen with an administrator's credentials.  *backups* are the stacks
+    of the backup's region.
+    """
 
     channel: Channel
     desired: Desired
+    stacks: Stacks
+    backups: Stacks
+    templates: Templates = field(factory=shipped_templates)
 
     async def identify(self) -> Caller:
         """Ask AWS whose credentials these are.
@@ -78,23 +84,67 @@ class Account:
                 f" aws.account in the settings is {desired.account}",
             )
         whose = caller.arn.rpartition(":")[2].split("/")
-        if desired.who.name in whose[1:]:
+        if desired.daemons_name in whose[1:]:
             raise Refused(
                 "DaemonsKeys",
                 "these are the daemon's own credentials: use an administrator's",
             )
         return caller
 
-    async def look(self, again: str = "", before: Observed | None = None) -> Observed:
-        """Look at everything at once; or *again* at one thing, with the rest *before*.
+    async def check(self) -> AccountDifferences:
+        """Look at everything, and find what differs.
 
         Raises :class:`NeedsPermissions` with every missing permission, else the
         error of the first look that failed.
         """
-        looks = self._looks()
-        asked = [_LOOKS[again]] if before is not None else list(looks)
+        return check(self.desired, self.templates, await self._look())
+
+    async def apply(
+        self,
+        ask: Callable[[Judged], None],
+        say: Callable[[str], None],
+        *,
+        replace: frozenset[str] = frozenset(),
+        skip: tuple[str, ...] = (),
+        looks: bool = False,
+    ) -> Applied:
+        """Make or change the stack: see :class:`~.applying.Applying`; with *looks*
+        nothing is changed, and *ask* must raise.
+        """
+        stack = await self.stacks.find(self.desired.stack)
+        network = await self._network(stack)
+        parameters = self.desired.parameters(
+            stack, "" if network is None else network.vpc_id
+        )
+        if parameters["SubnetId"] and network is None:
+            raise Refused(
+                "NoSubnet",
+                f"cells.subnet_id: there is no {parameters['SubnetId']} in"
+                f" {self.desired.region}; leave it empty, and the stack makes one",
+            )
+        done: tuple[Change, ...] = ()
+        desired, templates = self.desired, self.templates
+        named: Any = {"replace": replace, "skip": skip, "looks": looks}
+        if desired.backup_bucket:
+            backup = WantedStack(
+                desired.backup_stack, templates.backup, desired.backup_parameters()
+            )
+            made = await self._applying(self.backups, say, named).apply(backup, ask)
+            done = made.changes
+        wanted = WantedStack(desired.stack, templates.account, parameters)
+        made = await self._applying(self.stacks, say, named).apply(wanted, ask)
+        return Applied(made.stack, (*done, *made.changes))
+
+    def _applying(
+        self, stacks: Stacks, say: Callable[[str], None], named: Mapping[str, Any]
+    ) -> Applying:
+        return Applying(stacks, self.channel.reactor, self.channel.rng, say, **named)
+
+    async def _look(self) -> Observed:
+        stack = await self.stacks.find(self.desired.stack)
+        looks = self._looks(stack)
         outcomes = await DeferredList(
-            [Deferred.fromCoroutine(looks[name]()) for name in asked],
+            [Deferred.fromCoroutine(look()) for look in looks.values()],
             consumeErrors=True,
         )
         failed = [_unwrap(o) for _, o in outcomes if isinstance(o, Failure)]
@@ -103,101 +153,91 @@ class Account:
             raise NeedsPermissions(refusals)
         for failure in failed:
             failure.raiseException()
-        found = {name: o for name, (_, o) in zip(asked, outcomes, strict=True)}
-        if "network and quotas" in found:
-            network, groups, capacity = found.pop("network and quotas")
-            found |= {"network": network, "groups": groups, "capacity": capacity}
-        return Observed(**found) if before is None else evolve(before, **found)
+        found = {name: o for name, (_, o) in zip(looks, outcomes, strict=True)}
+        network, capacity = found.pop("network and quotas")
+        return Observed(stack=stack, network=network, capacity=capacity, **found)
 
-    def _looks(self) -> dict[str, Callable[[], Coroutine[Any, Any, Any]]]:
+    def _looks(
+        self, stack: Stack | None
+    ) -> dict[str, Callable[[], Coroutine[Any, Any, Any]]]:
         """Return the looks, by the name of what each one shows."""
-        desired, api = self.desired, AccountApi(self.channel)
-        key = desired.key
         return {
-            "bucket": StateBuckets(api, desired.bucket).find,
-            "key": SealingKeys(api, key).find if key is not None else _find_nothing,
-            "boundary": Policies(api, desired.boundary_arn).find,
-            "daemons_policy": Policies(api, desired.daemons_policy_arn).find,
-            "daemon": Daemons(api, desired.who).find,
-            "log_group": LogGroups(api, desired.log_group).find,
-            "wildcard": Wildcards(api, desired.wildcard).find,
-            "network and quotas": self._look_at_network,
+            "template": lambda: self._its_template(stack),
+            "drifted": lambda: self._drift(self.stacks, self.desired.stack, stack),
+            "backup": self._look_at_backup,
+            "boots": lambda: Amis(self._api).find(self.desired.ami),
+            "repository": self._look_at_repository,
+            "network and quotas": lambda: self._look_at_network(stack),
+            "access_keys": self._access_keys,
         }
 
+    @property
+    def _api(self) -> AccountApi:
+        return AccountApi(self.channel)
+
+    async def _its_template(self, stack: Stack | None) -> str:
+        return "" if stack is None else await self.stacks.template(self.desired.stack)
+
+    async def _look_at_backup(self) -> SeenStack | None:
+        if not self.desired.backup_bucket:
+            return None
+        stacks, name = self.backups, self.desired.backup_stack
+        stack = await stacks.find(name)
+        if stack is None:
+            return SeenStack(None)
+        drifted = await self._drift(stacks, name, stack)
+        return SeenStack(stack, await stacks.template(name), drifted)
+
+    async def _drift(
+        self, stacks: Stacks, name: str, stack: Stack | None
+    ) -> tuple[Drifted, ...]:
+        """What CloudFormation finds; nothing of a stack that is not at rest."""
+        if stack is None or not isinstance(next_move(stack.status), ChangeIt):
+            return ()
+        detection = await stacks.begin_drift(name)
+        reactor: Any = self.channel.reactor
+        deadline = reactor.seconds() + DRIFT_WITHIN
+        while not await stacks.drift_is_known(detection):
+            if reactor.seconds() >= deadline:
+                raise TryLater("TooLong", "CloudFormation still compares the stack")
+            await deferLater(reactor, DRIFT_LOOK)
+        return await stacks.drift(name)
+
+    async def _look_at_repository(self) -> Repository | None:
+        image = self.desired.image
+        if image is None:
+            return None
+        return await Repositories(self._api, self.desired.registry[1]).find(image)
+
+    async def _network(self, stack: Stack | None) -> Subnet | None:
+        outputs = {} if stack is None else stack.outputs
+        subnet_id = self.desired.subnet_id or outputs.get("SubnetId", "")
+        return await Subnets(self._api).find(subnet_id) if subnet_id else None
+
     async def _look_at_network(
-        self,
-    ) -> tuple[quotas.Network | None, GroupsSeen, quotas.Capacity]:
-        desired, api = self.desired, AccountApi(self.channel)
-        looking = quotas.Quotas(api)
-        network = await looking.network(desired.subnet_id)
-        groups = GroupsSeen()
-        if network is not None:
-            group = SecurityGroups(api, desired.security_group)
-            groups = await group.find(network.vpc_id)
-        capacity = await looking.capacity(
-            desired.instance_type, desired.dns_zone_id, network
+        self, stack: Stack | None
+    ) -> tuple[Subnet | None, Capacity]:
+        outputs = {} if stack is None else stack.outputs
+        zone_id = self.desired.dns_zone_id or outputs.get("HostedZoneId", "")
+        network = await self._network(stack)
+        capacity = await Quotas(self._api).capacity(
+            self.desired.instance_type, zone_id, network
         )
-        return network, groups, capacity
+        return network, capacity
 
-    async def apply(self, say: Callable[[Difference], None]) -> tuple[Plan, Observed]:
-        """Do every possible step, telling each first; return the plan that is left.
-
-        A step without a visible effect is never done again: this waits until the
-        effect is visible, for at most :data:`VISIBLE_WITHIN`.
-        """
-        done: list[Difference] = []
-        waited = 0.0
-        seen = await self.look()
-        while True:
-            decided = plan(self.desired, seen)
-            step = first_possible_step(decided.steps, seen)
-            if step is None:
-                return decided, seen
-            if step not in done:
-                say(step)
-                await self._do(step, seen)
-                done.append(step)
-            elif waited < VISIBLE_WITHIN:
-                waited += LOOK_EVERY
-                reactor: Any = self.channel.reactor
-                await deferLater(reactor, LOOK_EVERY)
-            else:
-                still = f"{step.thing} {step.name}: still {step.found}"
-                raise TryLater("NotSeenYet", still)
-            seen = await self.look(step.thing, seen)
-
-    async def _do(self, step: Difference, seen: Observed) -> None:
-        desired, api = self.desired, AccountApi(self.channel)
-        do = step.step
-        assert do is not None
-        match step.thing:
-            case "state bucket":
-                await StateBuckets(api, desired.bucket).make(do, seen.bucket)
-            case "sealing key":
-                assert desired.key is not None
-                assert seen.key is not None
-                await SealingKeys(api, desired.key).make(do, seen.key)
-            case "boundary" | "daemon's policy":
-                wanted = desired.daemons_policy(seen.key_arn)
-                if step.thing == BOUNDARY:
-                    wanted = desired.boundary
-                await Policies(api, wanted.arn).make(do, wanted)
-            case "daemon":
-                await Daemons(api, desired.who).make(do)
-            case "log group":
-                await LogGroups(api, desired.log_group).make(do)
-            case "wildcard record":
-                await Wildcards(api, desired.wildcard).make(do, seen.wildcard)
-            case "security group":
-                assert seen.network is not None
-                group = SecurityGroups(api, desired.security_group)
-                await group.make(do, seen.groups, seen.network.vpc_id)
-            case unknown:
-                raise AssertionError(unknown)
-
-
-async def _find_nothing() -> None:
-    return None
+    async def _access_keys(self) -> int | None:
+        """How many active keys the daemon's user has; None for a role, or nobody."""
+        if self.desired.daemon == "role":
+            return None
+        told = await none_on(
+            _NO_USER,
+            self._api.query(
+                "iam", "ListAccessKeys", UserName=self.desired.daemons_name
+            ),
+        )
+        if told is None:
+            return None
+        return sum(status.text == "Active" for status in told.iter("Status"))
 
 
 def _unwrap(failure: Failure) -> Failure:

@@ -7,11 +7,9 @@ from typing import Any, TypeVar
 from xml.etree.ElementTree import Element
 
 from attrs import define, field
-from twisted.web.http import OK
 
-from lae_protocol.aws.agent import Answer, fetch
-from lae_provision.aws.channel import LARGEST_ANSWER, Channel, parse_xml
-from lae_provision.aws.faults import fault_of_answer
+from lae_protocol.aws.agent import Answer
+from lae_provision.aws.channel import Channel
 from lae_provision.aws.parameters import members
 from lae_provision.aws.s3 import BucketClient, Subresource
 from lae_provision.errors import ProvisionError, Refused
@@ -36,6 +34,7 @@ _UNKNOWN_KEYS = frozenset(
 )
 #: The JSON services' names for their APIs.
 _TARGETS = {
+    "ecr": "AmazonEC2ContainerRegistry_V20150921",
     "kms": "TrentService",
     "logs": "Logs_20140328",
     "servicequotas": "ServiceQuotasV20190624",
@@ -79,8 +78,8 @@ class AccountApi:
         return BucketClient(self.channel)
 
     async def query(self, service: str, action: str, **parameters: Any) -> Element:
-        """Call EC2 or IAM."""
-        sent = members(parameters) if service == "iam" else parameters
+        """Call CloudFormation, EC2 or IAM."""
+        sent = parameters if service == "ec2" else members(parameters)
         return await name_permission(
             f"{service}:{action}", self.channel.query(service, action, sent)
         )
@@ -132,29 +131,5 @@ class AccountApi:
     async def _rest(
         self, service: str, action: str, method: str, path: str, body: bytes | None
     ) -> Element:
-        channel = self.channel
-
-        async def once() -> Element:
-            answer = await fetch(
-                channel.reactor,
-                channel.agent(service),
-                method,
-                channel.endpoints.url(service) + path,
-                headers={} if body is None else {"content-type": "application/xml"},
-                body=body,
-                seconds=channel.patience.seconds,
-                limit=LARGEST_ANSWER,
-            )
-            if answer.status != OK:
-                raise fault_of_answer(answer.status, answer.body)
-            return _without_namespaces(parse_xml(answer.body))
-
-        return await name_permission(action, channel.attempt(once))
-
-
-def _without_namespaces(root: Element) -> Element:
-    """Remove namespaces, which only some of AWS' answers have."""
-    for element in root.iter():
-        if isinstance(element.tag, str):
-            element.tag = element.tag.rpartition("}")[2]
-    return root
+        waiting = self.channel.rest(service, method, path, body)
+        return await name_permission(action, waiting)

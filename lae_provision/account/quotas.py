@@ -1,4 +1,4 @@
-"""The account's network and quotas, compared with what the settings expect.
+"""The account's quotas, compared with what the settings expect.
 
 Nothing is made here.  A quota that is too small needs a person: AWS raises quotas on
 request.
@@ -7,25 +7,21 @@ request.
 from __future__ import annotations
 
 from collections.abc import Awaitable
-from ipaddress import IPv4Network
 from typing import TypeVar
 
 from attrs import asdict, define
 
 from lae_provision.account.api import AccountApi, NotAllowed
 from lae_provision.account.difference import Difference
-from lae_provision.aws.channel import none_on
+from lae_provision.account.subnet import Subnet
 from lae_provision.errors import Refused, TryLater
 
 T = TypeVar("T")
 
-NETWORK, QUOTAS = "network", "quota"
+QUOTAS = "quota"
 #: Service Quotas' codes (docs.aws.amazon.com, "Service endpoints and quotas").
 STANDARD_VCPUS = ("ec2", "L-1216C47A")
 BUCKETS = ("s3", "L-DC2B2D3D")
-#: How many addresses AWS reserves in every subnet.
-RESERVED = 5
-_NO_SUBNET = frozenset({"InvalidSubnetID.NotFound", "InvalidSubnetID.Malformed"})
 _ADVICE = {
     "instances": "ask for more: Service Quotas, EC2, L-1216C47A (counted in vCPUs)",
     "roles": "ask for more: Service Quotas, IAM, Roles per account",
@@ -48,41 +44,6 @@ class Capacity:
     buckets: int | None = None
     addresses: int | None = None
     records: int | None = None
-
-
-@define(frozen=True)
-class Network:
-    """The subnet that hosts are launched into."""
-
-    vpc_id: str
-    zone: str
-    public: bool
-    addresses: int
-
-
-def network_differences(
-    subnet_id: str, zone: str, region: str, seen: Network | None
-) -> tuple[Difference, ...]:
-    """Find what a person must change about the subnet.  Pure."""
-    if seen is None:
-        remedy = (
-            "correct cells.subnet_id or aws.region; or make one: aws ec2 create-subnet"
-        )
-        found = f"no such subnet in {region}"
-        return (Difference(NETWORK, subnet_id, found, "there", None, remedy),)
-    made = []
-    if seen.zone != zone:
-        remedy = "correct cells.zone or cells.subnet_id"
-        found, want = f"in {seen.zone}", f"in {zone}"
-        made.append(Difference(NETWORK, subnet_id, found, want, None, remedy))
-    if not seen.public:
-        remedy = (
-            f"aws ec2 modify-subnet-attribute --subnet-id {subnet_id}"
-            " --map-public-ip-on-launch"
-        )
-        found, want = "without public addresses", "with them"
-        made.append(Difference(NETWORK, subnet_id, found, want, None, remedy))
-    return tuple(made)
 
 
 def quota_differences(wanted: Capacity, seen: Capacity) -> tuple[Difference, ...]:
@@ -114,39 +75,26 @@ def unreported(wanted: Capacity, seen: Capacity) -> tuple[str, ...]:
 
 @define(frozen=True)
 class Quotas:
-    """Finds the network and the quotas."""
+    """Finds the quotas."""
 
     api: AccountApi
 
-    async def network(self, subnet_id: str) -> Network | None:
-        """Find the subnet; None if the region has none with that id."""
-        told = await none_on(
-            _NO_SUBNET,
-            self.api.query("ec2", "DescribeSubnets", SubnetId=[subnet_id]),
-        )
-        item = None if told is None else told.find("subnetSet/item")
-        if item is None:
-            return None
-        block = IPv4Network(item.findtext("cidrBlock") or "0.0.0.0/32")
-        return Network(
-            item.findtext("vpcId") or "",
-            item.findtext("availabilityZone") or "",
-            item.findtext("mapPublicIpOnLaunch") == "true",
-            max(block.num_addresses - RESERVED, 0),
-        )
-
     async def capacity(
-        self, instance_type: str, zone_id: str, network: Network | None
+        self, instance_type: str, zone_id: str, subnet: Subnet | None
     ) -> Capacity:
         """Find the quotas, each as a number of customers."""
         iam = await _none_if_refused(self.api.query("iam", "GetAccountSummary"))
         entries = () if iam is None else iam.findall(".//SummaryMap/entry")
         summary = {e.findtext("key"): int(e.findtext("value") or 0) for e in entries}
-        limit = await _none_if_refused(
-            self.api.route53(
-                "GetHostedZoneLimit",
-                "GET",
-                f"/hostedzonelimit/{zone_id}/MAX_RRSETS_BY_ZONE",
+        limit = (
+            None
+            if not zone_id
+            else await _none_if_refused(
+                self.api.route53(
+                    "GetHostedZoneLimit",
+                    "GET",
+                    f"/hostedzonelimit/{zone_id}/MAX_RRSETS_BY_ZONE",
+                )
             )
         )
         records = None if limit is None else limit.findtext("Limit/Value")
@@ -157,7 +105,7 @@ class Quotas:
             roles=summary.get("RolesQuota"),
             instance_profiles=summary.get("InstanceProfilesQuota"),
             buckets=await self._quota(*BUCKETS),
-            addresses=None if network is None else network.addresses,
+            addresses=None if subnet is None else subnet.addresses,
             # Without the wildcard and the zone's own two records.
             records=None if records is None else int(records) - 3,
         )

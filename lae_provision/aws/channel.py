@@ -32,7 +32,12 @@ FORM = "application/x-www-form-urlencoded; charset=utf-8"
 GLOBAL = frozenset({"iam", "route53"})
 GLOBAL_REGION = "us-east-1"
 #: The query protocol's API versions.
-VERSIONS = {"ec2": "2016-11-15", "iam": "2010-05-08", "sts": "2011-06-15"}
+VERSIONS = {
+    "cloudformation": "2010-05-15",
+    "ec2": "2016-11-15",
+    "iam": "2010-05-08",
+    "sts": "2011-06-15",
+}
 #: Far more than any call of ours returns.
 LARGEST_ANSWER = 16 << 20  # bytes
 
@@ -69,7 +74,8 @@ class Endpoints:
             return self.endpoint.rstrip("/")
         if service in GLOBAL:
             return f"https://{service}.amazonaws.com"
-        return f"https://{service}.{self.region}.amazonaws.com"
+        name = f"api.{service}" if service == "ecr" else service
+        return f"https://{name}.{self.region}.amazonaws.com"
 
     def signed_region(self, service: str) -> str:
         """Return the region that a signature names."""
@@ -193,14 +199,33 @@ class Channel:
 
         return await self.attempt(once, service)
 
+    async def rest(
+        self, service: str, method: str, path: str, body: bytes | None = None
+    ) -> Element:
+        """Call an API of paths and XML (Route 53, S3), with retries; returns the XML,
+        without namespaces, which only some of the answers have.
+        """
+        headers = {} if body is None else {"content-type": "application/xml"}
+
+        async def once() -> Element:
+            answer = await self._fetch(service, body, headers, method, path)
+            return _without_namespaces(parse_xml(answer.body))
+
+        return await self.attempt(once, service)
+
     async def _fetch(
-        self, service: str, body: bytes, headers: dict[str, str]
+        self,
+        service: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        method: str = "POST",
+        path: str = "/",
     ) -> Answer:
         answer = await fetch(
             self.reactor,
             self.agent(service),
-            "POST",
-            self.endpoints.url(service) + "/",
+            method,
+            self.endpoints.url(service) + path,
             headers=headers,
             body=body,
             seconds=self.patience.seconds,
@@ -228,6 +253,13 @@ def parse_xml(body: bytes) -> Element:
         root: Element = XML(body)
     except ParseError:
         raise TryLater("NotXml", "the answer is not XML") from None
+    return root
+
+
+def _without_namespaces(root: Element) -> Element:
+    for element in root.iter():
+        if isinstance(element.tag, str):
+            element.tag = element.tag.rpartition("}")[2]
     return root
 
 

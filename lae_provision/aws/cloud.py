@@ -18,7 +18,9 @@ from lae_provision.aws.caller import StsCaller
 from lae_provision.aws.channel import Channel, Endpoints, Patience
 from lae_provision.aws.data_keys import KmsDataKeys
 from lae_provision.aws.hosts import Ec2Hosts
+from lae_provision.aws.repositories import EcrRepositories
 from lae_provision.aws.roles import IamRoles
+from lae_provision.aws.signing_keys import KmsSigningKey
 from lae_provision.aws.vault import S3Vault
 
 
@@ -55,6 +57,15 @@ class AwsCloud:
     def vault(self, bucket: str) -> S3Vault:
         """Sealed documents in the state bucket."""
         return S3Vault(self.channel, bucket)
+
+    @property
+    def repositories(self) -> EcrRepositories:
+        """Repositories of images."""
+        return EcrRepositories(self.channel)
+
+    def signing_key(self, key_id: str) -> KmsSigningKey:
+        """A key that signs images."""
+        return KmsSigningKey(self.channel, key_id)
 
     def data_keys(self, key_id: str) -> KmsDataKeys:
         """Data keys under one KMS key."""

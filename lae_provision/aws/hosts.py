@@ -23,10 +23,12 @@ from lae_provision.txaws3.clients import EC2Client, Instance, Parser
 MOST_USER_DATA = 16_384  # bytes
 LONGEST_TOKEN = 64  # characters
 PAGE = 500
-#: In the images of both Fedora CoreOS and Flatcar.
+#: Of Fedora CoreOS' AMIs.
 ROOT_DEVICE = "/dev/xvda"
 LIVE = ("pending", "running", "stopping", "stopped")
 UNKNOWN = frozenset({"InvalidInstanceID.NotFound"})
+#: Answers to a question for the newest console of an instance that is not of Nitro.
+OLDER_TYPE = frozenset({"UnsupportedOperation", "InvalidParameterCombination"})
 
 State = Literal["pending", "running", "stopping", "stopped", "terminated"]
 
@@ -124,7 +126,7 @@ class Ec2Hosts(IHosts):
             key=request.key,
             instance_id=shown.instance_id,
             state=_state(shown),
-            address=_address(shown),
+            address=shown.ip_address or None,
             launch_time=datetime.fromisoformat(shown.launch_time),
         )
 
@@ -144,7 +146,7 @@ class Ec2Hosts(IHosts):
     async def console(self, instance_id: str) -> ConsoleOutput | None:
         """Read the console's output."""
         try:
-            body = await self._submit("GetConsoleOutput", {"InstanceId": instance_id})
+            body = await self._console(instance_id)
         except Refused as e:
             # As in unmake: an instance that is gone may look like "access denied".
             if e.code in UNKNOWN or not await self._exists(instance_id):
@@ -161,6 +163,18 @@ class Ec2Hosts(IHosts):
                 "NotATime", "the console's output has no timestamp"
             ) from None
         return ConsoleOutput(written.decode("utf-8", "replace"), at)
+
+    async def _console(self, instance_id: str) -> bytes:
+        """Ask for the newest output, which instances of older types do not have: of
+        them EC2 keeps a copy that it makes at start, reboot and end.
+        """
+        asked: dict[str, Any] = {"InstanceId": instance_id}
+        try:
+            return await self._submit("GetConsoleOutput", asked | {"Latest": True})
+        except Refused as e:
+            if e.code not in OLDER_TYPE:
+                raise
+            return await self._submit("GetConsoleOutput", asked)
 
     async def _exists(self, instance_id: str) -> bool:
         wanted = {"Filter": [{"Name": "instance-id", "Value": [instance_id]}]}
@@ -255,7 +269,7 @@ def host_of(instance: Instance) -> Host | None:
         key=key,
         instance_id=instance.instance_id,
         state=_state(instance),
-        address=_address(instance),
+        address=instance.ip_address or None,
         launch_time=datetime.fromisoformat(instance.launch_time),
     )
 
@@ -263,8 +277,3 @@ def host_of(instance: Instance) -> Host | None:
 def _state(instance: Instance) -> State:
     state = instance.instance_state
     return "terminated" if state == "shutting-down" else cast("State", state)
-
-
-def _address(instance: Instance) -> str | None:
-    """Return the public address if there is one, else the private one."""
-    return instance.ip_address or instance.private_ip_address or None

@@ -10,6 +10,10 @@ VERSION = "2012-10-17"
 #: The name of the one inline policy of a host's role.
 INLINE = "own-bucket"
 
+#: A grid's label (``lae_protocol.ids.GRID_LABEL``) as IAM can match it: by its length,
+#: so that nothing of another deployment matches whose name begins like ours.
+ANY_LABEL = "g" + "?" * 15
+
 #: On objects: a host writes, reads, uploads in parts, and deletes (which sets a marker;
 #: the lifecycle removes old versions).
 OBJECT_ACTIONS = (
@@ -40,12 +44,21 @@ READING_ACTIONS = (
 OWN_RECORDS = ("advisories", "leases", "meter", "s4")
 #: The statement that says what a host may do with shares.
 OBJECTS = "Objects"
+#: On the repository of its image: a host pulls.
+PULL_ACTIONS = (
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:BatchGetImage",
+    "ecr:GetDownloadUrlForLayer",
+)
 
 
-def host_policy(bucket: str, *, writes: bool = True) -> str:
-    """Allow a host to use the objects of its own bucket, and nothing else.
+def host_policy(
+    bucket: str, *, writes: bool = True, repository: str | None = None
+) -> str:
+    """Allow a host to use the objects of its own bucket, to pull from *repository* (an
+    ARN; None: it pulls nothing), and nothing else.
 
-    Without *writes* it reads them all and writes its own records alone.
+    Without *writes* it reads all objects and writes its own records alone.
     """
     actions = OBJECT_ACTIONS if writes else READING_ACTIONS
     records = {
@@ -67,6 +80,25 @@ def host_policy(bucket: str, *, writes: bool = True) -> str:
             "Effect": "Allow",
             "Action": list(BUCKET_ACTIONS),
             "Resource": f"arn:aws:s3:::{bucket}",
+        },
+        *(() if repository is None else _pulling(repository)),
+    )
+
+
+def _pulling(repository: str) -> tuple[Mapping[str, Any], ...]:
+    return (
+        {
+            "Sid": "Pull",
+            "Effect": "Allow",
+            "Action": list(PULL_ACTIONS),
+            "Resource": repository,
+        },
+        {
+            # A token is of the account, and reaches what its holder may pull.
+            "Sid": "LogInToRegistries",
+            "Effect": "Allow",
+            "Action": "ecr:GetAuthorizationToken",
+            "Resource": "*",
         },
     )
 
@@ -118,15 +150,3 @@ def same_policy(one: str, other: str) -> bool:
         return bool(json.loads(one) == json.loads(other))
     except ValueError:
         return False
-
-
-def render(template: str, values: Mapping[str, str]) -> str:
-    """Fill the ``@NAMES@`` of a policy in ``config/policies/``.
-
-    Raises ValueError if a name is left.
-    """
-    for name, value in values.items():
-        template = template.replace(f"@{name}@", value)
-    if "@" in template:
-        raise ValueError(f"no value for @{template.split('@')[1]}@")
-    return json.dumps(json.loads(template), indent=2)

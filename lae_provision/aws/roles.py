@@ -80,7 +80,9 @@ class IamRoles(IRoles):
             "PutRolePolicy",
             RoleName=request.name,
             PolicyName=INLINE,
-            PolicyDocument=host_policy(request.bucket, writes=request.writes),
+            PolicyDocument=host_policy(
+                request.bucket, writes=request.writes, repository=request.repository
+            ),
         )
         await self._make_profile(request, tags)
         return _text(role, "Arn")

@@ -9,35 +9,29 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import click
 from attrs import evolve
 
 from lae_provision.deploy import history as histories
 from lae_provision.deploy import layout, preparing, source, telling
-from lae_provision.deploy.engine import StepFailed, Stuck, carry_out, list_steps
+from lae_provision.deploy.complaints import report_errors
+from lae_provision.deploy.engine import carry_out, list_steps
 from lae_provision.deploy.host import RealHost
 from lae_provision.deploy.intent import (
     Forward,
-    IntentUnreadable,
     Kind,
     Order,
     ReleaseId,
 )
 from lae_provision.deploy.plan import Observed, resume_as
 from lae_provision.deploy.remote import (
-    LockHeld,
-    RemoteAway,
-    RemoteError,
     Shell,
     over_ssh,
     this_machine,
 )
 from lae_provision.deploy.supervisor import Systemd
-
-#: The exit status of every ``lae`` command that got no answer.
-AWAY = 3
 
 
 @click.group()
@@ -71,11 +65,6 @@ def _release_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Look at the host, build the wheel here, print the steps, do nothing.",
         ),
         click.option(
-            "--from-pypi",
-            is_flag=True,
-            help="Send no wheels: the host downloads from PyPI.",
-        ),
-        click.option(
             "--untested",
             metavar="REASON",
             help="Why to release a commit without passed tests.",
@@ -102,7 +91,6 @@ def release(
     untested: str | None,
     *,
     sudo: bool,
-    from_pypi: bool,
     dry_run: bool,
 ) -> None:
     """Release the commit that is checked out here.
@@ -110,7 +98,7 @@ def release(
     The new release is installed beside the running one, checked, and switched to.  If
     it does not answer as it should, the previous release is restored automatically.
     """
-    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+    with report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
         taken = source.check(root, untested)
         target = source.name_release(taken)
         there = _make_host(remote)
@@ -119,7 +107,7 @@ def release(
             source.check_wheel(taken)
             _print_plan(there, _make_order(there, "release", target, taken))
             return
-        built = source.build(taken, ship=not from_pypi)
+        built = source.build(taken)
         with remote.lock(layout.LOCK, _name_operator()):
             there = evolve(there, built=built)
             _finish_unfinished(there)
@@ -151,7 +139,6 @@ def first(  # noqa: PLR0917  (click gives options by name)
     listen: str | None,
     *,
     sudo: bool,
-    from_pypi: bool,
     dry_run: bool,
 ) -> None:
     """Install S4 on a host that has nothing but python3 and systemd.
@@ -159,7 +146,7 @@ def first(  # noqa: PLR0917  (click gives options by name)
     Makes users, folders, settings and units, and installs the first release.  Calling
     it again is safe: what exists is kept.  At the end it lists what is left to you.
     """
-    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+    with report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
         taken = source.check(root, untested)
         target = source.name_release(taken)
         there = _make_host(remote)
@@ -170,7 +157,7 @@ def first(  # noqa: PLR0917  (click gives options by name)
             click.echo(telling.preparation_text(remote.name, files, sites))
             _print_plan(there, _make_order(there, "first", target, taken))
             return
-        built = source.build(taken, ship=not from_pypi)
+        built = source.build(taken)
         preparing.prepare(
             remote,
             there.supervisor,
@@ -200,7 +187,7 @@ def rollback(
     dry_run: bool,
 ) -> None:
     """Go back to RELEASE, or to the release that ran before the current one."""
-    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+    with report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
         there = _make_host(remote)
         with ExitStack() as held:
             _raise_if_not_installed(there)
@@ -220,7 +207,7 @@ def rollback(
 @_host_options
 def resume(host: str | None, ssh_config: Path | None, *, sudo: bool) -> None:
     """Finish or undo an interrupted deployment, as every other command also does."""
-    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+    with report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
         there = _make_host(remote)
         _raise_if_not_installed(there)
         with remote.lock(layout.LOCK, _name_operator()):
@@ -235,7 +222,7 @@ def status(
     host: str | None, ssh_config: Path | None, *, sudo: bool, as_json: bool
 ) -> None:
     """Show what is installed, what runs, and what is unfinished."""
-    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+    with report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
         there = _make_host(remote)
         seen, intent = there.observe(), there.intent()
         told = telling.status(seen, intent, histories.read(remote))
@@ -252,7 +239,7 @@ def history(
     host: str | None, ssh_config: Path | None, *, sudo: bool, as_json: bool
 ) -> None:
     """Show who deployed what, when, from which commit, and with what outcome."""
-    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+    with report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
         entries = histories.read(remote)
         if as_json:
             rows = [histories.as_json(e) for e in entries]
@@ -268,7 +255,7 @@ def sbom(
     host: str | None, ssh_config: Path | None, release: str | None, *, sudo: bool
 ) -> None:
     """Print the packages of RELEASE, or of the current one, as CycloneDX JSON."""
-    with _report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
+    with report_errors(), _connect(host, ssh_config, sudo=sudo) as remote:
         there = _make_host(remote)
         _raise_if_not_installed(there)
         seen = there.observe()
@@ -379,36 +366,3 @@ def _print_plan(there: RealHost, order: Order) -> None:
         click.echo(f"finish or undo the unfinished {unfinished.order.kind}")
     for step in list_steps(Forward(order), there.observe()):
         click.echo(telling.describe(step))
-
-
-@contextmanager
-def _report_errors() -> Iterator[None]:
-    """Turn every known error into one line, and a status for scripts."""
-    try:
-        yield
-    except (source.NotReleasable, preparing.NotReady, LockHeld) as e:
-        raise click.ClickException(str(e)) from None
-    except Stuck as e:
-        raise click.ClickException(
-            f"{e}\nThere is no release to go back to: fix this, then lae deploy resume"
-        ) from None
-    except IntentUnreadable as e:
-        raise click.ClickException(f"{layout.INTENT}: {e}") from None
-    except StepFailed as e:
-        raise click.ClickException(str(e)) from None
-    except RemoteAway as e:
-        _end(
-            f"{e}\nThe processes there keep running; call again when the host is back.",
-            AWAY,
-        )
-    except RemoteError as e:
-        raise click.ClickException(str(e)) from None
-    except KeyboardInterrupt:
-        _end(
-            "\nInterrupted; the next lae deploy finishes or undoes the deployment.", 130
-        )
-
-
-def _end(line: str, code: int) -> NoReturn:
-    click.echo(f"Error: {line}", err=True)
-    raise SystemExit(code)

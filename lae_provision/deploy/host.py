@@ -272,7 +272,6 @@ class RealHost:
 
 
 _CONFIG = ("--config", layout.DAEMON_SETTINGS)
-# As the nightly timer's service does it.
 _BACK_UP = ("journal", "backup", "--daemon", layout.DAEMON_SETTINGS, "--keep", "14")
 
 

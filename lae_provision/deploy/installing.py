@@ -70,10 +70,10 @@ def install(remote: Remote, built: Built, facts: Mapping[str, object]) -> None:
 
 
 def _send(remote: Remote, built: Built) -> None:
-    if built.wheels and (theirs := _python(remote)) != built.made_for:
+    if (theirs := _python(remote)) != built.made_for:
         raise StepFailed(
             f"the wheels are for Python {built.made_for}, but {remote.name} has Python"
-            f" {theirs}: run lae deploy with that Python, or with --from-pypi"
+            f" {theirs}: run lae deploy with that Python, on such a machine"
         )
     remote.run(("mkdir", "-p", layout.WHEELS))
     sums = remote.run(("sh", "-c", _SUMS, "sums", layout.WHEELS), seconds=_TIMEOUT)
@@ -100,16 +100,7 @@ def _make(remote: Remote, built: Built) -> None:
     )
     remote.write(f"{folder}/s4.txt", f"s4 @ file://{ours}".encode(), 0o644)
     remote.run(_readable("sh", "-c", _ENVIRONMENT, "make", folder), seconds=_TIMEOUT)
-    how: tuple[str, ...]
-    if built.wheels:
-        how = ("--no-index", "--find-links", layout.WHEELS)
-    else:
-        # The host builds what has no wheel, with what is pinned and hashed, too.
-        building = f"{folder}/build.txt"
-        remote.write(building, built.build_requirements.encode(), 0o644)
-        _pip(remote, built, "--only-binary=:all:", "-r", building)
-        how = ("--no-build-isolation",)
-    _pip(remote, built, *how, "-r", requirements, "-r", f"{folder}/s4.txt")
+    _pip(remote, built, "-r", requirements, "-r", f"{folder}/s4.txt")
     # The processes may not write here, so the caches of Python and Twisted are made
     # now, by importing the modules once.
     remote.run(_readable(*("env", "-C", "/"), python, "-c", _WARM), seconds=_TIMEOUT)
@@ -125,6 +116,7 @@ def _pip(remote: Remote, built: Built, *words: str) -> None:
             *(layout.program(built.release, "python"),),
             *(f"{layout.WHEELS}/{built.pip.name}/pip", "install", "-q"),
             *("--disable-pip-version-check", "--no-compile", "--no-cache-dir"),
+            *("--no-index", "--find-links", layout.WHEELS),
             *("--require-hashes", "--no-deps", *words),
         ),
         seconds=_TIMEOUT,

@@ -53,6 +53,5 @@ def site_unit(copy: int) -> str:
 
 DAEMON_UNIT = "s4-daemon.service"
 SOCKET_UNIT = "s4-site.socket"
-TIMER_UNIT = "s4-backup.timer"
 #: The operator's drop-in, which no release changes.
 SOCKET_DROP_IN = f"{UNITS}/{SOCKET_UNIT}.d"

@@ -26,6 +26,9 @@ from lae_provision.deploy.intent import ReleaseId
 _SHORT = 12  # characters of a commit
 _TIMEOUT = 900  # s
 _LONGEST_OUTPUT = 1500  # characters
+#: What is built from the same source is the same: no times, and no names of folders,
+#: which debuggers would want.
+_REPRODUCIBLE = {"SOURCE_DATE_EPOCH": "1577836800", "CFLAGS": "-g0"}
 
 
 class NotReleasable(Exception):
@@ -53,12 +56,9 @@ class Built:
 
     release: ReleaseId
     wheel: Path
-    #: Each dependency with the hashes of the files that may be installed.
+    #: Each dependency with the hash of its wheel.
     requirements: str
-    #: What builds packages that have no wheel, if the host has to.
-    build_requirements: str
     units: dict[str, str]
-    #: Empty if the host downloads from PyPI.
     wheels: tuple[Path, ...]
     pip: Path
     #: The Python version and machine that the wheels are for.
@@ -108,39 +108,47 @@ def name_release(source: Source) -> ReleaseId:
     return ReleaseId(match[1] + source.suffix)
 
 
-def build(source: Source, *, ship: bool) -> Built:
+def count_commits(source: Source) -> int:
+    """How many commits lead to this one: the next one has a larger number.
+
+    Raises :class:`NotReleasable` where git has only the last commits.
+    """
+    if (
+        tested.git(source.root, "rev-parse", "--is-shallow-repository").strip()
+        == "true"
+    ):
+        raise NotReleasable(
+            "this clone has only the last commits, and a release's number counts all:"
+            " run git fetch --unshallow, or give the number (--release)"
+        )
+    return int(tested.git(source.root, "rev-list", "--count", source.commit))
+
+
+def build(source: Source) -> Built:
     """Build from the committed files alone.
 
-    With *ship*, the result has the wheels of all dependencies, made of files whose
-    hashes the commit names; a wheel that was built here has a hash of its own, so the
-    result names the hashes of the wheels themselves.  The wheels are kept under
-    ``build/`` for the next release, and checked again for it.
+    The result has the wheels of all dependencies, made of files whose hashes the
+    commit names; a wheel that was built here has a hash of its own, so the result
+    names the hashes of the wheels themselves.  The wheels are kept under ``build/``
+    for the next release, or image, and checked again for it.
     """
     into = source.root / "build" / "releases" / source.commit[:_SHORT]
     shutil.rmtree(into, ignore_errors=True)
     into.mkdir(parents=True)
-    with _exported(source) as folder:
-        wheel = _build_wheel(source, folder, into)
-        pins, builds = (
-            (folder / "requirements" / f"{name}.txt").read_text("utf-8")
-            for name in ("release", "build")
-        )
+    with exported(source) as folder:
+        wheel = build_wheel(folder, source.suffix, committed_at(source), into)
+        pins, builds = read_pins(folder, "release")
         units = {
             path.name: path.read_text("utf-8")
             for path in sorted((folder / "config" / "systemd").iterdir())
         }
-    house = source.root / "build" / "wheelhouse" / _wheelhouse_name(pins + builds)
-    if not (house / "whole").exists():
-        _fill_wheelhouse(house, pins, builds)
-    wheels = _check_wheelhouse(house)
-    (pip,) = (house / "build").glob("pip-*.whl")
+    wheels, pip = gather_wheels(source.root / "build" / "wheelhouse", pins, builds)
     return Built(
         ReleaseId(wheel.name.split("-")[1]),
         wheel,
-        "".join(map(require_wheel, wheels)) if ship else pins,
-        builds,
+        "".join(map(require_wheel, wheels)),
         units,
-        wheels if ship else (),
+        wheels,
         pip,
         describe_python(),
     )
@@ -151,23 +159,45 @@ def check_wheel(source: Source) -> None:
 
     Raises :class:`NotReleasable`.
     """
-    with _exported(source) as folder, tempfile.TemporaryDirectory() as into:
-        _build_wheel(source, folder, Path(into))
+    with exported(source) as folder, tempfile.TemporaryDirectory() as into:
+        build_wheel(folder, source.suffix, committed_at(source), Path(into))
 
 
-def _build_wheel(source: Source, folder: Path, into: Path) -> Path:
-    when = tested.git(source.root, "log", "-1", "--format=%ct").strip()
+def committed_at(source: Source) -> int:
+    """When the commit was made, in seconds."""
+    return int(tested.git(source.root, "log", "-1", "--format=%ct"))
+
+
+def build_wheel(folder: Path, suffix: str, when: int, into: Path) -> Path:
+    """Make our wheel of the files in *folder*, which is not ours to keep."""
     _run(
         [*_pip(), "wheel", "--no-deps", *_isolation(), "-w", str(into), "."],
         folder,
-        {"S4_LOCAL_VERSION": source.suffix, "SOURCE_DATE_EPOCH": when},
+        {"S4_LOCAL_VERSION": suffix, "SOURCE_DATE_EPOCH": str(when)},
     )
     (wheel,) = into.glob("s4-*.whl")
     return wheel
 
 
+def read_pins(folder: Path, name: str) -> tuple[str, str]:
+    """What an environment has, and what builds it, each with its hashes."""
+    told = (folder / "requirements" / f"{file}.txt" for file in (name, "build"))
+    pins, builds = (path.read_text("utf-8") for path in told)
+    return pins, builds
+
+
+def gather_wheels(kept: Path, pins: str, builds: str) -> tuple[tuple[Path, ...], Path]:
+    """The wheels of *pins*, and pip's; in a folder of *kept* for the next time."""
+    house = kept / _wheelhouse_name(pins + builds)
+    if not (house / "whole").exists():
+        _fill_wheelhouse(house, pins, builds)
+    wheels = _check_wheelhouse(house)
+    (pip,) = (house / "build").glob("pip-*.whl")
+    return wheels, pip
+
+
 @contextmanager
-def _exported(source: Source) -> Iterator[Path]:
+def exported(source: Source) -> Iterator[Path]:
     """Export the commit's files to a temporary folder."""
     with tempfile.TemporaryDirectory(prefix="s4-release-") as folder:
         packed = subprocess.run(  # noqa: S603  (our own words)
@@ -195,7 +225,7 @@ def digest_of(file: Path) -> str:
 
 def _wheelhouse_name(pins: str) -> str:
     """Name the folder of wheels by pins, Python and machine."""
-    same = json.dumps([pins, describe_python()])
+    same = json.dumps([pins, describe_python(), _REPRODUCIBLE])
     return hashlib.sha256(same.encode()).hexdigest()[:_SHORT]
 
 
@@ -226,7 +256,7 @@ def _fill_wheelhouse(house: Path, pins: str, builds: str) -> None:
                 *(*hashed, str(required)),
             ],
             house,
-            {"PYTHONPATH": tools},
+            {"PYTHONPATH": tools, **_REPRODUCIBLE},
         )
     (house / "whole").write_text(_sum_up(house), "utf-8")
 

@@ -107,7 +107,7 @@ class Systemd:
     def reload_units(self) -> None:
         """See :class:`Supervisor`; running processes are not affected."""
         self.remote.run(("systemctl", "daemon-reload"))
-        self.remote.run(("systemctl", "start", layout.SOCKET_UNIT, layout.TIMER_UNIT))
+        self.remote.run(("systemctl", "start", layout.SOCKET_UNIT))
 
     def site_address(self) -> str:
         """See :class:`Supervisor`."""
@@ -161,14 +161,12 @@ exec systemctl restart "$1"
 """
 _ENABLE = f"""set -eu
 cd {layout.UNITS}
-mkdir -p multi-user.target.wants sockets.target.wants timers.target.wants
-for unit in s4-daemon.service s4-site@.service s4-site.socket \
-            s4-backup.service s4-backup.timer; do
+mkdir -p multi-user.target.wants sockets.target.wants
+for unit in s4-daemon.service s4-site@.service s4-site.socket s4-backup.service; do
   ln -sfnT "{layout.CURRENT}/units/$unit" "$unit"
 done
 ln -sfnT ../s4-daemon.service multi-user.target.wants/s4-daemon.service
 ln -sfnT ../s4-site.socket sockets.target.wants/s4-site.socket
-ln -sfnT ../s4-backup.timer timers.target.wants/s4-backup.timer
 for link in multi-user.target.wants/s4-site@*.service; do
   number=${{link##*@}}
   number=${{number%.service}}

@@ -103,7 +103,7 @@ def preparation_text(host: str, files: list[SettingsFile], sites: int) -> str:
         f"make the users {layout.DAEMON_USER} and {layout.SITE_USER} on {host}",
         f"make the folders {layout.BASE} and {layout.SETTINGS}",
         *(f"put {f.target} ({f.owner}:{f.group} {f.mode:04o})" for f in files),
-        f"enable the daemon, {sites} copies of the site, their socket, nightly backups",
+        f"enable the daemon, {sites} copies of the site, their socket, the backup",
     ]
     return "\n".join(lines)
 
@@ -148,5 +148,6 @@ Make sure that all of this is done:
                 hosts' roles, subnet and security groups; quotas
   Operators     {state}/operator.furl is the first operator's: copy it
                 to ~/.config/s4/operator.furl (mode 0600) where lae is used
-  Backups       {state}/backups gets one each night: copy them off
+  Backup        the bucket that backup.bucket names, versioned; keep the
+                recovery key offline, and try a drill
 """

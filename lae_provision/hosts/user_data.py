@@ -1,32 +1,34 @@
 """The user-data of a customer's host: Ignition, spec 3.3.0.
 
-Fedora CoreOS and Flatcar read it; Butane is not needed, since the JSON is written
-here and checked in tests by ``ignition-validate``.  It holds one secret: the bootstrap
-furl, in a file of its own, so that the settings beside it hold none.
+Fedora CoreOS reads it at its first boot; Butane is not needed, since the JSON is
+written here and checked in tests by ``ignition-validate``.  It holds one secret: the
+bootstrap furl, in a file of its own, so that the settings beside it hold none.
 """
 
 from __future__ import annotations
 
-import base64
 import json
-from typing import Literal
+from typing import Any, Literal, assert_never
 
 import yaml
 from attrs import define
 
 from lae_protocol.secret import Secret
+from lae_provision.hosts.entries import SPEC, Entry, file, folder, owned
+from lae_provision.hosts.entries import unit as unit_entry
+from lae_provision.hosts.node_unit import SETTINGS_FILE, STATE_FOLDER, UNIT, unit
+from lae_provision.hosts.program_unit import FOLDER as PROGRAM_FOLDER
+from lae_provision.hosts.program_unit import UNIT as PROGRAM_UNIT
+from lae_provision.hosts.program_unit import UNIT_TEXT, program_files
+from lae_provision.hosts.programs import CommandLaunch, ImageLaunch, Launch
+from lae_provision.hosts.pulling import pulling_files
+from lae_provision.hosts.signatures import signature_files
+from lae_provision.hosts.upkeep import closed_units, upkeep_files
 
 #: EC2's limit for user-data, before its base64.
 LIMIT = 16_384
 
-SPEC = "3.3.0"
-UNIT = "s4-node.service"
-SETTINGS_FILE = "/etc/s4/node.yaml"
 BOOTSTRAP_FILE = "/etc/s4/bootstrap.furl"
-STATE_FOLDER = "/var/lib/s4"
-
-#: Time for the node to tell its clients good-bye, and for the supervisor to wait.
-STOP_SECONDS = 20
 
 
 class UserDataTooLarge(ValueError):
@@ -34,36 +36,6 @@ class UserDataTooLarge(ValueError):
 
     def __init__(self, size: int) -> None:
         super().__init__(f"user-data is {size} bytes long, EC2 takes {LIMIT}")
-
-
-@define(frozen=True)
-class CommandLaunch:
-    """Run a program that the host has already (the process-level local cloud).
-
-    *command* is a list of words; the first is a path.  It runs with ``/`` as its
-    working directory and gets ``--config etc/s4/node.yaml`` after it.
-    """
-
-    command: tuple[str, ...]
-
-
-@define(frozen=True)
-class ImageLaunch:
-    """Run a signed image by digest with podman, as on Fedora CoreOS.
-
-    *image* is ``REGISTRY/NAME@sha256:…``; *log_in* are commands that run first, so
-    that the registry lets the host pull.
-    """
-
-    image: str
-    log_in: tuple[str, ...] = ()
-
-    def __attrs_post_init__(self) -> None:
-        if "@sha256:" not in self.image:
-            raise ValueError("an image must be named by its digest: NAME@sha256:…")
-
-
-Launch = CommandLaunch | ImageLaunch
 
 
 @define(frozen=True)
@@ -77,30 +49,72 @@ class HostSettings:
     expire_leases_after_days: int | None = None
     connections: int | None = None
     connections_per_address: int | None = None
+    report_seconds: int | None = None
 
 
-def user_data(settings: HostSettings, bootstrap: Secret, launch: Launch) -> Secret:
+def user_data(
+    settings: HostSettings, bootstrap: Secret, launch: Launch, label: str
+) -> Secret:
     """The Ignition document; the same arguments give the same bytes.
 
+    *label* is the grid's: the window for the system's updates is drawn from it.
     Raises :class:`UserDataTooLarge`.
     """
-    document = {
-        "ignition": {"version": SPEC},
-        "storage": {
-            "files": [
-                _file(SETTINGS_FILE, node_yaml(settings), 0o600),
-                _file(BOOTSTRAP_FILE, bootstrap.reveal() + "\n", 0o600),
-            ],
-            "directories": [{"path": STATE_FOLDER, "mode": 0o700}],
-        },
-        "systemd": {
-            "units": [{"name": UNIT, "enabled": True, "contents": unit(launch)}]
-        },
-    }
+    private = [
+        file(SETTINGS_FILE, node_yaml(settings), 0o600),
+        file(BOOTSTRAP_FILE, bootstrap.reveal() + "\n", 0o600),
+    ]
+    state = folder(STATE_FOLDER, 0o700)
+    units = [unit_entry(UNIT, unit(launch))]
+    match launch:
+        case CommandLaunch():
+            document = _document(private, [state], units)
+        case ImageLaunch():
+            document = _whole_machine(private, state, units, launch, label)
+        case _:
+            assert_never(launch)
     text = json.dumps(document, separators=(",", ":"), sort_keys=True)
     if len(text.encode()) > LIMIT:
         raise UserDataTooLarge(len(text.encode()))
     return Secret(text)
+
+
+def _whole_machine(
+    private: list[Entry],
+    state: Entry,
+    units: list[Entry],
+    launch: ImageLaunch,
+    label: str,
+) -> dict[str, Any]:
+    files = [
+        *(owned(entry) for entry in private),
+        *signature_files(launch),
+        *pulling_files(launch),
+        *program_files(launch),
+        *upkeep_files(label),
+    ]
+    key = launch.break_glass_key
+    units = [
+        *units,
+        unit_entry(PROGRAM_UNIT, UNIT_TEXT),
+        *closed_units(break_glass=key is not None),
+    ]
+    folders = [owned(state), folder(PROGRAM_FOLDER, 0o700)]
+    document = _document(files, folders, units)
+    if key is not None:
+        user = {"name": "core", "sshAuthorizedKeys": [key]}
+        document["passwd"] = {"users": [user]}
+    return document
+
+
+def _document(
+    files: list[Entry], directories: list[Entry], units: list[Entry]
+) -> dict[str, Any]:
+    return {
+        "ignition": {"version": SPEC},
+        "storage": {"files": files, "directories": directories},
+        "systemd": {"units": units},
+    }
 
 
 def node_yaml(settings: HostSettings) -> str:
@@ -113,6 +127,7 @@ def node_yaml(settings: HostSettings) -> str:
         "expire_leases_after_days": settings.expire_leases_after_days,
         "connections": settings.connections,
         "connections_per_address": settings.connections_per_address,
+        "report_seconds": settings.report_seconds,
     }
     return yaml.safe_dump(
         {
@@ -127,88 +142,3 @@ def node_yaml(settings: HostSettings) -> str:
         },
         sort_keys=False,
     )
-
-
-def unit(launch: Launch) -> str:
-    """The systemd unit that runs the node and starts it again when it dies."""
-    match launch:
-        case CommandLaunch(command):
-            service = _command_service(command)
-        case ImageLaunch(image, log_in):
-            service = _image_service(image, log_in)
-    return "\n".join(
-        [
-            "[Unit]",
-            "Description=S4: the introducer and storage node of one customer",
-            "Wants=network-online.target",
-            "After=network-online.target",
-            "StartLimitIntervalSec=0",
-            "",
-            "[Service]",
-            *service,
-            "Restart=always",
-            "RestartSec=1",
-            # Pulling an image, or waiting for the daemon, may outlast systemd's 90 s.
-            "TimeoutStartSec=900",
-            f"TimeoutStopSec={STOP_SECONDS}",
-            "",
-            "[Install]",
-            "WantedBy=multi-user.target",
-            "",
-        ]
-    )
-
-
-def _command_service(command: tuple[str, ...]) -> list[str]:
-    words = [*command, "--config", SETTINGS_FILE.removeprefix("/")]
-    return [
-        "Type=notify",
-        "WorkingDirectory=/",
-        "ExecStart=" + " ".join(_quoted(word) for word in words),
-    ]
-
-
-def _image_service(image: str, log_in: tuple[str, ...]) -> list[str]:
-    podman = [
-        "/usr/bin/podman",
-        "run",
-        "--name=s4-node",
-        "--replace",
-        "--rm",
-        "--network=host",
-        # The container says READY=1 itself, when the node has proved itself.
-        "--sdnotify=container",
-        "--cgroups=split",
-        "--read-only",
-        "--cap-drop=all",
-        "--security-opt=no-new-privileges",
-        "--volume=/etc/s4:/etc/s4:ro,Z",
-        f"--volume={STATE_FOLDER}:{STATE_FOLDER}:Z",
-        "--tmpfs=/tmp",
-        f"--stop-timeout={STOP_SECONDS}",
-        image,
-    ]
-    return [
-        "Type=notify",
-        "NotifyAccess=all",
-        *(f"ExecStartPre={line}" for line in log_in),
-        "ExecStart=" + " ".join(_quoted(word) for word in podman),
-    ]
-
-
-def _quoted(word: str) -> str:
-    """One word of ``ExecStart``, by systemd's rules for quotes and specifiers."""
-    doubled = word.replace("\\", "\\\\").replace("%", "%%").replace("$", "$$")
-    if doubled and not set(doubled) & set(" \t'\";"):
-        return doubled
-    return '"' + doubled.replace('"', '\\"') + '"'
-
-
-def _file(path: str, text: str, mode: int) -> dict[str, object]:
-    encoded = base64.b64encode(text.encode()).decode("ascii")
-    return {
-        "path": path,
-        "mode": mode,
-        "overwrite": True,
-        "contents": {"source": "data:;base64," + encoded},
-    }

@@ -16,7 +16,7 @@ from lae_provision.errors import TryLater
 from lae_provision.identity.keys import TubKey, make_tub_key
 
 #: Seconds without a taker before what was taken is made again.
-REST = 5.0
+REST = 30.0
 
 
 class KeyPool(Service):
@@ -25,8 +25,8 @@ class KeyPool(Service):
     Making a key stalls the other threads, for up to 95 ms, just when somebody who has
     paid waits for what they do.  So one thread makes them, and what was taken is made
     again once nobody took any for *rest* seconds; at once where fewer than *low* are
-    left.  Who takes from an empty pool waits for the next key made, in the order of
-    asking.
+    left.  A daemon that begins has much else to do: it makes *low*, and rests first.
+    Who takes from an empty pool waits for the next key made, in the order of asking.
     """
 
     name = "key-pool"
@@ -53,6 +53,7 @@ class KeyPool(Service):
         """Begin to fill the pool."""
         super().startService()  # type: ignore[no-untyped-call]
         self._threads.start()
+        self._rest_first()
         self._make_more()
 
     def stopService(self) -> Deferred[None] | None:
@@ -75,9 +76,8 @@ class KeyPool(Service):
         waiter: Deferred[TubKey] = Deferred(self._waiting.remove)
         self._waiting.append(waiter)
         self._hand_out()
-        self._wake_up()
         if self.running:
-            self._resting = self._reactor.callLater(self._rest, self._rested)
+            self._rest_first()
         self._make_more()
         return waiter
 
@@ -89,6 +89,10 @@ class KeyPool(Service):
         resting, self._resting = self._resting, None
         if resting is not None:
             resting.cancel()
+
+    def _rest_first(self) -> None:
+        self._wake_up()
+        self._resting = self._reactor.callLater(self._rest, self._rested)
 
     def _rested(self) -> None:
         self._resting = None

@@ -6,6 +6,8 @@ Never imported: ``txaws.reactor`` (installs a reactor), ``txaws.server``,
 
 from __future__ import annotations
 
+from typing import Any
+
 from lae_provision.txaws3.hook import install
 
 install()
@@ -34,6 +36,20 @@ from txaws.s3.client import S3Client  # noqa: E402
 from txaws.service import AWSServiceEndpoint  # noqa: E402
 from txaws.util import XML  # noqa: E402
 
+
+class ChangeClient(Route53Client):
+    """txAWS' client, which also tells by what name a change is asked for again."""
+
+    def _op(self, op: Any) -> Any:
+        sent = self._submit(details=self._details(op), ok_status=op.ok_status)
+        return sent.addCallback(_result_of, op)
+
+
+def _result_of(document: Any, op: Any) -> Any:
+    change = document.findtext("./ChangeInfo/Id")
+    return op.extract_result(document) if change is None else change
+
+
 Change = _ChangeRRSet
 Query = _Query
 URLContext = _URLContext
@@ -44,6 +60,7 @@ __all__ = [
     "AWSError",
     "AWSServiceEndpoint",
     "Change",
+    "ChangeClient",
     "EC2Client",
     "Instance",
     "Name",
@@ -52,7 +69,6 @@ __all__ = [
     "RRSet",
     "RRSetKey",
     "RequestDetails",
-    "Route53Client",
     "S3Client",
     "URLContext",
     "delete_rrset",

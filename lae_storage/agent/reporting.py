@@ -6,7 +6,7 @@ from collections import deque
 from datetime import UTC, datetime
 from typing import Any, Literal, Protocol
 
-from attrs import define
+from attrs import define, evolve
 from twisted.application.service import Service
 from twisted.internet.defer import Deferred
 from twisted.internet.interfaces import IReactorTime
@@ -16,10 +16,13 @@ from twisted.logger import Logger
 from lae_protocol.host_messages import DayCounts, Desired, Report
 from lae_protocol.messages import Refused
 from lae_protocol.process.call import Facet, FacetError
+from lae_storage.agent.wish import ProgramFiles, RunningProgram
 
 Phase = Literal["starting", "serving", "self-test-passed", "ready", "failing"]
 
 REPORT_TIMEOUT = 10.0  # s
+#: Between two looks at what root has told of the program.
+LOOK_EVERY = 2.0  # s
 #: Phases that wait to be reported; beyond that the oldest is dropped.
 MOST_WAITING = 16
 
@@ -41,6 +44,8 @@ class Usage:
     slowed: bool = False
     #: What the node cannot do now, in a sentence for operators.
     problem: str | None = None
+    #: Whether that is a bound which a client met.
+    capped: bool = False
 
 
 class Node(Protocol):
@@ -57,33 +62,46 @@ class Reporting(Service):
     """Reports each phase in order, then repeats the last one.
 
     Phases wait while the daemon is down, so the daemon misses none.  The node never
-    waits for the daemon: it serves whether reports arrive or not.
+    waits for the daemon: it serves whether reports arrive or not.  What becomes of a
+    wished program is reported at once.
     """
 
     name = "reporting"
 
-    def __init__(self, reactor: IReactorTime, facet: Facet, seconds: int) -> None:
-        self._reactor, self._facet = reactor, facet
+    def __init__(
+        self,
+        reactor: IReactorTime,
+        facet: Facet,
+        seconds: int,
+        program: ProgramFiles,
+    ) -> None:
+        self._reactor, self._facet, self._program = reactor, facet, program
+        self._outcome = RunningProgram()
+        #: Whether the daemon is of a release that has a field for the program.
+        self._tells_program = True
         self._waiting: deque[tuple[Phase, str | None]] = deque(maxlen=MOST_WAITING)
         self._last: tuple[Phase, str | None] = ("starting", None)
         self._telling = False
         self._node: Node | None = None
         self._desired: Desired | None = None
         self._again = LoopingCall(self._repeat)
-        self._again.clock = reactor
+        self._looks = LoopingCall(self._look)
+        self._again.clock = self._looks.clock = reactor
         self._seconds = seconds
 
     def startService(self) -> None:
         """Start reporting."""
         super().startService()  # type: ignore[no-untyped-call]
-        self._facet.on_connect(self._tell)
+        self._facet.on_connect(self._connected)
         self._again.start(self._seconds, now=False)
+        self._looks.start(LOOK_EVERY, now=False)
 
     def stopService(self) -> None:
         """Stop reporting."""
         super().stopService()  # type: ignore[no-untyped-call]
-        if self._again.running:
-            self._again.stop()
+        for call in (self._again, self._looks):
+            if call.running:
+                call.stop()
 
     @property
     def suspended(self) -> bool:
@@ -103,6 +121,14 @@ class Reporting(Service):
         self._last = (phase, problem)
         self._waiting.append(self._last)
         self._tell()
+
+    def _connected(self) -> None:
+        self._tells_program = True
+        self._tell()
+
+    def _look(self) -> None:
+        if self._program.outcome() != self._outcome:
+            self._repeat()
 
     def _repeat(self) -> None:
         if not self._waiting:
@@ -129,7 +155,8 @@ class Reporting(Service):
 
     def _report(self, phase: Phase, problem: str | None) -> Report:
         usage = Usage() if self._node is None else self._node.usage()
-        return Report(
+        self._outcome = self._program.outcome()
+        report = Report(
             phase=phase,
             at=datetime.fromtimestamp(self._reactor.seconds(), UTC),
             used_bytes=usage.used_bytes,
@@ -139,11 +166,17 @@ class Reporting(Service):
             noncurrent_bytes=usage.noncurrent_bytes,
             days=usage.days,
             slowed=usage.slowed,
+            capped=problem is None and usage.capped,
         )
+        return _with_program(report, self._outcome) if self._tells_program else report
 
     async def _told(self, report: Report) -> bool:
         try:
             answer = await self._facet.ask(report, REPORT_TIMEOUT)
+            if _may_be_too_new(report, answer):
+                self._tells_program = False
+                plain = _with_program(report, RunningProgram())
+                answer = await self._facet.ask(plain, REPORT_TIMEOUT)
         except FacetError as e:
             _log.warn("the report did not reach the daemon: {why}", why=str(e))
             return False
@@ -152,6 +185,25 @@ class Reporting(Service):
                 _log.error("the daemon refused a report: {code}", code=answer.code)
             case Desired():
                 self._desired = answer
+                self._program.wish(answer)
                 if self._node is not None:
                     self._node.obey(answer)
         return True
+
+
+def _with_program(report: Report, outcome: RunningProgram) -> Report:
+    return evolve(
+        report,
+        program=outcome.program,
+        release=outcome.release,
+        program_trouble=outcome.trouble,
+        program_refused=outcome.refused,
+    )
+
+
+def _may_be_too_new(report: Report, answer: Desired | Refused) -> bool:
+    """Whether the daemon may be of an earlier release, which refuses what it does not
+    know: it is told the same without the program then.
+    """
+    told = report != _with_program(report, RunningProgram())
+    return told and isinstance(answer, Refused) and answer.code == "malformed"

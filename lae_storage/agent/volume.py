@@ -6,6 +6,7 @@
 ``starts``             the count of the node's starts, for its announcements
 ``introducer/``        Tahoe-LAFS' folder, written anew at each start
 ``storage/``           Tahoe-LAFS' folder, written anew at each start
+``program/``           what is said to root: :mod:`lae_storage.agent.wish`
 =====================  ====================================================
 
 Files have mode 0600, folders 0700.  A file is written whole or not at all.

@@ -1,11 +1,13 @@
-"""A bucket whose operations are counted."""
+"""A bucket whose operations are counted, and whose writes are watched."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from attrs import define
 from twisted.internet.defer import Deferred
+from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from lae_storage.s3.interface import (
@@ -19,16 +21,39 @@ from lae_storage.s3.interface import (
 )
 
 
+class WatchesWrites(Protocol):
+    """What hears of each write, how it ended."""
+
+    def taken(self) -> None:
+        """It was taken."""
+
+    def note(self, failure: Failure) -> None:
+        """It failed."""
+
+
 @implementer(IObjectStore)
 @define(eq=False)
 class CountedStore:
-    """Hands on to *store*, and tells *count* the kind of each operation first.
+    """Hands on to *store*, tells *count* the kind of each operation first, and *writes*
+    what became of each write.
 
     What *store* repeats by itself counts once.
     """
 
     store: IObjectStore
     count: Callable[[str], None]
+    writes: WatchesWrites
+
+    def _watched(self, written: Deferred[str]) -> Deferred[str]:
+        def taken(told: str) -> str:
+            self.writes.taken()
+            return told
+
+        def failed(failure: Failure) -> Failure:
+            self.writes.note(failure)
+            return failure
+
+        return written.addCallbacks(taken, failed)
 
     def put(
         self,
@@ -40,7 +65,8 @@ class CountedStore:
     ) -> Deferred[str]:
         """See :meth:`IObjectStore.put`."""
         self.count("put")
-        return self.store.put(key, body, metadata, if_match, if_absent)
+        written = self.store.put(key, body, metadata, if_match, if_absent)
+        return self._watched(written)
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> Deferred[Got]:
         """See :meth:`IObjectStore.get`."""
@@ -79,14 +105,14 @@ class CountedStore:
     def begin_upload(self, key: str, metadata: Mapping[str, str]) -> Deferred[str]:
         """See :meth:`IObjectStore.begin_upload`."""
         self.count("begin-upload")
-        return self.store.begin_upload(key, metadata)
+        return self._watched(self.store.begin_upload(key, metadata))
 
     def put_part(
         self, key: str, upload_id: str, number: int, body: Body
     ) -> Deferred[str]:
         """See :meth:`IObjectStore.put_part`."""
         self.count("put-part")
-        return self.store.put_part(key, upload_id, number, body)
+        return self._watched(self.store.put_part(key, upload_id, number, body))
 
     def complete_upload(
         self,

@@ -24,6 +24,7 @@ from lae_storage.s3.interface import (
     StoreError,
     Unfinished,
 )
+from lae_storage.s3.young import YOUNG_FOR, YoungBucketStore
 from lae_storage.server import keys
 from lae_storage.server.concurrency import run_parallel
 from lae_storage.server.fence import Fence, take_epoch
@@ -32,6 +33,7 @@ from lae_storage.server.keys import ShareName
 from lae_storage.server.limits import Pace
 from lae_storage.server.meter import Meter
 from lae_storage.server.slot_object import Author
+from lae_storage.server.writes import Writes
 
 _log = Logger()
 #: Reports of corrupt shares that a bucket has at most.
@@ -57,6 +59,7 @@ class OpenBucket:
     index: Index
     fence: Fence
     meter: Meter
+    writes: Writes
     pace: Pace
     reactor: IReactorTime
     token: Callable[[], str] = _token
@@ -106,8 +109,10 @@ async def open_bucket(
     reactor: IReactorTime,
     rng: Random | None = None,
     token: Callable[[], str] = _token,
+    young_for: float = YOUNG_FOR,
 ) -> OpenBucket:
-    """Make a bucket ready to serve from.
+    """Make a bucket ready to serve from.  For *young_for* seconds after it was marked,
+    what S3 does not show is doubted (:mod:`lae_storage.s3.young`).
 
     1. Check that the layout's version is ours; an empty bucket is marked.
     2. Take the next epoch, by a conditional write: from here on a node that had the
@@ -117,13 +122,14 @@ async def open_bucket(
     4. Abort the uploads that earlier nodes left.
     """
     meter = Meter(reactor)
-    store = CountedStore(store, lambda kind: meter.now().requests.update([kind]))
-    writer = ConditionalWriter(
-        store,
-        reactor,
-        token,
-        rng or Random(),  # noqa: S311  (jitter is no secret)
+    writes = Writes(reactor)
+    rng = rng or Random()  # noqa: S311  (jitter is no secret)
+    young = YoungBucketStore(store, reactor, rng, reactor.seconds() + young_for)
+    await _tell_age(young, young_for)
+    store = CountedStore(
+        young, lambda kind: meter.now().requests.update([kind]), writes
     )
+    writer = ConditionalWriter(store, reactor, token, rng)
     await _check_format(store, writer)
     fence = await take_epoch(store, writer, token, reactor)
     index = await read_index(store)
@@ -135,7 +141,7 @@ async def open_bucket(
         stored=index.stored,
     )
     pace = Pace(reactor, meter)
-    return OpenBucket(store, writer, index, fence, meter, pace, reactor, token)
+    return OpenBucket(store, writer, index, fence, meter, writes, pace, reactor, token)
 
 
 async def _abort_uploads(store: IObjectStore) -> None:
@@ -150,6 +156,16 @@ async def _abort_uploads(store: IObjectStore) -> None:
 
 async def _abort(store: IObjectStore, upload: Unfinished) -> None:
     await store.abort_upload(upload.key, upload.upload_id)
+
+
+async def _tell_age(store: YoungBucketStore, young_for: float) -> None:
+    """The bucket is as old as its mark, or younger than this moment; the listing also
+    says whether the mark and an epoch are there.
+    """
+    page = await store.list_page(keys.OWN)
+    for listed in page.objects:
+        if listed.key == keys.FORMAT_KEY:
+            store.grown = listed.modified + young_for
 
 
 async def _check_format(store: IObjectStore, writer: ConditionalWriter) -> None:

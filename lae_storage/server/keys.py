@@ -13,6 +13,8 @@ from attrs import define
 
 #: The layout's version; a bucket of a later one is refused.
 FORMAT = 1
+#: What the node keeps for itself.
+OWN = "s4/"
 FORMAT_KEY = "s4/format"
 EPOCH_KEY = "s4/epoch"
 IMMUTABLE = "immutable/"

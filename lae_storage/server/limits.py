@@ -94,10 +94,7 @@ class Lane:
         now = self.reactor.seconds()
         if self._bucket is None:
             self._bucket = TokenBucket.full(RATE, BURST, now)
-        wait = self._bucket.owe(size, now)
-        # Nobody waits for more than that, so nobody pays for it later either.
-        self._bucket.held = max(self._bucket.held, -LONGEST_WAIT * RATE)
-        return min(wait, LONGEST_WAIT)
+        return self._bucket.owe(size, now, LONGEST_WAIT)
 
     async def wait(self, size: int) -> None:
         """Wait until so many bytes may pass."""

@@ -28,14 +28,14 @@ class Cloud:
 
     facts: dict[str, Any]
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, key: str = "", secret: str = "") -> Any:
         at = "s3_endpoint" if service == "s3" else "aws_endpoint"
         return boto3.client(
             service,
             endpoint_url=self.facts[at],
             region_name=self.facts["region"],
-            aws_access_key_id=self.facts["access_key"],
-            aws_secret_access_key=self.facts["secret_key"],
+            aws_access_key_id=key or self.facts["access_key"],
+            aws_secret_access_key=secret or self.facts["secret_key"],
             config=Config(s3={"addressing_style": "path"}),
         )
 
@@ -132,12 +132,14 @@ def settings_in(facts: dict[str, Any], deployment: str) -> dict[str, Any]:
         "endpoint": facts["aws_endpoint"],
         "s3_endpoint": facts["s3_endpoint"],
     }
+    settings["account"] = {"domain": facts["dns_zone"]}
     settings["sealing"]["kms_key"] = f"alias/{deployment}"
     path = f"/s4/{deployment}/"
     settings["cells"][0] |= {
-        "dns_zone": facts["dns_zone"],
+        "dns_zone": f"{deployment}.{facts['dns_zone']}",
         "dns_zone_id": facts["hosted_zone_id"],
         "subnet_id": facts["subnet_id"],
+        "image_id": facts["image_id"],
         "security_groups": [],
         "boundary_arn": f"arn:aws:iam::{facts['account_id']}:policy{path}boundary",
         "role_path": path,
@@ -168,6 +170,7 @@ def settled(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> Operator:
     facts = cloud.facts
     settings = settings_in(facts, facts["deployment"])
     settings["cells"][0] |= {
+        "dns_zone": facts["dns_zone"],
         "security_groups": [facts["security_group_id"]],
         "ports": {"first": 1024, "last": 65535},
     }

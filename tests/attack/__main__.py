@@ -71,19 +71,32 @@ def failures(quiet: Felt, outcomes: list[Outcome]) -> list[str]:
 def described(quiet: Felt, outcomes: list[Outcome]) -> str:
     """The tables."""
     ninety = [f"{percentile(getattr(quiet, kind), 95):.3f} s" for kind in _KINDS]
-    rows = [("in quiet, p95", *ninety, "0", "")]
+    rows = [("in quiet, p95", *ninety, "0", f"{quiet.used:.0%}", "")]
     rows += [
         (
             one.attack.name,
             *(f"{ratio:.2f} x" for ratio in ratios(one.felt, quiet).values()),
             str(len(one.felt.failed)),
+            f"{one.felt.used:.0%}",
             f"{one.tally.total():,} / {one.attack.refused(one.tally):,}",
         )
         for one in outcomes
     ]
-    head = ("attack", "page", "signup", "write", "failed", "asked / refused")
+    head = (
+        "attack",
+        "page",
+        "signup",
+        "write",
+        "failed",
+        "daemon, site",
+        "asked / refused",
+    )
     bounds = [(one.attack.name, one.attack.bound) for one in outcomes]
-    return f"{table(head, rows)}\n{table(('attack', 'bound'), bounds)}"
+    said = (
+        "*Page*, *signup* and *write*: the 95th percentile, in units of the quiet one."
+        "  *Daemon, site*: the part of one core that both used together."
+    )
+    return f"{said}\n\n{table(head, rows)}\n{table(('attack', 'bound'), bounds)}"
 
 
 def attack(
@@ -115,7 +128,7 @@ def main(seconds: float, signups: int, only: tuple[str, ...], *, write: bool) ->
     with tempfile.TemporaryDirectory(prefix="s4-attack-") as folder:
         stage = Stage(Path(folder) / "demo")
         stage.start()
-        customers = Customers(stage.places)
+        customers = Customers(stage)
         try:
             customers.begin(Path(folder) / "client")
             kept = stage.running()

@@ -39,7 +39,7 @@ ATTACKS = {
         Attack(
             "invented names at the daemon's port",
             over_foolscap.invented_names,
-            "a stranger's connection: few at once, closed after 30 s",
+            "few strangers at once; after 30 misnamings, one a second",
             _of(
                 "closed by the daemon",
                 "ConnectionDone",
@@ -50,33 +50,33 @@ ATTACKS = {
         Attack(
             "1,500 calls in flight over one host's furl",
             over_foolscap.host_floods,
-            "4 calls under way, 1 a second",
-            _of("try-later"),
+            "4 calls under way, 1 a second; refusals come 2 a second",
+            _of("try-later", "FacetSlow"),
         ),
         Attack(
             "a host that reports 2^63 bytes",
             over_foolscap.lying_host,
-            "refused, told to operators",
-            _of("try-later", "malformed"),
+            "refused, told to operators; refusals come 2 a second",
+            _of("try-later", "malformed", "FacetSlow"),
         ),
         Attack(
             "signed events of unknown types",
             over_http.unknown_events,
-            "no row; 16 KB a body",
+            "no row, no call of the daemon; 10 a second",
             _of("413", "429"),
             harmless=True,
         ),
         Attack(
             "forged refunds and disputes, signed",
             over_http.forged_refunds,
-            "what Stripe shows of the charge counts",
+            "what Stripe shows of the charge counts; 10 a second",
             _of("429"),
             harmless=True,
         ),
         Attack(
             "bodies of 500 KB to any path",
             over_http.large_bodies,
-            "16 KB where a route says no more",
+            "16 KB where a route says no more; refusals come 2 a second",
             _of("413", "429", "ConnectionError"),
         ),
         Attack(
@@ -95,7 +95,7 @@ ATTACKS = {
         Attack(
             "registrations over a site's stolen furl",
             over_foolscap.registrations,
-            "unpaid places are a part of what is free",
+            "2 a second, others wait; unpaid places are a part of what is free",
             lambda tally: tally.total() - tally["answered"],
             signups_go_on=False,
         ),

@@ -30,6 +30,10 @@ from tests.attack.target import FROM, Target
 
 _IN_FLIGHT = 1500
 _REGISTERING = 50
+#: For an answer, before the next flood.
+_PATIENCE = 3.0  # s
+#: Over one connection, before the next connection.
+_FLOODS = 2
 #: As large as SQLite's integers.
 _TOO_MUCH = 2**63 - 1
 _NAMES = 4000
@@ -130,7 +134,7 @@ def registrations(target: Target, pace: Pace, tally: Tally) -> None:
             )
 
         while not pace.over:
-            await _ask_many(reactor, reference, tally, register, _REGISTERING)
+            await _ask_many(reactor, reference, pace, tally, register, _REGISTERING)
             await _rest(reactor, pace)
 
     _run(work)
@@ -144,10 +148,12 @@ def _flood(
     many: int,
 ) -> None:
     async def work(reactor: Any) -> None:
-        reference = await _new_tub().getReference(furl.reveal())
         while not pace.over:
-            await _ask_many(reactor, reference, tally, question, many)
-            await _rest(reactor, pace)
+            # A connection whose calls were refused is heard no more at once.
+            reference = await _new_tub().getReference(furl.reveal())
+            for _ in range(_FLOODS):
+                await _ask_many(reactor, reference, pace, tally, question, many)
+                await _rest(reactor, pace)
 
     _run(work)
 
@@ -155,15 +161,17 @@ def _flood(
 async def _ask_many(
     reactor: Any,
     reference: Any,
+    pace: Pace,
     tally: Tally,
     question: Callable[[], Question[Any]],
     many: int,
 ) -> None:
-    """Ask so often at once, and note each answer."""
+    """Ask so often at once, and note each answer that comes in time."""
+    patience = min(_PATIENCE, pace.left + 1)
 
     async def one() -> None:
         try:
-            told = await ask(reactor, reference, question(), 30, new_request_id())
+            told = await ask(reactor, reference, question(), patience, new_request_id())
         except FacetError as e:
             tally.note(type(e).__name__)
         else:

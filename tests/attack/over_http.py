@@ -8,6 +8,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable
+from select import select
 from threading import Thread
 from urllib.parse import urlsplit
 
@@ -22,6 +23,7 @@ THREADS = 8
 _LARGE = b"x=" + b"y" * 500_000
 _STREAMS = 700
 _HALF_BODIES = 300
+_ANSWERED_WITHIN = 60.0  # s, after the attack's end
 
 
 def _by_threads(pace: Pace, tally: Tally, one: Callable[[], object]) -> None:
@@ -67,7 +69,7 @@ def half_bodies(target: Target, pace: Pace, tally: Tally) -> None:
         else:
             held = [one for one in held if not _ended(one, tally)]
         time.sleep(pace.owed() + 0.001)
-    tally.counts["held in the end"] = sum(not _ended(one, tally) for one in held)
+    tally.counts["held in the end"] = len(_still_held(held, tally))
 
 
 def _hold(
@@ -83,6 +85,16 @@ def _hold(
         one.setblocking(False)
         held.append(one)
         tally.note("sent")
+
+
+def _still_held(held: list[socket.socket], tally: Tally) -> list[socket.socket]:
+    """Those that the site neither answers nor ends: a slow machine refuses late."""
+    until = time.monotonic() + _ANSWERED_WITHIN
+    while held and (left := until - time.monotonic()) > 0:
+        ready, _, _ = select(held, [], [], left)
+        ended = {one for one in ready if _ended(one, tally)}
+        held = [one for one in held if one not in ended]
+    return held
 
 
 def _ended(one: socket.socket, tally: Tally) -> bool:

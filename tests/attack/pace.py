@@ -22,7 +22,12 @@ class Pace:
 
     @property
     def over(self) -> bool:
-        return time.monotonic() - self._began >= self.seconds
+        return not self.left
+
+    @property
+    def left(self) -> float:
+        """Seconds until it is over."""
+        return max(0.0, self.seconds - (time.monotonic() - self._began))
 
     def owed(self) -> float:
         """Seconds to rest now."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -162,17 +163,32 @@ class Stage:
 
     def memory(self) -> dict[str, list[float]]:
         """Resident MiB of each of our processes and of the stand-ins, by kind."""
-        assert self._launcher is not None, "it runs"
         found: dict[str, list[float]] = {}
-        for pid in _with_descendants(self._launcher.pid):
-            argv = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+        for pid, kind in self._processes():
             status = Path(f"/proc/{pid}/status").read_text("utf-8")
             resident = re.search(r"^VmRSS:\s*(\d+) kB", status, re.MULTILINE)
-            kind = next((k for k in PROCESSES if k in argv.decode()), None)
-            if kind is not None and resident is not None:
-                mebibytes = int(resident[1]) / 1024
-                found.setdefault(PROCESSES[kind], []).append(mebibytes)
+            if resident is not None:
+                found.setdefault(kind, []).append(int(resident[1]) / 1024)
         return {k: found[k] for k in PROCESSES.values() if k in found}
+
+    def processor_time(self, kinds: Collection[str]) -> float:
+        """Seconds that processes of these kinds have used of the processor so far."""
+        ticks = 0
+        for pid, kind in self._processes():
+            if kind in kinds:
+                stat = Path(f"/proc/{pid}/stat").read_text("utf-8")
+                user, system = stat.rpartition(")")[2].split()[11:13]
+                ticks += int(user) + int(system)
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def _processes(self) -> Iterator[tuple[int, str]]:
+        """Our processes and the stand-ins, with their kinds."""
+        assert self._launcher is not None, "it runs"
+        for pid in _with_descendants(self._launcher.pid):
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+            kind = next((k for k in PROCESSES if k in argv.decode()), None)
+            if kind is not None:
+                yield pid, PROCESSES[kind]
 
     def _up(self, state: Path) -> bool:
         assert self._launcher is not None

@@ -121,8 +121,10 @@ def test_cancelled_while_it_is_built(open_window, running, look) -> None:
 
 
 def test_a_mails_link_in_another_browser(customer, open_window) -> None:
-    """Its code goes into the form and out of the address; the button cancels."""
-    _, signup_id = customer("desktop-light")
+    """Its code goes into the form and out of the address; the button cancels.  Another
+    link takes the furl from the browser that ordered to this one.
+    """
+    owner, signup_id = customer("desktop-light")
     window = open_window("phone-dark")
     page = window.page
     page.goto(f"/signup/{signup_id}/cancel#cancel-{signup_id}")
@@ -132,6 +134,20 @@ def test_a_mails_link_in_another_browser(customer, open_window) -> None:
     window.shoot("cancel-by-mail")
     page.get_by_role("button", name="Cancel the subscription").click()
     page.get_by_role("heading", name="Cancelled, and still running").wait_for()
+    page.get_by_role("link", name="use this browser").click()
+    window.shoot("browser")
+    page.get_by_role("button", name="Mail me the link").click()
+    page.get_by_text("We mailed a link").wait_for()
+    assert "pb://" not in page.content()
+    page.goto(f"/signup/{signup_id}/log-in#log-in-{signup_id}")
+    page.wait_for_url(re.compile("/log-in$"))
+    window.shoot("log-in")
+    page.get_by_role("button", name="Use this browser").click()
+    page.get_by_role("heading", name="furl").wait_for()
+    window.shoot("logged-in")
+    owner.page.reload()
+    owner.page.get_by_text("Is this your signup?").wait_for()
+    assert "pb://" not in owner.page.content()
 
 
 @pytest.mark.parametrize("look", ["phone-light", "phone-dark-no-js"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import signal
 import time
 import urllib.error
@@ -15,10 +16,13 @@ from lae_site.stripe_signature import expected_signature
 
 def webhook(running) -> int:
     """Send a webhook as Stripe does; the status of the answer."""
-    now, body = (
-        str(int(time.time())),
-        b'{"object": "event", "id": "evt_1", "type": "invoice.paid"}',
-    )
+    event = {
+        "object": "event",
+        "id": "evt_1",
+        "type": "customer.subscription.updated",
+        "data": {"object": {"object": "subscription", "id": "sub_1"}},
+    }
+    now, body = str(int(time.time())), json.dumps(event).encode()
     signature = expected_signature(Secret("whsec_browser"), now, body)
     request = urllib.request.Request(
         running.site_url + "/webhook/stripe",

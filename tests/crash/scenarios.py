@@ -5,13 +5,15 @@ from __future__ import annotations
 from twisted.internet.defer import Deferred
 
 from lae_flapp.grid.limits import Limits
-from lae_flapp.journal import effects, hosts, lifecycles, receipts, signups
+from lae_flapp.grid.lost_hosts import LostHosts
+from lae_flapp.journal import effects, events, hosts, lifecycles, receipts, signups
 from lae_flapp.life import ending
 from lae_flapp.life.looking import Subscriptions
 from lae_flapp.life.times import Times
 from tests.grid.world import (
     World,
     check_money,
+    check_names,
     check_refunded,
     check_served,
     now,
@@ -44,6 +46,10 @@ class Served:
 
     def seconds(self) -> int:
         return 200
+
+    def check_meanwhile(self, world: World) -> None:
+        """What is true all the time, a daemon that died included."""
+        check_names(world)
 
     def check(self, world: World) -> None:
         check_served(world, self.signup_id)
@@ -110,6 +116,35 @@ class PaidTwice(Served):
         super().turn(world)
         if world.up:
             self.news(world, self.second)
+
+
+class Consoled(Served):
+    """Served, a customer is given some money back, twice, and nothing ends."""
+
+    def turn(self, world: World) -> None:
+        super().turn(world)
+        if not world.up or world.state(self.signup_id) == "paid":
+            return
+        asked = [e for e in world.read(effects.of, self.signup_id) if is_refund(e)]
+        if len(asked) < len(PARTS) and all(e.state == "done" for e in asked):
+            world.refund(self.signup_id, PARTS[len(asked)])
+
+    def check(self, world: World) -> None:
+        super().check(world)
+        every = world.account.refunds.values()
+        assert [refund.amount for refund in every] == list(PARTS)
+        assert world.mails(self.signup_id).count("goodwill") == len(PARTS)
+        told = [e.kind for e in world.read(events.since, self.signup_id, 0)]
+        assert told.count("money-back") == len(PARTS)
+
+
+#: Of 500, in the smallest unit.
+PARTS = (150, 50)
+
+
+def is_refund(effect: effects.Effect) -> bool:
+    """Whether an operator gave money back by it."""
+    return effect.key.purpose == "goodwill"
 
 
 class Life(Served):
@@ -188,6 +223,36 @@ class Unpaid(Life):
             assert world.mails(self.signup_id).count(kind) == 1, kind
 
 
+class Moved(Served):
+    """A served customer's host is stopped and started at the console, twice."""
+
+    def turn(self, world: World) -> None:
+        super().turn(world)
+        instances = world.cloud.live()
+        if not world.up or world.state(self.signup_id) == "paid" or not instances:
+            return
+        (instance,) = instances
+        if instance.stopped:
+            instance.start(world.clock.seconds(), late=7)
+        elif instance.moves < 2 and self.is_led(world, instance.address):
+            instance.stop()
+        now(Deferred.fromCoroutine(LostHosts(world.crew.shop).look()))
+
+    def check_meanwhile(self, world: World) -> None:
+        """Nobody asks us before an instance is stopped at the console."""
+
+    def is_led(self, world: World, address: str) -> bool:
+        host = world.read(hosts.live, self.signup_id)
+        return host.address == address
+
+    def check(self, world: World) -> None:
+        super().check(world)
+        (instance,) = world.cloud.live()
+        assert instance.moves == 2
+        assert list(world.cloud.records.values()) == [instance.address]
+        assert self.is_led(world, instance.address)
+
+
 class Living:
     """What the daemon looks at beside the routine."""
 
@@ -217,6 +282,7 @@ STORIES = {
     "replaced": Replaced,
     "unserved": Unserved,
     "paid-twice": PaidTwice,
+    "consoled": Consoled,
     "left": Left,
     "unpaid": Unpaid,
 }
@@ -229,6 +295,8 @@ def story_of(point: str) -> str:
         return "left"
     if name.startswith("second-session"):
         return "paid-twice"
+    if name.startswith("goodwill"):
+        return "consoled"
     if name.startswith(("retire", "next-host")):
         return "replaced"
     if "unma" in name or name.startswith(("unserved", "give-up", "close")):

@@ -21,6 +21,7 @@ POINTS = (
     "signup.host.after-make",
     "signup.ready.before",
     "signup.second-session.after-refund",
+    "signup.goodwill.after-refund",
     "signup.unserved.after-refund",
     "signup.host.after-unmake",
 )

@@ -6,7 +6,7 @@ import pytest
 
 import lae_flapp.service  # noqa: F401  (declares all points)
 from lae_protocol.process.crash import declared, on_crash_point
-from tests.crash.scenarios import STORIES, story_of
+from tests.crash.scenarios import STORIES, Moved, story_of
 from tests.grid.world import Crashed, World
 
 POINTS = sorted(
@@ -46,6 +46,7 @@ def live(world, story):
             pass
         if world.perished:
             world.kill()
+        story.check_meanwhile(world)
 
 
 @pytest.fixture
@@ -89,6 +90,49 @@ def test_killed_while_a_right_changes(world, point, number):
         came.append(name)
         # The first time is the making of the role.
         if came.count(point) == number:
+            deadly(name)
+
+    on_crash_point(strike)
+    live(world, story)
+    assert deadly.struck == 1
+    story.check(world)
+
+
+@pytest.mark.parametrize("times", [1, 2], ids=["once", "twice"])
+@pytest.mark.parametrize(
+    "point",
+    [p for p in POINTS if p.startswith(("signup.address.", "signup.host."))],
+)
+def test_killed_while_a_host_is_replaced(world, point, times):
+    """Killed while the first host goes and the second comes: at no time leads the name
+    to the address of a host that is gone.
+    """
+    story = STORIES["replaced"]()
+    story.begin(world)
+    deadly = Deadly(point, times)
+    deadly.world = world
+    on_crash_point(deadly)
+    live(world, story)
+    assert deadly.struck
+    story.check(world)
+
+
+@pytest.mark.parametrize("number", [2, 3], ids=["second", "third"])
+@pytest.mark.parametrize("point", [p for p in POINTS if ".address." in p])
+def test_killed_while_a_name_is_led_anew(world, point, number):
+    """Killed while the name follows a host that was stopped and started at the console,
+    the next daemon leads it to where the host is.
+    """
+    story = Moved()
+    story.begin(world)
+    deadly = Deadly(point, 1)
+    deadly.world = world
+    came = []
+
+    def strike(name):
+        came.append(name)
+        # The first time the record is made.
+        if came.count(point) == number - ("unma" in point):
             deadly(name)
 
     on_crash_point(strike)

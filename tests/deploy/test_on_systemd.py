@@ -94,7 +94,7 @@ def test_an_empty_host_becomes_a_running_service(installed) -> None:
     ports = (installed.stack.layout.metrics_ports[0], *installed.site_metrics)
     found = [process_at(installed, port) for port in ports]
     assert found == ["daemon", "site", "site"]
-    for word in ("DNS", "Certificates", "Stripe", "AWS", "Operators", "Backups"):
+    for word in ("DNS", "Certificates", "Stripe", "AWS", "Operators", "Backup "):
         assert word in installed.first.stdout
     assert f"{installed.site_url}/webhook/stripe" in installed.first.stdout
     (entry,) = entries(installed)

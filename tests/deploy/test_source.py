@@ -50,6 +50,21 @@ def test_a_tested_commit_may_be_released(tree: Path) -> None:
     assert source.name_release(taken) == f"0.1.0+g{head[:12]}"
 
 
+def test_releases_are_counted(tree: Path, tmp_path: Path) -> None:
+    """A later commit has a larger number; a clone without the whole history has none,
+    rather than one that is too small.
+    """
+    numbers = [source.count_commits(source.check(tree, "why not"))]
+    for _ in range(2):
+        commit(tree)
+        numbers.append(source.count_commits(source.check(tree, "why not")))
+    assert numbers == [1, 2, 3]
+    shallow = tmp_path / "shallow"
+    git(tmp_path, "clone", "-q", "--depth=1", tree.as_uri(), str(shallow))
+    with pytest.raises(source.NotReleasable, match="--release"):
+        source.count_commits(source.check(shallow, "why not"))
+
+
 def test_an_untested_commit_needs_a_reason(tree: Path) -> None:
     """Without a stamp it is refused; a reason lets it through, and is kept."""
     for reason in (None, "", "  "):

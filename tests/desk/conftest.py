@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -20,13 +21,16 @@ from lae_flapp.journal import inbox
 from lae_flapp.journal.journal import Journal
 from lae_flapp.life.links import Links
 from lae_flapp.life.looking import Subscriptions
-from lae_flapp.money.checkout.checkout import Checkout, Selling
+from lae_flapp.money.checkout.checkout import Checkout
+from lae_flapp.money.checkout.selling import Selling
 from lae_flapp.money.checkout.settlement import Settlement
 from lae_flapp.money.inbox.intake import Intake
 from lae_flapp.money.inbox.working_off import InboxWork
 from lae_flapp.queue import Queue
 from lae_protocol.ids import OwnerSecret, signup_id_of_form
 from lae_protocol.messages import Owner, Plan, Pulse, Register
+from lae_protocol.process.token_bucket import Rate
+from tests.desk.post_office import Mails
 from tests.twins.asking import ask
 from tests.twins.cloud import Cloud
 from tests.twins.doors import Line
@@ -55,6 +59,7 @@ class Desk:
     quota: int = 1000
     unpaid_share: float = 1.0
     an_hour: int = 1000
+    pace: Rate | None = None
     short: bool = False
     ahead: float = 0.0
     journal: Journal = None
@@ -93,8 +98,12 @@ class Desk:
             lambda: self.ahead,
             self.unpaid_share,
         )
-        self.registering = HourlyLimit(self.clock, self.an_hour, lambda: self.short)
-        self.hinting = HourlyLimit(self.clock, self.an_hour, lambda: self.short)
+        pace = self.pace or Rate(1_000_000, 1_000_000)
+        short = lambda: self.short  # noqa: E731
+        self.registering = HourlyLimit(
+            self.clock, "registrations", self.an_hour, pace, short
+        )
+        self.hinting = HourlyLimit(self.clock, "events", self.an_hour, pace, short)
         self.checkout = Checkout(
             self.journal,
             payments,
@@ -158,10 +167,10 @@ class Desk:
         waiting = self.faults.get(call, [])
         return waiting.pop(0) if waiting else Fault.NONE
 
-    async def _adopt(self, session: Any) -> bool:
+    async def _adopt(self, session: Any) -> str:
         """Nobody adopts here; what was to be adopted is kept."""
         self.to_adopt.append(session.session_id)
-        return False
+        return "undecided"
 
     def ask(self, question: Any) -> Any:
         """Ask the front desk as the site does, by bytes."""
@@ -219,3 +228,13 @@ def a_form():
 @pytest.fixture
 def plan():
     return PLAN
+
+
+@pytest.fixture
+def mails(tmp_path: Path) -> Iterator[Mails]:
+    clock = Clock()
+    clock.advance(START)
+    made = Mails(tmp_path / "journal", clock)
+    made.start()
+    yield made
+    made.stop()

@@ -28,10 +28,12 @@ from lae_flapp.journal import (
     events,
     hosts,
     operators,
+    sessions,
     signups,
 )
 from lae_flapp.journal.journal import Journal
 from lae_flapp.journal.meta import Home
+from lae_flapp.journal.sessions import Payment
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.threads import JournalThreads
 from lae_flapp.journal.transaction import WriteTx
@@ -50,6 +52,7 @@ from lae_protocol.process.budget import CallShare
 from lae_protocol.remote import HOST, OPERATOR
 from lae_protocol.secret import Secret
 from tests.twins.cloud import Cloud, Instance
+from tests.twins.payments import Account, MemoryPayments
 
 sys.path.insert(0, str(Path(__file__).parent))
 try:
@@ -74,6 +77,15 @@ EMAILS = (
 )
 
 
+#: The session that the first of them paid.
+PAID = "cs_1"
+
+
+def an_account() -> Account:
+    """What Stripe has of the first of them."""
+    return Account(charged={"sub_1": PLAN.price}, currencies={"sub_1": PLAN.currency})
+
+
 def id_of(number: int) -> SignupId:
     return signup_id_of_form(f"form {number}".encode())
 
@@ -83,7 +95,7 @@ def label_of(number: int) -> GridLabel:
 
 
 def fill(tx: WriteTx) -> None:
-    """Twelve signups: the first active, the second stuck, the third bouncing."""
+    """Twelve signups: the first active and paid, the second stuck, the third bouncing."""
     cells.put(tx, CELL)
     for number, email in enumerate(EMAILS):
         signup_id = id_of(number)
@@ -98,6 +110,9 @@ def fill(tx: WriteTx) -> None:
         contact = contacts.put(tx, signup_id, email, email)
         if number == 2:
             contacts.mark(tx, contact.number, "bouncing")
+    sessions.opened(tx, id_of(0), PAID, "", tx.now)
+    payment = Payment(PAID, "cus_1", "sub_1", None, "pi_1", tx.now)
+    sessions.paid(tx, id_of(0), "registered", payment)
     _force(tx, id_of(0), "active")
     _force(tx, id_of(1), "paid")
     events.tell(tx, id_of(1), "paid", "daemon")
@@ -178,6 +193,7 @@ async def main(folder: Path) -> None:
         started_at=datetime.now(UTC),
         folder=folder / "journal",
         cloud=cloud,
+        payments=MemoryPayments(an_account(), reactor),
     )
 
     def facet(swissnum: Secret, share: CallShare) -> Answering:

@@ -38,9 +38,12 @@ COMMANDS = {
     "subscriptions retry": ["SIGNUP"],
     "subscriptions resend": ["SIGNUP"],
     "subscriptions cancel": ["SIGNUP", "--yes", "--reason", "w"],
+    "subscriptions refund": ["SIGNUP", "--yes", "--reason", "w"],
     "subscriptions reactivate": ["SIGNUP", "--reason", "w"],
     "subscriptions delete-data": ["SIGNUP", "--yes", "--reason", "w"],
+    "subscriptions remove-unpaid": ["--older-than", "1d", "--yes", "--reason", "w"],
     "subscriptions usage": [],
+    "costs": [],
     "subscriptions log-out": ["SIGNUP", "--reason", "w"],
     "subscriptions comp": ["a@example.org", "--reason", "w"],
     "events": ["SIGNUP"],
@@ -52,11 +55,17 @@ COMMANDS = {
     "inbox list": [],
     "inbox show": ["evt_1"],
     "inbox retry": ["evt_1"],
+    "inbox remove": ["--state", "ignored", "--older-than", "7d", "--yes"],
     "outbox list": ["--signup", "SIGNUP"],
     "outbox show": ["1"],
     "outbox retry": ["1"],
     "pause": ["mails", "why"],
     "resume": ["mails"],
+    "rollout start": ["sha256:" + "a" * 64, "--reason", "w"],
+    "rollout status": [],
+    "rollout pause": ["--reason", "w"],
+    "rollout resume": ["--reason", "w"],
+    "rollout back": ["--reason", "w"],
     "operator list": [],
     "operator add": ["eve", "--to", "FILE"],
     "operator rotate": ["ann", "--to", "FILE"],
@@ -155,7 +164,10 @@ def test_furl_of_another_facet(shared, tmp_path) -> None:
 
 
 def test_revoked(own, tmp_path) -> None:
-    """Who was revoked is refused by the next call of each command."""
+    """Who was revoked is refused by the next call of each command, at an address that
+    the daemon knows.
+    """
+    events_so_far(own)
     own.tell("revoke")
     file = tmp_path / "eve.furl"
     for name, one in zip(COMMANDS, own.all(*every(str(file))), strict=True):
@@ -227,8 +239,9 @@ def test_dry_runs(shared, tmp_path) -> None:
     changing = [
         name
         for name in COMMANDS
-        if name.split()[-1] not in {"list", "show", "search", "console", "usage"}
-        and name not in {"events", "health", "inbox retry", "outbox retry"}
+        if name.split()[-1]
+        not in {"list", "show", "search", "console", "usage", "status"}
+        and name not in {"costs", "events", "health", "inbox retry", "outbox retry"}
         # One has none, the other opens the keys to say it: tests/docs types that.
         and name not in {"operator open", "keys recover"}
     ]

@@ -202,6 +202,7 @@ def test_list_as_json(shared) -> None:
         "problem": None,
         "leaving": False,
         "ends_at": None,
+        "awaits_confirmation": False,
     }
     assert row["created_at"].endswith("+00:00")
 
@@ -566,7 +567,7 @@ def test_what_needs_somebody_now(own) -> None:
     commands, and ends with 4; where the daemon is down it says where to look, and 3.
     """
     assert own.lae("health").code == 0
-    own.tell("cause backup-old : the newest backup is old")
+    own.tell("cause restore-untried : no drill is known")
     own.tell(f"cause signup {STUCK} role: AccessDenied")
     told = own.lae("health")
     assert told.code == 4
@@ -578,9 +579,12 @@ def test_what_needs_somebody_now(own) -> None:
         f"        $ lae events {STUCK}",
         f"        $ lae subscriptions retry {STUCK}",
     ]
-    assert lines[5] == "BY DAY  the newest backup is old"
+    assert lines[5] == "BY DAY  no drill is known"
     as_json = json.loads(own.lae("health", "--json").out)
-    assert [n["kind"] for n in as_json["health"]["needs"]] == ["signup", "backup-old"]
+    assert [n["kind"] for n in as_json["health"]["needs"]] == [
+        "signup",
+        "restore-untried",
+    ]
     own.end()
     down, as_json = own.all(("health",), ("health", "--json"))
     assert (down.code, as_json.code) == (3, 3)
@@ -614,6 +618,46 @@ def test_many_at_once(own) -> None:
     asked = own.lae("subscriptions", "cancel", "--reason", "x", "--plan", "basic-250")
     assert asked.code == 2
     assert "Cancel these 11: " in asked.err
+
+
+def test_a_corrected_address_is_to_be_confirmed(own) -> None:
+    """Before and after the correction the command says that the address is asked first,
+    and the lists show that it has not answered; without --to, the furl is mailed.
+    """
+    told = own.lae("subscriptions", "resend", "--dry-run", ACTIVE)
+    assert told.out.startswith("Would mail the furl of")
+    correct = ("subscriptions", "resend", "--to", "new@example.org")
+    told = own.lae(*correct, "--dry-run", ACTIVE)
+    assert told.out.startswith("Would mail new@example.org the link to confirm it for")
+    told = own.lae(*correct, ACTIVE)
+    assert "a link to confirm it is mailed there" in told.out
+    assert "lae outbox list --signup" in told.out
+    told = own.lae("subscriptions", "resend", "--dry-run", ACTIVE)
+    assert told.out.startswith("Would mail new@example.org the link to confirm it for")
+    shown = own.lae("subscriptions", "show", ACTIVE).out
+    assert (
+        "new@example.org (unconfirmed; corrected: mails are held until it is confirmed)"
+        in shown
+    )
+    assert "new@example.org (to be confirmed)" in own.lae("subscriptions", "list").out
+    (row,) = own.json("subscriptions", "list", "--search", "new@")["signups"]
+    assert row["awaits_confirmation"] is True
+    assert own.lae("outbox", "list", "--state", "held").out == "No such mails.\n"
+
+
+def test_logged_out_with_a_link(own) -> None:
+    """The command says where the link for one browser goes, before and after."""
+    log_out = ("subscriptions", "log-out", "--reason", "stolen", "--mail-link")
+    told = own.lae(*log_out, "--dry-run", ACTIVE)
+    assert "Would log every browser out" in told.out
+    assert "A link for one browser goes to ann@example.org." in told.out
+    assert own.lae("outbox", "list").out == "No such mails.\n"
+    told = own.lae(*log_out, ACTIVE)
+    assert "Every browser is logged out" in told.out
+    assert "A link for one browser goes to ann@example.org." in told.out
+    assert "log-in" in own.lae("outbox", "list").out
+    told = own.lae("subscriptions", "log-out", "--reason", "stolen", ACTIVE)
+    assert "link" not in told.out
 
 
 def test_mails_in_bulk(own) -> None:

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from contextvars import copy_context
+from functools import partial
+
 import pytest
 from sqlalchemy import func, select
+from twisted.logger import globalLogPublisher
 
 from lae_flapp.journal import inbox
+from lae_protocol import wire
 from lae_protocol.messages import Registered, StripeEvent, Taken, Watch
+from lae_protocol.process.peer import ASKED_FROM, Peer
+from lae_protocol.process.token_bucket import Rate
 from lae_protocol.stripe_hints import SUBJECTS, StripeHint
+from tests.twins.asking import begin
+from tests.twins.journal import answer
 
 SIGNED = "checkout.session.completed"
 
@@ -63,6 +72,50 @@ def test_events_are_bounded(desk, a_form) -> None:
     desk.stop()
     assert desk.journal._path.stat().st_size - size < 200 * 2048 + 100_000
     desk.start()
+
+
+def test_each_address_has_its_own_pace(desk, a_form) -> None:
+    """Who has stolen the site's furl registers at the pace of one copy of the site, and
+    hears refusals late; that is all that the others feel.  Events likewise, but those
+    are refused at once.
+    """
+    desk.pace = Rate(1, 3)
+    desk.restart()
+
+    def begin_from(address: str, question):
+        def begun():
+            ASKED_FROM.set(Peer(address, lambda _: None))
+            told = begin(desk.front.facet(), question)
+            return told.addCallback(partial(wire.decode_answer, type(question)))
+
+        return copy_context().run(begun)
+
+    def ask_from(address: str, question):
+        return answer(begin_from(address, question))
+
+    thief, site = "203.0.113.9", "192.0.2.1"
+    told = []
+    for number in range(20):
+        begin_from(thief, a_form(number)[0]).addCallback(told.append)
+    assert [type(one) for one in told] == [Registered] * 3
+    assert isinstance(ask_from(site, a_form(98)[0]), Registered)
+    desk.clock.pump([1, 1])
+    assert [type(one) for one in told] == [Registered] * 5
+    lines: list[str] = []
+    observer = lambda event: lines.append(event.get("furl"))  # noqa: E731
+    globalLogPublisher.addObserver(observer)
+    desk.clock.pump([1] * 3)
+    globalLogPublisher.removeObserver(observer)
+    assert thief in lines
+    assert [type(one) for one in told[:7]] == [Registered] * 7
+    assert [one.code for one in told[7:]] == ["full"] * 13
+    assert desk.registering.refused == 13
+    taken = [ask_from(thief, event(n)) for n in range(5)]
+    assert [isinstance(one, Taken) for one in taken] == [True] * 3 + [False] * 2
+    assert isinstance(ask_from(site, event(9)), Taken)
+    desk.clock.advance(6)
+    assert isinstance(ask_from(thief, a_form(99)[0]), Registered)
+    assert isinstance(ask_from(thief, event(10)), Taken)
 
 
 def test_a_refused_event_is_not_lost(desk, a_form) -> None:

@@ -480,6 +480,8 @@ def test_correcting_the_address(desk, a_form):
     good = desk.ask(CorrectAddress(owner, "ann@example.org"))
     assert isinstance(good, Done)
     assert good.view.owner.email == "ann@example.org"
+    desk.account.pay("cs_1")
+    desk.ask(ReturnedFromCheckout(owner))
     contact = desk.read(contacts.current, owner.signup_id)
     desk.write(contacts.mark, contact.number, "confirmed")
     late = desk.ask(CorrectAddress(owner, "b@example.org"))

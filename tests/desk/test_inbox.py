@@ -14,10 +14,13 @@ from twisted.internet.task import Clock
 from lae_flapp.journal import inbox
 from lae_flapp.journal.errors import JournalClosed
 from lae_flapp.money.inbox.working_off import (
+    EVENTS_AT_ONCE,
+    FETCHES_AT_ONCE,
     RETRY_AT_MOST,
     UNKNOWN_AGAIN,
     InboxWork,
 )
+from lae_flapp.money.stripe.threads import THREADS
 from lae_flapp.queue import Queue
 from lae_protocol.stripe_hints import StripeHint
 from lae_provision.errors import Refused, TryLater
@@ -27,7 +30,9 @@ COMPLETED = "checkout.session.completed"
 
 
 class Settling:
-    """What becomes of each session, by its id: an outcome, or an error."""
+    """What becomes of each session, by its id: an outcome, an error, or what takes
+    time.
+    """
 
     def __init__(self) -> None:
         self.becomes: dict[str, Any] = {}
@@ -39,11 +44,12 @@ class Settling:
         becomes = self.becomes.get(session_id, "kept")
         if isinstance(becomes, Exception):
             raise becomes
-        return becomes
+        return await becomes if isinstance(becomes, Deferred) else becomes
 
 
 class Box:
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, at_once: int = 2) -> None:
+        self.at_once = at_once
         self.clock = Clock()
         self.clock.advance(1_795_000_000)
         self.settling = Settling()
@@ -56,7 +62,7 @@ class Box:
             next_due_at=inbox.next_due_at,
             number_of=lambda event: event.event_id,
             work=InboxWork(self.journal, self.settling, None, Random(1)),
-            at_once=2,
+            at_once=self.at_once,
         )
         self.queue.startService()
 
@@ -78,6 +84,57 @@ def box(tmp_path: Path) -> Iterator[Box]:
     yield made
     made.queue.stopService()
     answer(Deferred.fromCoroutine(made.journal.close()))
+
+
+@pytest.fixture
+def wide_box(tmp_path: Path) -> Iterator[Box]:
+    """Works on as many events at once as the daemon does."""
+    made = Box(tmp_path / "journal", EVENTS_AT_ONCE)
+    yield made
+    made.queue.stopService()
+    answer(Deferred.fromCoroutine(made.journal.close()))
+
+
+def test_events_of_one_object_are_one_fetch(wide_box) -> None:
+    """A flood of events of one session fetches it once more for all that came while it
+    was fetched, since that fetch may not have seen what they tell.
+    """
+    first, second = Deferred(), Deferred()
+    wide_box.settling.becomes["cs_1"] = first
+    for number in range(EVENTS_AT_ONCE):
+        wide_box.take(number, "cs_1")
+    assert wide_box.settling.asked == ["cs_1"]
+    wide_box.settling.becomes["cs_1"] = second
+    first.callback("unpaid")
+    assert wide_box.settling.asked == ["cs_1"] * 2
+    wide_box.pass_time(1)
+    assert wide_box.state(0) == "done"
+    assert wide_box.state(1) == "waiting"
+    second.callback("kept")
+    wide_box.pass_time(1)
+    states = {wide_box.state(number) for number in range(EVENTS_AT_ONCE)}
+    assert states == {"done"}
+    assert wide_box.settling.asked == ["cs_1"] * 2
+
+
+def test_events_leave_stripes_threads_to_customers(wide_box) -> None:
+    """However many objects events name, a few are fetched at once; one that fails makes
+    room for the next, and is tried again.
+    """
+    for number in range(EVENTS_AT_ONCE):
+        wide_box.settling.becomes[f"cs_{number}"] = Deferred()
+        wide_box.take(number, f"cs_{number}")
+    asked = wide_box.settling.asked
+    assert asked == [f"cs_{number}" for number in range(FETCHES_AT_ONCE)]
+    assert len(asked) <= THREADS // 2
+    wide_box.settling.becomes["cs_0"].errback(TryLater("busy", ""))
+    assert asked[FETCHES_AT_ONCE:] == [f"cs_{FETCHES_AT_ONCE}"]
+    assert wide_box.state(0) == "waiting"
+    wide_box.settling.becomes["cs_0"] = "kept"
+    for number in range(1, EVENTS_AT_ONCE):
+        wide_box.settling.becomes[f"cs_{number}"].callback("kept")
+    wide_box.pass_time(10)
+    assert wide_box.state(0) == "done"
 
 
 @pytest.mark.parametrize("outcome", ["kept", "unpaid", "expired", "surplus"])

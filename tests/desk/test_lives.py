@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from attrs import evolve
@@ -18,13 +18,17 @@ from lae_flapp.journal import (
     signups,
 )
 from lae_flapp.life import ending
+from lae_protocol import wire
 from lae_protocol.ids import OwnerSecret
 from lae_protocol.messages import (
+    ConfirmByLink,
     CorrectAddress,
     Done,
     Leave,
     LeaveByLink,
+    LogInByLink,
     MailedLink,
+    MailLogIn,
     Owner,
     PayAgain,
     Refused,
@@ -38,6 +42,7 @@ from lae_protocol.messages import (
 )
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import hint_of
+from tests.twins.asking import begin
 from tests.twins.weather import Fault
 
 DISPUTE = {"id": "dp_1", "object": "dispute", "charge": "ch_1"}
@@ -92,7 +97,8 @@ def take(desk, raw):
 def link(desk, owner, purpose):
     signup = desk.read(signups.get, owner.signup_id)
     number = desk.read(contacts.current, owner.signup_id).number
-    token = desk.links.url(signup, purpose, number).partition("#")[2]
+    now = datetime.fromtimestamp(desk.clock.seconds(), UTC)
+    token = desk.links.url(signup, purpose, number, now).partition("#")[2]
     return MailedLink(owner.signup_id, Secret(token))
 
 
@@ -138,15 +144,16 @@ def test_two_tabs_at_once(desk, served) -> None:
 
 
 @pytest.mark.parametrize(
-    ("question", "purpose"), [(LeaveByLink, "cancel"), (ReturnByLink, "return")]
+    ("question", "purpose"),
+    [(LeaveByLink, "cancel"), (ReturnByLink, "return"), (ConfirmByLink, "confirm")],
 )
 def test_links(desk, served, a_form, question, purpose) -> None:
     """A mail's code does its one thing for its one signup; anything else is refused."""
     good = link(desk, served, purpose)
-    other = "return" if purpose == "cancel" else "cancel"
+    others = ("cancel", "return", "confirm")
     stranger = MailedLink(a_form(7)[1].signup_id, good.token)
     for bad in (
-        link(desk, served, other),
+        *(link(desk, served, other) for other in others if other != purpose),
         stranger,
         MailedLink("no id", good.token),
         MailedLink(served.signup_id, Secret("rubbish")),
@@ -180,6 +187,37 @@ def test_a_wrong_recipient_can_cancel_nothing(desk, served, question, purpose) -
     assert isinstance(
         desk.ask(question(link(desk, served, purpose))), Done | Registered
     )
+
+
+@pytest.mark.parametrize("asks", [PayAgain, ResendMail, Leave, Stay])
+def test_the_old_browser_is_nobodys(desk, served, asks) -> None:
+    """Once another browser was logged in, whoever shows the old secret is refused, and a
+    watch that waits hears of it at once; the new secret does all.
+    """
+    number = desk.read(events.last_number, served.signup_id)
+    watching = begin(desk.front.facet(), Watch(served, number, 20))
+    assert not watching.called
+    owner = Owner(served.signup_id, OwnerSecret("new" * 20))
+    mailed = link(desk, served, "log-in")
+    assert isinstance(desk.ask(LogInByLink(mailed, owner.owner_secret)), Done)
+    assert watching.called
+    told = wire.decode_answer(Watch, watching.result)
+    assert told.code == "unknown-signup"
+    assert desk.ask(asks(served)).code == "unknown-signup"
+    assert desk.ask(Watch(owner, 0, 0)).owner is not None
+    told = desk.ask(asks(owner))
+    assert isinstance(told, Done | Registered) or told.code == "not-now"
+    stranger = OwnerSecret("eve" * 20)
+    assert desk.ask(LogInByLink(mailed, stranger)).code == "unknown-signup"
+
+
+def test_anybody_may_have_the_link_mailed(desk, served) -> None:
+    """It needs no secret, and tells whoever asks nothing of the owner."""
+    told = desk.ask(MailLogIn(served.signup_id))
+    assert isinstance(told, Done)
+    assert told.view.owner is None
+    assert [m.kind for m in desk.read(outbox.of, served.signup_id)] == ["log-in"]
+    assert desk.ask(MailLogIn("no id")).code == "unknown-signup"
 
 
 def test_how_long_until_a_mail_can_be_resent(desk, served):
@@ -377,9 +415,80 @@ def test_our_own_refund_is_no_news(desk, served) -> None:
     )
     (paid,) = desk.read(sessions.of, served.signup_id)
     desk.write(sessions.refunded, paid.session_id)
-    desk.account.refunded["sub_1"] = 900
+    desk.account.refund("sub_1", 900)
     take(desk, event("charge.refunded", {"id": "ch_1", "object": "charge"}, 4))
     assert desk.read(inbox.find, "evt_4").state == "done"
+    assert desk.read(outbox.of, served.signup_id) == ()
+
+
+def test_what_an_operator_gave_back_is_no_news(desk, served) -> None:
+    """Nor does a part that went back while the customer is served; what somebody gives
+    back in Stripe's dashboard beside it is told.
+    """
+    desk.account.refund("sub_1", 300, "an effect")
+    news = {"id": "ch_1", "object": "charge"}
+    take(desk, event("charge.refunded", news, 4))
+    assert desk.read(inbox.find, "evt_4").state == "done"
+    assert desk.read(outbox.of, served.signup_id) == ()
+    desk.account.refunded["sub_1"] += 1
+    take(desk, event("charge.refunded", news, 5))
+    assert [m.kind for m in desk.read(outbox.of, served.signup_id)] == ["troubled"]
+
+
+REFUND = {"id": "re_1", "object": "refund", "charge": "ch_1", "status": "failed"}
+
+
+def test_a_refund_that_failed_later(desk, served) -> None:
+    """Operators are told once of money that came back to us, and how much it is;
+    nothing else changes, and the customer is not told of it by a machine.
+    """
+    desk.account.refund("sub_1", 300, "an effect")
+    desk.account.fail("re_1")
+    for number in (4, 5):
+        take(desk, event("refund.failed", REFUND, number))
+        assert desk.read(inbox.find, f"evt_{number}").state == "done"
+    assert [m.kind for m in desk.read(outbox.of, served.signup_id)] == ["troubled"]
+    problem = desk.read(signups.get, served.signup_id).problem
+    assert "the refund re_1 of EUR 3.00 failed" in problem
+    assert "its credit note stands" in problem
+    told = desk.read(events.since, served.signup_id, 0)
+    assert [(e.kind, e.why) for e in told if e.who == "stripe"] == [
+        ("refund.failed", "re_1")
+    ]
+    assert state(desk, served) == "active"
+
+
+def test_a_second_payments_refund_that_failed_later(desk, served) -> None:
+    """The customer of a payment that was not kept is found, too."""
+    first = desk.account.sessions["cs_1"]
+    second = evolve(first, session_id="cs_2", subscription="sub_2", customer="cus_2")
+    desk.account.sessions["cs_2"] = second
+
+    def paid(tx):
+        sessions.opened(tx, served.signup_id, "cs_2", "", first.expires_at)
+        payment = sessions.Payment("cs_2", "cus_2", "sub_2", None, None, tx.now)
+        assert sessions.paid(tx, served.signup_id, "active", payment) == "surplus"
+
+    desk.write(paid)
+    desk.account.fail(desk.account.refund("sub_2", 900))
+    take(desk, event("refund.failed", REFUND, 4))
+    assert "re_1" in desk.read(signups.get, served.signup_id).problem
+
+
+@pytest.mark.parametrize(
+    ("failed", "refund"), [(False, "re_1"), (True, "re_2"), (True, "re_none")]
+)
+def test_a_refund_that_never_failed(desk, served, failed, refund) -> None:
+    """Nobody is told of a refund that Stripe shows as given, or that is none of ours,
+    whoever sends the event.
+    """
+    desk.account.refund("sub_1", 300)
+    desk.account.refund("sub_9", 300)
+    if failed:
+        desk.account.fail("re_1")
+        desk.account.fail("re_2")
+    take(desk, event("refund.failed", {**REFUND, "id": refund}, 4))
+    assert desk.read(inbox.find, "evt_4").state == "ignored"
     assert desk.read(outbox.of, served.signup_id) == ()
 
 

@@ -125,11 +125,35 @@ def test_mails_that_cannot_be_sent(edge, asked, code) -> None:
 
 
 def test_address_before_there_is_a_mail(edge) -> None:
-    """Of what is still built the address is corrected, and no mail is queued."""
-    asked = Resend(STUCK, EMAILS[1], "right@example.org")
-    assert isinstance(edge.ask(asked), Done)
-    assert edge.read(contacts.current, STUCK).typed == "right@example.org"
-    assert edge.read(outbox.of, STUCK) == ()
+    """Of what is still built the address is corrected and asked whether it is the
+    customer's; of what nobody paid, nobody is mailed.
+    """
+    for signup_id, number, kinds in ((STUCK, 1, ["confirm"]), (LAST, 11, [])):
+        asked = Resend(signup_id, EMAILS[number], "right@example.org")
+        done = edge.ask(asked)
+        assert isinstance(done, Done)
+        assert done.view.awaits_confirmation is bool(kinds)
+        assert edge.read(contacts.current, signup_id).typed == "right@example.org"
+        assert [m.kind for m in edge.read(outbox.of, signup_id)] == kinds
+    assert edge.ask(Resend(LAST, "right@example.org")).code == "not-now"
+
+
+def test_an_operators_correction_is_confirmed_too(edge) -> None:
+    """What an operator typed may be a stranger's: it gets the letter that asks, as
+    often as the mail is asked for, and one that waits is not doubled.
+    """
+    to = "right@example.org"
+    for asked in (
+        Resend(ACTIVE, EMAILS[0], to),
+        Resend(ACTIVE, to),
+        Resend(ACTIVE, to),
+    ):
+        assert isinstance(edge.ask(asked), Done)
+    (mail,) = edge.read(outbox.of, ACTIVE)
+    assert (mail.kind, mail.state) == ("confirm", "waiting")
+    edge.write(outbox.accepted, mail.number, edge.read(contacts.current, ACTIVE).number)
+    assert isinstance(edge.ask(Resend(ACTIVE, to)), Done)
+    assert [m.kind for m in edge.read(outbox.of, ACTIVE)] == ["confirm", "confirm"]
 
 
 def test_cancelling_what_nobody_paid(edge) -> None:
@@ -411,3 +435,18 @@ def test_browsers_are_logged_out(edge) -> None:
         "a stolen laptop",
     )
     assert edge.ask(LogOut(id_of(77), "x")).code == "unknown-signup"
+
+
+def test_logged_out_with_a_link_for_one_browser(edge) -> None:
+    """The owner is mailed a link, if the operator wants that; where nobody paid, there
+    is nothing to log in to, and nothing changes.
+    """
+    assert isinstance(edge.ask(LogOut(ACTIVE, "stolen", mail_link=True)), Done)
+    assert edge.read(signups.owned, ACTIVE, OwnerSecret("secret 0" * 5)) is None
+    (mail,) = edge.read(outbox.of, ACTIVE)
+    assert (mail.kind, mail.state) == ("log-in", "waiting")
+    event = last_event(edge, ACTIVE)
+    assert (event.kind, event.who) == ("log-in-asked", "operator ann")
+    assert edge.ask(LogOut(LAST, "stolen", mail_link=True)).code == "not-now"
+    assert edge.read(signups.owned, LAST, OwnerSecret("secret 11" * 5)) is not None
+    assert edge.read(outbox.of, LAST) == ()

@@ -38,6 +38,7 @@ from lae_protocol.box_messages import (
     ShowInboxEvent,
     ShowMail,
 )
+from lae_protocol.cost_messages import ListCosts
 from lae_protocol.furl import Furl
 from lae_protocol.host_messages import DayCounts, Report
 from lae_protocol.looking_messages import (
@@ -77,18 +78,22 @@ from lae_protocol.people_messages import (
     ShowSecondFurl,
 )
 from lae_protocol.recovery_messages import AskSealedIdentity, GiveIdentity
+from lae_protocol.refund_messages import AskLastPayment, PaymentView, RefundPayment
 from lae_protocol.remote import OPERATOR
+from lae_protocol.removal_messages import RemoveHints, RemoveUnpaid
+from lae_protocol.rollout_messages import AskRollout, StartRollout, SteerRollout
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import StripeHint
 from tests.twins.asking import ask, ask_raw, begin
 from tests.twins.cloud import Cloud, Instance
 from tests.twins.journal import answer, open_journal
+from tests.twins.payments import Account, MemoryPayments
 
 HERE = str(Path(__file__).parent)
 sys.path.insert(0, HERE)
 try:
     from an_operator_desk import PLAN, make_desk
-    from operator_daemon import EMAILS, fill, id_of
+    from operator_daemon import EMAILS, an_account, fill, id_of
 finally:
     sys.path.remove(HERE)
 
@@ -110,6 +115,7 @@ class Edge:
     names: int = 1
     room: int = 1000
     cloud: Cloud = Factory(Cloud)
+    account: Account = Factory(an_account)
     journal: Journal = None
     desk: OperatorDesk = None
 
@@ -129,6 +135,7 @@ class Edge:
             closed_because=lambda: self.closed,
             standing=self.standing,
             rights=self.rights,
+            payments=MemoryPayments(self.account, self.clock),
             room=self.room,
         )
 
@@ -169,6 +176,7 @@ def edge(tmp_path: Path) -> Iterator[Edge]:
 EVERYTHING = [
     ListSignups(),
     ListUsage(),
+    ListCosts(),
     ShowSignup(STUCK),
     RetrySignup(STUCK),
     EventsSince(STUCK),
@@ -178,6 +186,8 @@ EVERYTHING = [
     Cancel(STUCK, "paid", "why"),
     Reactivate(id_of(0), "active", "why"),
     DeleteData(id_of(0), "active", "why"),
+    AskLastPayment(id_of(0)),
+    RefundPayment(id_of(0), 1, PaymentView(900, 0, "usd", datetime.now(UTC)), "why"),
     LogOut(STUCK, "why"),
     ReplaceHost(id_of(0), "i-0123456789abcdef0", "why"),
     AskPlans(),
@@ -189,6 +199,11 @@ EVERYTHING = [
     ListInbox(),
     ShowInboxEvent("evt_1"),
     RetryInboxEvent("evt_1"),
+    RemoveHints("ignored", 0),
+    RemoveUnpaid(0, "why"),
+    AskRollout(),
+    StartRollout("sha256:" + "a" * 64, 1, 10, 0, "why"),
+    SteerRollout(1, "pause", "why"),
     ListOutbox(),
     ShowMail(1),
     RetryMail(1),
@@ -360,17 +375,17 @@ def test_health_says_what_needs_somebody(edge) -> None:
     """What wakes somebody comes first, each with its page and commands; what a full
     disk keeps from the journal is told all the same.
     """
-    edge.write(causes.begin, "backup-old", "", "the newest backup is old")
+    edge.write(causes.begin, "restore-untried", "", "no drill is known")
     edge.write(causes.begin, "signup", f"{STUCK} role:AccessDenied", "role is refused")
     edge.write(causes.begin, "clock", "", "the clock was set")
     edge.write(causes.end, "clock", "")
     edge.standing[("journal-full", "")] = "the journal's disk is full"
-    edge.standing[("backup-old", "")] = "the newest backup is old"
+    edge.standing[("restore-untried", "")] = "no drill is known"
     needs = edge.ask(AskHealth()).needs
     assert [(n.kind, n.severity) for n in needs] == [
         ("journal-full", "page"),
         ("signup", "page"),
-        ("backup-old", "ticket"),
+        ("restore-untried", "ticket"),
     ]
     assert needs[0].since is None
     assert needs[1].page == "docs/alerts.rst#s4paidnotready"

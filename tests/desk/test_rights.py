@@ -18,6 +18,7 @@ from lae_protocol.messages import Done, Refused
 from lae_protocol.operator_messages import Cancel, DeleteData, RetrySignup
 from lae_protocol.people_messages import AddOperator, Opened, ShowSecondFurl
 from lae_protocol.recovery_messages import AskSealedIdentity
+from lae_protocol.refund_messages import AskLastPayment, RefundPayment
 from lae_protocol.secret import Secret
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -49,7 +50,11 @@ def test_a_stolen_furl_deletes_and_refunds_nothing(edge) -> None:
     edge.write(operators.add, "bob", BOB, "test")
     edge.write(_force, LAST, "ended")
     give(edge, second_furls=(SecondFurl("ann", hash_of(SECOND)),))
-    losing = (DeleteData(LAST, "ended", "w"), Cancel(STUCK, "paid", "w"))
+    losing = (
+        DeleteData(LAST, "ended", "w"),
+        Cancel(STUCK, "paid", "w"),
+        RefundPayment(ACTIVE, 1, edge.ask(AskLastPayment(ACTIVE)), "w"),
+    )
     for asked in losing:
         assert edge.ask(asked).code == "not-now"
     for who, wrong in ((ANN, Secret("s" + "z" * 52)), (BOB, SECOND), (ANN, ANN)):

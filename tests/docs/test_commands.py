@@ -39,6 +39,8 @@ class Machine:
             # An administrator's, for `lae account`.
             "AWS_ACCESS_KEY_ID": demo.facts["access_key"],
             "AWS_SECRET_ACCESS_KEY": demo.facts["secret_key"],
+            # The account owner's, for `lae stripe`.
+            "STRIPE_API_KEY": (demo.state / "stripe" / "secret-key").read_text(),
         }
 
     @property

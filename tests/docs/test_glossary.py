@@ -51,7 +51,17 @@ def test_a_word_has_one_line() -> None:
 #: its part in each process or layer (``hosts``: rows, facet, command, door).
 PARTS_OF_ONE = {
     *("boxes", "command", "effects", "errors", "events", "figures", "front_desk"),
-    *("health", "helping", "host", "hosts", "identities", "journal", "keys", "limits"),
+    *(
+        "health",
+        "helping",
+        "host",
+        "hosts",
+        "identities",
+        "journal",
+        "keys",
+        "layout",
+        "limits",
+    ),
     *("meter", "operators", "pages", "remote", "schema", "service", "settings"),
     *("status", "steps", "subscriptions", "switches", "threads", "tub", "doors"),
 }

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 
+import boto3
 import pytest
 
+from lae_localcloud.booter.booter import PROGRAMS
+from lae_localcloud.booter.programs import Programs
+from lae_localcloud.demo.parts import twistd_argv
 from tests.docs.reading import ROOT, blocks
 from tests.docs.test_commands import Machine
 
@@ -29,6 +33,9 @@ def test_every_command_of_a_task_page(machine, page):
     commands = [command for block in blocks(page) for command in block.commands]
     assert len(commands) > 3
     meanings = what_stands_for(machine)
+    if page.stem == "volume":
+        meanings["INSTANCE"] = machine_in_zone(machine.demo, "a")
+        meanings["OTHER"] = machine_in_zone(machine.demo, "b")
     for command in commands:
         said = machine.type(with_meanings(command, meanings))
         if command.startswith("twistd"):
@@ -37,6 +44,8 @@ def test_every_command_of_a_task_page(machine, page):
             )
         if command.startswith("lae config check"):
             assert ": good (" in said
+        if "--dry-run" in command and command.startswith("lae volume"):
+            assert said.startswith("Would do:")
         if command.startswith("lae account check"):
             assert said.endswith("Everything is as it should be.\n")
         if command.startswith("lae subscriptions list") and "--state" not in command:
@@ -61,11 +70,34 @@ def what_stands_for(machine) -> dict[str, str]:
     backup.mkdir()
     settings = machine.demo.state / "config" / "daemon.yaml"
     machine.type(f"lae journal backup --daemon {settings} {backup}/journal.sqlite")
+    programs = Programs(machine.demo.state / "aws" / PROGRAMS)
+    node = (*twistd_argv("lae-node"), "--config", "etc/s4/node.yaml")
     return {
+        "DIGEST": programs.publish(2, node),
         "ADDRESS": row["email"],
         "BACKUP": str(backup),
         "RECOVERY_KEY_FILE": str(machine.demo.state / "recovery.key"),
     }
+
+
+def machine_in_zone(demo, letter: str) -> str:
+    """An instance that runs nothing, for the pages about machines."""
+    facts = demo.facts
+    ec2 = boto3.client(
+        "ec2",
+        endpoint_url=facts["aws_endpoint"],
+        region_name=facts["region"],
+        aws_access_key_id=facts["access_key"],
+        aws_secret_access_key=facts["secret_key"],
+    )
+    image = ec2.describe_images()["Images"][0]
+    made = ec2.run_instances(
+        ImageId=image["ImageId"],
+        MinCount=1,
+        MaxCount=1,
+        Placement={"AvailabilityZone": f"{facts['region']}{letter}"},
+    )
+    return made["Instances"][0]["InstanceId"]
 
 
 def with_meanings(command: str, meanings: dict[str, str]) -> str:

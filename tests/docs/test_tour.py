@@ -15,7 +15,7 @@ from tests.docs.reading import ROOT, literals, spelt_out
 TOUR = ROOT / "docs" / "tour.rst"
 FAMILIES = (
     *("signup.", "lifecycle.", "checkout.", "inbox.", "claim.", "outbox."),
-    "node-",
+    *("rollout.", "node-"),
 )
 
 

@@ -105,6 +105,7 @@ class Cloud:
                 f"bucket {b['Name']}"
                 for b in self.client("s3").list_buckets()["Buckets"]
             ),
+            *(f"record {name}" for name in self.records()),
             *(f"role {r['RoleName']}" for r in iam.list_roles()["Roles"]),
             *(
                 f"profile {p['InstanceProfileName']}"
@@ -112,6 +113,17 @@ class Cloud:
             ),
         }
         return {name for name in names if label in name}
+
+    def records(self) -> dict[str, str]:
+        """The addresses that Route 53 has, by name."""
+        listed = self.client("route53").get_paginator("list_resource_record_sets")
+        pages = listed.paginate(HostedZoneId=self.facts["hosted_zone_id"])
+        return {
+            record["Name"].rstrip("."): record["ResourceRecords"][0]["Value"]
+            for page in pages
+            for record in page["ResourceRecordSets"]
+            if record["Type"] == "A"
+        }
 
     def shares(self, bucket: str) -> tuple[int, int]:
         """How many objects a bucket has, and their bytes."""

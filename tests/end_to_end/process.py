@@ -15,11 +15,12 @@ from typing import IO, Any
 
 from lae_localcloud import leash
 from lae_localcloud.demo.program import FileAppears, Program
+from lae_localcloud.models.wrong import VARIABLE
 from tests import forks
 
 #: Nobody waits for ever; the machine may be shared with many.
 PATIENCE = 90.0
-_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE")
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSL_CERT_FILE", VARIABLE)
 
 
 def until(

@@ -8,7 +8,7 @@ import sqlite3
 import time
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from attrs import define, field
@@ -23,6 +23,8 @@ from lae_localcloud.demo.layout import Layout
 from lae_localcloud.demo.once import client_tahoe
 from lae_localcloud.demo.parts import (
     aws_step,
+    image_step,
+    metal_step,
     smtp_step,
     stripe_step,
     twistd_argv,
@@ -55,6 +57,7 @@ def add_hasty_plan(path: Path) -> None:
         "read_only": 1,
         "stopped": 3600,
         "data_kept": 2,
+        "sold_below_cost": True,
     }
     file["plans"].append(hasty)
     path.write_text(yaml.safe_dump(file, sort_keys=False))
@@ -67,13 +70,14 @@ class Stack:
     layout: Layout
     node_ports: tuple[int, int]
     arguments: Arguments
+    level: Literal["process", "metal"] = "process"
     running: dict[str, Process] = field(factory=dict)
     #: Every cookie that a browser of the tests was given.
     cookies: set[str] = field(factory=set)
     _operator: Operator | None = None
 
     @classmethod
-    def new(cls, folder: Path) -> Stack:
+    def new(cls, folder: Path, level: Literal["process", "metal"] = "process") -> Stack:
         """Nothing runs yet."""
         ports = free_ports(3)
         layout = Layout(
@@ -82,23 +86,37 @@ class Stack:
         prepare(layout)
         add_hasty_plan(layout.config / "plans.yaml")
         (folder / "logs").mkdir(mode=0o700)
-        return cls(layout, free_range(_NODE_PORTS), Arguments())
+        return cls(layout, free_range(_NODE_PORTS), Arguments(), level)
 
     # What runs.
 
+    def start_aws(self) -> Process:
+        """AWS, S3 and what instances need."""
+        layout = self.layout
+        step = aws_step(layout.aws, "--ports", *map(str, self.node_ports))
+        if self.level == "metal":
+            step = metal_step(layout.aws, layout.daemon_ports[1])
+        return self.run(step.name, step.make()).ready(step.patience)
+
     def start_cloud(self) -> None:
-        """AWS, S3, SMTP and Stripe side by side."""
+        """AWS, S3, SMTP and Stripe side by side; the hosts' image where they have one."""
         layout = self.layout
         plans = layout.config / "plans.yaml"
         webhook = f"{layout.site_url}/webhook/stripe"
-        for step in (
-            aws_step(layout.aws, "--ports", *map(str, self.node_ports)),
+        others = [
             smtp_step(layout.smtp, layout.maildir),
             stripe_step(layout.stripe, plans, webhook),
-        ):
+        ]
+        for step in others:
             self.run(step.name, step.make())
-        for name in _CLOUD:
-            self.running[name].ready()
+        if "aws" not in self.running:
+            self.start_aws()
+        for step in others:
+            self.running[step.name].ready()
+        if self.level == "metal":
+            # Where it is in no cache, it is built first, which takes minutes.
+            image = image_step(layout.image, layout.aws)
+            assert self.run(image.name, image.make()).ended(image.patience) == 0
         write_daemon(layout, self.node_ports)
 
     def daemon_program(self, *options: str, **patience: int) -> Program:
@@ -190,7 +208,7 @@ class Stack:
     def in_good_times(self) -> None:
         """No faults, fair weather, and daemon and site up: how each test begins."""
         self.cloud.control.calm()
-        self.cloud.control.put("slowness", boot=0, visibility=0, profile=0)
+        self.cloud.control.put("slowness", boot=0, visibility=0, profile=0, objects=0)
         self.smtp.calm()
         self.stripe.control.calm()
         self.stripe.weather()
@@ -227,6 +245,7 @@ class Stack:
 
     def places(self, name: str) -> Places:
         """Where a customer of this name finds things."""
+        inside = self.layout.aws_facts()["inside"]
         folder = self.layout.root / "customers" / name
         folder.mkdir(parents=True)
         return Places(
@@ -235,6 +254,7 @@ class Stack:
             self.layout.maildir,
             client_tahoe(),
             folder,
+            () if inside is None else tuple(inside["client"]),
         )
 
     def bucket_of(self, signup_id: str) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 import lae_flapp.service  # noqa: F401  (declares all points)
 from lae_localcloud.customer.visit import VisitFailed
+from lae_protocol.refund_messages import AskLastPayment, RefundPayment
 from tests.end_to_end.checks import check_refunded, check_served, to_the_customer
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.process import Process, until
@@ -24,7 +25,7 @@ from tests.end_to_end.stack import HASTY, Stack
 _MAKING = ("before-effect", "before-make", "after-make", "after-outcome")
 _UNMAKING = ("before-unmake", "after-unmake", "after-unmade")
 #: The steps whose work a look at the cloud finds, or finds gone.
-_REMOVED = ("host", "role", "bucket")
+_REMOVED = ("address", "host", "role", "bucket")
 _REFUNDING = ("before-refund", "after-refund", "after-outcome")
 
 
@@ -48,10 +49,10 @@ REPLACING = [
     *("signup.next-host.before", "signup.next-host.after"),
 ]
 PAYING_BACK = _points("second-session", _REFUNDING)
+GOODWILL = _points("goodwill", _REFUNDING)
 WITHDRAWING = [
     *("signup.give-up.before", "signup.give-up.after"),
     *_points("unserved", _REFUNDING),
-    *_points("address", _UNMAKING),
     *(p for step in _REMOVED for p in _points(step, _UNMAKING[:2])),
     *("signup.close.before", "signup.close.after"),
 ]
@@ -69,6 +70,8 @@ NOT_PAID = [
     *("signup.next-host.before", "signup.next-host.after"),
 ]
 PAID_AGAIN = [*_points("host", _MAKING[1:3]), "signup.address.after-make"]
+#: Of what no signup does: tests/rollout/test_processes.py walks them.
+ROLLING = ["rollout.tried", "rollout.turned"]
 #: What is found gone is not removed again, so these need a signup of their own.
 REMOVED = [f"signup.{step}.{_UNMAKING[2]}" for step in _REMOVED]
 
@@ -103,7 +106,7 @@ def test_every_point_has_a_walk() -> None:
     """There is no named point at which no test kills the daemon."""
     walked = [
         *(REGISTERING + PAYING + MAILING + REPLACING + PAYING_BACK + WITHDRAWING),
-        *(REMOVED + LEAVING),
+        *(REMOVED + LEAVING + GOODWILL + ROLLING),
         *(point for points in BUILDING.values() for point in points),
     ]
     # Asked in a process of its own: other tests declare points of other programs.
@@ -170,7 +173,7 @@ def test_dying_while_a_host_is_replaced(stack) -> None:
         if point == REPLACING[0]:
             stack.cloud.control.put("slowness", boot=0)
 
-    walk(stack, REPLACING, customer.leave, meanwhile, claim=5)
+    walk(stack, REPLACING, customer.leave, meanwhile, claim=5, late_claim=2)
     furl = customer.furl_on_page()
     check_served(stack, customer)
     assert customer.furl_on_page() == furl
@@ -192,6 +195,23 @@ def test_dying_while_a_second_payment_goes_back(stack) -> None:
     stack.operator.wait_for(customer.signup_id, "money-back")
     check_served(stack, customer)
     check_one_went_back(stack, customer.signup_id)
+
+
+def test_dying_while_an_operator_gives_money_back(stack) -> None:
+    """What an operator gave back goes back once, and the subscription goes on."""
+    customer = Customer(stack, "goodwill@example.org")
+    signup_id = customer.sign_up()
+    stack.operator.wait_for(signup_id, "mail-accepted")
+
+    def give_back() -> None:
+        seen = stack.operator.insist(AskLastPayment(signup_id))
+        stack.operator.ask(RefundPayment(signup_id, 100, seen, "kindness"))
+
+    walk(stack, GOODWILL, give_back)
+    stack.operator.wait_for(signup_id, "money-back")
+    assert stack.operator.show(signup_id).row.state == "active"
+    assert [s["status"] for s in stack.stripe.subscriptions(signup_id)] == ["active"]
+    assert [c["amount_refunded"] for c in stack.stripe.charges(signup_id)] == [100]
 
 
 def check_one_went_back(stack: Stack, signup_id: str) -> None:

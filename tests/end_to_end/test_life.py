@@ -7,7 +7,6 @@ import secrets
 
 import requests
 
-from lae_localcloud.customer.laptop import Laptop
 from lae_localcloud.customer.story import receive_mail, sign_up
 from lae_localcloud.customer.visit import Visit
 from tests.end_to_end.checks import text_of, to_the_customer
@@ -45,7 +44,7 @@ def test_a_customer_leaves_by_mail_and_comes_back(stack) -> None:
     bucket = stack.bucket_of(name)
     kept, back = places.folder / "kept.bin", places.folder / "back.bin"
     kept.write_bytes(secrets.token_bytes(200_000))
-    laptop = Laptop(places.folder / "laptop", places.tahoe)
+    laptop = places.laptop("laptop")
     try:
         laptop.join(mail)
         laptop.start()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import secrets
+
+from lae_localcloud.customer.story import receive_mail, sign_up
 from tests.end_to_end.checks import check_mailed_once, check_refunded, check_served
 from tests.end_to_end.customer import Customer
 from tests.end_to_end.process import until
@@ -54,6 +57,26 @@ def test_s3_refusing_for_a_while_delays_a_signup(stack) -> None:
     assert "You can join now" not in customer.status()
     stack.cloud.control.calm()
     check_served(stack, customer)
+
+
+def test_a_bucket_that_does_not_show_what_was_written(stack) -> None:
+    """A customer whose new bucket says for a while that nothing is there signs up, stores
+    and reads like any other.
+    """
+    stack.cloud.control.put("slowness", objects=0.5)
+    places = stack.places("young-bucket")
+    signup = sign_up(places, "young-bucket@example.org")
+    mail = receive_mail(places, signup)
+    sent, back = places.folder / "sent.bin", places.folder / "back.bin"
+    sent.write_bytes(secrets.token_bytes(200_000))
+    laptop = places.laptop("laptop")
+    try:
+        laptop.join(mail)
+        laptop.start()
+        laptop.get(laptop.put(sent), back)
+    finally:
+        laptop.stop()
+    assert back.read_bytes() == sent.read_bytes()
 
 
 def test_mail_waits_for_the_mail_server_and_goes_out_once(stack) -> None:

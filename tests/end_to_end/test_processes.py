@@ -109,7 +109,7 @@ def test_beside_a_frozen_daemon_the_site_still_answers(stack) -> None:
         "id": "evt_while_frozen",
         "object": "event",
         "type": "checkout.session.completed",
-        "data": {"object": {"id": session["id"]}},
+        "data": {"object": {"object": "checkout.session", "id": session["id"]}},
     }
     visit = customer.visit
     at_stripe = visit.page, visit.url

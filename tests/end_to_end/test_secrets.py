@@ -23,6 +23,8 @@ MAY_HOLD = (
     ("config/secrets/*", EVERYTHING, "what the settings name: by file, and nothing else"),
     ("recovery.key", EVERYTHING, "for the operator's safe"),
     ("daemon/*.pem", EVERYTHING, "the daemon's own certificates"),
+    ("lost-machine/*.pem", EVERYTHING, "the same, of a machine that is given up"),
+    ("lost-machine/*.furl", EVERYTHING, "the same, of a machine that is given up"),
     ("daemon/*.furl", EVERYTHING, "first furls: for the site, and the first operator"),
     ("backups-elsewhere/*.files/*", EVERYTHING, "what a restore needs beside the journal"),
     ("aws/aws.json", "aws key", "the local AWS tells what it issued"),

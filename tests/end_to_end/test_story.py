@@ -17,6 +17,7 @@ from lae_localcloud.customer.story import (
 )
 from lae_localcloud.demo.once import ADDRESS, ADDRESS_IN_SMTP
 from tests.end_to_end.process import until
+from tests.names import addresses
 
 #: From the kill of a host to the running client's next write; the issue asks for ten
 #: seconds on a machine of one's own.
@@ -35,7 +36,8 @@ def written(laptop: Laptop, file: Path) -> bool:
 def test_a_customer_stores_loses_the_laptop_and_has_every_file_back(
     stack, record_property
 ) -> None:
-    """What a customer stored with the mail alone is in S3, survives a kill -9 of the
+    """The name server serves every record that the daemon wrote, and the host's among
+    them.  What a customer stored with the mail alone is in S3, survives a kill -9 of the
     host under a running client, and is back on a new laptop.
     """
     places = stack.places("story")
@@ -43,10 +45,14 @@ def test_a_customer_stores_loses_the_laptop_and_has_every_file_back(
     signup.address = ADDRESS_IN_SMTP
     mail = receive_mail(places, signup)
     (host,) = stack.cloud.instances(signup.signup_id)
+    records = stack.cloud.records()
+    led = {name: addresses(stack.cloud.facts["names"], name) for name in records}
+    assert led == {name: [address] for name, address in records.items()}
+    assert host["PublicIpAddress"] in records.values()
     bucket = stack.bucket_of(signup.signup_id)
     belongings = Belongings(places.folder / "belongings")
     belongings.make()
-    laptop = Laptop(places.folder / "laptop", places.tahoe)
+    laptop = places.laptop("laptop")
     try:
         laptop.join(mail)
         laptop.start()
@@ -69,7 +75,7 @@ def test_a_customer_stores_loses_the_laptop_and_has_every_file_back(
         compare(laptop, belongings, places.folder / "back-2")
 
         laptop.lose()
-        laptop = Laptop(places.folder / "new-laptop", places.tahoe)
+        laptop = places.laptop("new-laptop")
         laptop.join(mail)
         laptop.start()
         laptop.add_alias("home", rootcap)

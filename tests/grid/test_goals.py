@@ -12,6 +12,7 @@ from attrs import evolve
 from lae_flapp.grid.goals import (
     End,
     Erase,
+    Lead,
     Permit,
     Replace,
     Rest,
@@ -37,7 +38,7 @@ def record(state, host, *, kept_until=None, session=None):
             signup_id="su", state=state, payment=SimpleNamespace(session="cs_1")
         ),
         generation=2,
-        host=None if host is None else SimpleNamespace(state=host),
+        host=None if host is None else SimpleNamespace(state=host, address="a"),
         identity=None,
         effects=(),
         sessions=() if session is None else (session,),
@@ -65,6 +66,18 @@ def test_each_state_has_its_goal(state, host) -> None:
         withdraw = Withdraw(money_back=True)
         gone = {"ending": End(), "deleting": Erase(), "refunding": withdraw}
         assert goal == gone[state]
+
+
+@pytest.mark.parametrize(
+    ("state", "host"),
+    list(itertools.product(get_args(SignupState), get_args(HostState)[:-1])),
+)
+def test_the_name_of_a_served_customers_host_is_led(state, host) -> None:
+    """Where the journal knows no address of a ready host, its name is led there."""
+    known = record(state, host)
+    known.host.address = None
+    led = state in SERVED and host == "ready"
+    assert (goal_of(known) == Lead()) is led
 
 
 @pytest.mark.parametrize("kept_until", [None, "a day"])

@@ -162,6 +162,7 @@ def row(number, state="ready", age=120):
         public_key=None,
         furl_hash=None,
         furl_sealed=None,
+        image=None,
     )
 
 

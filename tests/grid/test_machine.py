@@ -28,6 +28,7 @@ from tests.grid.world import (
     Crashed,
     World,
     check_money,
+    check_names,
     check_refunded,
     check_served,
 )
@@ -114,13 +115,17 @@ class Signups(RuleBasedStateMachine):
         seconds=st.sampled_from([1, 10, 70, 200]),
         faults=st.lists(FAULTS, max_size=12),
         visibility=st.sampled_from([0, 0, 5, 40]),
+        addressing=st.sampled_from([0, 0, 5, 90]),
         crash_after=st.none() | st.integers(1, 12),
         hosts_work=st.booleans(),
     )
-    def time_passes(self, seconds, faults, visibility, crash_after, hosts_work):
+    def time_passes(
+        self, seconds, faults, visibility, addressing, crash_after, hosts_work
+    ):
         """The daemon is up for a while, hears news, and perhaps dies."""
         self.faults, self.crash_after = faults, crash_after
         self.world.cloud.visibility = visibility
+        self.world.cloud.addressing = addressing
         self.world.hosts_work = hosts_work
 
         def act():
@@ -160,6 +165,11 @@ class Signups(RuleBasedStateMachine):
         """Promise 2."""
         for signup_id in self.customers:
             assert self.world.live_hosts(signup_id) <= 1
+
+    @invariant()
+    def no_name_leads_to_a_stranger(self):
+        """Whatever dies when: the record goes before the address does."""
+        check_names(self.world)
 
     @invariant()
     def every_host_has_its_row(self):
@@ -202,6 +212,7 @@ class Signups(RuleBasedStateMachine):
         try:
             self.crash_after, self.faults = None, []
             world.weather, world.hosts_work, world.cloud.visibility = fair, True, 0
+            world.cloud.addressing = 0
             if not world.up:
                 world.start()
             for session_id in self.unheard:

@@ -41,7 +41,7 @@ def test_second_payment_goes_back_once_whatever_the_reply(world, fault):
     world.advance(10)
     second = world.checkout(signup_id, attempt=2)
     world.pay(second)
-    world.weather = foul(("payments.cancel_and_refund", fault))
+    world.weather = foul(("payments.give_back", fault))
     assert world.news(second) == "surplus"
     world.advance(90)
     check_served(world, signup_id)
@@ -154,7 +154,7 @@ def test_session_that_the_journal_never_heard_of_is_kept(world):
 
 def test_refused_refund_is_told_and_asked_again(world):
     """A refund that Stripe refuses is an operator's matter, and goes on with them."""
-    world.weather = always("payments.cancel_and_refund", Fault.REFUSED)
+    world.weather = always("payments.give_back", Fault.REFUSED)
     signup_id = world.paid()
     world.advance(10)
     second = world.checkout(signup_id, attempt=2)
@@ -307,7 +307,7 @@ def test_a_refund_that_fails_for_hours_shows_its_tries(world):
     world.advance(10)
     second = world.checkout(signup_id, attempt=2)
     world.pay(second)
-    world.weather = always("payments.cancel_and_refund", Fault.THROTTLED)
+    world.weather = always("payments.give_back", Fault.THROTTLED)
     world.news(second)
     world.advance(2 * 3600, step=10)
     (refund,) = refunds(world, signup_id)
@@ -349,3 +349,29 @@ def test_giving_back_what_nobody_paid_names_no_subscription(world):
     request = wire.decode(GiveBack, world.read(effects.get, asked.number).request)
     assert request == GiveBack(signup_id, "second-session", 1, session_id, None)
     assert world.account.refunded == {}
+
+
+def test_a_refused_credit_note_holds_nothing_up(world):
+    """The refund is made and the signup is over; operators are told of the note that
+    lacks, once, by a mail and by its events, and the customer is not.
+    """
+    signup_id = world.paid()
+    world.account.notes_refused = "not-authorised: status 403"
+    world.write(ending.cancel, signup_id, "owner", "asked")
+    world.advance(300)
+    assert world.state(signup_id) == "refunded"
+    assert world.account.kept() == {}
+    (refund,) = world.account.refunds
+    told = world.read(events.since, signup_id, 0)
+    (why,) = [e.why for e in told if e.kind == "uncredited" and not e.public]
+    assert refund in why
+    assert "not-authorised: status 403" in why
+    assert world.mails(signup_id).count("troubled") == 1
+    assert "troubled" not in [e.kind for e in told]
+    assert world.read(signups.get, signup_id).problem is None
+
+
+def test_an_outcome_of_an_earlier_release_is_read():
+    """What was journaled before there were credit notes names none that was refused."""
+    told = b'{"subscription": "sub_1", "refund_id": "re_1", "amount": 500}'
+    assert wire.decode(GivenBack, told) == GivenBack("sub_1", "re_1", 500, None)

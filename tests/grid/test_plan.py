@@ -9,11 +9,12 @@ from attrs import evolve
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lae_flapp.grid.goals import End, Erase, Replace, Rest, Serve, Stop, Withdraw
+from lae_flapp.grid.goals import End, Erase, Lead, Replace, Rest, Serve, Stop, Withdraw
 from lae_flapp.grid.plan import (
     Await,
     Close,
     GiveBack,
+    GivePartBack,
     Look,
     LookAgain,
     Make,
@@ -31,6 +32,7 @@ from lae_flapp.grid.plan import (
 from lae_flapp.grid.sights import (
     Absent,
     Asked,
+    Astray,
     Awaited,
     Broken,
     Invisible,
@@ -40,11 +42,11 @@ from lae_flapp.grid.sights import (
     Unlooked,
     Unsettled,
 )
-from lae_flapp.grid.steps import HOSTING, REMOVABLE, REPLACED, SERVING, StepName
+from lae_flapp.grid.steps import HOSTING, REMOVABLE, SERVING, StepName
 
 PATIENCE = Patience()
 #: What can be seen, and so removed.
-THERE = (Present, Unsettled, Broken)
+THERE = (Present, Unsettled, Broken, Astray)
 NOW = 1000.0
 
 #: Every kind of sight, on both sides of its time where it has one.
@@ -55,6 +57,7 @@ KINDS = (
     *(kind(NOW - 70, NOW - 10) for kind in (Asked, Invisible, Spent)),
     Unsettled(),
     Broken(),
+    Astray(),
     Awaited(NOW + 1),
     Awaited(NOW),
     Present(),
@@ -95,6 +98,29 @@ def test_every_pair_of_the_tables_is_decided(step, kind):
     assert (onwards is None) == isinstance(kind, Present)
     back = backward(step, sights, PATIENCE)
     assert isinstance(back, Look | LookAgain | Unmake | None)
+
+
+@given(goals, sights)
+def test_no_host_goes_before_its_name(goal, sights):
+    """A host, and so its address, is given back only once no record can lead there."""
+    steps = [a.step for a in plan(goal, sights, PATIENCE) if isinstance(a, Unmake)]
+    if StepName.HOST in steps:
+        before = steps[: steps.index(StepName.HOST)]
+        gone = isinstance(sights.of(StepName.ADDRESS), (Absent, Awaited))
+        late = isinstance(sights.of(StepName.ADDRESS), Asked | Invisible | Spent)
+        assert gone or late or StepName.ADDRESS in before
+
+
+@given(sights)
+def test_a_name_is_led_whatever_was_seen(sights):
+    """A served customer's name is looked for, and then made to lead to the host; what
+    leads astray is removed first, and nothing else is touched.
+    """
+    (action,) = plan(Lead(), sights, PATIENCE)
+    assert action.step is StepName.ADDRESS
+    kind = sights.of(StepName.ADDRESS)
+    assert isinstance(action, Unmake) == isinstance(kind, Astray)
+    assert isinstance(action, Look) == (kind == Unlooked())
 
 
 @given(goals, sights)
@@ -166,6 +192,15 @@ def test_what_is_owed_goes_back_before_that(goal, sights):
     assert actions == (*owed, *plan(goal, sights, PATIENCE))
 
 
+@given(goals, sights)
+def test_what_is_granted_goes_back_before_that(goal, sights):
+    """What an operator gives back does not wait for the cloud, whatever the goal."""
+    sights = evolve(sights, untold=True)
+    actions = plan(goal, evolve(sights, owed=("cs_2",), granted=True), PATIENCE)
+    first = (PayBack("cs_2"), GivePartBack())
+    assert actions == (*first, *plan(goal, sights, PATIENCE))
+
+
 @given(sights)
 def test_money_goes_back_first(sights):
     """A customer's money does not wait for the cloud."""
@@ -185,12 +220,12 @@ def test_the_mail_comes_last(sights):
         assert actions[-1] == Make(StepName.MAIL)
 
 
-@given(sights, st.sampled_from([(Replace(1), REPLACED), (Stop(1), HOSTING)]))
-def test_the_next_host_waits_until_the_old_one_is_gone(sights, goal_and_steps):
-    """The generation grows only when no host of the old one can be left, nor, where
-    nobody pays, a name of it; and nothing else goes.
+@given(sights, st.sampled_from([Replace(1), Stop(1)]))
+def test_the_next_host_waits_until_the_old_one_is_gone(sights, goal):
+    """The generation grows only when no host of the old one can be left, nor a name
+    that leads to it; and nothing else goes.
     """
-    goal, steps = goal_and_steps
+    steps = HOSTING
     actions = plan(goal, sights, PATIENCE)
     removed = {a.step for a in actions if isinstance(a, Unmake)}
     assert removed <= set(steps)
@@ -265,6 +300,15 @@ def test_a_host_that_claimed_too_late_is_replaced():
     """The deadline of a claim passes: the host is retired."""
     actions = plan(Serve(3), seen(claimed=Awaited(NOW)), PATIENCE)
     assert actions == (Retire(3),)
+
+
+@pytest.mark.parametrize("step", ["claimed", "self_test"])
+def test_a_host_that_never_got_an_address_is_replaced_in_its_time(step):
+    """Waiting for an address does not outlast the time that a host has to come."""
+    waiting = seen(address=Absent(), **{step: Awaited(NOW + 1)})
+    assert plan(Serve(3), waiting, PATIENCE)[0] == Make(StepName.ADDRESS)
+    late = seen(address=Absent(), **{step: Awaited(NOW)})
+    assert plan(Serve(3), late, PATIENCE) == (Retire(3),)
 
 
 def test_a_host_that_stays_invisible_is_replaced_and_not_made_again():

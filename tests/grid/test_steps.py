@@ -10,7 +10,6 @@ from lae_flapp.grid.steps import (
     HOSTING,
     MADE,
     REMOVABLE,
-    REPLACED,
     SERVING,
     STEPS,
     Lasts,
@@ -64,11 +63,9 @@ def test_a_servers_own_steps_are_shown_again() -> None:
 
 
 def test_what_goes_when() -> None:
-    """A replacement takes the host alone; who does not pay has no name either; what
-    ended has no role; and with the data the bucket goes: backwards, and never the
-    identity.
+    """A host takes its name with it, the name first; what ended has no role; and with
+    the data the bucket goes: backwards, and never the identity.
     """
-    assert REPLACED == (StepName.HOST,)
     assert HOSTING == (StepName.ADDRESS, StepName.HOST)
     assert (*HOSTING, StepName.ROLE) == SERVING
     assert (*SERVING, StepName.BUCKET) == REMOVABLE

@@ -6,11 +6,11 @@ import pytest
 from attrs import evolve
 from twisted.logger import formatEvent
 
+from lae_flapp.cell_settings import PortSettings
 from lae_flapp.grid import moves
 from lae_flapp.grid.limits import Limits
 from lae_flapp.journal import effects, events, hosts, signups, switches
 from lae_flapp.journal.errors import StateChanged
-from lae_flapp.settings import PortSettings
 from tests.grid.world import (
     PLACE,
     World,
@@ -365,8 +365,10 @@ def test_paused_launches_wait_and_go_on(world):
     check_served(world, signup_id)
 
 
-def test_local_cloud_needs_no_record(tmp_path):
-    """Where all hosts have one name, no record is made and ports are allotted."""
+def test_one_name_for_all_hosts(tmp_path):
+    """Where all furls name one machine, ports are allotted; each grid's own name is led
+    to its host all the same.
+    """
     place = evolve(
         PLACE,
         host_name="localhost",
@@ -380,7 +382,9 @@ def test_local_cloud_needs_no_record(tmp_path):
     for signup_id in signup_ids:
         check_served(world, signup_id)
         assert "address-ready" in world.kinds(signup_id)
-    assert not world.cloud.records
+    held = {instance.address for instance in world.cloud.live()}
+    assert set(world.cloud.records.values()) == held
+    assert len(held) == len(signup_ids)
     sixth = world.paid(b"one too many")
     world.advance(10)
     assert world.kinds(sixth)[-1] == "troubled"

@@ -17,6 +17,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import Clock
 from zope.interface import implementer
 
+from lae_flapp.backup.continuous import Unbacked
+from lae_flapp.cell_settings import CellSettings, HostProgram, PortSettings
 from lae_flapp.effects.bounded import bounded
 from lae_flapp.effects.payments import CheckoutRequest, payment_key
 from lae_flapp.grid import moves
@@ -40,7 +42,6 @@ from lae_flapp.journal.errors import StateChanged, Unknown
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.life import telling
 from lae_flapp.money import payment
-from lae_flapp.settings import CellSettings, HostProgram, PortSettings
 from lae_protocol.furl import Furl
 from lae_protocol.ids import (
     OwnerSecret,
@@ -73,7 +74,7 @@ PLACE = CellSettings(
     dns_zone=CELL.dns_zone,
     dns_zone_id="Z1",
     image_id="ami-12345678",
-    instance_type="t4g.small",
+    instance_type="t3a.small",
     subnet_id="subnet-1",
     security_groups=("sg-1",),
     boundary_arn="arn:aws:iam::000000000000:policy/s4/boundary",
@@ -118,8 +119,8 @@ def new_furl():
     )
 
 
-def user_data(bootstrap):
-    return Secret(json.dumps({"bootstrap": bootstrap.reveal()}))
+def user_data(bootstrap, label, image):
+    return Secret(json.dumps({"bootstrap": bootstrap.reveal(), "image": image}))
 
 
 @define(eq=False)
@@ -131,6 +132,7 @@ class World:
     limits: Limits = Factory(Limits)
     place: CellSettings = PLACE
     hosts_work: bool = True
+    backup: object = Factory(Unbacked)
     clock: Clock = Factory(Clock)
     cloud: Cloud = Factory(Cloud)
     account: Account = Factory(Account)
@@ -210,6 +212,7 @@ class World:
             livemode=False,
             limits=self.limits,
             random=Random(self.starts),
+            backup=self.backup,
         )
 
     def line(self):
@@ -300,6 +303,14 @@ class World:
     def retry(self, signup_id):
         """An operator has it tried again."""
         self.write(signups.try_again, signup_id, "op")
+
+    def refund(self, signup_id, amount):
+        """An operator gives so much of the last payment back."""
+        name = self.read(signups.get, signup_id).payment.subscription
+        payments = MemoryPayments(self.account, self.clock)
+        last = now(payments.last_payment(name))
+        ticket = self.read(payment.next_refund, signup_id)
+        self.write(payment.wish_refund, ticket, last, amount, "operator ann", "sorry")
 
     def give_up(self, signup_id, who="op", why="decided"):
         """It is refunded: cancelled, or decided so."""
@@ -399,6 +410,12 @@ def check_served(world, signup_id):
     assert not [e for e in world.read(effects.of, signup_id) if e.state == "begun"]
     kept = world.read(signups.get, signup_id).payment.subscription
     assert kept in world.account.subscriptions
+
+
+def check_names(world):
+    """No name leads to an address that the cloud may give to somebody else."""
+    held = {i.address for i in world.cloud.live() if not i.stopped}
+    assert set(world.cloud.records.values()) <= held
 
 
 def check_refunded(world, signup_id):

@@ -57,12 +57,19 @@ class PoolTests(TestCase):
         await self.until_ready(3)
 
     async def test_takers_are_not_disturbed(self) -> None:
-        """While keys are taken only those are made that will be missed at once."""
+        """While a daemon begins, and while keys are taken, only those are made that will
+        be missed at once.
+        """
         clock = Clock()
         clock.callFromThread = reactor.callFromThread
         self.pool.stopService()
         self.pool = KeyPool(clock, 5, self.make, low=2, rest=10)
         self.pool.startService()
+        await self.until_ready(2)
+        clock.advance(9.9)
+        await deferLater(reactor, 0.05)
+        self.assertEqual(self.pool.ready(), 2)
+        clock.advance(0.1)
         await self.until_ready(5)
         for left in (4, 3, 2, 2, 2):
             clock.advance(9)

@@ -7,7 +7,7 @@ from itertools import product
 
 import pytest
 
-from lae_flapp.journal import hosts, identities
+from lae_flapp.journal import hosts, identities, images
 from lae_flapp.journal.errors import (
     AlreadySealed,
     ForbiddenMove,
@@ -38,6 +38,18 @@ def test_one_host_lives_at_a_time(desk) -> None:
     second = desk.write(hosts.begin, a)
     assert second.generation == 2
     assert desk.read(hosts.all_live) == (second,)
+
+
+def test_the_images_of_hosts_that_are_not_gone_are_in_use(desk) -> None:
+    """Two hosts of one image, one of another, one of none, and one that is gone."""
+    launched = ("r/node@sha256:a", "r/node@sha256:a", "r/node@sha256:b", None, "gone")
+    for number, image in enumerate(launched):
+        signup = desk.register(f"s{number}").signup_id
+        desk.write(hosts.begin, signup)
+        desk.write(images.note, signup, ONE, image)
+        if image == "gone":
+            desk.write(hosts.move, signup, ONE, {"wanted"}, "gone")
+    assert desk.read(images.in_use) == set(launched[1:3])
 
 
 @pytest.mark.parametrize(("frm", "to"), list(product(sorted(MOVES), sorted(MOVES))))

@@ -97,9 +97,12 @@ def test_rows_are_made_of_columns_in_order(table: object, row: type) -> None:
 
 
 def test_a_contact_has_the_columns_that_are_shown() -> None:
-    """A contact's fields are the table's columns, but for the one to search by."""
+    """A contact's fields are the table's columns, but for the one to search by; and
+    whether it is the first.
+    """
     names = [one.name for one in contacts.CONTACTS.columns if one.name != "folded"]
-    assert names == [one.name for one in attrs.fields(contacts.Contact)]
+    fields = [one.name for one in attrs.fields(contacts.Contact)]
+    assert [*names, "corrected"] == fields
 
 
 def shape(path: Path) -> dict[str, object]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import shutil
 import sqlite3
 import stat
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -18,12 +16,7 @@ from lae_flapp.journal import checking, epoch, events, hosts, restoring, sqlite
 from lae_flapp.journal.checking import RULES
 from lae_flapp.journal.copies import KEPT_FOR_LIFE, files_of
 from lae_flapp.journal.meta import Home
-from lae_flapp.settings import DaemonSettings
-from lae_flapp.signs.snapshots import disk
-from lae_flapp.signs.standing import Bounds
 from lae_protocol.ids import signup_id_of_form
-from lae_protocol.process.resources import config_folder
-from lae_protocol.process.settings import load
 from tests.laptop.conftest import Place, register
 from tests.twins.journal import answer
 
@@ -413,24 +406,3 @@ def test_revision_of_what_is_no_journal(tmp_path) -> None:
     """Another database is no journal."""
     change(tmp_path / "other", "CREATE TABLE a (b)")
     assert checking.revision_of_file(tmp_path / "other") is None
-
-
-def test_the_backup_alarm_clears(place) -> None:
-    """What the shipped nightly unit runs copies the journal to the folder that the
-    shipped settings watch: before it the alarm stands, and after it no more.
-    """
-    place.fill(1)
-    settings = load(place.settings, DaemonSettings)
-
-    def age() -> float | None:
-        seen = disk(settings.journal, settings.journal_backups)
-        return seen.backup_age(datetime.now(UTC))
-
-    assert age() == float("inf")
-    unit = (config_folder() / "systemd" / "s4-backup.service").read_text("utf-8")
-    (line,) = re.findall(r"^ExecStart=\S+/lae (.+)$", unit, re.MULTILINE)
-    command = line.replace("/etc/s4/daemon.yaml", str(place.settings))
-    assert place.lae(*command.split()).exit_code == 0
-    left = age()
-    assert left is not None
-    assert left < Bounds().backup

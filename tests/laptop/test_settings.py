@@ -15,6 +15,7 @@ from tests.laptop.conftest import Place
         ("site", "site.example.yaml"),
         ("operator", "lae.example.yaml"),
         ("plans", "plans.yaml"),
+        ("prices", "prices.yaml"),
     ],
 )
 def test_examples(place: Place, process: str, file: str) -> None:

@@ -18,37 +18,11 @@ import pytest
 from botocore.config import Config
 
 
-class CloudProcess:
-    """``python -m lae_localcloud aws``, and clients of AWS's own SDK for it."""
+class CloudClients:
+    """Clients of AWS's own SDK for a local cloud that runs, and its control."""
 
-    def __init__(self, state_dir: Path, *options: str) -> None:
-        self.state_dir = state_dir
-        self.log = state_dir.with_suffix(".log")
-        self._process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "lae_localcloud.command",
-                "aws",
-                "--state-dir",
-                str(state_dir),
-                *options,
-            ],
-            stdout=subprocess.PIPE,
-            stderr=self.log.open("wb"),
-            text=True,
-        )
-        assert self._process.stdout is not None
-        for line in self._process.stdout:
-            if "everything else" in line:
-                break
-        else:
-            raise AssertionError(self.log.read_text())
-        self.facts: dict[str, Any] = json.loads((state_dir / "aws.json").read_text())
-
-    @property
-    def pid(self) -> int:
-        return self._process.pid
+    def __init__(self, facts: dict[str, Any]) -> None:
+        self.facts = facts
 
     def client(
         self,
@@ -104,6 +78,39 @@ class CloudProcess:
             yield
         finally:
             self.control("PUT", "slowness", dict.fromkeys(seconds, 0))
+
+
+class CloudProcess(CloudClients):
+    """``python -m lae_localcloud aws``."""
+
+    def __init__(self, state_dir: Path, *options: str) -> None:
+        self.state_dir = state_dir
+        self.log = state_dir.with_suffix(".log")
+        self._process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "lae_localcloud.command",
+                "aws",
+                "--state-dir",
+                str(state_dir),
+                *options,
+            ],
+            stdout=subprocess.PIPE,
+            stderr=self.log.open("wb"),
+            text=True,
+        )
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            if "everything else" in line:
+                break
+        else:
+            raise AssertionError(self.log.read_text())
+        super().__init__(json.loads((state_dir / "aws.json").read_text()))
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         if self._process.poll() is None:

@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,10 @@ def wait_for(what: Callable[[], Any], seconds: float = 60.0) -> Any:
     return found
 
 
+def root_of(gib: int) -> list[dict[str, Any]]:
+    return [{"DeviceName": "/dev/xvda", "Ebs": {"VolumeSize": gib}}]
+
+
 def ignition(program: str = PROGRAM, restart: str = "always") -> bytes:
     unit = (
         "[Unit]\nDescription=a host\n[Service]\nType=simple\n"
@@ -91,7 +96,7 @@ class Launcher:
         facts = self.cloud.facts
         return {
             "ImageId": facts["image_id"],
-            "InstanceType": "t3.small",
+            "InstanceType": "t3a.small",
             "MinCount": 1,
             "MaxCount": 1,
             "SubnetId": facts["subnet_id"],
@@ -189,6 +194,36 @@ def test_an_instance_stops_and_starts(launcher: Launcher) -> None:
     launcher.end(instance_id)
     started = code_of(launcher.ec2.start_instances, InstanceIds=[instance_id])
     assert started == "IncorrectInstanceState"
+
+
+def test_an_address_comes_late_and_is_another_one_after_a_stop(
+    launcher: Launcher,
+) -> None:
+    """Somebody stops and starts an instance: EC2, metadata service and control endpoint
+    show its public address after a while, and then another one.
+    """
+    cloud = launcher.cloud
+
+    def address(instance_id: str) -> str | None:
+        found = launcher.ec2.describe_instances(InstanceIds=[instance_id])
+        instance = found["Reservations"][0]["Instances"][0]
+        shown: str | None = instance.get("PublicIpAddress")
+        return shown
+
+    with cloud.slow(address=1.0):
+        instance_id = launcher.run()["InstanceId"]
+        wait_for(lambda: launcher.state(instance_id) == "running")
+        assert address(instance_id) is None
+    first = wait_for(lambda: address(instance_id))
+    assert cloud.control("POST", f"instances/{instance_id}/stop", {})["stopping"]
+    wait_for(lambda: launcher.state(instance_id) == "stopped")
+    assert address(instance_id) is None
+    assert cloud.control("POST", f"instances/{instance_id}/start", {})["starting"]
+    second = wait_for(lambda: address(instance_id))
+    assert first != second
+    with pytest.raises(urllib.error.HTTPError):
+        cloud.control("POST", "instances/i-0123/stop", {})
+    launcher.end(instance_id)
 
 
 def test_user_data_that_is_no_ignition_boots_nothing(launcher: Launcher) -> None:
@@ -291,6 +326,8 @@ def test_a_new_profile_is_unknown_for_a_while(launcher: Launcher) -> None:
     [
         ({"ImageId": "ami-00000000"}, "InvalidAMIID.NotFound"),
         ({"ImageId": "mine"}, "InvalidAMIID.Malformed"),
+        ({"InstanceType": "t4g.small"}, "InvalidParameterValue"),
+        ({"BlockDeviceMappings": root_of(gib=9)}, "InvalidBlockDeviceMapping"),
         ({"UserData": "x" * 16_385}, "InvalidParameterValue"),
         ({"IamInstanceProfile": {"Name": "nobody"}}, "InvalidParameterValue"),
         ({"ClientToken": "t" * 65}, "InvalidParameterValue"),
@@ -303,6 +340,21 @@ def test_launches_that_ec2_refuses(
     assert code_of(launcher.ec2.run_instances, **launcher.arguments(**changes)) == code
 
 
+def test_an_image_of_another_architecture_is_refused_in_ec2s_words(
+    launcher: Launcher,
+) -> None:
+    """Whoever launches an image on a type of another architecture reads both; one that
+    fits, on a volume as large as the image, is launched.
+    """
+    with pytest.raises(ClientError, match=r"architecture 'arm64' .* 'x86_64'"):
+        launcher.ec2.run_instances(**launcher.arguments(InstanceType="t4g.small"))
+    images = launcher.ec2.describe_images(ImageIds=[launcher.cloud.facts["image_id"]])
+    [device] = images["Images"][0]["BlockDeviceMappings"]
+    assert (device["DeviceName"], device["Ebs"]["VolumeSize"]) == ("/dev/xvda", 10)
+    made = launcher.run(BlockDeviceMappings=root_of(gib=10))
+    launcher.end(made["InstanceId"])
+
+
 def test_no_address_leads_out(launcher: Launcher) -> None:
     """Every address of an instance is this machine's own."""
     made = launcher.run()
@@ -310,7 +362,7 @@ def test_no_address_leads_out(launcher: Launcher) -> None:
     instance = found["Reservations"][0]["Instances"][0]
     for seen in (made, instance):
         assert seen["PrivateIpAddress"] == "127.0.0.1"
-        assert seen.get("PublicIpAddress", "127.0.0.1") == "127.0.0.1"
+        assert ip_address(seen.get("PublicIpAddress", "127.0.0.1")).is_loopback
         assert seen.get("PublicDnsName", "localhost") in ("", "localhost")
     launcher.end(made["InstanceId"])
 

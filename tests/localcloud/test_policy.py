@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,10 +19,11 @@ from lae_localcloud.account.policy import (
 )
 from lae_localcloud.account.signature import Authorization, check_signature
 from lae_localcloud.exchange import ApiError, ApiRequest
-from lae_protocol.process.resources import config_folder
-from lae_provision.aws.policies import render
+from tests.provision import wanted as wants
+from tests.provision.wanted import ACCOUNT, LABEL
 
 BUCKET = "arn:aws:s3:::b"
+CUSTOMERS = f"arn:aws:s3:::local-{LABEL}"
 
 
 def policy(effect: str = "Allow", **elements: Any) -> dict[str, Any]:
@@ -128,35 +128,23 @@ def test_the_shipped_policies_can_be_judged() -> None:
     """The daemon's policy and the boundary have nothing that we cannot evaluate, and
     keep the daemon from deleting its own state.
     """
-    names = {
-        "ACCOUNT": "123456789012",
-        "BOUNDARY_ARN": "arn:aws:iam::123456789012:policy/s4/local/boundary",
-        "DEPLOYMENT": "local",
-        "KMS_KEY_ARN": "arn:aws:kms:eu-west-1:123456789012:key/k",
-        "REGION": "eu-west-1",
-        "ROLE_PATH": "/s4/local/",
-        "STATE_BUCKET": "local-state",
-        "ZONE_ID": "Z1",
-    }
-    folder = config_folder() / "policies"
-    daemon, boundary = (
-        json.loads(render((folder / f"{n}.json").read_text(), names))
-        for n in ("daemon", "boundary")
-    )
-    state, customer = "arn:aws:s3:::local-state/i", "arn:aws:s3:::local-g1/o"
-    assert is_allowed(Ask("s3:PutObject", state), [daemon])
-    assert not is_allowed(Ask("s3:DeleteObject", state), [daemon])
-    assert is_allowed(Ask("s3:DeleteObjectVersion", customer), [daemon])
-    assert not is_allowed(Ask("s3:GetObject", customer), [daemon])
+    named = {"deployment": "local", "state_bucket": "local-state"}
+    daemon, boundary = wants.daemons(**named), wants.boundary(**named)
+    state, customer = "arn:aws:s3:::local-state/i", f"{CUSTOMERS}/o"
+    here = {"s3:resourceaccount": (ACCOUNT,)}
+    assert is_allowed(Ask("s3:PutObject", state, here), [daemon])
+    assert not is_allowed(Ask("s3:DeleteObject", state, here), [daemon])
+    assert is_allowed(Ask("s3:DeleteObjectVersion", customer, here), [daemon])
+    assert not is_allowed(Ask("s3:GetObject", customer, here), [daemon])
     everything = [policy(Action="*")]
-    assert is_allowed(Ask("s3:PutObject", customer), everything, boundary)
+    assert is_allowed(Ask("s3:PutObject", customer, here), everything, boundary)
     for action, resource in (
         ("s3:GetObject", state),
         ("s3:DeleteObjectVersion", customer),
-        ("s3:PutBucketPolicy", "arn:aws:s3:::local-g1"),
+        ("s3:PutBucketPolicy", CUSTOMERS),
         ("ec2:RunInstances", "*"),
     ):
-        assert not is_allowed(Ask(action, resource), everything, boundary)
+        assert not is_allowed(Ask(action, resource, here), everything, boundary)
 
 
 KEY = Credentials("AKIATEST", "secret+/key")

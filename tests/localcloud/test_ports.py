@@ -49,12 +49,17 @@ def test_a_row_with_a_port_that_is_bound_is_not_given(
     search without end says what to do.
     """
     with socket.create_server(("127.0.0.1", 0)) as bound:
-        first = bound.getsockname()[1] - 3
+        taken = bound.getsockname()[1]
+        first = taken - 3
+        assert not ports._is_free(taken)
+        # Of its neighbours any may be a stranger's for a moment.
+        monkeypatch.setattr(ports, "_is_free", lambda port: port != taken)
         assert not ports._reserve_row(first, 5)
         monkeypatch.setattr(ports, "HIGHEST", first)
         monkeypatch.setattr(ports, "ROWS_HIGHEST", first + 5)
         with pytest.raises(RuntimeError, match="no row of 5 free ports"):
             ports.free_range(5)
+    monkeypatch.setattr(ports, "_is_free", lambda port: True)
     assert ports._reserve_row(first, 5)
 
 

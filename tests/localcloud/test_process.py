@@ -189,7 +189,7 @@ def test_s3_alone(tmp_path: Path) -> None:
             region_name=facts["region"],
             config=Config(s3={"addressing_style": "path"}),
         )
-        s3.put_object(Bucket=facts["state_bucket"], Key="k", Body=b"v")
+        s3.put_object(Bucket=facts["state_bucket"], Key="k", Body=b"v", IfNoneMatch="*")
         assert (
             s3.get_object(Bucket=facts["state_bucket"], Key="k")["Body"].read() == b"v"
         )

@@ -301,3 +301,30 @@ def test_a_held_write_waits_for_its_release(calm: Any, s3: Any, bucket: str) -> 
     assert calm.control("POST", f"faults/{number}/release", {}) == {"released": 1}
     put.join(10)
     assert s3.get_object(Bucket=bucket, Key="h")["Body"].read() == b"h"
+
+
+def test_a_young_bucket_does_not_show_what_was_written(
+    calm: Any, s3: Any, bucket: str
+) -> None:
+    """For a while an object that was just written is not there, to read or to compare
+    with; a listing and If-None-Match know of it.
+    """
+    with calm.slow(objects=1.0):
+        etag = s3.put_object(Bucket=bucket, Key="k", Body=b"one")["ETag"]
+        asked = {"Bucket": bucket, "Key": "k"}
+        assert code_of(s3.get_object, **asked) == "NoSuchKey"
+        assert code_of(s3.head_object, **asked) == "404"
+        write = {**asked, "Body": b"two"}
+        assert code_of(s3.put_object, IfMatch=etag, **write) == "NoSuchKey"
+        assert code_of(s3.put_object, IfNoneMatch="*", **write) == "PreconditionFailed"
+        listed = s3.list_objects_v2(Bucket=bucket)["Contents"]
+        assert [o["Key"] for o in listed] == ["k"]
+        end = time.monotonic() + 10
+        while time.monotonic() < end:
+            try:
+                assert s3.get_object(**asked)["Body"].read() == b"one"
+            except ClientError:
+                continue
+            break
+        else:
+            raise AssertionError("it never came to light")

@@ -14,7 +14,8 @@ import pytest
 from lae_localcloud.booter import unit
 from lae_localcloud.booter.ignition import NotIgnition, parse
 from lae_protocol.secret import Secret
-from lae_provision.hosts.user_data import CommandLaunch, HostSettings, user_data
+from lae_provision.hosts.programs import CommandLaunch
+from lae_provision.hosts.user_data import HostSettings, user_data
 
 
 def document(**storage: Any) -> bytes:
@@ -31,6 +32,7 @@ def test_what_the_daemon_writes_is_booted(tmp_path: Path) -> None:
         HostSettings("http://169.254.169.254", "eu-west-1", None, "json"),
         Secret("pb://furl"),
         CommandLaunch(("/opt/a b/twistd", "--pidfile=", "50%", "$HOME", 'q"q')),
+        "gaaaaaaaaaaaaaaa",
     )
     provision = parse(made.reveal().encode())
     provision.write(tmp_path)

@@ -90,6 +90,7 @@ def facts_of(
         known_elsewhere,
         withdrawn,
         is_gift,
+        450,
         NOW,
         LetterSources(Furls(), unpaid, LINKS),
     )
@@ -149,14 +150,19 @@ def test_who_else_knows_the_furl(form: str, elsewhere: bool) -> None:
     assert ("whoever read it still knows the furl" in said) is elsewhere
 
 
+CONFIRM = f"https://s4.example/signup/{SIGNUP}/confirm#"
+LOG_IN = f"https://s4.example/signup/{SIGNUP}/log-in#"
 CANCEL = f"https://s4.example/signup/{SIGNUP}/cancel#"
 RETURN = f"https://s4.example/signup/{SIGNUP}/return#"
 PAY = "https://pay.example/invoice"
 #: What each mail is for, in both of its forms.
 SAYS: dict[MailKind, tuple[str, ...]] = {
     "active": (FURL, CANCEL, "Basic", "USD 9.00 a month", "S4-storage-abcd.json"),
+    "confirm": (CONFIRM, "If it was not you", "Basic"),
+    "log-in": (LOG_IN, "once", "1 hour", "Every other browser"),
     "refunded": ("Everything charged for it (USD 9.00) is being refunded",),
     "paid-twice": ("is cancelled and is being refunded",),
+    "goodwill": ("USD 4.50 of your last payment", "nothing else changes"),
     "troubled": ("no capacity", f"lae subscriptions retry {SIGNUP}"),
     "leaving": (moment_in_words(LATER), moment_in_words(LATER + KEPT), RETURN),
     "staying": ("continues", CANCEL),
@@ -177,6 +183,20 @@ def test_each_kind_has_a_row() -> None:
     """The table and the journal know the same kinds, in the same order."""
     assert tuple(MAILS) == KINDS
     assert set(SAYS) == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_which_mails_have_rights(kind: MailKind) -> None:
+    """A mail that may go to an unconfirmed address has no furl, no file of the grid and
+    no link that does more than confirm; every other one is there for what it has.
+    """
+    message = rendered(kind)
+    said = words_of(message, "plain") + words_of(message, "html")
+    rights = ("pb://", "/cancel#", "/return#", "/log-in#", PAY)
+    has_rights = any(right in said for right in rights)
+    assert has_rights is MAILS[kind].has_rights
+    attached = [part.get_filename() for part in message.iter_attachments()]
+    assert bool(attached) <= MAILS[kind].has_rights
 
 
 def test_no_template_is_without_a_kind() -> None:

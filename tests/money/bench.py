@@ -18,6 +18,7 @@ from lae_flapp.money.stripe.stripe_payments import StripePayments
 from lae_flapp.money.stripe.threads import make_stripe_lane
 from lae_localcloud.stripe import money, payment
 from lae_localcloud.stripe.cards import Card
+from lae_localcloud.stripe.operations import DAEMON_RIGHTS
 from lae_localcloud.stripe.service import LocalStripe
 from lae_protocol.ids import SignupId, signup_id_of_form
 from lae_protocol.messages import Plan
@@ -76,6 +77,18 @@ class Bench(Protocol):
 
     def dispute(self, charge: str) -> None:
         """Play the customer's bank: ask a charge back."""
+
+    def fail(self, refund: str) -> None:
+        """Play the customer's bank: do not take a refund, days later."""
+
+    def refund_elsewhere(self, charge: str, amount: int) -> None:
+        """Play an operator in the dashboard."""
+
+    def credited(self) -> list[tuple[str, int, str]]:
+        """The credit notes, oldest first: the refund, how much, Stripe's reason."""
+
+    def refuse_notes(self) -> None:
+        """Play an account whose key may write no credit notes."""
 
 
 @define(eq=False)
@@ -153,3 +166,24 @@ class StripeBench:
     def dispute(self, charge: str) -> None:
         """See :class:`Bench`."""
         money.dispute(self.local.account, charge)
+
+    def fail(self, refund: str) -> None:
+        """See :class:`Bench`."""
+        money.fail_refund(self.local.account, refund)
+
+    def refund_elsewhere(self, charge: str, amount: int) -> None:
+        """See :class:`Bench`."""
+        asked = {"charge": charge, "amount": amount}
+        money.create_refund(self.local.account, asked)
+
+    def credited(self) -> list[tuple[str, int, str]]:
+        """See :class:`Bench`."""
+        return [
+            (note["refunds"][0]["refund"], note["amount"], note["reason"])
+            for note in reversed(list(self.local.account.all("credit_note")))
+        ]
+
+    def refuse_notes(self) -> None:
+        """See :class:`Bench`."""
+        rights = {k: v for k, v in DAEMON_RIGHTS.items() if k != "credit_notes"}
+        self.local.api.keys[RESTRICTED_KEY] = rights

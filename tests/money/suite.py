@@ -68,7 +68,7 @@ class PaymentsContract:
         seen = await self.bench.payments.fetch_charge(charge)
         self.assertEqual((seen.refunded, seen.disputed), (False, True))
         asked = GiveBack(signup(), "unserved", 1, session.session_id, None)
-        await self.bench.payments.cancel_and_refund(asked)
+        await self.bench.payments.give_back(asked)
         seen = await self.bench.payments.fetch_charge(charge)
         self.assertEqual((seen.refunded, seen.disputed), (True, True))
         self.assertIsNone(await self.bench.payments.fetch_charge("ch_none"))
@@ -141,11 +141,13 @@ class PaymentsContract:
         asked = GiveBack(
             signup(), "second-session", 1, second.session_id, second.subscription
         )
-        done = await self.bench.payments.cancel_and_refund(asked)
+        done = await self.bench.payments.give_back(asked)
         self.assertEqual((done.subscription, done.amount), (second.subscription, 900))
         self.assertIsNotNone(done.refund_id)
         self.assertEqual(self.bench.kept(), {first.subscription: 900})
         self.assertEqual(self.bench.live(), {first.subscription})
+        note = (done.refund_id, 900, "duplicate")
+        self.assertEqual((self.bench.credited(), done.uncredited), ([note], None))
 
     async def test_given_back_again(self: Any) -> None:
         """Giving back again, by whatever attempt, gives nothing more back."""
@@ -155,26 +157,29 @@ class PaymentsContract:
             asked = GiveBack(
                 signup(), "unserved", attempt, second.session_id, second.subscription
             )
-            answers.append(await self.bench.payments.cancel_and_refund(asked))
+            answers.append(await self.bench.payments.give_back(asked))
         self.assertEqual(len(set(answers)), 1)
         self.assertEqual(self.bench.kept(), {first.subscription: 900})
+        note = (answers[0].refund_id, 900, "order_change")
+        self.assertEqual(self.bench.credited(), [note])
 
     async def test_given_back_at_once(self: Any) -> None:
         """Two that give back at the same moment give back once."""
         opened = await self.bench.payments.open_checkout(request())
         await maybeDeferred(self.bench.pay, opened.session_id)
         asked = GiveBack(signup(), "unserved", 1, opened.session_id, None)
-        asking = (self.bench.payments.cancel_and_refund(asked) for _ in range(2))
+        asking = (self.bench.payments.give_back(asked) for _ in range(2))
         done = await gatherResults([Deferred.fromCoroutine(one) for one in asking])
         self.assertEqual([one.amount for one in done], [900, 900])
         self.assertEqual(self.bench.kept(), {})
+        self.assertEqual(len(self.bench.credited()), 1)
 
     async def test_given_back_by_session(self: Any) -> None:
         """Where the subscription is not known yet, the session tells it."""
         opened = await self.bench.payments.open_checkout(request())
         await self.bench.pay(opened.session_id)
         asked = GiveBack(signup(), "unserved", 1, opened.session_id, None)
-        done = await self.bench.payments.cancel_and_refund(asked)
+        done = await self.bench.payments.give_back(asked)
         self.assertEqual(done.amount, 900)
         self.assertEqual((self.bench.kept(), self.bench.live()), ({}, set()))
 
@@ -182,8 +187,168 @@ class PaymentsContract:
         """A session that nobody paid gives nothing back."""
         opened = await self.bench.payments.open_checkout(request())
         asked = GiveBack(signup(), "unserved", 1, opened.session_id, None)
-        done = await self.bench.payments.cancel_and_refund(asked)
+        done = await self.bench.payments.give_back(asked)
         self.assertEqual((done.subscription, done.amount), (None, 0))
+        self.assertEqual(self.bench.credited(), [])
+
+    async def _charged(self: Any) -> tuple[str, str, Any]:
+        """A subscription that was paid, its customer, and its last payment."""
+        opened = await self.bench.payments.open_checkout(request())
+        await self.bench.pay(opened.session_id)
+        paid = await self.bench.payments.fetch_session(opened.session_id)
+        last = await self.bench.payments.last_payment(paid.subscription)
+        return paid.subscription, paid.customer, last
+
+    @staticmethod
+    def _goodwill(subscription: str, last: Any, amount: int, attempt: int) -> GiveBack:
+        names = (signup(), "goodwill", attempt, "cs_1", subscription)
+        return GiveBack(*names, last.payment_intent, amount)
+
+    async def test_last_payment(self: Any) -> None:
+        """What was charged last is told, and what of it went back, in its currency."""
+        _, _, last = await self._charged()
+        self.assertEqual((last.amount, last.given_back, last.left), (900, 0, 900))
+        self.assertEqual(last.currency, "eur")
+        nothing = await self.bench.payments.last_payment("sub_nothing")
+        self.assertIsNone(nothing)
+
+    async def test_part_given_back(self: Any) -> None:
+        """A part goes back, and nothing ends; the same attempt gives it back once."""
+        name, customer, last = await self._charged()
+        asked = self._goodwill(name, last, 300, 1)
+        done = [await self.bench.payments.give_back(asked) for _ in range(3)]
+        self.assertEqual(len(set(done)), 1)
+        self.assertEqual((done[0].subscription, done[0].amount), (name, 300))
+        self.assertEqual(self.bench.live(), {name})
+        self.assertEqual(self.bench.kept(), {name: 600})
+        seen = await self.bench.payments.fetch_subscription(name)
+        self.assertEqual((seen.status, seen.ends_at), ("active", None))
+        last = await self.bench.payments.last_payment(name)
+        self.assertEqual((last.given_back, last.left), (300, 600))
+        refund = await self.bench.payments.fetch_refund(done[0].refund_id)
+        self.assertEqual((refund.customer, refund.amount), (customer, 300))
+        self.assertEqual((refund.currency, refund.failed), ("eur", False))
+
+    async def test_part_after_part(self: Any) -> None:
+        """The next attempt gives back once more, down to the last cent, and no more."""
+        name, _, last = await self._charged()
+        for attempt, amount in ((1, 300), (2, 300)):
+            asked = self._goodwill(name, last, amount, attempt)
+            await self.bench.payments.give_back(asked)
+        self.assertEqual(self.bench.kept(), {name: 300})
+        for attempt, amount, code in (
+            (3, 301, "bad-request"),
+            (4, 300, None),
+            (5, 1, "charge_already_refunded"),
+        ):
+            asked = self._goodwill(name, last, amount, attempt)
+            try:
+                await self.bench.payments.give_back(asked)
+            except Refused as e:
+                self.assertEqual(e.code, code)
+            else:
+                self.assertIsNone(code)
+        self.assertEqual((self.bench.kept(), self.bench.live()), ({}, {name}))
+        notes = [note[1:] for note in self.bench.credited()]
+        self.assertEqual(notes, [(300, "product_unsatisfactory")] * 3)
+        self.assertEqual(len({note[0] for note in self.bench.credited()}), 3)
+
+    async def test_part_at_once(self: Any) -> None:
+        """The same attempt sent twice at the same moment gives back once."""
+        name, _, last = await self._charged()
+        asked = self._goodwill(name, last, 300, 1)
+        asking = (self.bench.payments.give_back(asked) for _ in range(2))
+        done = await gatherResults([Deferred.fromCoroutine(one) for one in asking])
+        self.assertEqual(len({one.refund_id for one in done}), 1)
+        self.assertEqual(self.bench.kept(), {name: 600})
+        note = (done[0].refund_id, 300, "product_unsatisfactory")
+        self.assertEqual(self.bench.credited(), [note])
+
+    async def test_refund_that_fails_later(self: Any) -> None:
+        """A refund that the bank does not take gave nothing back, shows that it failed,
+        and is not made again by the same attempt.
+        """
+        name, _, last = await self._charged()
+        asked = self._goodwill(name, last, 300, 1)
+        done = await self.bench.payments.give_back(asked)
+        self.bench.fail(done.refund_id)
+        refund = await self.bench.payments.fetch_refund(done.refund_id)
+        self.assertTrue(refund.failed)
+        self.assertEqual(self.bench.kept(), {name: 900})
+        with self.assertRaises(Refused) as raised:
+            await self.bench.payments.give_back(asked)
+        self.assertEqual(raised.exception.code, "refund-failed")
+        self.assertEqual(self.bench.kept(), {name: 900})
+        last = await self.bench.payments.last_payment(name)
+        self.assertEqual(last.left, 900)
+        await self.bench.payments.give_back(self._goodwill(name, last, 900, 2))
+        self.assertEqual(self.bench.kept(), {})
+        self.assertIsNone(await self.bench.payments.fetch_refund("re_nothing"))
+
+    async def test_credit_note_of_a_refund_that_fails_later(self: Any) -> None:
+        """It stands, and the refunds made in place of it are credited by the rest of
+        the invoice, and no more.
+        """
+        name, _, last = await self._charged()
+        done = []
+        for attempt, amount in ((1, 300), (2, 700), (3, 200)):
+            asked = self._goodwill(name, last, amount, attempt)
+            done.append(await self.bench.payments.give_back(asked))
+            if attempt == 1:
+                self.bench.fail(done[0].refund_id)
+        self.assertEqual(self.bench.kept(), {})
+        self.assertEqual([one.uncredited for one in done], [None] * 3)
+        notes = [note[:2] for note in self.bench.credited()]
+        self.assertEqual(notes, [(done[0].refund_id, 300), (done[1].refund_id, 600)])
+
+    async def test_rest_credited(self: Any) -> None:
+        """What goes back whole after a part has a note for each, with its own reason;
+        what somebody else gave back has none of ours.
+        """
+        name, customer, last = await self._charged()
+        part = await self.bench.payments.give_back(self._goodwill(name, last, 300, 1))
+        self.bench.refund_elsewhere(self.bench.charge_of(customer), 100)
+        asked = GiveBack(signup(), "unserved", 1, "cs_1", name)
+        rest = await self.bench.payments.give_back(asked)
+        self.assertEqual((self.bench.kept(), rest.amount), ({}, 900))
+        self.assertEqual(
+            self.bench.credited(),
+            [
+                (part.refund_id, 300, "product_unsatisfactory"),
+                (rest.refund_id, 500, "order_change"),
+            ],
+        )
+
+    async def test_credit_note_refused(self: Any) -> None:
+        """A credit note that is refused for good holds up neither the refund nor the
+        end of the subscription, and why is told.
+        """
+        first, second = await self._paid_twice()
+        self.bench.refuse_notes()
+        asked = GiveBack(signup(), "unserved", 1, second.session_id, None)
+        done = await self.bench.payments.give_back(asked)
+        self.assertTrue(done.uncredited.startswith("not-authorised: "))
+        self.assertEqual(self.bench.kept(), {first.subscription: 900})
+        self.assertEqual(self.bench.live(), {first.subscription})
+        last = await self.bench.payments.last_payment(first.subscription)
+        asked = self._goodwill(first.subscription, last, 300, 1)
+        done = await self.bench.payments.give_back(asked)
+        self.assertTrue(done.uncredited.startswith("not-authorised: "))
+        self.assertEqual(self.bench.kept(), {first.subscription: 600})
+        self.assertEqual(self.bench.credited(), [])
+
+    async def test_whose_refund(self: Any) -> None:
+        """A charge shows whether somebody else than us gave some of it back."""
+        name, customer, last = await self._charged()
+        charge = self.bench.charge_of(customer)
+        await self.bench.payments.give_back(self._goodwill(name, last, 300, 1))
+        seen = await self.bench.payments.fetch_charge(charge)
+        self.assertEqual((seen.refunded, seen.elsewhere), (True, False))
+        self.bench.refund_elsewhere(charge, 1)
+        seen = await self.bench.payments.fetch_charge(charge)
+        self.assertEqual((seen.refunded, seen.elsewhere), (True, True))
+        last = await self.bench.payments.last_payment(name)
+        self.assertEqual(last.left, 599)
 
     async def _subscribed(self: Any) -> str:
         opened = await self.bench.payments.open_checkout(request())

@@ -21,6 +21,7 @@ from lae_flapp.money.stripe.check import (
 )
 from lae_flapp.money.stripe.prices import FoundPrice
 from lae_flapp.money.stripe.version import API_VERSION
+from lae_flapp.settings import CheckoutOptions
 from lae_localcloud.stripe.command import EVENTS
 from lae_protocol.secret import Secret
 from lae_protocol.stripe_hints import SUBJECTS
@@ -39,9 +40,12 @@ WANTED = Wanted("test", (PLAN,), URL, "acct_1")
 class JudgingTests(SynchronousTestCase):
     def test_what_is_wanted(self) -> None:
         """The settings say it: the mode, the account, and where Stripe finds the site."""
-        stripe: Any = SimpleNamespace(mode="test", account="acct_1")
+        options = CheckoutOptions()
+        stripe: Any = SimpleNamespace(mode="test", account="acct_1", checkout=options)
         settings: Any = SimpleNamespace(stripe=stripe, site_url="https://s4.example")
         self.assertEqual(wanted_of(settings, (PLAN,)), WANTED)
+        stripe.checkout = CheckoutOptions(automatic_tax=True)
+        self.assertEqual(wanted_of(settings, (PLAN,)), evolve(WANTED, taxed=True))
 
     def test_fits(self) -> None:
         """An account that fits has no problem."""
@@ -70,6 +74,16 @@ class JudgingTests(SynchronousTestCase):
             self.assertEqual(len(said), 1, change)
             self.assertIn(word, said[0])
 
+    def test_taxed(self) -> None:
+        """Where Stripe computes the tax the price must include it, or more would be
+        charged than the pages say.
+        """
+        wanted = evolve(WANTED, taxed=True)
+        (said,) = problems(wanted, GOOD)
+        self.assertIn("tax_behavior", said)
+        included = {"small": evolve(PRICE, includes_tax=True)}
+        self.assertEqual(problems(wanted, evolve(GOOD, prices=included)), [])
+
     def test_keys(self) -> None:
         """Keys of the other mode and unrestricted keys are named, and not told."""
         self.assertEqual(key_problems([Secret("rk_test_abc")], "test"), [])
@@ -96,12 +110,20 @@ class JudgingTests(SynchronousTestCase):
                 "webhook_endpoints.list": [page(hook)],
             }
         )
-        found = look(client, ())
+        found = look(client, evolve(WANTED, plans=()))
         self.assertIn(("webhook_endpoints.list", {"limit": 100}), client.asked)
         disabled = FoundEndpoint(
             URL, enabled=False, api_version=None, events=frozenset({"invoice.paid"})
         )
         self.assertEqual(found, FoundAccount("acct_1", {}, (disabled,)))
+
+    def test_account_not_asked(self) -> None:
+        """Where the settings name no account, nobody asks whose the key is: a key that
+        may not ask is good.
+        """
+        client: Any = Scripted({"webhook_endpoints.list": [page()]})
+        found = look(client, evolve(WANTED, plans=(), account_id=None))
+        self.assertEqual(found, FoundAccount(None, {}, ()))
 
 
 class EventTests(SynchronousTestCase):
@@ -128,6 +150,6 @@ class LookingTests(TestCase):
                 {"url": url, "enabled_events": events, "api_version": API_VERSION}
             )
         )
-        found = await self.bench.calls.ask("look", lambda c: look(c, (PLAN,)))
-        self.assertEqual(problems(Wanted("test", (PLAN,), url), found), [])
-        self.assertEqual(found.account_id, self.bench.local.account.account_id)
+        wanted = Wanted("test", (PLAN,), url)
+        found = await self.bench.calls.ask("look", lambda c: look(c, wanted))
+        self.assertEqual(problems(wanted, found), [])

@@ -13,6 +13,12 @@ from tests.money.bench import StripeBench
 from tests.money.suite import PaymentsContract
 from tests.twins.payments import Account, MemoryPayments
 
+REASONS = {
+    "second-session": "duplicate",
+    "unserved": "order_change",
+    "goodwill": "product_unsatisfactory",
+}
+
 
 @define(eq=False)
 class MemoryBench:
@@ -47,6 +53,28 @@ class MemoryBench:
     def dispute(self, charge: str) -> None:
         """See :class:`Bench`."""
         self.account.disputed.add(charge)
+
+    def fail(self, refund: str) -> None:
+        """See :class:`Bench`."""
+        self.account.fail(refund)
+
+    def refund_elsewhere(self, charge: str, amount: int) -> None:
+        """See :class:`Bench`."""
+        name = charge.replace("ch_", "sub_")
+        before = self.account.refunded.get(name, 0)
+        self.account.refunded[name] = before + amount
+
+    def credited(self) -> list[tuple[str, int, str]]:
+        """See :class:`Bench`."""
+        return [
+            (name, made.credited, REASONS[made.purpose])
+            for name, made in self.account.refunds.items()
+            if made.credited is not None
+        ]
+
+    def refuse_notes(self) -> None:
+        """See :class:`Bench`."""
+        self.account.notes_refused = "not-authorised: no right"
 
 
 class MemoryTests(PaymentsContract, TestCase):

@@ -100,9 +100,32 @@ class FaultTests(TestCase):
             await self.bench.pay(opened.session_id)
             self.play(kind, "POST", "/v1/refunds")
             asked = GiveBack(who, "unserved", 1, opened.session_id, None)
-            done = await self.payments.cancel_and_refund(asked)
+            done = await self.payments.give_back(asked)
             self.assertEqual(done.amount, 900, kind)
             self.assertEqual(self.bench.kept(), {}, kind)
+
+    async def test_part_reply_lost(self) -> None:
+        """A part whose reply was lost, or that Stripe failed, is given back once, and
+        the subscription goes on.
+        """
+        kinds = ("silence-after-effect", "error-after-effect", "reset-after-effect")
+        for number, kind in enumerate((*kinds, "error-kept", "rate-limit")):
+            who = signup(number)
+            opened = await self.payments.open_checkout(request(signup_id=who))
+            await self.bench.pay(opened.session_id)
+            paid = await self.payments.fetch_session(opened.session_id)
+            assert paid is not None
+            name = paid.subscription
+            assert name is not None
+            last = await self.payments.last_payment(name)
+            assert last is not None
+            self.play(kind, "POST", "/v1/refunds")
+            intent = last.payment_intent
+            asked = GiveBack(who, "goodwill", 1, opened.session_id, name, intent, 300)
+            done = await self.payments.give_back(asked)
+            self.assertEqual(done.amount, 300, kind)
+            self.assertEqual(self.bench.kept()[name], 600, kind)
+            self.assertIn(name, self.bench.live(), kind)
 
     async def test_refund_interrupted(self) -> None:
         """Giving back that stopped after the cancelling goes on with the refund."""
@@ -111,10 +134,10 @@ class FaultTests(TestCase):
         self.play("rate-limit", "POST", "/v1/refunds", times=100)
         asked = GiveBack(signup(), "unserved", 1, opened.session_id, None)
         with self.assertRaises(TryLater):
-            await self.payments.cancel_and_refund(asked)
+            await self.payments.give_back(asked)
         self.assertEqual(self.bench.live(), set())
         self.bench.local.api.faults.waiting.clear()
-        done = await self.payments.cancel_and_refund(asked)
+        done = await self.payments.give_back(asked)
         self.assertEqual((done.amount, self.bench.kept()), (900, {}))
 
     async def test_price_differs(self) -> None:

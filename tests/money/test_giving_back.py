@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 import stripe
 from twisted.trial.unittest import SynchronousTestCase
 
+from lae_flapp.effects.payments import LastPayment
 from lae_flapp.money.stripe.giving_back import (
     Refunded,
     cancel,
     first_intents,
+    last_payment,
     refund,
+    refund_part,
 )
+from lae_provision.errors import Refused
 from tests.money.scripted import Scripted, page, thing
 
 LOOK = ("subscriptions.retrieve", "sub_1")
@@ -172,3 +177,81 @@ class RefundTests(SynchronousTestCase):
         """A refund that Stripe refuses for another reason is told."""
         with self.assertRaises(stripe.InvalidRequestError):
             self.refund(900, [], [], answer=refused("charge_disputed"))
+
+
+class PartTests(SynchronousTestCase):
+    def part(self, look: list[dict[str, Any]], answer: Any = None) -> Refunded:
+        """Give 300 back, of effect ``e``; what was asked is at *client*."""
+        self.client: Any = Scripted(
+            {"refunds.list": [page(*look)], "refunds.create": [answer]}
+        )
+        return refund_part(self.client, "pi_1", 300, "e", "e:again")
+
+    def test_first(self) -> None:
+        """The refund names its effect, beside whatever went back before."""
+        others = [
+            refunded("re_1", 300) | {"metadata": {"s4_effect": "d"}},
+            refunded("re_2", 300) | {"metadata": None},
+        ]
+        done = self.part(others, thing(id="re_3", amount=300))
+        self.assertEqual(done, Refunded("re_3", 300))
+        asked = {
+            "payment_intent": "pi_1",
+            "amount": 300,
+            "metadata": {"s4_purpose": "goodwill", "s4_effect": "e"},
+        }
+        options = {"idempotency_key": "e:again:refund:pi_1:300"}
+        create = ("refunds.create", asked, options)
+        self.assertEqual(self.client.asked, [REFUNDS, create])
+
+    def test_again(self) -> None:
+        """What was made for the effect is found by its name, and not made again."""
+        made = refunded("re_3", 300, "pending") | {"metadata": {"s4_effect": "e"}}
+        self.assertEqual(self.part([made]), Refunded("re_3", 300))
+        self.assertEqual(self.client.asked, [REFUNDS])
+
+    def test_lost(self) -> None:
+        """One that failed is told, and not made again under the same effect."""
+        for status in ("failed", "canceled"):
+            made = refunded("re_3", 300, status) | {"metadata": {"s4_effect": "e"}}
+            with self.assertRaises(Refused) as raised:
+                self.part([made])
+            self.assertEqual(raised.exception.code, "refund-failed")
+            self.assertEqual(self.client.asked, [REFUNDS])
+
+
+class LastPaymentTests(SynchronousTestCase):
+    def test_newest(self) -> None:
+        """It is the newest paid invoice that a charge has paid, by what it brought."""
+        at = {"status_transitions": {"paid_at": 1_800_000_000}}
+        free = {"id": "in_3", "created": 1} | at
+        paid = {"id": "in_2", "created": 1} | at
+        by = page({"payment": {"type": "payment_intent", "payment_intent": "pi_1"}})
+        client: Any = Scripted(
+            {
+                "invoices.list": [page(free, paid, {"id": "in_1"} | at)],
+                "invoice_payments.list": [page(), by],
+                "payment_intents.retrieve": [
+                    thing(amount_received=900, currency="eur")
+                ],
+                "refunds.list": [
+                    page(refunded("re_2", 100, "failed"), refunded("re_1", 200))
+                ],
+            }
+        )
+        found = last_payment(client, "sub_1")
+        when = datetime.fromtimestamp(1_800_000_000, UTC)
+        self.assertEqual(found, LastPayment("pi_1", 900, 200, "eur", when))
+        asked = {"subscription": "sub_1", "status": "paid", "limit": 100}
+        self.assertEqual(client.asked[0], ("invoices.list", asked))
+        self.assertEqual([a[1] for a in client.asked[3:]], ["pi_1", REFUNDS[1]])
+
+    def test_none(self) -> None:
+        """Of a subscription that nobody ever paid for there is none."""
+        self.assertIsNone(last_payment(Scripted({"invoices.list": [page()]}), "sub_1"))
+
+    def test_left(self) -> None:
+        """What is left is never less than nothing."""
+        when = datetime.now(UTC)
+        for amount, back, left in ((900, 0, 900), (900, 899, 1), (900, 901, 0)):
+            self.assertEqual(LastPayment("pi_1", amount, back, "eur", when).left, left)

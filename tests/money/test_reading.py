@@ -7,10 +7,12 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from lae_flapp.effects.payments import CheckoutSession
+from lae_flapp.effects.payments import CheckoutSession, Refund
 from lae_flapp.money.stripe.reading import (
+    PURPOSE,
     charge_from,
     id_of,
+    refund_from,
     session_from,
     signup_id_from,
 )
@@ -118,4 +120,42 @@ class ChargeTests(SynchronousTestCase):
             (True, 0, True),
         ):
             given = {**whole, "refunded": refunded, "amount_refunded": amount}
-            self.assertEqual(charge_from(given).refunded, told)
+            self.assertEqual(charge_from(given, ()).refunded, told)
+
+    def test_by_whom(self) -> None:
+        """A refund is ours if its metadata says so, and none if it gave nothing back."""
+        charge = {"id": "ch_1", "disputed": False, "refunded": False}
+        charge |= {"customer": "cus_1", "amount_refunded": 300}
+        ours: dict[str, Any] = {
+            "status": "succeeded",
+            "metadata": {PURPOSE: "goodwill"},
+        }
+        theirs: dict[str, Any] = {"status": "pending", "metadata": {"x": "y"}}
+        failed = {**theirs, "status": "failed"}
+        for refunds, told in (
+            ([], False),
+            ([ours, ours], False),
+            ([ours, theirs], True),
+            ([{**theirs, "metadata": None}], True),
+            ([failed, {**failed, "status": "canceled"}, ours], False),
+        ):
+            self.assertEqual(charge_from(charge, refunds).elsewhere, told)
+
+
+class RefundTests(SynchronousTestCase):
+    def test_states(self) -> None:
+        """A refund has failed where its money came back; its charge names who paid."""
+        given = {"id": "re_1", "amount": 300, "currency": "eur"}
+        charge = {"id": "ch_1", "customer": "cus_1"}
+        for status, failed in (
+            ("succeeded", False),
+            ("pending", False),
+            ("requires_action", False),
+            ("failed", True),
+            ("canceled", True),
+        ):
+            found = refund_from({**given, "status": status, "charge": charge})
+            self.assertEqual(found, Refund("re_1", "cus_1", 300, "eur", failed))
+        for charge_ in (None, "ch_1", {"customer": None}):
+            found = refund_from({**given, "status": "failed", "charge": charge_})
+            self.assertIsNone(found.customer)

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import random
 from datetime import date
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from attrs import evolve
 from cryptography.hazmat.primitives.asymmetric.ed25519 import (
     Ed25519PrivateKey,
     Ed25519PublicKey,
@@ -34,8 +37,9 @@ from lae_storage.agent.claiming import (
     make_claim,
 )
 from lae_storage.agent.instance import Instance, this_instance
-from lae_storage.agent.reporting import Reporting, Usage
+from lae_storage.agent.reporting import LOOK_EVERY, Reporting, Usage
 from lae_storage.agent.tub import agent_tub
+from lae_storage.agent.wish import ProgramFiles
 
 DOCUMENT = '{"pendingTime": "2026-11-23T17:00:00Z"}'
 SIGNED = json.dumps({"document": DOCUMENT, "signature": "c2lnbmVk"})
@@ -178,13 +182,32 @@ class ReportingTests(SynchronousTestCase):
     def reporting(self, *answers: Any) -> tuple[ScriptedFacet, Reporting]:
         self.clock = Clock()
         facet = ScriptedFacet(*answers)
-        reporting = Reporting(self.clock, facet, 60)
+        place = Path(self.mktemp()).resolve()
+        self.told = place / "program.json"
+        self.program = ProgramFiles(self.told, place / "program")
+        reporting = Reporting(self.clock, facet, 60, self.program)
         reporting.startService()
         self.addCleanup(lambda: reporting.running and reporting.stopService())
         return facet, reporting
 
     def heard(self, facet: ScriptedFacet) -> list[str]:
         return [report.phase for report in facet.asked]
+
+    def test_what_it_cannot_do(self) -> None:
+        """What the node cannot do is told, and whose doing it is; what the host itself
+        cannot do goes before that, and is no client's.
+        """
+        capped = Usage(problem="leases take 9 bytes", capped=True)
+        for own, told in (
+            (None, ("leases take 9 bytes", True)),
+            ("self-test: broken", ("self-test: broken", False)),
+        ):
+            facet, reporting = self.reporting(DESIRED)
+            node: Any = SimpleNamespace(usage=lambda: capped, obey=lambda _: None)
+            reporting.about(node)
+            reporting.phase("ready", own)
+            (report,) = facet.asked
+            self.assertEqual((report.problem, report.capped), told)
 
     def test_in_their_order(self) -> None:
         """Phases reached while a report is under way are told after it, in order."""
@@ -239,6 +262,80 @@ class ReportingTests(SynchronousTestCase):
         reporting.stopService()
         self.clock.advance(600)
         self.assertEqual(facet.asked, [])
+
+    def root_tells(self, **told: Any) -> None:
+        self.told.parent.mkdir(exist_ok=True)
+        known = {"program": "r@1", "release": 4, "trouble": "", "refused": ""}
+        self.told.write_text(json.dumps(known | told))
+
+    def programs(self, facet: ScriptedFacet) -> list[Any]:
+        return [
+            (r.program, r.release, r.program_trouble, r.program_refused)
+            for r in facet.asked
+        ]
+
+    def test_what_root_tells_is_reported_at_once(self) -> None:
+        """Which program runs is reported, and within seconds what came of a wish."""
+        facet, reporting = self.reporting(*[DESIRED] * 3)
+        reporting.phase("ready")
+        self.root_tells()
+        self.clock.pump([LOOK_EVERY] * 3)
+        self.root_tells(trouble="below-floor", refused="r@0")
+        self.clock.pump([LOOK_EVERY] * 3)
+        self.assertEqual(
+            self.programs(facet),
+            [("", 0, "", ""), ("r@1", 4, "", ""), ("r@1", 4, "below-floor", "r@0")],
+        )
+
+    def test_damaged_outcome(self) -> None:
+        """What root has told and nobody can read is reported as nothing."""
+        facet, reporting = self.reporting(DESIRED)
+        self.root_tells(release="four")
+        reporting.phase("ready")
+        self.assertEqual(self.programs(facet), [("", 0, "", "")])
+
+    def test_daemon_of_an_earlier_release(self) -> None:
+        """A daemon that refuses a report with a program is told the same without, as
+        long as it is the same daemon; after a new connection it may be another.
+        """
+        too_new = Refused("malformed", "not a Report: ForbiddenExtraKeysError")
+        facet, reporting = self.reporting(too_new, *[DESIRED] * 3)
+        self.root_tells()
+        reporting.phase("serving")
+        reporting.phase("ready")
+        (reconnected,) = facet.listeners
+        reconnected()
+        reporting.phase("ready")
+        self.assertEqual(self.heard(facet), ["serving"] * 2 + ["ready"] * 2)
+        known, unknown = ("r@1", 4, "", ""), ("", 0, "", "")
+        self.assertEqual(self.programs(facet), [known, unknown, unknown, known])
+
+    def test_refused_for_another_reason(self) -> None:
+        """A refusal that has nothing to do with the program is not asked again."""
+        facet, reporting = self.reporting(Refused("malformed", ""), DESIRED)
+        reporting.phase("serving")
+        self.assertEqual(self.heard(facet), ["serving"])
+        facet, reporting = self.reporting(Refused("unknown-signup", ""), DESIRED)
+        self.root_tells()
+        reporting.phase("serving")
+        self.assertEqual(self.heard(facet), ["serving"])
+
+    def test_the_wish_is_written_once(self) -> None:
+        """A wish is written when it changes, also when it is taken back; without one
+        nothing is.
+        """
+        wished = evolve(DESIRED, program="r@2", floor=3)
+        _, reporting = self.reporting(DESIRED, wished, wished, DESIRED)
+        path = self.program.folder / "wanted.json"
+        reporting.phase("ready")
+        self.assertFalse(path.exists())
+        reporting.phase("ready")
+        self.assertEqual(json.loads(path.read_text()), {"program": "r@2", "floor": 3})
+        before = path.stat().st_ino
+        reporting.phase("ready")
+        self.assertEqual(path.stat().st_ino, before)
+        reporting.phase("ready")
+        self.assertEqual(json.loads(path.read_text()), {"program": "", "floor": 0})
 
 
 class Echo(Referenceable):

@@ -33,6 +33,7 @@ from lae_storage.agent import claiming
 from lae_storage.agent.reporting import Usage
 from lae_storage.agent.tub import agent_tub
 from lae_storage.agent.volume import Volume
+from lae_storage.agent.wish import ProgramFiles
 from lae_storage.host import Host, Surroundings
 from lae_storage.node import NotListening
 from lae_storage.self_test import SelfTestFailed
@@ -137,6 +138,7 @@ class HostTests(TestCase):
             agent_tub,
             self.open_shares,
             lambda: self.gave_up.callback(None),
+            ProgramFiles(self.volume.folder / "told", self.volume.folder / "program"),
             self.crowd,
         )
         furl = Secret(self.daemon.bootstrap_furl)
@@ -184,6 +186,27 @@ class HostTests(TestCase):
         self.running()
         await ready
         self.assertIn(Desired("suspended", 5), self.shares.obeyed)
+
+    async def test_a_wished_program(self) -> None:
+        """The daemon's wish is written for root, and that the self-test has passed is
+        written before it is reported; a self-test that fails is no proof.
+        """
+        Forgetful.forgets = 1
+        self.daemon.desired = Desired("serving", 5, None, "r/d/node@sha256:ab", 3)
+        failing, ready = self.daemon.hears("failing"), self.daemon.hears("ready")
+        passed = self.daemon.hears("self-test-passed")
+        program = self.volume.folder / "program"
+        self.running()
+        await failing
+        self.flushLoggedErrors(SelfTestFailed)
+        self.assertFalse((program / "proved").exists())
+        await passed
+        self.assertTrue((program / "proved").exists())
+        await ready
+        self.assertEqual(
+            (program / "wanted.json").read_text(),
+            '{"program":"r/d/node@sha256:ab","floor":3}',
+        )
 
     async def test_lost_answer(self) -> None:
         """A claim whose answer is lost is claimed again by the same key, and is one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import stat
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from lae_protocol.secret import Secret
 from lae_provision.identity.keys import at_generation
 from lae_storage.agent.volume import Volume, VolumeDamaged, write_private
 from lae_storage.folders import write_folders
+from lae_storage.health import say_problem
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -50,6 +52,17 @@ class VolumeTests(SynchronousTestCase):
         claimed = self.claimed()
         self.volume.keep(claimed)
         self.assertEqual(Volume(self.volume.folder).claimed(), claimed)
+
+    def test_the_health_check_reads_the_claim(self) -> None:
+        """The check has no code of ours, and finds the port of what was kept."""
+        self.volume.agent_key()
+        claimed = self.claimed()
+        with socket.create_server(("127.0.0.1", 0)) as closed:
+            port = f"tcp:{closed.getsockname()[1]}:interface=127.0.0.1"
+        tub = evolve(claimed.identity.introducer, port=port)
+        identity = evolve(claimed.identity, introducer=tub)
+        self.volume.keep(evolve(claimed, identity=identity))
+        self.assertIn("does not answer", str(say_problem(self.volume.folder)))
 
     def test_nobody_else_reads_it(self) -> None:
         """Every file is 0600 and every folder 0700, whatever the umask is."""

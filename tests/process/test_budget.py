@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 
-from lae_protocol.process import budget as module
 from lae_protocol.process.budget import TELL_EVERY, CallAllowance, CallBudget, CallShare
 
 EACH = CallAllowance(together=2, burst=4, rate=1)
@@ -115,17 +114,30 @@ def test_the_log_tells_of_a_flood_once_a_minute() -> None:
     assert told == [(1, "hosts", "h-one"), (1002, "hosts", "h-one")]
 
 
-def test_who_has_nothing_under_way_is_forgotten(monkeypatch) -> None:
+def test_who_has_nothing_under_way_is_forgotten() -> None:
     """Names that ask once take no memory for ever; a call under way is still counted
     when it ends.
     """
-    monkeypatch.setattr(module, "REMEMBERED", 3)
     wide = CallAllowance(together=100, burst=100, rate=1)
     budget = budget_of(Clock(), EACH, wide)
+    budget._paces.remembered = 3
     budget.begin("waits")
     for number in range(20):
         budget.begin(f"n{number}")
         budget.end(f"n{number}")
+    assert dict(budget._under_way) == {"waits": 1}
     budget.end("waits")
-    assert len(budget._accounts) <= 4
-    assert budget._everybody.under_way == 0
+    assert not budget._under_way
+    assert len(budget._paces._buckets) == 3
+    assert budget._all_under_way == 0
+
+
+def test_each_address_has_its_part_of_a_share_that_many_use() -> None:
+    """Who has stolen a site's furl uses up the budget of the own address alone."""
+    shared = CallShare(budget_of(Clock()), "the site's", many_share_it=True)
+    thief, site = shared.used_from("203.0.113.9"), shared.used_from("192.0.2.1")
+    assert [thief.begin() for _ in range(3)] == [True, True, False]
+    assert site.begin()
+    assert "203.0.113.9" in thief.name
+    one = CallShare(shared.budget, "h-one")
+    assert one.used_from("203.0.113.9") is one

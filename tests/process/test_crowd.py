@@ -181,6 +181,37 @@ def test_neighbourhoods() -> None:
     assert neighbourhood("local") == "local"
 
 
+def test_who_asks_for_what_nobody_has_is_turned_away() -> None:
+    """An address whose strangers ask for what nobody has thirty times at once is turned
+    away before the handshake, for ten seconds at most; another one is not, nor is one
+    from which somebody was admitted.
+    """
+    wide = CrowdLimits(burst=1000, burst_of_all=1000)
+    crowd: Crowd[int] = Crowd(wide)
+
+    def count_taken(address: str, now: float) -> int:
+        taken = 0
+        for number in range(100):
+            if isinstance(crowd.judge(address, now), Refuse):
+                continue
+            taken += 1
+            crowd.arrived(number, address)
+            crowd.misnamed(number, now)
+            crowd.left(number)
+        return taken
+
+    assert count_taken("a", 0.0) == 31
+    assert isinstance(crowd.judge("b", 0.0), Take)
+    assert count_taken("a", 1.0) == 1
+    crowd.arrived(1, "a")
+    for _ in range(1000):
+        crowd.misnamed(1, 1.0)
+    assert isinstance(crowd.judge("a", 10.9), Refuse)
+    assert isinstance(crowd.judge("a", 11.0), Take)
+    crowd.admitted(1, 11.0, "h-one")
+    assert count_taken("a", 11.0) == 100
+
+
 AMOUNTS = st.lists(st.tuples(st.floats(0, 50), st.floats(0, 10)), max_size=40)
 
 
@@ -203,13 +234,17 @@ def test_a_debt_is_paid_in_time(
     rate: float, burst: float, takes: list[tuple[float, float]]
 ) -> None:
     """Who waits as long as told has taken no more than the rate allows, and not less
-    long than that.
+    long than that; where a debt has a longest time it is never larger.
     """
     bucket = TokenBucket.full(rate, burst, 0.0)
+    limited = TokenBucket.full(rate, burst, 0.0)
     now = taken = 0.0
     for amount, pause in takes:
         now += pause
         wait = bucket.owe(amount, now)
+        limited.owe(amount, now, 3.0)
+        assert abs(limited.held - max(bucket.held, limited.held)) < 1e-6
+        assert limited.held >= -3.0 * rate - 1e-6
         taken += amount
         assert taken <= burst + rate * (now + wait) + 1e-6
         if wait:

@@ -16,7 +16,7 @@ from lae_protocol import wire
 from lae_protocol.furl import Furl
 from lae_protocol.host_messages import Claimed, NodeIdentity, StoragePlace, TubIdentity
 from lae_protocol.ids import OwnerSecret, SignupId
-from lae_protocol.messages import Owner, OwnerView
+from lae_protocol.messages import LogInByLink, MailedLink, Owner, OwnerView
 from lae_protocol.secret import Secret, digest
 
 WORD = "xyzzyxyzzyxyzzy"
@@ -32,6 +32,7 @@ HOLDERS = [
     OwnerSecret(WORD),
     Furl.parse(FURL),
     Owner(SignupId("su"), OwnerSecret(WORD)),
+    LogInByLink(MailedLink(SignupId("su"), Secret(WORD)), OwnerSecret(WORD)),
     OwnerView("a@b.example", "unconfirmed", FURL, "S4", f"https://pay/{WORD}", False),
     Claimed(
         NodeIdentity(

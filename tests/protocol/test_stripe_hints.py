@@ -49,6 +49,7 @@ INVOICE = {
         ("invoice.paid", INVOICE, "sub_1"),
         ("invoice.paid", {"object": "invoice", "id": "in_1", "parent": None}, None),
         ("charge.refunded", {"object": "charge", "id": "ch_1"}, "ch_1"),
+        ("refund.failed", {"object": "refund", "id": "re_1", "charge": "c"}, "re_1"),
         (
             "charge.dispute.created",
             {"object": "dispute", "id": "dp_1", "charge": "ch_1"},

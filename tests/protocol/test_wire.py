@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import typing
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, Literal
@@ -16,7 +17,8 @@ from hypothesis import strategies as st
 
 import lae_protocol
 from lae_protocol import wire
-from lae_protocol.host_messages import Claim, Desired
+from lae_protocol.cost_messages import MonthCosts
+from lae_protocol.host_messages import Claim, Desired, Report
 from lae_protocol.ids import OwnerSecret, SignupId
 from lae_protocol.looking_messages import (
     AskHealth,
@@ -46,6 +48,7 @@ OF_TYPE: dict[Any, st.SearchStrategy[Any]] = {
     bytes: st.binary(max_size=40),
     datetime: st.datetimes(timezones=ZONES),
     date: st.dates(),
+    Decimal: st.decimals(-(10**15) + 1, 10**15 - 1, places=6),
     Secret: TEXT.map(Secret),
     OwnerSecret: TEXT.map(OwnerSecret),
     type(None): st.none(),
@@ -226,6 +229,13 @@ def claim(**change: Any) -> str:
         (Claim, claim(public_key="not base64!")),
         (Claim, claim(public_key="YQ==\n")),
         (Claim, claim(public_key=3)),
+        *(
+            (MonthCosts, f'{{"tax": {text}}}')
+            for text in ("1", "1.5", "null", '""', '"1e3"', '"NaN"', '" 1"', '"+1"')
+        ),
+        (MonthCosts, '{"tax": "0.0000001"}'),
+        (MonthCosts, '{"tax": "1000000000000000"}'),
+        (MonthCosts, '{"tax": "\u0661"}'),
         (AskHealth, "[]"),
         (AskHealth, '""'),
         (AskHealth, "null"),
@@ -332,6 +342,18 @@ def test_what_it_looks_like() -> None:
     assert told.decode() == '{"refused":{"code":"full","message":"né","field":null}}'
     told = wire.encode_answer(StripeEvent, Taken(known=True))
     assert told == b'{"answer":{"known":true}}'
+
+
+def test_an_older_peer_reads_what_uses_nothing_new() -> None:
+    """A host and a daemon that know no program are sent no field of one, unless there
+    is something to say.
+    """
+    assert wire.encode(Desired("serving", 5)) == b'{"state":"serving","quota":5}'
+    wished = wire.encode(Desired("serving", 5, program="r@1", floor=2))
+    assert json.loads(wished).keys() == {"state", "quota", "program", "floor"}
+    at = datetime(2026, 11, 23, tzinfo=UTC)
+    known = {"phase", "at", "used_bytes", "share_count", "advisories", "problem"}
+    assert json.loads(wire.encode(Report("ready", at, 0, 0, 0, None))).keys() == known
 
 
 def test_half_a_character_is_not_sent() -> None:

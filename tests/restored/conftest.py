@@ -57,14 +57,14 @@ class Restorable(World):
         shutil.copytree(copy, self.folder)
         self.start()
 
-    def adopt(self, session_id: str) -> bool:
+    def adopt(self, session_id: str) -> str:
         """News of a session that the journal does not know."""
         shop = self.crew.shop
         adoption = Adoption(shop, Ordered(self.order), (PLAN,), CELL)
         session = self.account.sessions[session_id]
         assert now(Deferred.fromCoroutine(payment.take(shop, session))) == "unknown"
         adopted = now(Deferred.fromCoroutine(adoption.adopt(session)))
-        if adopted:
+        if adopted == "row":
             assert self.news(session_id) == "kept"
         return adopted
 

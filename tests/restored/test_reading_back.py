@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from random import Random
+from types import SimpleNamespace
 
 import pytest
 from twisted.internet.defer import Deferred
@@ -63,10 +64,10 @@ def test_read_back(world):
 
 
 def test_nothing_is_done_before_it_was_looked(world):
-    """Claim and cloud are tried until they succeed, in this order; then, and not before,
-    hosts may be launched, whatever Stripe does.
+    """Fence, claim and cloud are tried until they succeed, in this order; then, and not
+    before, hosts may be launched, whatever Stripe does.
     """
-    did_so_far, away = [], {"claim", "look", "read"}
+    did_so_far, away = [], {"fence", "claim", "look", "read"}
 
     def work(name):
         async def once():
@@ -78,16 +79,21 @@ def test_nothing_is_done_before_it_was_looked(world):
 
     clock = world.clock
     looked_back = LookedBack(done=False)
+    fence = SimpleNamespace(look=work("fence"))
     looking = LookingBack(
-        clock, Random(1), work("claim"), work("look"), work("read"), looked_back
+        clock,
+        Random(1),
+        fence,
+        *(work(name) for name in ("claim", "look", "read")),
+        looked_back,
     )
     running = Deferred.fromCoroutine(looking.run())
-    for name, done in (("look", False), ("claim", True)):
+    for name, done in (("look", False), ("claim", False), ("fence", True)):
         away.discard(name)
         clock.pump([5] * 20)
         assert looked_back.done is done
-    assert did_so_far == ["claim", "look"]
+    assert did_so_far == ["fence", "claim", "look"]
     away.clear()
     clock.pump([5] * 20)
-    assert did_so_far == ["claim", "look", "read"]
+    assert did_so_far == ["fence", "claim", "look", "read"]
     assert now(running) is None

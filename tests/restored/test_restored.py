@@ -7,6 +7,7 @@ from functools import partial
 import pytest
 from attrs import evolve
 
+from lae_flapp.cell_settings import PortSettings
 from lae_flapp.grid.workshop import LookedBack
 from lae_flapp.journal import (
     contacts,
@@ -19,11 +20,24 @@ from lae_flapp.journal import (
 )
 from lae_flapp.journal.hosts import RESTORED, RESTORED_STEP
 from lae_flapp.life import ending
-from lae_flapp.restored.adoption import CannotAdopt, agreed_plan
+from lae_flapp.restored.adoption import (
+    PAID_BACK,
+    PAYING_BACK,
+    CannotAdopt,
+    agreed_plan,
+)
 from lae_flapp.restored.reading_back import LONGEST, MARGIN, last_lived
-from lae_flapp.settings import PortSettings
 from lae_protocol.secret import Secret
-from tests.grid.world import PLACE, PLAN, check_money, check_served
+from lae_provision.errors import TryLater
+from tests.grid.world import (
+    PLACE,
+    PLAN,
+    always,
+    check_money,
+    check_refunded,
+    check_served,
+)
+from tests.twins.weather import Fault, fair
 
 
 def served(world, nonce):
@@ -54,7 +68,7 @@ def test_a_customer_of_after_the_backup(world):
     session_id = session_of(world, second)
     world.restore(copy)
     assert world.read(signups.find, second) is None
-    assert world.adopt(session_id)
+    assert world.adopt(session_id) == "row"
     world.advance(120)
     check_served(world, first)
     check_served(world, second)
@@ -79,7 +93,7 @@ def test_a_customer_of_whom_nothing_was_built(world):
     session_id = world.checkout(signup_id)
     world.pay(session_id)
     world.restore(copy)
-    assert world.adopt(session_id)
+    assert world.adopt(session_id) == "row"
     world.advance(90)
     check_served(world, signup_id)
     check_money(world, 1)
@@ -91,7 +105,7 @@ def test_adopted_once(world):
     signup_id = served(world, b"second")
     session_id = session_of(world, signup_id)
     world.restore(copy)
-    assert world.adopt(session_id)
+    assert world.adopt(session_id) == "row"
     world.kill()
     world.start()
     assert world.news(session_id) == "kept"
@@ -180,8 +194,8 @@ def test_what_only_a_person_can_decide(world):
         evolve(order, price=evolve(order.price, amount=499)),
     ):
         world.order = wrong
-        assert not world.adopt(session_id)
-        assert not world.adopt(session_id)
+        assert world.adopt(session_id) == "undecided"
+        assert world.adopt(session_id) == "undecided"
     told = [
         e.why for e in world.read(events.since, None, 0) if e.kind == "unknown-session"
     ]
@@ -207,12 +221,12 @@ def test_ports_stay(world):
     second = served(world, b"second")
     later = world.read(ports.of, second)
     world.restore(copy)
-    assert world.adopt(session_of(world, second))
+    assert world.adopt(session_of(world, second)) == "row"
     assert world.read(ports.of, second) == later
     world.write(ports.free, second)
     third = served(world, b"third")
     assert world.read(ports.of, third) == held
-    assert not world.adopt(session_of(world, first))
+    assert world.adopt(session_of(world, first)) == "undecided"
 
 
 def test_what_was_agreed(world):
@@ -274,3 +288,64 @@ def test_a_cancellation_of_after_the_backup_is_the_same_mail(
     world.hear_of(world.read(signups.get, signup_id).payment.subscription)
     assert mailed() == sent
     assert all(occasion.startswith(outbox.STRIPES) for _, occasion in sent)
+
+
+def unbuilt(world):
+    """Paid in the lost time; nothing was built for it."""
+    copy = world.back_up()
+    signup_id = world.register()
+    session_id = world.checkout(signup_id)
+    world.pay(session_id)
+    world.restore(copy)
+    return signup_id, session_id
+
+
+@pytest.mark.parametrize("wrong", [{"lookup_key": "gold"}, {"amount": 499}])
+def test_a_plan_that_is_not_sold_any_more(world, wrong):
+    """A payment of the lost time for a plan that is not sold any more, or at another
+    price, goes back by itself, once, and the customer is told; nothing is built.
+    """
+    world.order = evolve(world.order, price=evolve(world.order.price, **wrong))
+    signup_id, session_id = unbuilt(world)
+    assert world.adopt(session_id) == "row"
+    world.advance(30)
+    check_refunded(world, signup_id)
+    check_money(world, 0)
+    assert world.cloud.launches == 0
+    assert world.news(session_id) == "kept"
+    world.advance(30)
+    assert world.mails(signup_id).count("refunded") == 1
+
+
+@pytest.mark.parametrize("wrong", ["nothing", "address", "over"])
+def test_a_payment_of_nobody(world, wrong):
+    """A payment of the lost time whose customer cannot be written to, or whose
+    subscription is over, goes back by itself, once; the events tell it.
+    """
+    order = world.order
+    world.order = {
+        "nothing": None,
+        "address": evolve(order, email=Secret("no address")),
+        "over": evolve(order, lives=False),
+    }[wrong]
+    signup_id, session_id = unbuilt(world)
+    for _ in range(2):
+        assert world.adopt(session_id) == "paid-back"
+    check_money(world, 0)
+    assert world.read(signups.find, signup_id) is None
+    told = [e.kind for e in world.read(events.since, None, 0)]
+    assert told.count(PAYING_BACK) == told.count(PAID_BACK) == 1
+
+
+def test_paid_back_after_the_daemon_died(world):
+    """A daemon that dies while it pays such a payment back does so when it is up."""
+    world.order = None
+    _, session_id = unbuilt(world)
+    world.weather = always("payments.give_back", Fault.REPLY_LOST)
+    with pytest.raises(TryLater):
+        world.adopt(session_id)
+    world.weather = fair
+    world.kill()
+    world.start()
+    assert world.adopt(session_id) == "paid-back"
+    check_money(world, 0)

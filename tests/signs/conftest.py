@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 
+from lae_flapp.backup.continuous import BackupSeen
 from lae_flapp.journal.journal import Journal
 from lae_flapp.signs.calls import CallFigures
 from lae_flapp.signs.figures import DaemonFigures
@@ -36,7 +37,7 @@ class Signs:
 
     clock: Clock
     journal: Journal
-    backups: Any
+    backup: BackupSeen | None = None
     busy: set[str] = Factory(set)
     closed: str | None = None
     ahead: float = 0.0
@@ -59,13 +60,16 @@ class Signs:
             causes=lambda: self.causes,
             ready=True,
         )
-        self.snapshots = Snapshots(
-            self.clock, self.journal, self.journal._path, self.backups
-        )
+        self.snapshots = Snapshots(self.clock, self.journal, self.journal._path)
         crew = SimpleNamespace(busy=lambda: frozenset(self.busy))
         quotas = {CELL: 10}
         self.figures = DaemonFigures(
-            self.registry, self.vitals, self.snapshots, quotas, crew
+            self.registry,
+            self.vitals,
+            self.snapshots,
+            quotas,
+            crew,
+            backup=lambda: self.backup,
         )
 
     def refresh(self) -> None:
@@ -84,7 +88,7 @@ def signs(tmp_path):
     clock = Clock()
     clock.advance(START)
     journal = open_journal(tmp_path / "journal", clock)
-    made = Signs(clock, journal, tmp_path / "backups")
+    made = Signs(clock, journal)
     yield made
     answer(Deferred.fromCoroutine(journal.close()))
 
@@ -94,6 +98,6 @@ def lived(tmp_path):
     """A daemon with signups in work: the signs, and the world that they are of."""
     world = World(tmp_path)
     world.start()
-    yield world, Signs(world.clock, world.journal, None)
+    yield world, Signs(world.clock, world.journal)
     if world.up:
         world.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 
 import pytest
 from docutils import nodes
@@ -13,6 +12,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.internet.defer import Deferred
 
+from lae_flapp.backup.continuous import BackupSeen
 from lae_flapp.journal import figures
 from lae_flapp.journal.errors import JournalFull
 from lae_flapp.mail.message import Envelope
@@ -59,8 +59,7 @@ def test_the_manual_names_every_metric_of_the_daemon(lived) -> None:
     each that exists is documented.
     """
     world, signs = lived
-    signs.snapshots._backups = world.folder
-    (world.folder / "a.backup").write_text("x")
+    signs.backup = BackupSeen(1.0, 2.0)
     signs.refresh()
     world.paid()
     world.advance(10)
@@ -146,24 +145,17 @@ def test_scraping_again_and_again_reads_the_journal_now_and_then(signs) -> None:
     assert signs.snapshots.latest is not first
 
 
-def test_a_backups_age_is_the_newest_files(signs) -> None:
-    """Of several backups the newest counts; without any the age is infinite, and where
-    nobody said where they are there is none.
+def test_a_backups_age(signs) -> None:
+    """The age of the backup and of the last drill are shown as they are at the scrape;
+    without a backup neither is, and before the drills were read the first alone.
     """
     signs.refresh()
-    assert signs.value("s4_journal_backup_age_seconds") == float("inf")
-    signs.backups.mkdir()
-    for name, age in (("old", 9000), ("new", 60), ("older", 90000)):
-        (signs.backups / name).write_text("x")
-        at = signs.clock.seconds() - age
-        os.utime(signs.backups / name, (at, at))
-    signs.clock.advance(FRESH)
-    signs.refresh()
-    assert signs.value("s4_journal_backup_age_seconds") == 60 + FRESH
-    signs.snapshots._backups = None
-    signs.clock.advance(FRESH)
-    signs.refresh()
-    assert signs.value("s4_journal_backup_age_seconds") is None
+    assert signs.value("s4_backup_age_seconds") is None
+    signs.backup = BackupSeen(3.0, None)
+    assert signs.value("s4_backup_age_seconds") == 3.0
+    assert signs.value("s4_backup_tested_age_seconds") is None
+    signs.backup = BackupSeen(4.0, float("inf"))
+    assert signs.value("s4_backup_tested_age_seconds") == float("inf")
 
 
 def test_calls_are_counted_by_service_and_outcome(signs) -> None:

@@ -10,6 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lae_flapp.backup.continuous import BackupSeen
 from lae_flapp.journal.events import Event
 from lae_flapp.journal.figures import (
     Customer,
@@ -20,11 +21,12 @@ from lae_flapp.journal.figures import (
 )
 from lae_flapp.journal.host_troubles import IMPOSSIBLE, HostTrouble
 from lae_flapp.journal.hosts import RESTORED
+from lae_flapp.journal.images import ImageInUse
+from lae_flapp.journal.rollouts import RolloutRow
 from lae_flapp.settings import PatienceSettings
 from lae_flapp.signs.calls import Tally
 from lae_flapp.signs.snapshots import Disk
 from lae_flapp.signs.standing import (
-    HOUR,
     KINDS,
     WATCHED,
     Bounds,
@@ -58,7 +60,7 @@ FIGURES = Figures(
 )
 WELL = Seen(
     figures=FIGURES,
-    disk=Disk(1 << 20, 2 << 30, 8 << 30, NOW.timestamp() - HOUR),
+    disk=Disk(1 << 20, 2 << 30, 8 << 30),
     tallies={"s3": Tally(100_000.0), "iam": Tally()},
     now=100_000.0,
     quotas={("c1", "roles"): 1000},
@@ -89,8 +91,44 @@ def failing(for_seconds: float, asked: float = 0.0):
     return seen(tallies={"s3": Tally(WELL.now - asked, WELL.now - for_seconds)})
 
 
+def stopped_rollout(for_seconds: float, who: str = "daemon") -> RolloutRow:
+    return RolloutRow(
+        number=3,
+        cell="c1",
+        image="r/n@sha256:" + "a" * 64,
+        release=2,
+        state="gone-back",
+        canaries=1,
+        step=10,
+        pause=0,
+        who=who,
+        why="the canary su1: it did not start",
+        begun_at=ago(9000),
+        changed_at=ago(for_seconds),
+    )
+
+
+def image(for_seconds: float) -> tuple[ImageInUse, ...]:
+    return (ImageInUse("r/n@sha256:" + "a" * 64, 7, ago(for_seconds)),)
+
+
 #: Every kind of cause: just there, and just not.
 TABLE = [
+    (
+        ("rollout-stopped", "3"),
+        figures(rollout=stopped_rollout(BOUNDS.stopped - 1)),
+        figures(rollout=stopped_rollout(BOUNDS.stopped)),
+    ),
+    (
+        ("rollout-stopped", "3"),
+        figures(rollout=stopped_rollout(1)),
+        figures(rollout=stopped_rollout(1, "operator ann")),
+    ),
+    (
+        ("image-old", "sha256:aaaaaaaaaaaa"),
+        figures(images=image(BOUNDS.image)),
+        figures(images=image(BOUNDS.image - 1)),
+    ),
     (("service-away", "s3"), failing(BOUNDS.away), failing(BOUNDS.away - 1)),
     (("service-away", "s3"), failing(9000, 3599), failing(9000, BOUNDS.unasked)),
     *(
@@ -111,17 +149,31 @@ TABLE = [
         figures(failing=(FailingHost("su1", "no answer from the bucket"),)),
         WELL,
     ),
+    (
+        ("client-capped", "su1"),
+        figures(failing=(FailingHost("su1", "leases take too much", capped=True),)),
+        WELL,
+    ),
     (("journal-full", ""), seen(full=True), WELL),
     (("clock", ""), seen(ahead=-61.0), seen(ahead=60.0)),
     (("flooded", "registrations"), seen(flooded=frozenset({"registrations"})), WELL),
     (("closed", ""), seen(closed_for=600.0), seen(closed_for=599.0)),
     (("disk-low", ""), disk(free=BOUNDS.disk - 1), disk(free=BOUNDS.disk)),
     (
-        ("backup-old", ""),
-        disk(backup_at=NOW.timestamp() - BOUNDS.backup),
-        disk(backup_at=NOW.timestamp() - BOUNDS.backup + 1),
+        ("backup-away", ""),
+        seen(backup=BackupSeen(BOUNDS.backup, 0.0, "no answer")),
+        seen(backup=BackupSeen(BOUNDS.backup - 1, 0.0, "no answer")),
     ),
-    (("backup-old", ""), disk(backup_at=float("-inf")), disk(backup_at=None)),
+    (
+        ("restore-untried", ""),
+        seen(backup=BackupSeen(0.0, BOUNDS.tried)),
+        seen(backup=BackupSeen(0.0, BOUNDS.tried - 1)),
+    ),
+    (
+        ("restore-untried", ""),
+        seen(backup=BackupSeen(0.0, float("inf"))),
+        seen(backup=BackupSeen(0.0, None)),
+    ),
     (
         ("inbox-stuck", ""),
         figures(inbox=Waiting(1, ago(BOUNDS.inbox))),
@@ -171,6 +223,11 @@ TABLE = [
         ),
         figures(unwell=(HostTrouble("su1", "of-a-later-release", 1, "what", NOW),)),
     ),
+    (
+        ("claim-late", "su1"),
+        seen(unclaimed={"su1": "host i-1 has not claimed its identity"}),
+        WELL,
+    ),
     (("stray-host", "i-1"), seen(strays={"i-1": "su1, generation 2"}), WELL),
     (
         ("capacity-low", "c1 roles"),
@@ -207,11 +264,12 @@ def test_all_at_once() -> None:
     one = (Customer("su1", ago(9000)),)
     worst = Seen(
         figures=evolve(FIGURES, lost=one, silent=one, late=one),
-        disk=Disk(0, 0, 1 << 30, float("-inf")),
+        disk=Disk(0, 0, 1 << 30),
         tallies={"s3": Tally(WELL.now, 0.0), "ec2": Tally(WELL.now, 0.0)},
         now=WELL.now,
         quotas={},
         closed_for=9000.0,
+        backup=BackupSeen(9000.0, None),
     )
     assert len(standing(worst, BOUNDS)) == 8
 

@@ -12,8 +12,9 @@ import pytest
 from attrs import evolve
 from twisted.internet.defer import Deferred, fail, succeed
 
+from lae_flapp.backup.continuous import BackupSeen
 from lae_flapp.flood import HourlyLimit
-from lae_flapp.journal import causes, contacts, epoch, events, hosts, outbox
+from lae_flapp.journal import causes, contacts, epoch, events, hosts, listing, outbox
 from lae_flapp.journal.causes import QUIET
 from lae_flapp.journal.errors import JournalFull
 from lae_flapp.journal.transaction import WriteTx
@@ -27,6 +28,7 @@ from lae_flapp.signs.watch import Watch
 from lae_protocol import wire
 from lae_protocol.address import parse_address
 from lae_protocol.host_messages import Report
+from lae_protocol.process.token_bucket import Rate
 from tests.grid.world import World, always
 from tests.signs.conftest import Signs, now
 from tests.twins.journal import answer
@@ -55,8 +57,11 @@ class Daemon:
         self.registrations = Registrations(
             world.journal, self.signs.snapshots, self.availability, reserve=1
         )
-        self.limit = HourlyLimit(world.clock, 10, self.registrations.is_short)
+        self.limit = HourlyLimit(
+            world.clock, "registrations", 10, Rate(10, 10), self.registrations.is_short
+        )
         self.strays: dict[str, str] = {}
+        self.unclaimed: dict[str, str] = {}
         self.asked = 0
         self.watch = Watch(
             clock=world.clock,
@@ -66,11 +71,13 @@ class Daemon:
             registrations=self.registrations,
             tallies=lambda: self.signs.calls.tallies,
             strays=lambda: self.strays,
+            unclaimed=lambda: self.unclaimed,
             quotas={},
             bounds=Bounds(disk=1),
             probe=self.probe,
             ahead=lambda: self.signs.ahead,
             unopened=dict,
+            backup=lambda: self.signs.backup,
             limits={"registrations": self.limit},
             lasting=self.signs.causes,
             standing={},
@@ -154,6 +161,24 @@ def test_a_service_that_is_away_is_told_once_and_its_return_too(daemon) -> None:
     text = daemon.mailed[1].get_content()
     assert "after 19 minutes" in text
     assert daemon.signs.health().facts["causes"] == {}
+
+
+def test_the_mail_about_a_late_host_quotes_its_console(daemon) -> None:
+    """Its subject is one sentence; the console's lines stand below it, each in a line
+    of its own, with the commands to begin with.
+    """
+    daemon.unclaimed["su1"] = "host i-1 is late\nits console ends with:\none"
+    daemon.passes(15)
+    (message,) = daemon.mailed
+    assert message["Subject"] == "[staging] host i-1 is late (su1)"
+    text = message.get_content().replace("\r\n", "\n")
+    assert "\n    host i-1 is late\n    its console ends with:\n    one\n" in text
+    assert "    lae hosts console su1\n" in text
+    assert "docs/alerts.rst#s4claimlate" in text
+    told = daemon.world.read(events.since, None, 0)
+    assert told[-1].why == (
+        "claim-late su1: host i-1 is late | its console ends with: | one"
+    )
 
 
 def test_what_the_mail_says(daemon) -> None:
@@ -398,6 +423,21 @@ def test_a_host_that_cannot_serve_needs_somebody(daemon) -> None:
         assert daemon.signs.causes["host-failing"] == many
 
 
+def test_a_client_at_a_bound_wakes_nobody(daemon) -> None:
+    """That a customer's client met a bound is told, and not as a host that fails."""
+    world = daemon.world
+    signup_id = world.paid()
+    world.advance(10)
+    host, at = world.read(hosts.live, signup_id), datetime.fromtimestamp(0, UTC)
+    told = Report("ready", at, 0, 0, 0, "leases take 9 bytes", capped=True)
+    kept = wire.encode(told).decode()
+    world.write(hosts.reported, signup_id, host.generation, kept)
+    daemon.passes(15)
+    assert daemon.signs.causes["client-capped"] == 1
+    assert daemon.signs.causes["host-failing"] == 0
+    assert "leases take 9 bytes" in world.read(listing.row, signup_id).problem
+
+
 def test_a_flood_is_told_once_and_ends(daemon) -> None:
     """Operators hear that more came than is taken, while it lasts, and then its end."""
     for _ in range(50):
@@ -410,3 +450,18 @@ def test_a_flood_is_told_once_and_ends(daemon) -> None:
         False,
         True,
     ]
+
+
+def test_a_backup_that_is_away_is_told_within_two_minutes(daemon) -> None:
+    """Operators hear of a bucket that is away within two minutes, and of its return."""
+    began = daemon.world.clock.seconds()
+    while not daemon.mailed:
+        assert daemon.world.clock.seconds() - began < 120
+        daemon.passes(15)
+        age = daemon.world.clock.seconds() - began
+        daemon.signs.backup = BackupSeen(age, 0.0, "no answer")
+    (subject,) = daemon.subjects
+    assert "does not reach the backup bucket: no answer" in subject
+    daemon.signs.backup = BackupSeen(1.0, 0.0)
+    daemon.passes(QUIET.total_seconds() + 60)
+    assert "[staging] Over: what is committed" in daemon.subjects[1]

@@ -14,7 +14,7 @@ from twisted.logger import globalLogPublisher
 from twisted.python.failure import Failure
 
 from lae_protocol.process.resources import config_folder
-from lae_site.admission import LARGE_BODIES, LARGE_BODIES_EACH
+from lae_site.admission import LARGE_BODIES, LARGE_BODIES_EACH, LONGEST_DELAY
 from lae_site.http_server import ARRIVES_WITHIN
 
 HEAD = b"POST %s HTTP/1.1\r\nHost: s4.example.org\r\nContent-Length: %d\r\n%s\r\n"
@@ -116,23 +116,29 @@ def test_half_bodies_are_bounded_in_memory(world) -> None:
     """
     head = HEAD % (b"/webhook/stripe", 512 * 1024, b"")
 
-    def send_half(connection: Connection) -> bool:
-        """Tell whether the site waits for the other half."""
-        return connection.send(head) == b"" and connection.send(bytes(500_000)) == b""
+    def count_waiting(connections: list[Connection]) -> int:
+        """Send half of each; for how many the site waits to send the other half."""
+        for one in connections:
+            one.send(head)
+            if not one.hung_up_on:
+                one.send(bytes(500_000))
+        held.append(tracemalloc.get_traced_memory()[0])
+        world.clock.advance(LONGEST_DELAY)
+        return sum(not one.transport.value() for one in connections)
 
+    held: list[int] = []
     tracemalloc.start()
     try:
         near = [Connection(world, "203.0.113.66") for _ in range(90)]
-        assert sum(map(send_half, near)) == LARGE_BODIES_EACH
+        assert count_waiting(near) == LARGE_BODIES_EACH
         far = [Connection(world, f"198.51.100.{n}") for n in range(210)]
-        assert sum(map(send_half, far)) == LARGE_BODIES - LARGE_BODIES_EACH
-        held, _ = tracemalloc.get_traced_memory()
+        assert count_waiting(far) == LARGE_BODIES - LARGE_BODIES_EACH
     finally:
         tracemalloc.stop()
-    assert held < 32 * 1024 * 1024
+    assert max(held) < 32 * 1024 * 1024
     for connection in near + far:
         connection.leave()
-    assert send_half(Connection(world))
+    assert count_waiting([Connection(world)])
 
 
 def test_a_half_body_is_bounded_in_time(world) -> None:
@@ -178,23 +184,69 @@ def test_one_networks_requests_do_not_keep_others_out(world, told) -> None:
     and so is Stripe.  The log says it in a few lines.
     """
     attacker = world.stranger("203.0.113.66")
-    statuses = [attacker.get("/health/site").status for _ in range(1000)]
-    assert statuses == [200] * 200 + [429] * 800
+    statuses = [attacker.get("/health/site").status for _ in range(219)]
+    assert statuses == [200] * 200 + [429] * 19
     refused = attacker.get("/signup")
     assert refused.headers["retry-after"] == "1"
     assert "Too many requests from your network" in refused.text
     assert world.visitor.get("/signup").status == 200
-    webhook = [attacker.ask("POST", "/webhook/stripe").status for _ in range(1000)]
-    assert webhook == [400] * 1000
-    assert told == ["GET /health/site refused: 429; not told before: 0"] * 20
+    webhook = [attacker.ask("POST", "/webhook/stripe").status for _ in range(50)]
+    assert webhook == [400] * 50
+    line = "GET %s refused: 429; not told before: %d"
+    assert told == [line % ("/health/site", 0)] * 19 + [line % ("/signup", 0)]
+    world.clock.advance(5)
+    assert [attacker.get("/signup").status for _ in range(51)][50] == 429
     world.clock.advance(6)
-    for _ in range(61):
-        last = attacker.get("/signup").status
-    assert last == 429
-    assert told[20:] == ["GET /signup refused: 429; not told before: 781"]
+    assert [attacker.get("/signup").status for _ in range(61)][60] == 429
+    assert told[20:] == [line % ("/signup", 1)]
     world.clock.advance(6)
     assert [attacker.get("/").status for _ in range(61)][60] == 429
-    assert told[21:] == ["GET / refused: 429; not told before: 0"]
+    assert told[21:] == [line % ("/", 0)]
+
+
+def test_who_is_refused_again_and_again_is_answered_late(world) -> None:
+    """Of one network twenty refusals are told at once, and then two a second, each ten
+    seconds late at most; meanwhile nothing is read of the connection.  Another network
+    is answered at once, and so is this one when it has rested.
+    """
+
+    def attack(host: str, many: int) -> list[Connection]:
+        connections = [Connection(world, host) for _ in range(many)]
+        for one in connections:
+            one.send(HEAD % (b"/nowhere", 500_000, b""))
+        return connections
+
+    def count_answered() -> int:
+        return sum(one.hung_up_on for one in attackers)
+
+    attackers = attack("203.0.113.66", 60)
+    assert count_answered() == 20
+    states = [one.transport.producerState for one in attackers]
+    assert states[20:] == ["paused"] * 40
+    for answered in (21, 22, 23):
+        world.clock.advance(0.5)
+        assert count_answered() == answered
+        assert attackers[answered - 1].transport.value().startswith(b"HTTP/1.1 413 ")
+    assert attack("198.51.100.1", 1)[0].hung_up_on
+    attackers[30].leave()
+    world.clock.advance(LONGEST_DELAY - 1.5)
+    assert count_answered() == 59
+    assert not attackers[30].transport.value()
+    world.clock.advance(LONGEST_DELAY)
+    assert attack("203.0.113.66", 1)[0].hung_up_on
+
+
+def test_webhooks_have_a_pace_of_their_own(world) -> None:
+    """Fifty come at once, and ten a second, whatever a page's pace is; Stripe
+    sends again what is refused.
+    """
+    stripe = world.stranger("203.0.113.7")
+    for count in (50, 10):
+        answers = [stripe.ask("POST", "/webhook/stripe") for _ in range(count + 1)]
+        assert [one.status for one in answers] == [400] * count + [429]
+        assert answers[-1].headers["retry-after"] == "1"
+        assert stripe.get("/health/site").status == 200
+        world.clock.advance(1)
 
 
 def test_behind_a_proxy_the_visitors_are_counted(worlds) -> None:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lae_site.neighbours import Places, RequestPace, find_client
+from lae_protocol.process.token_bucket import Paces
+from lae_site.neighbours import Places, find_client
 from lae_site.parts import rate_of_registrations
 
 
@@ -41,8 +42,8 @@ def test_how_many_may_come_at_once(per_hour, at_once, wait) -> None:
     """A minute's worth is allowed at the same moment, or five where that is less, yet
     never more than an hour's.
     """
-    limit = RequestPace(rate_of_registrations(per_hour))
-    answers = [limit.take("a", 7.0) for _ in range(at_once + 2)]
+    limit = Paces(rate_of_registrations(per_hour))
+    answers = [limit.of("a", 7.0).count(7.0) for _ in range(at_once + 2)]
     assert answers == [0] * at_once + [wait] * 2
 
 
@@ -56,12 +57,12 @@ def test_it_fills_up_again_to_what_may_come_at_once(per_hour, pauses) -> None:
     """
     now, every = 0.0, 3600 / per_hour
     most = left = 15.0 if per_hour == 900 else 5.0
-    limit = RequestPace(rate_of_registrations(per_hour))
+    limit = Paces(rate_of_registrations(per_hour))
     for pause in [0.0] * 4 + pauses:
         now += pause
         left = min(most, left + pause / every)
         wait = 0 if left >= 1 else int((1 - left) * every) + 1
-        assert limit.take("a", now) == wait
+        assert limit.of("a", now).count(now) == wait
         left -= 0 if wait else 1
 
 
@@ -69,15 +70,15 @@ def test_its_memory_is_bounded() -> None:
     """Ten thousand clients are remembered; the one not seen for longest is forgotten,
     and may come again.
     """
-    limit = RequestPace(rate_of_registrations(1))
-    assert limit.take("a", 0.0) == 0
+    limit = Paces(rate_of_registrations(1))
+    assert limit.of("a", 0.0).count(0.0) == 0
     for turn in range(2):
         for client in range(9_999):
-            limit.take(f"{turn} {client}", 0.0)
-        assert limit.take("a", 0.0) > 0
+            limit.of(f"{turn} {client}", 0.0).count(0.0)
+        assert limit.of("a", 0.0).count(0.0) > 0
     for client in range(10_000):
-        limit.take(f"2 {client}", 0.0)
-    assert limit.take("a", 0.0) == 0
+        limit.of(f"2 {client}", 0.0).count(0.0)
+    assert limit.of("a", 0.0).count(0.0) == 0
 
 
 def test_places_are_bounded_in_all_and_for_each_neighbourhood() -> None:

@@ -93,7 +93,7 @@ def test_status_pages_are_well_formed_in_every_state(world) -> None:
 def test_plans_and_prices_are_those_of_the_file(world) -> None:
     """The landing page shows each plan with price, storage and traffic."""
     text = world.visitor.get("/").text
-    for words in ("€5.00 a month", "€25.00 a month", "100 GB", "1 TB", "2 TB"):
+    for words in ("€39.00 a month", "€169.00 a month", "100 GB", "1 TB"):
         assert words in text
     chosen = world.visitor.get("/signup?plan=s4-large-monthly").text
     assert 'value="s4-large-monthly" checked' in chosen

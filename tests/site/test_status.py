@@ -283,6 +283,61 @@ def test_a_mails_link_only_asks(world) -> None:
     assert world.desk.ends_at(signup_id) is not None
 
 
+def test_a_corrected_address_is_confirmed_by_its_link(world) -> None:
+    """The owner reads where the link went and can have it sent again; the page of the
+    link only asks; pressed there, the button confirms, and once more says the same.
+    """
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "identity-sealed", *BUILT, "mail-accepted")
+    status, path = f"/signup/{signup_id}", f"/signup/{signup_id}/confirm"
+    token = world.visitor.get(f"{status}/address").field("token")
+    fields = {"token": token, "email": "bob@example.org"}
+    assert world.visitor.post(f"{status}/address", fields).status == 303
+    text = world.visitor.get(status).text
+    assert "We mailed a link to" in text
+    assert "bob@example.org" in text
+    assert "Open the link in that mail" in text
+    assert "Send the link again" in text
+    reader = world.stranger()
+    asks = reader.get(path)
+    assert "Is this your email address?" in asks.text
+    for private in ("pb://", "bob@example.org", "ann@example.org"):
+        assert private not in asks.text
+    assert "address-confirmed" not in world.desk.kinds(signup_id)
+    link = world.desk.link(signup_id, "confirm").reveal()
+    for _ in range(2):
+        answer = reader.post(path, {"link": link})
+        assert answer.headers["location"] == f"{status}?notice=confirmed"
+    assert world.desk.kinds(signup_id).count("address-confirmed") == 1
+    assert "address is confirmed" in reader.get(f"{status}?notice=confirmed").text
+    assert "Nothing to confirm" in reader.get(path).text
+    assert "We mailed the furl to" in world.visitor.get(status).text
+
+
+def test_an_owner_cannot_confirm_a_strangers_address(world) -> None:
+    """The owner's cookie confirms nothing, nor does a link of another purpose, or of an
+    address that was corrected once more; the page says what to do.
+    """
+    signup_id = world.signed_up()
+    world.desk.happen(signup_id, "paid", "ready")
+    path = f"/signup/{signup_id}/confirm"
+    token = world.visitor.get(f"/signup/{signup_id}/address").field("token")
+    correct = {"token": token, "email": "bob@example.org"}
+    world.visitor.post(f"/signup/{signup_id}/address", correct)
+    earlier = world.desk.link(signup_id, "confirm").reveal()
+    correct["email"] = "eve@example.org"
+    world.visitor.post(f"/signup/{signup_id}/address", correct)
+    page = world.visitor.get(path)
+    assert 'name="token"' not in page.text
+    assert 'name="link"' in page.text
+    cancel = world.desk.link(signup_id, "cancel").reveal()
+    for wrong in ({}, {"link": ""}, {"link": cancel}, {"link": earlier}):
+        answer = world.visitor.post(path, {"token": token, **wrong})
+        assert answer.status == 403
+        assert "This link is damaged, or no longer valid." in answer.text
+    assert "address-confirmed" not in world.desk.kinds(signup_id)
+
+
 def test_a_link_is_for_one_purpose(world) -> None:
     """The link that cancels cannot bring back, nor the other way round."""
     signup_id = world.signed_up()

@@ -36,6 +36,17 @@ def test_of_a_signed_event_the_hint_is_handed_over(world, secret) -> None:
     assert event.hint == HINT
 
 
+def test_an_event_from_which_nothing_follows_stays_here(world) -> None:
+    """The daemon is not asked about what it would not keep; Stripe hears a 200."""
+    for body in (
+        BODY.replace(b"checkout.session.completed", b"invoice.created"),
+        BODY.replace(b'"id": "cs_1"', b'"id": null'),
+    ):
+        world.desk.down = True
+        assert signed(world, body=body).status == 200
+    assert not world.desk.events_taken
+
+
 def test_a_webhook_is_as_old_as_the_true_time_says(worlds) -> None:
     """With the clock just set, Stripe's date is compared with it, and not with the time
     that the process goes by.

@@ -26,6 +26,7 @@ from twisted.python.failure import Failure
 
 from lae_localcloud.ports import free_ports
 from lae_storage.s3.interface import StoreError, Unavailable
+from lae_storage.s3.young import YOUNG_FOR
 from lae_storage.server import cache
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.limits import Allowance, Limits
@@ -347,10 +348,12 @@ def grid(tmp_path: Path, seaweed: S3Server) -> Iterator[Any]:
     """Make a running node on a fresh bucket and a vanilla client of it."""
     started: list[Any] = []
 
-    def make(*, foolscap: bool = False) -> tuple[NodeProcess, VanillaClient]:
+    def make(
+        *options: str, foolscap: bool = False
+    ) -> tuple[NodeProcess, VanillaClient]:
         bucket = f"grid-{uuid.uuid4().hex}"
         seaweed.make_bucket(bucket)
-        more = ("force-foolscap",) if foolscap else ()
+        more = (*options, "force-foolscap") if foolscap else options
         node = NodeProcess(tmp_path / "node", seaweed.endpoint, bucket, more)
         client = VanillaClient(tmp_path / "client")
         started.extend([node.kill, client.stop])
@@ -375,10 +378,19 @@ class Serving:
     quota: int = 10**9
     limits: Limits | None = None
     expire_days: int | None = None
+    young_for: float = YOUNG_FOR
+
+    def grow(self) -> None:
+        """The bucket is older than the time in which S3 may not show what is in it."""
+        self.young_for = 0.0
+        self.server._bucket.store.store.grown = 0.0
 
     def start(self) -> Serving:
         """A new process on this bucket."""
-        bucket = self.now(open_bucket(self.store, self.retries, Random(0)))
+        opening = open_bucket(
+            self.store, self.retries, Random(0), young_for=self.young_for
+        )
+        bucket = self.now(opening)
         self.server = S3StorageServer(
             bucket,
             b"n" * 20,

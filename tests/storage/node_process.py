@@ -6,7 +6,7 @@ Prints one line of JSON, what a client needs to find it, when it serves.  Option
 ``force-foolscap``; ``first-byte=SECONDS``, by which each answer of S3 comes later, as
 from farther away; ``requests=FILE``, which gets a line of JSON for each request to S3;
 ``patience=SECONDS`` with strangers; ``nothing-kept``: what was just stored is read from
-S3.
+S3; ``grown``: the bucket counts as so old that S3 shows all that is in it.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.process.crowd import CrowdLimits
 from lae_protocol.secret import Secret
 from lae_storage.s3.over_http import BucketPlace, HttpStore
+from lae_storage.s3.young import YOUNG_FOR
 from lae_storage.server.bucket import open_bucket
 from lae_storage.server.limits import Allowance, Limits
 from lae_storage.server.plug import Backing, client_class
@@ -96,7 +97,8 @@ def main(folder: Path, endpoint: str, bucket: str, port: str, *more: str) -> Non
     store = HttpStore(reactor, agent, StaticCredentials(KEYS), place)
 
     async def make() -> Any:
-        opened = await open_bucket(store, reactor)
+        young_for = 0.0 if "grown" in more else YOUNG_FOR
+        opened = await open_bucket(store, reactor, young_for=young_for)
         limits = Limits(disk_cache=0) if "nothing-kept" in more else Limits()
         allowance = Allowance(10**12)
         backing = Backing(opened, folder / "uploads", allowance, limits, crowd=crowd)

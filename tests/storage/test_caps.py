@@ -38,7 +38,9 @@ def small(serving: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
 def problem(serving: Any, folder: Path) -> str | None:
     server = serving.server
     backing = Backing(server._bucket, folder / "up", server.allowance)
-    return S3Shares(backing).usage().problem
+    usage = S3Shares(backing).usage()
+    assert usage.capped == (usage.problem is not None), "it is no fault of the host's"
+    return usage.problem
 
 
 def older(serving: Any) -> int:

@@ -14,6 +14,7 @@ from lae_storage.server import keys
 from lae_storage.server.garbage import DAY
 from lae_storage.server.housekeeping import COUNTS_EVERY, MEASURE_AFTER
 from lae_storage.server.meter import Counts, counted_on
+from lae_storage.server.writes import Writes
 from tests.twins.store import Request
 
 from .conftest import Serving
@@ -190,4 +191,7 @@ def test_a_month_is_added_up(serving: Any) -> None:
 
 def test_counting_is_a_bucket(serving: Any) -> None:
     """A counted bucket has all that a bucket has."""
-    assert verifyObject(IObjectStore, CountedStore(serving.store, lambda _: None))
+    assert verifyObject(
+        IObjectStore,
+        CountedStore(serving.store, lambda _: None, Writes(serving.retries)),
+    )

@@ -11,13 +11,21 @@ from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.python.failure import Failure
 
 from lae_flapp.settings import PatienceSettings
-from lae_storage.s3.interface import Denied, StoreError, Unavailable
+from lae_protocol.host_messages import Desired
+from lae_storage.s3.interface import (
+    ConditionFailed,
+    Denied,
+    StoreError,
+    Unavailable,
+)
 from lae_storage.server import keys
 from lae_storage.server.fence import HOLD, LOOK_EVERY, RETRY_AFTER, TERM, Unconfirmed
 from lae_storage.server.foolscap_front import FoolscapFront
+from lae_storage.server.housekeeping import COUNTS_EVERY
 from lae_storage.server.http_front import GuardedSite, HttpFront
 from lae_storage.server.limits import Allowance
 from lae_storage.server.plug import Backing
+from lae_storage.server.writes import Writes
 from lae_storage.settings import NodeSettings
 from lae_storage.shares import S3Shares
 from tests.twins.store import Request
@@ -92,6 +100,7 @@ def test_a_host_reports_that_it_cannot_use_s3(
 
 def test_a_damaged_epoch_is_told(serving: Any, shares: S3Shares) -> None:
     """An epoch that somebody deleted keeps the node from serving, and is told."""
+    serving.grow()
     del serving.store.objects[keys.EPOCH_KEY]
     go_on(serving, TERM + LOOK_EVERY)
     assert "gone or damaged" in str(shares.usage().problem)
@@ -175,3 +184,93 @@ def test_a_superseded_node_makes_nobody_wait(serving: Any) -> None:
     go_on(serving, RETRY_AFTER + 1)
     assert [type(f.value).__name__ for f in waits] == ["Superseded"]
     assert type(call(front, "get_buckets", SI)[0].value).__name__ == "Superseded"
+
+
+def refuse_writes(serving: Any, error: StoreError) -> None:
+    """S3 reads, and takes nothing."""
+
+    def fault(request: Request) -> Deferred[None] | None:
+        if request.operation in {"put", "begin_upload", "put_part"}:
+            raise error
+        return None
+
+    serving.store.fault = fault
+
+
+def test_a_host_whose_writes_alone_are_refused_says_so(
+    serving: Any, shares: S3Shares
+) -> None:
+    """From the second write in a row that S3 refuses the host says that nothing can be
+    stored, since when and how often; from the next that is taken it says nothing.
+    """
+    refuse_writes(serving, Denied("AccessDenied", "PUT immutable/x"))
+    for many in (1, 2, 3):
+        with pytest.raises(Denied):
+            serving.upload(SI, b"immutable")
+        problem = shares.usage().problem
+        if many == 1:
+            assert problem is None, "one may be an odd request"
+        else:
+            assert problem == (
+                "S3 refuses writes since 1970-01-01 00:00 UTC (AccessDenied,"
+                f" {many} until now): nothing can be stored, and reading goes on"
+            )
+    assert not shares.usage().capped
+    serving.store.fault = None
+    serving.upload(SI, b"immutable")
+    assert shares.usage().problem is None
+
+
+def test_refused_writes_are_told_though_nobody_writes(
+    serving: Any, shares: S3Shares
+) -> None:
+    """The host's own counts are writes, too: it is told, and over, without a client."""
+    go_on(serving, 60)
+    refuse_writes(serving, Denied("AccessDenied"))
+    go_on(serving, COUNTS_EVERY + 60)
+    assert "S3 refuses writes" in str(shares.usage().problem)
+    serving.store.fault = None
+    go_on(serving, 60)
+    assert shares.usage().problem is None
+
+
+@pytest.mark.parametrize("error", [Unavailable("SlowDown"), ConditionFailed("412")])
+def test_what_says_nothing_of_the_rights_to_write(
+    serving: Any, shares: S3Shares, error: StoreError
+) -> None:
+    """A throttled write is no refusal, and one whose condition does not hold is none."""
+    refuse_writes(serving, error)
+    for _ in range(3):
+        with pytest.raises(StoreError):
+            serving.upload(SI, b"immutable")
+    assert shares.usage().problem is None
+
+
+def test_a_condition_that_does_not_hold_ends_a_row(serving: Any) -> None:
+    """S3 judges the rights first: who hears of a condition may write."""
+    writes = Writes(serving.retries)
+    for error in (Denied("a"), ConditionFailed("412"), Denied("a")):
+        writes.note(Failure(error))
+        assert writes.problem() is None
+    for error in (Unavailable("SlowDown"), Denied("b")):
+        writes.note(Failure(error))
+    assert "(b, 2 until now)" in str(writes.problem())
+
+
+def test_a_suspended_host_may_not_write_as_it_should_be(
+    serving: Any, shares: S3Shares
+) -> None:
+    """What a suspended customer's role is refused is no problem, and nothing of it is
+    left when they have paid.
+    """
+    suspended, active = Desired("suspended", 1000), Desired("serving", 1000)
+    shares.obey(suspended)
+    for _ in range(3):
+        serving.server._bucket.writes.note(Failure(Denied("AccessDenied")))
+    assert shares.usage().problem is None
+    shares.obey(active)
+    assert shares.usage().problem is None
+    for _ in range(2):
+        serving.server._bucket.writes.note(Failure(Denied("AccessDenied")))
+    shares.obey(active)
+    assert "S3 refuses writes" in str(shares.usage().problem)

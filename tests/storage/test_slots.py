@@ -135,6 +135,7 @@ def test_a_slot_that_vanished_is_decided_anew(serving: Any) -> None:
     """Where a slot's object is gone behind our back, a write that tested for what was
     there fails, and one that tests for nothing makes the slot again.
     """
+    serving.grow()
     serving.change(SI, b"old")
     del serving.store.objects[KEY]
     assert not serving.change(SI, b"new", tests=[(0, 3, b"eq", b"old")])

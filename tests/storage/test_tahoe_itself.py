@@ -183,8 +183,10 @@ def _checked(client: Any) -> str:
 def on_two(
     grid: GRID, tmp_path: Path, plain: PlainNode
 ) -> Iterator[tuple[Any, Any, PlainNode]]:
-    """Our node, a plain one beside it, and a client of both; shares on each."""
-    node, first = grid()
+    """Our node, a plain one beside it, and a client of both; shares on each.  What is
+    deleted behind the node's back it may believe to be gone: the bucket is not young.
+    """
+    node, first = grid("grown")
     client = type(first)(tmp_path / "two")
     plain.create()
     plain.start(first)

@@ -326,6 +326,7 @@ def test_a_failed_read_is_tried_anew(serving: Any) -> None:
 
 def test_a_share_that_vanished_is_not_here(serving: Any) -> None:
     """A read that finds the object gone ends it: it may be stored again."""
+    serving.grow()
     serving.upload(SI, b"data")
     serving.start()
     serving.store.objects.pop(KEY)
@@ -340,6 +341,7 @@ def test_a_share_that_vanished_is_not_here(serving: Any) -> None:
 
 def test_a_share_that_is_stored_again_is_read_anew(serving: Any) -> None:
     """What was read of another that is gone, as a corrupt one, is not answered."""
+    serving.grow()
     serving.upload(SI, b"x" * LARGE)
     serving.start()
     assert _read(serving, 0, 10) == b"x" * 10
@@ -352,6 +354,7 @@ def test_a_share_that_is_stored_again_is_read_anew(serving: Any) -> None:
 
 def test_a_share_stored_meanwhile_is_here(serving: Any) -> None:
     """Late words of a share's absence do not hide one that is stored by then."""
+    serving.grow()
     serving.upload(SI, b"data")
     serving.start()
     there = serving.store.objects.pop(KEY)

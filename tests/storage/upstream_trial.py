@@ -3,7 +3,8 @@
     python tests/storage/upstream_trial.py memory|ENDPOINT TRIAL-ARGUMENTS...
     python tests/storage/upstream_trial.py storage TRIAL-OPTIONS...
 
-``memory`` is the in-memory bucket, anything else the address of an S3 server with a
+``memory`` is the in-memory bucket, ``young`` one that does not show at first what was
+written, anything else the address of an S3 server with a
 bucket named ``upstream``.  Upstream's tests build whole nodes by
 ``allmydata.client.create_client``, or (those of HTTP) a storage server and its front by
 name; they are given our classes here, and nothing else is changed.  ``storage`` runs
@@ -54,8 +55,8 @@ def bucket_of(where: str) -> Callable[[str], IObjectStore]:
         return made[basedir]
 
     def fresh(basedir: str) -> IObjectStore:
-        if where == "memory":
-            return MemoryStore()
+        if where in ("memory", "young"):
+            return MemoryStore(unseen=int(where == "young"))
         name = hashlib.sha256(f"{os.getpid()} {basedir}".encode()).hexdigest()[:16]
         place = BucketPlace(BUCKET, "us-east-1", where, f"{name}/")
         # No kept connections: trial calls them a reactor left unclean.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import pytest
 import stripe
 from twisted.internet.defer import Deferred
 
@@ -56,6 +57,23 @@ class ApiTests(LocalStripeCase):
             stripe.InvalidRequestError, self.client().v1.coupons.list
         )
         self.assertIn("Unrecognized request URL", str(error))
+
+    @pytest.mark.asks_wrongly
+    async def test_parameters(self) -> None:
+        """A parameter that stripe-python does not know, or of another type, is refused
+        and told to the tests.
+        """
+        create = self.client().v1.checkout.sessions.create
+        planted: dict[str, Any] = {
+            "Received unknown parameter: costumer": {"costumer": "cus_1"},
+            "Invalid mode: must be one of": {"mode": "subscribe"},
+            "Invalid integer: soon": {"expires_at": "soon"},
+            "line_items[0][qty]": {"line_items": [{"price": self.price(), "qty": 1}]},
+        }
+        for said, wrong in planted.items():
+            asked = {**self.wanted(), **wrong}
+            error = await self.refused(stripe.InvalidRequestError, create, asked)
+            self.assertIn(said, str(error))
 
     async def test_request_ids(self) -> None:
         """Each answer has a request id, and an error names the same."""

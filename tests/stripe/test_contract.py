@@ -19,7 +19,16 @@ import stripe
 import typing_extensions
 from stripe._object_classes import get_object_class
 
-from lae_localcloud.stripe import billing, clocks, customers, money, notices, payment
+from lae_localcloud.stripe import (
+    billing,
+    clocks,
+    credit_notes,
+    customers,
+    money,
+    notices,
+    payment,
+    portal,
+)
 from lae_localcloud.stripe.cards import CARDS, Card
 from tests.stripe.bench import GOOD, LocalStripeCase
 
@@ -150,10 +159,26 @@ class ContractTests(LocalStripeCase):
         )
         billing.cancel_subscription(account, second["id"], {})
         charge = next(c for c in account.all("charge") if c["paid"])
-        money.create_refund(account, {"charge": charge["id"], "amount": 100})
+        refund = money.create_refund(account, {"charge": charge["id"], "amount": 100})
+        paid = next(
+            p
+            for p in account.all("invoice_payment")
+            if p["payment"]["payment_intent"] == charge["payment_intent"]
+        )
+        credit_notes.create_note(
+            account,
+            {
+                "invoice": paid["invoice"],
+                "amount": 100,
+                "refunds": [{"refund": refund["id"]}],
+            },
+        )
         customer = next(account.all("customer"))
         customers.update_customer(account, customer["id"], {"metadata": {"a": "b"}})
         customers.open_portal(account, {"customer": customer["id"]}, self.local.url)
+        portal.create_configuration(
+            account, {"features": {}, "login_page": {"enabled": True}}, self.local.url
+        )
         clock = clocks.create_clock(
             account, {"frozen_time": account.seconds(), "customer": second["customer"]}
         )
@@ -196,6 +221,7 @@ class ContractTests(LocalStripeCase):
                 *v1.invoices.list().data,
                 *v1.charges.list().data,
                 *v1.refunds.list().data,
+                *v1.credit_notes.list().data,
                 *v1.events.list({"limit": 100}).data,
                 *v1.webhook_endpoints.list().data,
                 intent,
@@ -214,7 +240,7 @@ class ContractTests(LocalStripeCase):
             kind = thing.object
             self.assertIs(type(thing), get_object_class("V1", kind))
             self.assertEqual(thing.id, thing.to_dict()["id"])
-        self.assertEqual(len({t.object for t in found}), 13)
+        self.assertEqual(len({t.object for t in found}), 14)
 
     def test_judges(self) -> None:
         """The judges see what is wrong."""

@@ -6,6 +6,8 @@ import re
 import time
 from typing import Any
 
+import stripe
+
 from lae_localcloud.stripe import checkout
 from lae_localcloud.stripe.hosted import price_text
 from tests.stripe.bench import ASKS, DECLINED, GOOD, LocalStripeCase, http, submit
@@ -144,6 +146,36 @@ class PageTests(LocalStripeCase):
         found = self.account.get("checkout.session", opened.id)
         self.assertEqual(found["payment_status"], "no_payment_required")
         self.assertEqual(list(self.account.all("charge")), [])
+
+    async def test_allowed(self) -> None:
+        """A session that allows cards alone takes no bank debit."""
+        opened = await self.opened(allowed_payment_method_types=["card"])
+        path = f"sessions/{opened.id}/pay"
+        with self.assertRaises(AssertionError):
+            await self.control("POST", path, {"method": "bank-debit"})
+        session = self.account.get("checkout.session", opened.id)
+        self.assertEqual(session["status"], "open")
+
+    async def test_tax(self) -> None:
+        """With automatic tax the page asks where the customer lives, and says how much
+        of the price is tax; a price that does not say whether it is in it is refused.
+        """
+        with self.assertRaisesRegex(stripe.InvalidRequestError, "tax_behavior"):
+            await self.opened(automatic_tax={"enabled": True})
+        for price in self.account.all("price"):
+            price["tax_behavior"] = "inclusive"
+        opened = await self.opened(automatic_tax={"enabled": True})
+        page = await self.away(http, "GET", opened.url)
+        self.assertIn("of tax", page.text)
+        lost = await self.pay(opened.url)
+        self.assertIn("Your country is incomplete.", lost.text)
+        lost = await self.pay(opened.url, country="AT")
+        self.assertIn("Your postal code is incomplete.", lost.text)
+        await self.pay(opened.url, country="at", postal_code="1010")
+        session = self.account.get("checkout.session", opened.id)
+        self.assertEqual(session["customer_details"]["address"]["country"], "AT")
+        self.assertEqual(session["total_details"]["amount_tax"], 150)
+        self.assertEqual(session["automatic_tax"]["status"], "complete")
 
     async def test_bank_debit(self) -> None:
         """A bank debit completes the session unpaid; the money comes later, or not."""

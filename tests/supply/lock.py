@@ -33,6 +33,7 @@ ENVIRONMENTS: dict[str, tuple[str, ...]] = {
     "build": ("requirements/build.in",),
     "client": ("requirements/client.in",),
     "release": (*_RELEASE, "setup.py"),
+    "node": ("--extra=node", "setup.py"),
     "demo": (*_DEMO, "setup.py"),
     "tests": (*_DEMO, "--extra=test", "setup.py"),
     "mutants": ("requirements/mutants.in",),

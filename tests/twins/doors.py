@@ -246,6 +246,7 @@ class MemoryHosts(IHosts):
             launched_at=now,
             visible_at=now + cloud.visibility,
             runs_at=now + cloud.boot,
+            addressed_at=now + cloud.boot + cloud.addressing,
         )
         cloud.instances[made.instance_id] = made
         cloud.tokens[request.client_token] = made.instance_id
@@ -264,21 +265,37 @@ class MemoryAddresses(IAddresses):
             "addresses.find", lambda: self.line.cloud.records.get(name)
         )
 
-    async def make(self, name: str, address: str) -> None:
+    async def make(self, name: str, address: str) -> str:
         """See there."""
 
-        def effect() -> None:
-            self.line.cloud.records[name] = address
+        def effect() -> str:
+            return self.line.cloud.change_name(self.line.now, name, address)
 
         return await self.line.call("addresses.make", effect)
 
-    async def unmake(self, name: str) -> None:
+    async def unmake(self, name: str) -> str | None:
         """See there."""
 
-        def effect() -> None:
-            self.line.cloud.records.pop(name, None)
+        def effect() -> str | None:
+            cloud = self.line.cloud
+            if name not in cloud.records:
+                return None
+            return cloud.change_name(self.line.now, name, None)
 
         return await self.line.call("addresses.unmake", effect)
+
+    async def is_served(self, change: str) -> bool:
+        """See there."""
+        return await self.line.call(
+            "addresses.is_served",
+            lambda: self.line.cloud.is_served(self.line.now, change),
+        )
+
+    async def list(self) -> dict[str, str]:
+        """See there."""
+        return await self.line.call(
+            "addresses.list", lambda: dict(self.line.cloud.records)
+        )
 
 
 @define(frozen=True)

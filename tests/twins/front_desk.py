@@ -19,15 +19,19 @@ from lae_flapp.grid.steps import STEPS, StepName
 from lae_protocol.address import AddressRefused, parse_address
 from lae_protocol.ids import OwnerSecret, SignupId
 from lae_protocol.messages import (
+    OWNED,
     AskDoors,
     AskPulse,
+    ConfirmByLink,
     CorrectAddress,
     Done,
     Doors,
     FrontDeskQuestion,
     Leave,
     LeaveByLink,
+    LogInByLink,
     MailedLink,
+    MailLogIn,
     Owner,
     OwnerView,
     PayAgain,
@@ -114,6 +118,8 @@ class MemoryDesk:
     #: What it says of itself.
     healthy: bool = True
     events_taken: list[StripeEvent] = field(factory=list)
+    #: Whose owner had a link mailed that makes a browser theirs.
+    log_ins_mailed: list[SignupId] = field(factory=list)
     #: Signups whose payment Stripe knows, and we not yet.
     paid_unseen: set[SignupId] = field(factory=set)
     #: What every grid's host told last.
@@ -157,6 +163,10 @@ class MemoryDesk:
         """When a signup that was cancelled ends."""
         return self._ends_at(self._signups[signup_id])
 
+    def kinds(self, signup_id: SignupId) -> list[str]:
+        """What happened to a signup, in order."""
+        return [e.kind for e in self._signups[signup_id].events]
+
     def email(self, signup_id: SignupId) -> str:
         """The address, as far as it was corrected."""
         return self._signups[signup_id].email
@@ -186,15 +196,32 @@ class MemoryDesk:
                 return Taken(known=True)
             case Watch():
                 return await self._watch(question)
+            case LeaveByLink() | ReturnByLink() | ConfirmByLink():
+                return self._by_link(question)
+            case MailLogIn(signup_id):
+                signup = self._signups.get(signup_id)
+                return _UNKNOWN if signup is None else self._log_in_mailed(signup)
+            case LogInByLink():
+                return self._logged_in(question)
+            case _:
+                signup = self._owned(question.owner)
+                return _UNKNOWN if signup is None else self._by_owner(question, signup)
+
+    def _by_link(
+        self, question: LeaveByLink | ReturnByLink | ConfirmByLink
+    ) -> Registered | Done | Refused:
+        match question:
             case LeaveByLink(link):
                 signup = self._linked(link, "cancel")
                 return _UNKNOWN if signup is None else self._left(signup, owned=False)
             case ReturnByLink(link):
                 signup = self._linked(link, "return")
                 return _UNKNOWN if signup is None else self._returned_by_link(signup)
+            case ConfirmByLink(link):
+                signup = self._linked(link, "confirm")
+                return _UNKNOWN if signup is None else self._confirmed(signup)
             case _:
-                signup = self._owned(question.owner)
-                return _UNKNOWN if signup is None else self._by_owner(question, signup)
+                assert_never(question)
 
     def _by_owner(
         self,
@@ -265,6 +292,9 @@ class MemoryDesk:
             except DeadlinePassed:
                 if self.down:
                     raise DeskAway("not connected") from None
+        if secret not in (None, signup.register.owner_secret):
+            # Another browser was logged in meanwhile.
+            return _UNKNOWN
         return self._view(signup, watch.since, owned=secret is not None)
 
     def _corrected(self, signup: _Signup, email: str) -> Done | Refused:
@@ -278,6 +308,30 @@ class MemoryDesk:
         signup.email_state = "unconfirmed"
         self.happen(signup.register.signup_id, "address-corrected")
         return Done(self._view(signup, 0, owned=True))
+
+    def _confirmed(self, signup: _Signup) -> Done:
+        if signup.email_state != "confirmed":
+            signup.email_state = "confirmed"
+            self.happen(signup.register.signup_id, "address-confirmed")
+        return Done(self._view(signup, 0, owned=False))
+
+    def _log_in_mailed(self, signup: _Signup) -> Done | Refused:
+        if signup.state not in OWNED:
+            return Refused("not-now", "There is nothing to see of it for its owner.")
+        self.log_ins_mailed.append(signup.register.signup_id)
+        return Done(self._view(signup, 0, owned=False))
+
+    def _logged_in(self, question: LogInByLink) -> Done | Refused:
+        signup = self._signups.get(question.link.signup_id)
+        if signup is None:
+            return _UNKNOWN
+        register = signup.register
+        if register.owner_secret != question.owner_secret:
+            if self._linked(question.link, "log-in") is None:
+                return _UNKNOWN
+            signup.register = evolve(register, owner_secret=question.owner_secret)
+            self.happen(register.signup_id, "logged-in")
+        return Done(self._view(signup, 0, owned=False))
 
     def _stayed(self, signup: _Signup) -> Done | Refused:
         if signup.state != "active":
@@ -299,10 +353,13 @@ class MemoryDesk:
         return signup
 
     def link(self, signup_id: SignupId, purpose: str) -> Secret:
-        """What a mail's link has behind the ``#``; another for a corrected address."""
-        kinds = [e.kind for e in self._signups[signup_id].events]
-        corrected = kinds.count("address-corrected")
-        return Secret(f"{purpose}-{signup_id}" + f"-{corrected}" * bool(corrected))
+        """What a mail's link has behind the ``#``; another for a corrected address, and
+        another to log in with after somebody did.
+        """
+        kinds = self.kinds(signup_id)
+        others = kinds.count("address-corrected")
+        others += kinds.count("logged-in") if purpose == "log-in" else 0
+        return Secret(f"{purpose}-{signup_id}" + f"-{others}" * bool(others))
 
     def _left(self, signup: _Signup, *, owned: bool) -> Done | Refused:
         signup_id = signup.register.signup_id
@@ -367,6 +424,8 @@ class MemoryDesk:
             if signup.state in ("ending", "ended")
             else None,
             awaits_payment=signup.state == "paying" or signup.coming_back,
+            awaits_confirmation="address-corrected" in happened
+            and signup.email_state != "confirmed",
         )
         if not owned:
             return view

@@ -20,7 +20,10 @@ from lae_flapp.effects.payments import (
     GiveBack,
     GivenBack,
     IPayments,
+    LastPayment,
     NameCustomer,
+    Purpose,
+    Refund,
     SetEnd,
     Subscription,
     payment_key,
@@ -30,6 +33,22 @@ from lae_provision.errors import Refused
 from tests.twins.weather import Weather, exposed, fair
 
 T = TypeVar("T")
+#: When everything was charged, as far as the twin tells.
+PAID_AT = datetime(2026, 11, 1, 12, tzinfo=UTC)
+
+
+@define
+class MemoryRefund:
+    """One refund of ours; *key* is its effect's, of goodwill alone.  *credited* is
+    what its credit note says, once there is one.
+    """
+
+    subscription: str
+    amount: int
+    key: str | None = None
+    failed: bool = False
+    purpose: Purpose = "goodwill"
+    credited: int | None = None
 
 
 @define
@@ -43,6 +62,12 @@ class Account:
     subscriptions: set[str] = Factory(set)
     charged: dict[str, int] = Factory(dict)
     refunded: dict[str, int] = Factory(dict)
+    #: What of that the product gave back, refund by refund; the rest is somebody's else.
+    refunds: dict[str, MemoryRefund] = Factory(dict)
+    #: Why no credit note is taken, if none is.
+    notes_refused: str | None = None
+    #: Of charges that are not in euros.
+    currencies: dict[str, str] = Factory(dict)
     #: Charges that a customer's bank asked back.
     disputed: set[str] = Factory(set)
     #: The signup that each customer's metadata names.
@@ -83,6 +108,49 @@ class Account:
         known = self.known[subscription] = evolve(self.known[subscription], **changed)
         if known.status == "canceled":
             self.subscriptions.discard(subscription)
+
+    def refund(
+        self,
+        subscription: str,
+        amount: int,
+        key: str | None = None,
+        purpose: Purpose = "goodwill",
+    ) -> str:
+        """Give so much back; the refund's name."""
+        name = f"re_{len(self.refunds) + 1}"
+        self.refunds[name] = MemoryRefund(subscription, amount, key, purpose=purpose)
+        before = self.refunded.get(subscription, 0)
+        self.refunded[subscription] = before + amount
+        return name
+
+    def fail(self, refund: str) -> None:
+        """Play the customer's bank: it does not take a refund, days later."""
+        made = self.refunds[refund]
+        made.failed = True
+        self.refunded[made.subscription] -= made.amount
+
+    def credit(self, subscription: str) -> str | None:
+        """Write the credit notes that lack; why that is refused, where it is.
+
+        A note of a refund that failed stays, and its part of the invoice with it.
+        """
+        of_it = [r for r in self.refunds.values() if r.subscription == subscription]
+        left = self.charged[subscription] - sum(r.credited or 0 for r in of_it)
+        for made in of_it:
+            amount = min(made.amount, left)
+            if made.failed or made.credited is not None or not amount:
+                continue
+            if self.notes_refused is not None:
+                return self.notes_refused
+            made.credited = amount
+            left -= amount
+        return None
+
+    def refunded_by_us(self, subscription: str) -> int:
+        """What the product gave back of it."""
+        every = self.refunds.values()
+        mine = (r for r in every if r.subscription == subscription and not r.failed)
+        return sum(refund.amount for refund in mine)
 
     def kept(self) -> dict[str, int]:
         """What was charged and not given back, by subscription."""
@@ -147,23 +215,31 @@ class MemoryPayments(IPayments):
 
         return await self._call("payments.expire_session", effect)
 
-    async def cancel_and_refund(self, request: GiveBack) -> GivenBack:
+    async def give_back(self, request: GiveBack) -> GivenBack:
         """See there."""
 
         def effect() -> GivenBack:
             account = self.account
             session = account.sessions.get(request.session_id)
             subscription = request.subscription
+            if request.purpose == "goodwill":
+                return _give_part_back(account, request)
             if subscription is None and session is not None:
                 subscription = session.subscription
             if subscription is None:
                 return GivenBack(None, None, 0)
             account.become(subscription, status="canceled")
             amount = account.charged.get(subscription, 0)
-            account.refunded[subscription] = amount
-            return GivenBack(subscription, f"re_{subscription}", amount)
+            left = amount - account.refunded.get(subscription, 0)
+            if left:
+                account.refund(subscription, left, purpose=request.purpose)
+            refused = account.credit(subscription) if amount else None
+            mine = [n for n, r in account.refunds.items() if not r.failed]
+            named = [n for n in mine if account.refunds[n].subscription == subscription]
+            newest = named[-1] if named else None
+            return GivenBack(subscription, newest, amount, refused)
 
-        return await self._call("payments.cancel_and_refund", effect)
+        return await self._call("payments.give_back", effect)
 
     async def fetch_subscription(self, subscription: str) -> Subscription | None:
         """See there."""
@@ -200,11 +276,42 @@ class MemoryPayments(IPayments):
             account, customer = self.account, charge.replace("ch_", "cus_")
             if all(s.customer != customer for s in account.sessions.values()):
                 return None
-            given_back = account.refunded.get(charge.replace("ch_", "sub_"), 0)
+            name = charge.replace("ch_", "sub_")
+            given_back = account.refunded.get(name, 0)
+            elsewhere = given_back > account.refunded_by_us(name)
             disputed = charge in account.disputed
-            return Charge(charge, customer, given_back > 0, disputed)
+            return Charge(charge, customer, given_back > 0, disputed, elsewhere)
 
         return await self._call("payments.fetch_charge", look)
+
+    async def fetch_refund(self, refund: str) -> Refund | None:
+        """See there."""
+
+        def look() -> Refund | None:
+            made = self.account.refunds.get(refund)
+            if made is None:
+                return None
+            customer = made.subscription.replace("sub_", "cus_")
+            return Refund(refund, customer, made.amount, "eur", made.failed)
+
+        return await self._call("payments.fetch_refund", look)
+
+    async def last_payment(self, subscription: str) -> LastPayment | None:
+        """See there; ``pi_1`` paid for ``sub_1``."""
+
+        def look() -> LastPayment | None:
+            account = self.account
+            if subscription not in account.charged:
+                return None
+            return LastPayment(
+                subscription.replace("sub_", "pi_"),
+                account.charged[subscription],
+                account.refunded.get(subscription, 0),
+                account.currencies.get(subscription, "eur"),
+                PAID_AT,
+            )
+
+        return await self._call("payments.last_payment", look)
 
     async def name_customer(self, request: NameCustomer) -> None:
         """See there."""
@@ -226,6 +333,28 @@ class MemoryPayments(IPayments):
                 self.saved()
 
         return await exposed(self.clock, self.weather, self.late, name, kept)
+
+
+def _give_part_back(account: Account, request: GiveBack) -> GivenBack:
+    """Once for each attempt, as its key says."""
+    assert request.payment_intent is not None
+    assert request.amount is not None
+    subscription = request.payment_intent.replace("pi_", "sub_")
+    key = payment_key(request.signup_id, request.purpose, request.attempt)
+    for name, made in account.refunds.items():
+        if made.key == key:
+            if made.failed:
+                raise Refused("refund-failed", name)
+            refused = account.credit(subscription)
+            return GivenBack(request.subscription, name, made.amount, refused)
+    left = account.charged[subscription] - account.refunded.get(subscription, 0)
+    if not left:
+        raise Refused("charge_already_refunded", subscription)
+    if request.amount > left:
+        raise Refused("bad-request", "more than is left")
+    name = account.refund(subscription, request.amount, key)
+    refused = account.credit(subscription)
+    return GivenBack(request.subscription, name, request.amount, refused)
 
 
 def _opened(request: CheckoutRequest, number: int) -> CheckoutSession:

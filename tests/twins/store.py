@@ -57,6 +57,7 @@ class _Object:
     etag: str
     metadata: dict[str, str]
     modified: float
+    unseen: int
 
 
 @define
@@ -99,9 +100,14 @@ def _etag(data: bytes) -> str:
 @implementer(IObjectStore)
 @define
 class MemoryStore:
-    """A bucket in a dictionary.  *fault* sees each request; *requests* counts them."""
+    """A bucket in a dictionary.  *fault* sees each request; *requests* counts them.
+
+    To so many requests as *unseen* says an object that was just written is not there,
+    as in a bucket whose versioning is young.
+    """
 
     page: int = 1000
+    unseen: int = 0
     fault: Fault | None = None
     seconds: Callable[[], float] = field(default=lambda: 0.0)
     requests: list[Request] = field(factory=list)
@@ -141,15 +147,24 @@ class MemoryStore:
         if_match: str | None,
         if_absent: bool,
     ) -> str:
-        there = self.objects.get(key)
-        if if_absent and there is not None:
+        if if_absent and key in self.objects:
             raise ConditionFailed("PreconditionFailed")
+        there = None if if_match is None else self._seen(key)
         if if_match is not None and (there is None or there.etag != if_match):
             raise ConditionFailed("PreconditionFailed" if there else "NoSuchKey")
         etag = _etag(data)
         self._supersede(key)
-        self.objects[key] = _Object(data, etag, dict(metadata), self.seconds())
+        self.objects[key] = _Object(
+            data, etag, dict(metadata), self.seconds(), self.unseen
+        )
         return etag
+
+    def _seen(self, key: str) -> _Object | None:
+        there = self.objects.get(key)
+        if there is not None and there.unseen:
+            there.unseen -= 1
+            return None
+        return there
 
     def _supersede(self, key: str) -> None:
         there = self.objects.pop(key, None)
@@ -176,7 +191,7 @@ class MemoryStore:
         """See :meth:`IObjectStore.get`."""
 
         def effect() -> Got:
-            there = self.objects.get(key)
+            there = self._seen(key)
             if there is None:
                 raise NotThere("NoSuchKey")
             stop = len(there.data) if length is None else start + length
@@ -202,7 +217,7 @@ class MemoryStore:
         """See :meth:`IObjectStore.head`."""
 
         def effect() -> Head | None:
-            there = self.objects.get(key)
+            there = self._seen(key)
             if there is None:
                 return None
             return Head(there.etag, len(there.data), there.metadata)

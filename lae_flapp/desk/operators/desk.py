@@ -8,11 +8,12 @@ from datetime import datetime
 from attrs import define
 from twisted.internet.interfaces import IReactorTime
 
+from lae_flapp.costs.price_list import PricedCell
 from lae_flapp.desk.operators.rights import Rights
 from lae_flapp.grid.workshop import Workshop
 from lae_flapp.journal.causes import Cause
 from lae_flapp.journal.journal import Journal
-from lae_flapp.money.checkout.checkout import Selling
+from lae_flapp.money.checkout.selling import Selling
 from lae_protocol.furl import Furl
 from lae_protocol.ids import SignupId
 from lae_protocol.looking_messages import Need
@@ -37,9 +38,10 @@ class Process:
 class OperatorDesk:
     """See the module.
 
-    *cancel* ends a signup, by whom, why, and whether at once; *new_furl* makes the furl
+    *cancel* ends a signup, by whom, why, and whether at once; *expire_sessions* ends
+    what could still be paid; *new_furl* makes the furl
     of a new operator; *back_up* copies the journal into a file of
-    the daemon's.
+    the daemon's; *priced* has the prices of the cell's hosts, where there are any.
     """
 
     shop: Workshop
@@ -47,8 +49,10 @@ class OperatorDesk:
     rights: Rights
     selling: Selling
     cancel: Callable[[SignupId, str, str, bool], Awaitable[None]]
+    expire_sessions: Callable[[SignupId], Awaitable[None]]
     new_furl: Callable[[], Furl]
     back_up: Callable[[str], BackupState]
+    priced: PricedCell | None = None
 
     @property
     def journal(self) -> Journal:

@@ -10,7 +10,7 @@ from lae_flapp.journal import capacity, cells, contacts, gifts, signups
 from lae_flapp.journal.errors import NoRoom
 from lae_flapp.journal.signups import Agreement
 from lae_flapp.journal.transaction import WriteTx
-from lae_flapp.money.checkout.checkout import Selling
+from lae_flapp.money.checkout.selling import Selling
 from lae_protocol.address import Address
 from lae_protocol.ids import OwnerSecret, base32, new_grid_label
 from lae_protocol.messages import Refused

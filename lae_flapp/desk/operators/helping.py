@@ -7,12 +7,14 @@ from lae_flapp.desk.operators.asked import Asker, known, reason
 from lae_flapp.desk.view import see
 from lae_flapp.grid import moves
 from lae_flapp.journal import contacts, events, hosts, outbox, signups
+from lae_flapp.journal.outbox import MailKind
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.life import asked_for
 from lae_flapp.life.asked_for import AskedFor
+from lae_flapp.mail import confirming
 from lae_protocol.address import Address, AddressRefused, parse_address
 from lae_protocol.ids import MalformedId, SignupId, parse_signup_id
-from lae_protocol.messages import Done, Refused, SignupState
+from lae_protocol.messages import OWNED, Done, Refused, SignupState
 from lae_protocol.operator_messages import (
     AskPlans,
     Cancel,
@@ -40,7 +42,9 @@ async def retry_signup(by: Asker, asked: RetrySignup) -> Done:
 
 
 async def resend_mail(by: Asker, asked: Resend) -> Done:
-    """Mail the furl once more; to another address from now on, if one is given."""
+    """Mail the furl once more.  To another address, if one is given: from now on, and
+    once its reader has confirmed it.
+    """
     to = None if asked.email is None else _address(asked.email)
 
     def queued(tx: WriteTx, who: str) -> Done:
@@ -71,15 +75,28 @@ async def delete_data(by: Asker, asked: DeleteData) -> Done:
 
 
 async def log_out(by: Asker, asked: LogOut) -> Done:
-    """Let every browser forget whose it is; mailed links and the grid go on."""
+    """Let every browser forget whose it is; mailed links and the grid go on.  The owner
+    gets a link for one browser, if the operator wants that.
+    """
     why = reason(asked.why)
 
     def out(tx: WriteTx, who: str) -> Done:
         known(tx, asked.signup_id)
         signups.log_out(tx, asked.signup_id, who, why)
+        if asked.mail_link:
+            _queue_log_in(tx, asked.signup_id, by.request_id, who)
         return Done(see(tx, asked.signup_id, 0))
 
     return await by.write(out)
+
+
+def _queue_log_in(tx: WriteTx, signup_id: SignupId, occasion: str, who: str) -> None:
+    """To an address that is to be confirmed, it goes after that."""
+    if signups.get(tx, signup_id).state not in OWNED:
+        said = "There is nothing to log in to: leave out --mail-link."
+        raise Refusal(Refused("not-now", said))
+    outbox.put(tx, signup_id, "log-in", occasion)
+    events.note(tx, signup_id, "log-in-asked", who)
 
 
 async def replace_host(by: Asker, asked: ReplaceHost) -> Done:
@@ -150,26 +167,34 @@ def _resend(
         said = "Nothing changed: the address is another one by now. Look again."
         raise Refusal(Refused("changed", said))
     if to is not None:
-        contacts.correct(tx, signup_id, to.as_typed, to.for_smtp, by_operator=True)
-        events.tell(tx, signup_id, "address-corrected", who)
+        confirming.correct(tx, signup_id, to, by.request_id, who=who)
     elif known.state == "bouncing":
         said = "Mail to this address is refused: give another with --to."
         raise Refusal(Refused("not-now", said))
-    if signups.get(tx, signup_id).state not in {"active", "past-due"}:
-        if to is None:
-            said = "There is no mail to send yet: the storage is not ready."
-            raise Refusal(Refused("not-now", said))
-        # It goes to the new address when there is something to send.
-        return
-    if any(m.state == "waiting" for m in _letters(tx, signup_id)):
+    if _queue(tx, signup_id, by.request_id):
+        events.tell(tx, signup_id, "mail-resent", who)
+    elif to is None:
+        said = "There is no mail to send yet: the storage is not ready."
+        raise Refusal(Refused("not-now", said))
+
+
+def _queue(tx: WriteTx, signup_id: SignupId, occasion: str) -> bool:
+    """Queue the mail with the furl, or first the one that asks whether a corrected
+    address is the customer's; False where it is too early for either.
+    """
+    asks = contacts.current(tx, signup_id).awaits_confirmation
+    kind: MailKind = "confirm" if asks else "active"
+    letters = [m for m in outbox.of(tx, signup_id) if m.kind == kind]
+    if any(m.state == "waiting" for m in letters):
         # It goes to the address of the time when it is sent: now.
-        return
-    outbox.put(tx, signup_id, "active", by.request_id)
-    events.tell(tx, signup_id, "mail-resent", who)
-
-
-def _letters(tx: WriteTx, signup_id: SignupId) -> list[outbox.Mail]:
-    return [m for m in outbox.of(tx, signup_id) if m.kind == "active"]
+        return True
+    if asks:
+        confirming.ask(tx, signup_id, occasion)
+        return True
+    if signups.get(tx, signup_id).state not in {"active", "past-due"}:
+        return False
+    outbox.put(tx, signup_id, "active", occasion)
+    return True
 
 
 def _address(text: str) -> Address:

@@ -14,9 +14,12 @@ from twisted.internet.interfaces import IReactorTime
 from lae_flapp.journal.secrets import hash_of, same_hash
 from lae_flapp.settings import OperatorRights
 from lae_protocol import box_messages as box
+from lae_protocol import cost_messages as cost
 from lae_protocol import looking_messages as look
 from lae_protocol import operator_messages as ask
 from lae_protocol import people_messages as people
+from lae_protocol import refund_messages as refund
+from lae_protocol import rollout_messages as rollout
 from lae_protocol.messages import Refused
 from lae_protocol.process.answer import Refusal
 from lae_protocol.question import Question
@@ -30,10 +33,12 @@ LOOKING: frozenset[type[Question[Any]]] = frozenset(
     {
         look.ListSignups,
         look.ListUsage,
+        cost.ListCosts,
         look.ShowSignup,
         look.EventsSince,
         look.AskHealth,
         ask.AskPlans,
+        refund.AskLastPayment,
         ask.ListHosts,
         ask.AskConsole,
         ask.ListEffects,
@@ -44,6 +49,7 @@ LOOKING: frozenset[type[Question[Any]]] = frozenset(
         box.ShowMail,
         ask.AskSwitches,
         people.AskOperators,
+        rollout.AskRollout,
     }
 )
 _READ_ONLY = Refused("not-now", "Your furl is read-only: it may look, and no more.")
@@ -56,9 +62,14 @@ _NOT_YOURS = Refused("not-now", "This is not your second furl, or you have none.
 
 
 def loses(question: Question[Any]) -> bool:
-    """Whether it deletes data, or gives money back."""
+    """Whether it deletes data, or gives money back.
+
+    Who cancels what is about to be paid gives nothing back of their own will: that a
+    payment which comes in that moment goes back is the system's own promise, kept to
+    whoever pays too late, whoever ended it.
+    """
     match question:
-        case ask.DeleteData():
+        case ask.DeleteData() | refund.RefundPayment():
             return True
         case ask.Cancel(seen="paid"):
             return True

@@ -6,6 +6,7 @@ import click
 
 from lae_flapp.laptop import tables
 from lae_flapp.laptop.columns import Column, printable
+from lae_flapp.laptop.commands.remove import remove_hints
 from lae_flapp.laptop.nouns import (
     Noun,
     One,
@@ -154,6 +155,7 @@ inbox.add_command(
         """,
     )
 )
+inbox.add_command(remove_hints)
 outbox.add_command(list_command(MAILS, "List mails, newest first."))
 outbox.add_command(
     show_command(MAIL, "Show one mail; its text is written when it is sent.")

@@ -48,7 +48,7 @@ def health(where: Where, as_json: bool) -> None:
             health=told, paused=paused.paused, problems=[n.what for n in needs]
         )
     else:
-        _print_needs(needs)
+        print_needs(needs)
         _print(told, paused)
     if needs:
         raise click.exceptions.Exit(WRONG)
@@ -105,22 +105,25 @@ def _say_away(problem: str, *, as_json: bool) -> None:
     if as_json:
         tables.print_json(health=None, needs=[away], problems=[problem])
         return
-    _print_needs((away,))
+    print_needs((away,))
     click.echo(
         "These commands are for the daemon's machine; customers' hosts serve on."
     )
 
 
-def _print_needs(needs: Sequence[Need]) -> None:
+def print_needs(needs: Sequence[Need]) -> None:
     """What, since when, the page, the commands: those that wake somebody first."""
     if not needs:
         click.echo("Nothing needs you.")
     for need in needs:
         loud = need.severity == "page"
-        head = f"{'NOW' if loud else 'BY DAY':<6}  {need.what}"
+        what, *quoted = need.what.splitlines() or [""]
+        head = f"{'NOW' if loud else 'BY DAY':<6}  {what}"
         if need.subject and need.subject.partition(" ")[0] not in need.what:
             head += f" ({need.subject})"
         click.secho(printable(head), fg="red" if loud else "yellow", bold=loud)
+        for line in quoted:
+            click.echo(f"        | {printable(line)}")
         if need.since is not None:
             lasted = int((datetime.now(UTC) - need.since).total_seconds())
             since = tables.moment(need.since)

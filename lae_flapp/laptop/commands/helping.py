@@ -85,7 +85,8 @@ def resend(
     """Mail customers their grid's address once more.
 
     With --to the address of one is corrected first, even a confirmed one: be sure that
-    it is the customer who asks.
+    it is the customer who asks.  A corrected address gets a link first; the mail goes
+    there when its reader has opened the link and confirmed the address.
     """
     if email is not None and not chosen.is_one:
         raise click.UsageError("--to is one customer's address: name one signup.")
@@ -99,22 +100,27 @@ def resend(
         return {"signup_id": known.signup_id, "to": to, "done": done is not None}
 
     def say(detail: SignupDetail, done: Done | None) -> None:
-        known, to = detail.row, printable(email or detail.row.email)
-        signup_id = known.signup_id
-        if done is None:
-            click.echo(f"Would mail the furl of {described(detail)} to {to}.")
-        elif known.state not in {"active", "past-due"}:
-            click.echo(
-                f"{signup_id} is {known.state}: {to} gets its mails from now on."
-            )
-        else:
-            click.echo(f"The furl of {signup_id} is mailed to {to}.")
-            if chosen.is_one:
-                click.echo(
-                    f"See whether it is taken: lae outbox list --signup {signup_id}"
-                )
+        click.echo(_say_resent(detail, done, printable(email or detail.row.email)))
+        if done is not None and chosen.is_one:
+            signup_id = detail.row.signup_id
+            click.echo(f"See whether it is taken: lae outbox list --signup {signup_id}")
 
     run_each(where, chosen, act, row=row, say=say, as_json=as_json, dry_run=dry_run)
+
+
+def _say_resent(detail: SignupDetail, done: Done | None, to: str) -> str:
+    """Say what is mailed to this address, or (*done* is None) what would be."""
+    known = detail.row
+    if known.awaits_confirmation or to != printable(known.email):
+        if done is None:
+            return f"Would mail {to} the link to confirm it for {described(detail)}."
+        return (
+            f"{to} is the address of {known.signup_id} from now on.  Before anything"
+            " else, a link to confirm it is mailed there."
+        )
+    if done is None:
+        return f"Would mail the furl of {described(detail)} to {to}."
+    return f"The furl of {known.signup_id} is mailed to {to}."
 
 
 @click.command("log-out")
@@ -122,25 +128,38 @@ def resend(
 @gives_json
 @changes
 @click.option("--reason", required=True, help="For the event log.")
+@click.option(
+    "--mail-link", is_flag=True, help="Mail the owner a link for one browser."
+)
 @several
 def log_out(
-    where: Where, as_json: bool, dry_run: bool, reason: str, chosen: Several
+    where: Where,
+    as_json: bool,
+    dry_run: bool,
+    reason: str,
+    mail_link: bool,
+    chosen: Several,
 ) -> None:
     """Let every browser forget whose it is, as when a laptop was stolen.
 
     No browser sees the furl or changes anything then.  The grid goes on, and so do the
     links in mails, by which the owner can still cancel or pay.  Nothing brings the old
-    cookie back.
+    cookie back: with --mail-link, or asked on the status page, a mailed link gives one
+    browser a new one.
     """
 
     async def act(line: Line, detail: SignupDetail) -> Done:
-        return await line.ask(LogOut(detail.row.signup_id, reason))
+        return await line.ask(LogOut(detail.row.signup_id, reason, mail_link))
 
     def say(detail: SignupDetail, done: Done | None) -> None:
+        to = f" A link for one browser goes to {printable(detail.row.email)}"
+        held = " once that is confirmed" if detail.row.awaits_confirmation else ""
+        more = f"{to}{held}." if mail_link else ""
         if done is None:
-            click.echo(f"Would log every browser out of {described(detail)}.")
+            said = f"Would log every browser out of {described(detail)}."
         else:
-            click.echo(f"Every browser is logged out of {detail.row.signup_id}.")
+            said = f"Every browser is logged out of {detail.row.signup_id}."
+        click.echo(said + more)
 
     run_each(
         where, chosen, act, row=done_row, say=say, as_json=as_json, dry_run=dry_run

@@ -79,8 +79,7 @@ hosts.add_command(
 def console(where: Where, as_json: bool, signup: str) -> None:
     """Print what the host of a subscription wrote to its console.
 
-    It is the cloud's copy, which may be some minutes old; furls and keys in it are
-    replaced.
+    It is the cloud's newest copy; furls and keys in it are replaced.
     """
 
     async def work(line: Line) -> Any:

@@ -24,7 +24,7 @@ from lae_flapp.laptop.options import (
     loses,
 )
 from lae_flapp.laptop.settings import Where
-from lae_flapp.laptop.several import Several, run_each, several
+from lae_flapp.laptop.several import NAMED, Several, run_each, several
 from lae_protocol.looking_messages import SignupDetail
 from lae_protocol.messages import SignupState, SignupView
 from lae_protocol.operator_messages import Cancel, DeleteData, Reactivate
@@ -42,10 +42,6 @@ def _meaning(means: Meanings, detail: SignupDetail) -> Meaning:
     return means.get(_state(detail), Meaning(""))
 
 
-#: Of many, so many are named in a question.
-_NAMED = 5
-
-
 def _asks(
     verb: str, means: Meanings, *, yes: bool
 ) -> Callable[[Line, Sequence[SignupDetail]], Awaitable[None]]:
@@ -58,8 +54,8 @@ def _asks(
             words = _meaning(means, one).words
             question = f"{verb.capitalize()} {described(one)}? {words}".rstrip()
         else:
-            named = ", ".join(described(d) for d in changed[:_NAMED])
-            more = ", ..." if len(changed) > _NAMED else ""
+            named = ", ".join(described(d) for d in changed[:NAMED])
+            more = ", ..." if len(changed) > NAMED else ""
             question = f"{verb.capitalize()} these {len(changed)}: {named}{more}?"
         if changed:
             await line.sure(question, yes=yes)

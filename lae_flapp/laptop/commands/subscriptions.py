@@ -10,6 +10,8 @@ from lae_flapp.laptop import tables
 from lae_flapp.laptop.columns import Column
 from lae_flapp.laptop.commands.helping import comp, log_out, resend, retry
 from lae_flapp.laptop.commands.leaving import cancel, delete_data, reactivate
+from lae_flapp.laptop.commands.refund import refund
+from lae_flapp.laptop.commands.remove import remove_unpaid
 from lae_flapp.laptop.nouns import Noun, One, list_command, show_command
 from lae_flapp.laptop.options import DAY, SIGNUP
 from lae_protocol.looking_messages import (
@@ -28,7 +30,9 @@ def subscriptions() -> None:
 
 
 def _address(row: SignupRow) -> str:
-    return row.email + (" (bouncing)" if row.email_state == "bouncing" else "")
+    if row.email_state == "bouncing":
+        return f"{row.email} (bouncing)"
+    return row.email + (" (to be confirmed)" if row.awaits_confirmation else "")
 
 
 def _problem(row: SignupRow) -> str:
@@ -143,6 +147,7 @@ for _command in (
         SIGNUP is an id, or anything that finds one alone.
         """,
     ),
-    *(retry, resend, log_out, cancel, reactivate, delete_data, comp),
+    *(retry, resend, log_out, refund, cancel, reactivate, delete_data, remove_unpaid),
+    comp,
 ):
     subscriptions.add_command(_command)

@@ -7,12 +7,11 @@ another is opened, since both could be paid.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
-from attrs import define
 from twisted.logger import Logger
 
 from lae_flapp.effects.carrying_out import Effects, Points, Rendered
@@ -29,7 +28,6 @@ from lae_flapp.journal import (
     signups,
     switches,
 )
-from lae_flapp.journal.cells import Cell
 from lae_flapp.journal.effects import Effect, EffectKey, Ticket
 from lae_flapp.journal.errors import HeldByOthers, NoRoom, NotOwner
 from lae_flapp.journal.journal import Journal
@@ -37,10 +35,11 @@ from lae_flapp.journal.sessions import Session
 from lae_flapp.journal.signups import Agreement, Signup
 from lae_flapp.journal.transaction import ReadTx, WriteTx
 from lae_flapp.money.checkout.offer import Accepted, consider
+from lae_flapp.money.checkout.selling import Selling
 from lae_flapp.money.checkout.settlement import CHECKOUT, Settlement
 from lae_protocol import wire
 from lae_protocol.ids import SignupId, new_grid_label
-from lae_protocol.messages import Plan, Refused, Register, SignupState
+from lae_protocol.messages import Refused, Register, SignupState
 from lae_protocol.process.answer import Refusal
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.keyed_lock import KeyedLock
@@ -71,20 +70,6 @@ STRIPE_AWAY = (
 )
 
 OPENING = Points.declared("checkout", "opening")
-
-
-@define(frozen=True)
-class Selling:
-    """What is sold, where it is built, and how much room there is."""
-
-    plans: tuple[Plan, ...]
-    cell: Cell
-    quotas: Mapping[capacity.Quota, int]
-    site_url: str
-    #: How far the true time is ahead of the journal's (seconds): Stripe has its own.
-    ahead: Callable[[], float] = lambda: 0.0
-    #: Which share of what is free may be held by people who have not paid.
-    unpaid_share: float = 1.0
 
 
 def _no(code: object, message: str) -> Refusal:
@@ -150,7 +135,7 @@ class Checkout:
         async def turn() -> str:
             new = await self._journal.read(signups.find, register.signup_id) is None
             if new:
-                self._raise_if_flooded()
+                await self._raise_if_flooded()
             try:
                 signup = await self._journal.write(
                     self._journaled, register, considered
@@ -184,7 +169,7 @@ class Checkout:
             if known.state in OVERDUE and known.payment is not None:
                 return await self._invoice_page(known.payment.subscription, signup_id)
             if known.state in PAYABLE:
-                self._raise_if_flooded()
+                await self._raise_if_flooded()
             await self._expire_open_ones(signup_id)
             signup = await self._journal.write(self._held_again, signup_id)
             return await self._way_on(signup, PAYABLE, counted=True)
@@ -249,8 +234,8 @@ class Checkout:
             share=self._selling.unpaid_share if new else 1.0,
         )
 
-    def _raise_if_flooded(self) -> None:
-        if not self._limit.take():
+    async def _raise_if_flooded(self) -> None:
+        if not await self._limit.take_in_turn():
             raise _no(
                 "full",
                 "More people sign up just now than we can take. Nothing was charged."
@@ -276,7 +261,7 @@ class Checkout:
                 unsure = self._settlement.may_be_paid(session.session_id)
                 return page if unsure else session.url
         if not counted:
-            self._raise_if_flooded()
+            await self._raise_if_flooded()
         return await self._open(signup)
 
     async def _expire_open_ones(self, signup_id: SignupId) -> None:
@@ -374,6 +359,7 @@ class Checkout:
             expires_at=(self._correct_time(tx.now) + SESSION_LIVES).replace(
                 microsecond=0
             ),
+            options=self._selling.options,
         )
 
     def _correct_time(self, now: datetime) -> datetime:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any, Literal, assert_never
 
 from twisted.internet.defer import Deferred
 from twisted.logger import Logger
@@ -36,6 +36,9 @@ WHO = "reconciliation"
 #: By then Stripe has ended every session that a request can have opened.
 UNHEARD = timedelta(hours=1)
 
+#: Of a paid session that the journal did not know: its signup has a row by now; its
+#: payment went back; a person must decide.
+Adopted = Literal["row", "paid-back", "undecided"]
 Outcome = Literal["kept", "surplus", "unpaid", "expired", "foreign", "unknown"]
 
 
@@ -51,7 +54,7 @@ class Settlement:
     def __init__(
         self,
         shop: Workshop,
-        adopt: Callable[[CheckoutSession], Awaitable[bool]],
+        adopt: Callable[[CheckoutSession], Awaitable[Adopted]],
     ) -> None:
         self._shop, self._adopt = shop, adopt
         self._name = CustomerName(shop)
@@ -87,8 +90,8 @@ class Settlement:
         if session is None:
             return "foreign"
         taken = await payment.take(shop, session)
-        if taken == "unknown" and await self._adopt(session):
-            taken = await payment.take(shop, session)
+        if taken == "unknown":
+            taken = await self._take_in(session)
         if taken == "unpaid":
             return await shop.journal.write(self._unpaid, session, who)
         if taken == "kept" and session.signup_id is not None:
@@ -100,6 +103,17 @@ class Settlement:
                 signup_id=session.signup_id,
             )
         return taken
+
+    async def _take_in(self, session: CheckoutSession) -> payment.Taken:
+        match await self._adopt(session):
+            case "row":
+                return await payment.take(self._shop, session)
+            case "paid-back":
+                return "surplus"
+            case "undecided":
+                return "unknown"
+            case never:
+                assert_never(never)
 
     async def settle_open_ones(self, signup_id: SignupId, who: str) -> None:
         """Look at every session of one signup that may still be open."""

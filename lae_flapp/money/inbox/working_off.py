@@ -20,10 +20,11 @@ from lae_flapp.journal.transaction import WriteTx
 from lae_flapp.life.looking import Outcome as Looked
 from lae_flapp.life.looking import Subscriptions
 from lae_flapp.money.checkout.settlement import Outcome, Settlement
+from lae_flapp.money.inbox.joined import JoinedWork
 from lae_flapp.queue import Queue
 from lae_protocol.process.deadline import DeadlinePassed
 from lae_protocol.process.retry import pause
-from lae_protocol.stripe_hints import SUBJECTS
+from lae_protocol.stripe_hints import SUBJECTS, Subject
 from lae_provision.errors import ProvisionError, TryLater
 
 RETRY_AFTER = 1.0  # s at most after the first failure; it doubles
@@ -34,6 +35,9 @@ WHO = "webhook"
 #: for ever.  Another event may be about to have the signup adopted; then a person must.
 UNKNOWN_AGAIN = (10, 60, 600, 3600)
 EVENTS_AT_ONCE = 8
+#: What is fetched for events at the same time.  Stripe is asked by eight threads: the
+#: others are for customers, who wait.
+FETCHES_AT_ONCE = 3
 
 
 class InboxWork:
@@ -50,6 +54,7 @@ class InboxWork:
     ) -> None:
         self._journal, self._rng = journal, rng
         self._settlement, self._subscriptions = settlement, subscriptions
+        self._fetches: JoinedWork[Outcome | Looked] = JoinedWork(FETCHES_AT_ONCE)
 
     def queue(self, clock: IReactorTime) -> Queue[InboxEvent]:
         """Make what takes the rows that are due."""
@@ -108,17 +113,28 @@ class InboxWork:
     async def _follow(
         self, kind: str, object_id: str | None
     ) -> Outcome | Looked | None:
-        if object_id is None:
+        """Fetch the object once for all events of it that wait."""
+        subject = SUBJECTS.get(kind)
+        if subject is None or object_id is None:
             return None
-        match SUBJECTS.get(kind):
+
+        async def fetch() -> Outcome | Looked:
+            return await self._settle(subject, object_id)
+
+        return await self._fetches.run((subject, object_id), fetch)
+
+    async def _settle(self, subject: Subject, object_id: str) -> Outcome | Looked:
+        match subject:
             case "session":
                 return await self._settlement.settle(object_id, WHO)
             case "subscription":
                 return await self._look(object_id)
             case "charge":
                 return await self._subscriptions.report_chargeback(object_id)
-            case None:
-                return None
+            case "refund":
+                return await self._subscriptions.report_failed_refund(object_id)
+            case _:
+                assert_never(subject)
 
     async def _look(self, subscription: str) -> Looked:
         """Look at the subscription.  The event of its end may overtake that of its
@@ -138,6 +154,6 @@ class InboxWork:
 
     @staticmethod
     def _wait_for_adoption(tx: WriteTx, event: InboxEvent) -> None:
-        why = "of a signup that the journal does not know"
         seconds = UNKNOWN_AGAIN[min(event.attempts, len(UNKNOWN_AGAIN) - 1)]
-        inbox.put_off(tx, event.event_id, why, tx.now + timedelta(seconds=seconds))
+        until = tx.now + timedelta(seconds=seconds)
+        inbox.put_off(tx, event.event_id, inbox.UNKNOWN, until)

@@ -34,21 +34,27 @@ class FoundEndpoint:
 
 @define(frozen=True)
 class FoundAccount:
-    """What Stripe says of the account that a key belongs to."""
+    """What Stripe says of the account that a key belongs to; *account_id* None where
+    nobody asked.
+    """
 
-    account_id: str
+    account_id: str | None
     prices: Mapping[str, FoundPrice]
     endpoints: tuple[FoundEndpoint, ...]
 
 
 @define(frozen=True)
 class Wanted:
-    """What the configuration says; *account_id* None where it names none."""
+    """What the configuration says; *account_id* None where it names none.
+
+    *taxed*: Stripe computes the tax.
+    """
 
     mode: Mode
     plans: tuple[Plan, ...]
     webhook_url: str
     account_id: str | None = None
+    taxed: bool = False
 
 
 def wanted_of(settings: DaemonSettings, plans: tuple[Plan, ...]) -> Wanted:
@@ -58,6 +64,7 @@ def wanted_of(settings: DaemonSettings, plans: tuple[Plan, ...]) -> Wanted:
         plans=plans,
         webhook_url=f"{settings.site_url}/webhook/stripe",
         account_id=settings.stripe.account,
+        taxed=settings.stripe.checkout.automatic_tax,
     )
 
 
@@ -79,13 +86,18 @@ def key_problems(keys: Iterable[Secret], mode: Mode) -> list[str]:
     return found
 
 
-def look(client: stripe.StripeClient, plans: tuple[Plan, ...]) -> FoundAccount:
-    """Ask Stripe; raises stripe's own errors, so run it by ``StripeCalls.ask``."""
-    account = client.v1.accounts.retrieve_current()
+def look(client: stripe.StripeClient, wanted: Wanted) -> FoundAccount:
+    """Ask Stripe; raises stripe's own errors, so run it by ``StripeCalls.ask``.
+
+    Whose account it is is asked only where the configuration names one: few restricted
+    keys may ask.
+    """
+    named = wanted.account_id is not None
+    account_id = client.v1.accounts.retrieve_current().id if named else None
     endpoints = client.v1.webhook_endpoints.list({"limit": 100}).auto_paging_iter()
     return FoundAccount(
-        account_id=account.id,
-        prices=look_up(client, [plan.plan_id for plan in plans]),
+        account_id=account_id,
+        prices=look_up(client, [plan.plan_id for plan in wanted.plans]),
         endpoints=tuple(_endpoint(plain(endpoint)) for endpoint in endpoints),
     )
 
@@ -108,11 +120,11 @@ def problems(wanted: Wanted, found: FoundAccount) -> list[str]:
             f"names {wanted.account_id}"
         )
     for plan in wanted.plans:
-        said += _of_price(wanted.mode, plan, found.prices.get(plan.plan_id))
+        said += _of_price(wanted, plan, found.prices.get(plan.plan_id))
     return said + _of_webhook(wanted.webhook_url, found.endpoints)
 
 
-def _of_price(mode: Mode, plan: Plan, price: FoundPrice | None) -> list[str]:
+def _of_price(wanted: Wanted, plan: Plan, price: FoundPrice | None) -> list[str]:
     name = f"plan {plan.plan_id}"
     if price is None:
         return [f"{name}: Stripe has no active price with this lookup key"]
@@ -123,8 +135,13 @@ def _of_price(mode: Mode, plan: Plan, price: FoundPrice | None) -> list[str]:
             f"{price.amount} {price.currency} each {price.interval_count} "
             f"{price.interval} at Stripe"
         )
-    if price.livemode != (mode == "live"):
-        said.append(f"{name}: the price at Stripe is not of {mode} mode")
+    if price.livemode != (wanted.mode == "live"):
+        said.append(f"{name}: the price at Stripe is not of {wanted.mode} mode")
+    if wanted.taxed and not price.includes_tax:
+        said.append(
+            f"{name}: the price at Stripe does not include the tax (tax_behavior:"
+            " inclusive), so that more would be charged than our pages say"
+        )
     return said
 
 

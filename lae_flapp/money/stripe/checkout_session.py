@@ -38,7 +38,8 @@ def checkout_parameters(request: CheckoutRequest, price_id: str) -> SessionCreat
         SIGNUP_ID: str(request.signup_id),
         ATTEMPT: str(request.attempt),
     }
-    return {
+    options = request.options
+    parameters: SessionCreateParams = {
         "mode": "subscription",
         "line_items": [{"price": price_id, "quantity": 1}],
         "customer_email": request.email.reveal(),
@@ -49,4 +50,12 @@ def checkout_parameters(request: CheckoutRequest, price_id: str) -> SessionCreat
         "cancel_url": request.cancel_url,
         "expires_at": int(request.expires_at.timestamp()),
         "locale": locale_of(request.language),
+        "allowed_payment_method_types": list(options.payment_methods),
     }
+    if options.automatic_tax:
+        parameters["automatic_tax"] = {"enabled": True}
+    if options.tax_ids:
+        parameters["tax_id_collection"] = {"enabled": True}
+    if options.billing_address:
+        parameters["billing_address_collection"] = "required"
+    return parameters

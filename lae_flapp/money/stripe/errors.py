@@ -7,6 +7,8 @@ shows the rest.
 
 from __future__ import annotations
 
+import re
+
 import stripe
 
 from lae_provision.errors import ProvisionError, Refused, TryLater
@@ -15,6 +17,7 @@ from lae_provision.errors import ProvisionError, Refused, TryLater
 RATE_LIMITED = "rate-limited"
 _CONFLICT = 409
 _REPLAYED = "idempotent-replayed"
+_RIGHT = re.compile(r"'(rak_[a-z0-9_]+)'")
 
 
 class CardRefused(Refused):
@@ -50,11 +53,23 @@ def sorted_out(error: stripe.StripeError) -> ProvisionError:
         case stripe.InvalidRequestError():
             found = Refused(code, message)
         case stripe.APIError():
-            replayed = _headers(error).get(_REPLAYED) == "true"
-            found = (FailsAgain if replayed else TryLater)("stripe-failing", message)
+            failing = FailsAgain if is_kept(error) else TryLater
+            found = failing("stripe-failing", message)
         case _:
             found = Refused("unexpected", message)
     return found
+
+
+def right_in(error: stripe.StripeError) -> str | None:
+    """The right that a key lacks, by Stripe's name; the message is all that tells."""
+    named = _RIGHT.search(str(error))
+    return None if named is None else named[1]
+
+
+def is_kept(error: stripe.StripeError) -> bool:
+    """Whether Stripe failed, and says the same again for this idempotency key."""
+    kept = _headers(error).get(_REPLAYED) == "true"
+    return isinstance(error, stripe.APIError) and kept
 
 
 def _headers(error: stripe.StripeError) -> dict[str, str]:
@@ -72,5 +87,6 @@ def _message(error: stripe.StripeError) -> str:
         "status": error.http_status,
         "param": getattr(error, "param", None),
         "request": error.request_id,
+        "missing": right_in(error),
     }
     return ", ".join(f"{k} {v}" for k, v in known.items() if v is not None) or "none"

@@ -22,6 +22,7 @@ class FoundPrice:
     interval: str | None
     interval_count: int
     livemode: bool
+    includes_tax: bool = False
 
     def agrees(self, amount: int, currency: str, interval: str) -> bool:
         """Whether this is what was agreed with the customer."""
@@ -40,6 +41,7 @@ def price_from(given: dict[str, Any]) -> FoundPrice:
         interval=recurring.get("interval"),
         interval_count=recurring.get("interval_count", 1),
         livemode=bool(given["livemode"]),
+        includes_tax=given.get("tax_behavior") == "inclusive",
     )
 
 

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, Literal, cast
 
 import stripe
 
-from lae_flapp.effects.payments import Charge, CheckoutSession
+from lae_flapp.effects.payments import Charge, CheckoutSession, Refund
 from lae_protocol.ids import MalformedId, SignupId, parse_signup_id
 from lae_provision.errors import Refused
 
 #: Keys of our metadata, on session and subscription.
 DEPLOYMENT, SIGNUP_ID, ATTEMPT = "s4_deployment", "s4_signup_id", "s4_attempt"
+#: Keys of our metadata on a refund: why, and which effect's it is.
+PURPOSE, EFFECT = "s4_purpose", "s4_effect"
+
+#: Refunds in these states give no money back.
+LOST = ("failed", "canceled")
 
 _STATUS = ("open", "complete", "expired")
 _PAYMENT_STATUS = ("paid", "unpaid", "no_payment_required")
@@ -63,13 +69,33 @@ def session_from(given: dict[str, Any]) -> CheckoutSession:
     )
 
 
-def charge_from(given: dict[str, Any]) -> Charge:
-    """A charge.  Stripe calls it *refunded* only when all of it was given back."""
+def charge_from(given: dict[str, Any], refunds: Iterable[dict[str, Any]]) -> Charge:
+    """A charge.  Stripe calls it *refunded* only when all of it was given back; a
+    refund of ours says so in its metadata.
+    """
     return Charge(
         charge=given["id"],
         customer=id_of(given.get("customer")),
         refunded=bool(given["refunded"]) or given["amount_refunded"] > 0,
         disputed=bool(given["disputed"]),
+        elsewhere=any(
+            refund["status"] not in LOST
+            and PURPOSE not in (refund.get("metadata") or {})
+            for refund in refunds
+        ),
+    )
+
+
+def refund_from(given: dict[str, Any]) -> Refund:
+    """A refund, with its charge beside it."""
+    charge = given.get("charge")
+    customer = charge.get("customer") if isinstance(charge, dict) else None
+    return Refund(
+        refund=given["id"],
+        customer=id_of(customer),
+        amount=given["amount"],
+        currency=given["currency"],
+        failed=given["status"] in LOST,
     )
 
 

@@ -16,12 +16,14 @@ from lae_flapp.effects.payments import (
     GiveBack,
     GivenBack,
     IPayments,
+    LastPayment,
     NameCustomer,
+    Refund,
     SetEnd,
     Subscription,
     payment_key,
 )
-from lae_flapp.money.stripe import giving_back
+from lae_flapp.money.stripe import crediting, giving_back
 from lae_flapp.money.stripe.calls import StripeCalls
 from lae_flapp.money.stripe.checkout_session import checkout_parameters
 from lae_flapp.money.stripe.errors import FailsAgain
@@ -32,6 +34,7 @@ from lae_flapp.money.stripe.reading import (
     SIGNUP_ID,
     charge_from,
     plain,
+    refund_from,
     session_from,
 )
 from lae_flapp.money.stripe.subscriptions import retrieve, set_end
@@ -76,10 +79,26 @@ class StripePayments(IPayments):
         """See there."""
 
         def fetch(client: stripe.StripeClient) -> Charge:
-            return charge_from(plain(client.v1.charges.retrieve(charge)))
+            found = plain(client.v1.charges.retrieve(charge))
+            refunds = client.v1.refunds.list({"charge": charge, "limit": _PAGE})
+            return charge_from(found, map(plain, refunds.auto_paging_iter()))
 
         try:
             return await self.calls.ask("charge", fetch)
+        except Refused as e:
+            if e.code == "resource_missing":
+                return None
+            raise
+
+    async def fetch_refund(self, refund: str) -> Refund | None:
+        """See there."""
+
+        def fetch(client: stripe.StripeClient) -> Refund:
+            found = client.v1.refunds.retrieve(refund, {"expand": ["charge"]})
+            return refund_from(plain(found))
+
+        try:
+            return await self.calls.ask("refund", fetch)
         except Refused as e:
             if e.code == "resource_missing":
                 return None
@@ -191,8 +210,14 @@ class StripePayments(IPayments):
                 raise
             return after
 
-    async def cancel_and_refund(self, request: GiveBack) -> GivenBack:
-        """Give back: 1. nothing more can be paid; 2. cancelled; 3. refunded."""
+    async def give_back(self, request: GiveBack) -> GivenBack:
+        """Give back: 1. nothing more can be paid; 2. cancelled; 3. refunded;
+        4. credited.
+
+        Of goodwill, the last two alone.
+        """
+        if request.purpose == "goodwill":
+            return await self._give_part_back(request)
         subscription = request.subscription
         if subscription is None:
             session = await self.fetch_session(request.session_id)
@@ -207,12 +232,13 @@ class StripePayments(IPayments):
         intents = await self.calls.ask(
             "first charge", lambda c: giving_back.first_intents(c, known)
         )
-        refund_id, amount = None, 0
+        refund_id, amount, uncredited = None, 0, None
         for intent in intents:
             done = await self._refund(intent, request, key)
             refund_id = done.refund_id or refund_id
             amount += done.amount
-        return GivenBack(subscription, refund_id, amount)
+            uncredited = await self._credit(intent, key) or uncredited
+        return GivenBack(subscription, refund_id, amount, uncredited)
 
     async def _refund(
         self, intent: str, request: GiveBack, key: str
@@ -222,12 +248,57 @@ class StripePayments(IPayments):
         ) -> giving_back.Refunded:
             return giving_back.refund(client, intent, request.purpose, key + again)
 
+        return await self._refunded(refund)
+
+    async def _refunded(
+        self, refund: Callable[..., giving_back.Refunded]
+    ) -> giving_back.Refunded:
         try:
             return await self.calls.ask("refund", refund)
         except FailsAgain:
             # Stripe keeps its own failure under that key.  What was given back is
-            # counted anew before the next key is used, so nothing is paid twice.
+            # looked at anew before the next key is used, so nothing is paid twice.
             return await self.calls.ask("refund", lambda c: refund(c, ":again"))
+
+    async def _give_part_back(self, request: GiveBack) -> GivenBack:
+        intent, amount = request.payment_intent, request.amount
+        assert intent is not None
+        assert amount is not None
+        key = payment_key(request.signup_id, request.purpose, request.attempt)
+
+        def refund(
+            client: stripe.StripeClient, again: str = ""
+        ) -> giving_back.Refunded:
+            return giving_back.refund_part(client, intent, amount, key, key + again)
+
+        done = await self._refunded(refund)
+        uncredited = await self._credit(intent, key)
+        return GivenBack(request.subscription, done.refund_id, done.amount, uncredited)
+
+    async def _credit(self, intent: str, key: str) -> str | None:
+        """Write the credit notes; why Stripe refused one for good, where it did.
+
+        The money is back by now, which no refusal of a note may hold up.
+        """
+        try:
+            try:
+                await self.calls.ask(
+                    "credit note", lambda c: crediting.credit(c, intent, key)
+                )
+            except FailsAgain:
+                await self.calls.ask(
+                    "credit note",
+                    lambda c: crediting.credit(c, intent, f"{key}:again"),
+                )
+        except Refused as e:
+            return f"{e.code}: {e.message}"
+        return None
+
+    async def last_payment(self, subscription: str) -> LastPayment | None:
+        """See there."""
+        return await self.calls.ask(
+            "last payment", lambda c: giving_back.last_payment(c, subscription)
+        )
 
     async def fetch_subscription(self, subscription: str) -> Subscription | None:
         """See there."""

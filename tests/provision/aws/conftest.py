@@ -27,19 +27,22 @@ from lae_protocol.aws.agent import pooled_agent
 from lae_protocol.aws.body import read_body
 from lae_protocol.aws.credentials import StaticCredentials
 from lae_protocol.aws.sigv4 import Credentials
-from lae_protocol.process.resources import config_folder
 from lae_protocol.secret import Secret
 from lae_provision.aws.channel import Patience
 from lae_provision.aws.cloud import AwsCloud, open_cloud
-from lae_provision.aws.policies import render
+from lae_provision.aws.policies import ANY_LABEL
 from lae_provision.aws.whole import WholeResponse
-
-REGION = "eu-west-1"
-ACCOUNT = "123456789012"
-DEPLOYMENT = "s4"
-STATE_BUCKET = "s4-state"
-ROLE_PATH = "/s4/test/"
-BOUNDARY = f"arn:aws:iam::{ACCOUNT}:policy/s4/boundary"
+from tests.provision.wanted import (
+    ACCOUNT,
+    BOUNDARY,
+    DEPLOYMENT,
+    REGION,
+    ROLE_PATH,
+    STATE_BUCKET,
+    ZONE,
+    boundary,
+    daemons,
+)
 
 
 class Account:
@@ -75,13 +78,16 @@ class Account:
         self.vpc_id = vpc
         subnet = ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.1.0/24")
         self.subnet_id = subnet["Subnet"]["SubnetId"]
+        ec2.modify_subnet_attribute(
+            SubnetId=self.subnet_id, MapPublicIpOnLaunch={"Value": True}
+        )
         self.image_id = ec2.describe_images()["Images"][0]["ImageId"]
         group = ec2.create_security_group(
             GroupName="hosts", Description="hosts", VpcId=vpc
         )
         self.group_id = group["GroupId"]
         zone = self.client("route53").create_hosted_zone(
-            Name="grid.example", CallerReference="once"
+            Name=ZONE, CallerReference="once"
         )
         self.zone_id = zone["HostedZone"]["Id"].rpartition("/")[2]
         key = self.client("kms").create_key()
@@ -90,33 +96,26 @@ class Account:
             Bucket=STATE_BUCKET,
             CreateBucketConfiguration={"LocationConstraint": REGION},
         )
+        its_own = json.dumps(
+            daemons(
+                group=self.group_id,
+                dns_zone_id=self.zone_id,
+                image_owner=ACCOUNT,
+                kms_key=self.kms_key_arn,
+                subnet_id=self.subnet_id,
+            )
+        )
         iam.create_policy(
             PolicyName="boundary",
-            Path="/s4/",
-            PolicyDocument=self.policy("boundary.json"),
+            Path=ROLE_PATH,
+            PolicyDocument=json.dumps(boundary()),
         )
         everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [everything]})
         owner = self.user("owner", document)
-        self.daemon = self.user("daemon", simplified(self.policy("daemon.json")))
+        self.daemon = self.user("daemon", simplified(its_own))
         self.stranger = self.user("stranger", None)
         self.own = owner
-
-    def policy(self, name: str) -> str:
-        """A policy as it is shipped, filled in for this account."""
-        return render(
-            (config_folder() / "policies" / name).read_text(),
-            {
-                "ACCOUNT": ACCOUNT,
-                "BOUNDARY_ARN": BOUNDARY,
-                "DEPLOYMENT": DEPLOYMENT,
-                "KMS_KEY_ARN": self.kms_key_arn,
-                "REGION": REGION,
-                "ROLE_PATH": ROLE_PATH,
-                "STATE_BUCKET": STATE_BUCKET,
-                "ZONE_ID": self.zone_id,
-            },
-        )
 
     def user(self, name: str, policy: str | None) -> Credentials:
         iam = self.client("iam")
@@ -145,10 +144,10 @@ def simplified(policy: str) -> str:
     """The part of a policy that moto judges: every action, and the resources of S3.
 
     It takes any condition for unfulfilled, ``*`` for what all other services' requests
-    are about, reading a bucket's encryption for listing it, and deleting many objects
+    are about, ``?`` for part of a regular expression, reading a bucket's encryption for listing it, and deleting many objects
     for something done to the bucket.
     """
-    document = json.loads(policy)
+    document = json.loads(policy.replace(ANY_LABEL, "g*"))
     for statement in document["Statement"]:
         statement.pop("Condition", None)
         if statement["Sid"] == "CustomersBuckets":
@@ -229,7 +228,7 @@ class MotoBench:
     deployment: str = DEPLOYMENT
     role_path: str = ROLE_PATH
     boundary_arn: str = BOUNDARY
-    dns_zone: str = "grid.example"
+    dns_zone: str = ZONE
     #: moto takes the condition of the policy for fulfilled, and then denies all.
     tls_only: bool = False
 
@@ -244,6 +243,23 @@ class MotoBench:
 
     def pause(self) -> Deferred:
         return deferLater(reactor, 0.01)
+
+    async def make_wildcard(self, address: str) -> None:
+        record = {
+            "Name": f"*.{self.dns_zone}",
+            "Type": "A",
+            "TTL": 60,
+            "ResourceRecords": [{"Value": address}],
+        }
+        change = {"Changes": [{"Action": "UPSERT", "ResourceRecordSet": record}]}
+        self.account.client("route53").change_resource_record_sets(
+            HostedZoneId=self.account.zone_id, ChangeBatch=change
+        )
+
+    async def press(self, button: str, instance_id: str) -> None:
+        ec2 = self.account.client("ec2")
+        pressed = {"stop": ec2.stop_instances, "start": ec2.start_instances}
+        pressed[button](InstanceIds=[instance_id])
 
     async def store(self, bucket: str, key: str, body: bytes) -> None:
         self.account.client("s3").put_object(Bucket=bucket, Key=key, Body=body)

@@ -14,7 +14,7 @@ from typing import Any
 
 import boto3
 import pytest
-from attrs import define
+from attrs import define, evolve
 from botocore.config import Config
 from twisted.internet import reactor
 from twisted.internet.defer import Deferred
@@ -27,14 +27,18 @@ from lae_protocol.aws.sigv4 import Credentials
 from lae_protocol.secret import Secret
 from lae_provision.aws.channel import Patience
 from lae_provision.aws.cloud import open_cloud
+from lae_provision.errors import Refused
 from tests.provision.contracts import suite
 
 
 @pytest.fixture(scope="module")
 def facts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """A local cloud where new instances and profiles are unknown for a while."""
+    """A local cloud where new instances, addresses and profiles are unknown for a
+    while.
+    """
     state = tmp_path_factory.mktemp("aws") / "state"
-    slow = ("--visibility", "0.3", "--profile-delay", "0.5")
+    slow = ("--visibility", "0.3", "--profile-delay", "0.5", "--address-delay", "0.4")
+    slow += ("--names-delay", "0.3")
     command = [sys.executable, "-m", "lae_localcloud.command", "aws"]
     options = ["--state-dir", state, "--deployment", "s4", *slow]
     started = subprocess.Popen(
@@ -85,16 +89,27 @@ class LocalBench:
     def pause(self) -> Deferred:
         return deferLater(reactor, 0.05)
 
+    async def make_wildcard(self, address: str) -> None:
+        """The local cloud's set-up has made it, with another address."""
+
+    async def press(self, button: str, instance_id: str) -> None:
+        ec2 = self._owner("ec2", "aws_endpoint")
+        pressed = {"stop": ec2.stop_instances, "start": ec2.start_instances}
+        pressed[button](InstanceIds=[instance_id])
+
     async def store(self, bucket: str, key: str, body: bytes) -> None:
-        owner = boto3.client(
-            "s3",
+        owner = self._owner("s3", "s3_endpoint")
+        owner.put_object(Bucket=bucket, Key=key, Body=body)
+
+    def _owner(self, service: str, endpoint: str) -> Any:
+        return boto3.client(
+            service,
             region_name=self.region,
-            endpoint_url=self.facts["s3_endpoint"],
+            endpoint_url=self.facts[endpoint],
             aws_access_key_id=self.facts["access_key"],
             aws_secret_access_key=self.facts["secret_key"],
             config=Config(s3={"addressing_style": "path"}),
         )
-        owner.put_object(Bucket=bucket, Key=key, Body=body)
 
 
 class OnLocalCloud:
@@ -137,8 +152,35 @@ class LocalHosts(OnLocalCloud, suite.HostsContract, TestCase):
         found = [h for h in await bench.hosts.list(bench.deployment) if h.key == key]
         self.assertEqual([h.instance_id for h in found], [host.instance_id])
 
+    async def test_what_is_not_the_cells_is_not_launched(self) -> None:
+        """The daemon's own keys launch no other type, into no other group, and under no
+        key of volumes that the settings do not name.
+        """
+        bench = await self._bench()
+        role = suite.role_request(bench)
+        await bench.roles.make(role)
+        key = suite.HostKey(bench.deployment, suite.word("su"), 1)
+        right = suite.launch_request(bench, key, role.name)
+        for change in (
+            {"instance_type": "m5.large"},
+            {"security_group_ids": ("sg-0123456789abcdef0",)},
+            {"volume_kms_key": self.facts["kms_key_arn"]},
+        ):
+            failure = await self.raises(
+                Refused, self.launch(bench, evolve(right, **change))
+            )
+            self.assertEqual(failure.code, "UnauthorizedOperation", change)
+        self.assertIsNone(await bench.hosts.find(key))
 
-class LocalAddresses(OnLocalCloud, suite.AddressesContract, TestCase): ...
+
+class LocalAddresses(OnLocalCloud, suite.AddressesContract, TestCase):
+    async def test_what_is_no_hosts_is_not_changed(self) -> None:
+        """The daemon's own keys change no name of the zone but those of hosts."""
+        bench = await self._bench()
+        for name in ("*", "www", "gabc"):
+            changed = bench.addresses.make(f"{name}.{bench.dns_zone}", "198.18.0.1")
+            failure = await self.raises(Refused, changed)
+            self.assertEqual(failure.code, "AccessDenied", name)
 
 
 class LocalVault(OnLocalCloud, suite.VaultContract, TestCase): ...

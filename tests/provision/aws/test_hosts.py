@@ -19,11 +19,11 @@ REQUEST = LaunchRequest(
     key=HostKey("s4", "su1", 3),
     client_token="su1-3-1",
     image_id="ami-1",
-    instance_type="t3.small",
+    instance_type="t3a.small",
     subnet_id="subnet-1",
     security_group_ids=("sg-1", "sg-2"),
     instance_profile="s4-g1",
-    volume_gib=8,
+    volume_gib=10,
     volume_kms_key=None,
     user_data=Secret('{"ignition":{}}'),
     tags=(("Name", "s4-g1-3"), ("s4:label", "g1")),
@@ -88,7 +88,7 @@ class LaunchTests(SynchronousTestCase):
                 "Version": "2016-11-15",
                 "ClientToken": "su1-3-1",
                 "ImageId": "ami-1",
-                "InstanceType": "t3.small",
+                "InstanceType": "t3a.small",
                 "MinCount": "1",
                 "MaxCount": "1",
                 "SubnetId": "subnet-1",
@@ -100,7 +100,7 @@ class LaunchTests(SynchronousTestCase):
                 "MetadataOptions.HttpTokens": "required",
                 "MetadataOptions.HttpPutResponseHopLimit": "1",
                 "BlockDeviceMapping.1.DeviceName": "/dev/xvda",
-                "BlockDeviceMapping.1.Ebs.VolumeSize": "8",
+                "BlockDeviceMapping.1.Ebs.VolumeSize": "10",
                 "BlockDeviceMapping.1.Ebs.VolumeType": "gp3",
                 "BlockDeviceMapping.1.Ebs.Encrypted": "true",
                 "BlockDeviceMapping.1.Ebs.DeleteOnTermination": "true",
@@ -198,6 +198,41 @@ class TerminateTests(SynchronousTestCase):
         )
         failure = self.failureResultOf(self.terminate(shown), Refused)
         self.assertEqual(failure.value.code, "UnauthorizedOperation")
+
+
+CONSOLE = b"""<GetConsoleOutputResponse><instanceId>i-1</instanceId>
+<timestamp>2026-11-30T09:00:00.000Z</timestamp><output>d29yZHM=</output>
+</GetConsoleOutputResponse>"""
+
+
+class ConsoleTests(SynchronousTestCase):
+    @pytest.fixture(autouse=True)
+    def _scripted(self, scripted: object) -> None:
+        self.scripted = scripted
+
+    def read(self, *answers: object) -> object:
+        """What is read, while EC2 answers so."""
+        left = list(answers)
+        door = self.scripted.cloud(lambda _: left.pop(0)).hosts
+        return self.scripted.after(door.console("i-1"))
+
+    def asked(self) -> list[list[str] | None]:
+        """Whether each question was for the newest output."""
+        bodies = self.scripted.script.bodies
+        return [parse_qs(body.decode()).get("Latest") for body in bodies]
+
+    def test_the_newest_output_is_asked_for(self) -> None:
+        """EC2's own copy is of the last start: it would be empty while a host boots."""
+        output = self.successResultOf(self.read(self.scripted.ok(CONSOLE)))
+        self.assertEqual(output.text, "words")
+        self.assertEqual(self.asked(), [["true"]])
+
+    def test_older_types_have_a_copy_alone(self) -> None:
+        """Where EC2 has no newest output, its copy is read."""
+        refused = self.scripted.refusal("UnsupportedOperation", status=400)
+        output = self.successResultOf(self.read(refused, self.scripted.ok(CONSOLE)))
+        self.assertEqual(output.text, "words")
+        self.assertEqual(self.asked(), [["true"], None])
 
 
 class OnMotoTests(TestCase):

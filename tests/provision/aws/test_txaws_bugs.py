@@ -248,7 +248,7 @@ class OnMotoTests(TestCase):
                 "TTL": 60,
                 "ResourceRecords": [{"Value": "198.18.0.9"}],
             }
-            for n in range(120)
+            for n in range(320)
         ] + [
             {
                 "Name": "txt.grid.example",
@@ -270,6 +270,11 @@ class OnMotoTests(TestCase):
         self.assertEqual(await door.find("zz.grid.example"), "198.18.0.3")
         self.assertIsNone(await door.find("txt.grid.example"))
         self.assertIsNone(await door.find("x000a.grid.example"))
+        listed = await door.list()
+        every = {f"x{n:03}.grid.example" for n in range(320)} | {"zz.grid.example"}
+        self.assertLessEqual(every, set(listed))
+        self.assertEqual(listed["zz.grid.example"], "198.18.0.3")
+        self.assertNotIn("txt.grid.example", listed)
         with self.assertRaises(Refused):
             await door.make("zz.grid.example", "::1")
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import attrs
 from twisted.internet.defer import Deferred
 
+from lae_protocol.ids import new_grid_label
 from lae_protocol.secret import Secret
 from lae_provision.doors import (
     BucketRequest,
@@ -47,6 +48,12 @@ class Bench(Protocol):
 
     def pause(self) -> Deferred[None]:
         """Let a moment pass, on this implementation's clock."""
+
+    def make_wildcard(self, address: str) -> Awaitable[None]:
+        """Give the zone its wildcard record, as whoever made the zone."""
+
+    def press(self, button: str, instance_id: str) -> Awaitable[None]:
+        """Stop or start an instance, as somebody at the console."""
 
     def store(self, bucket: str, key: str, body: bytes) -> Awaitable[None]:
         """Put an object into a customer's bucket, behind the door's back."""
@@ -86,16 +93,26 @@ def word(prefix: str) -> str:
     return f"{prefix}-{secrets.token_hex(5)}"
 
 
+def resource(bench: Bench) -> str:
+    """A name for a customer's bucket, role and profile that nothing else has."""
+    return f"{bench.deployment}-{new_grid_label()}"
+
+
+def host_name(bench: Bench) -> str:
+    """A host's name in the zone that nothing else has."""
+    return f"{new_grid_label()}.{bench.dns_zone}"
+
+
 def bucket_request(bench: Bench, name: str | None = None) -> BucketRequest:
     """A request for a customer's bucket."""
     tags = (("s4:deployment", bench.deployment), ("s4:signup", "sutest"))
-    name = name or word(bench.deployment)
+    name = name or resource(bench)
     return BucketRequest(name, bench.region, tags, tls_only=bench.tls_only)
 
 
 def role_request(bench: Bench, name: str | None = None) -> RoleRequest:
     """A request for a host's role."""
-    name = name or word(bench.deployment)
+    name = name or resource(bench)
     tags = (("s4:deployment", bench.deployment),)
     return RoleRequest(name, bench.role_path, bench.boundary_arn, name, tags)
 
@@ -106,7 +123,7 @@ def launch_request(bench: Bench, key: HostKey, profile: str) -> LaunchRequest:
         key=key,
         client_token=secrets.token_hex(16),
         image_id=bench.image_id,
-        instance_type="t3.small",
+        instance_type="t3a.small",
         subnet_id=bench.subnet_id,
         security_group_ids=bench.security_group_ids,
         instance_profile=profile,
@@ -150,7 +167,7 @@ class BucketsContract(Contract):
     async def test_bucket_never_made_is_unmade(self) -> None:
         """Unmaking what never was is success."""
         bench = await self._bench()
-        await bench.buckets.unmake(word(f"{bench.deployment}-never"))
+        await bench.buckets.unmake(resource(bench))
 
 
 class RolesContract(Contract):
@@ -219,16 +236,49 @@ class HostsContract(Contract):
         next_one = attrs.evolve(request.key, generation=2)
         assert await bench.hosts.find(next_one) is None
 
-    async def test_host_gets_an_address(self) -> None:
-        """A host comes to run, with an address."""
-        bench = await self._bench()
-        request, _ = await self._launched(bench)
+    async def _addressed(self, bench: Bench, key: HostKey, seen: list[Any]) -> Any:
+        """The host once it runs and shows an address; *seen* is what it showed."""
 
         async def running() -> Any:
-            host = await bench.hosts.find(request.key)
+            host = await bench.hosts.find(key)
+            if host is not None:
+                seen.append(host.address)
             return host if host and host.state == "running" and host.address else None
 
-        assert await self.eventually(bench, running)
+        return await self.eventually(bench, running)
+
+    async def test_host_gets_an_address(self) -> None:
+        """A host comes to run, with a public address, and shows no other one before."""
+        bench = await self._bench()
+        request, launched = await self._launched(bench)
+        seen = [launched.address]
+        host = await self._addressed(bench, request.key, seen)
+        assert set(seen) <= {None, host.address}
+        (listed,) = [
+            h
+            for h in await bench.hosts.list(bench.deployment)
+            if h.instance_id == host.instance_id
+        ]
+        assert listed.address == host.address
+
+    async def test_another_address_after_a_stop_and_a_start(self) -> None:
+        """A host that somebody stops has no address, and started again another one."""
+        bench = await self._bench()
+        request, _ = await self._launched(bench)
+        first = await self._addressed(bench, request.key, [])
+        await bench.press("stop", first.instance_id)
+
+        async def stopped() -> Any:
+            host = await bench.hosts.find(request.key)
+            return host if host and host.state == "stopped" else None
+
+        assert (await self.eventually(bench, stopped)).address is None
+        await bench.press("start", first.instance_id)
+        seen: list[Any] = []
+        again = await self._addressed(bench, request.key, seen)
+        assert again.instance_id == first.instance_id
+        assert set(seen) <= {None, again.address}
+        assert again.address != first.address
 
     async def test_same_token_same_request_is_one_host(self) -> None:
         """After a lost reply the same request answers with the host there is."""
@@ -294,7 +344,7 @@ class AddressesContract(Contract):
     async def test_address_is_made_changed_and_unmade(self) -> None:
         """A name has the address it was last given, until it is unmade."""
         bench = await self._bench()
-        name = f"{word('g')}.{bench.dns_zone}"
+        name = host_name(bench)
         assert await bench.addresses.find(name) is None
         await bench.addresses.make(name, "198.18.0.7")
         await bench.addresses.make(name, "198.18.0.7")
@@ -303,13 +353,38 @@ class AddressesContract(Contract):
         assert await bench.addresses.find(name) == "198.18.0.8"
         await bench.addresses.unmake(name)
         assert await bench.addresses.find(name) is None
-        await bench.addresses.unmake(name)
+        assert await bench.addresses.unmake(name) is None
+
+    async def test_a_change_is_served_after_a_while(self) -> None:
+        """What was made and what was removed is served sooner or later."""
+        bench = await self._bench()
+        name = host_name(bench)
+        for change in (
+            await bench.addresses.make(name, "198.18.0.7"),
+            await bench.addresses.unmake(name),
+        ):
+
+            async def served(change: str = change) -> bool | None:
+                return await bench.addresses.is_served(change) or None
+
+            assert await self.eventually(bench, served)
 
     async def test_wildcard_is_not_the_names_own(self) -> None:
         """The zone's wildcard record is not taken for the record of a name."""
         bench = await self._bench()
-        await bench.addresses.make(f"*.{bench.dns_zone}", "198.18.0.1")
-        assert await bench.addresses.find(f"{word('g')}.{bench.dns_zone}") is None
+        await bench.make_wildcard("198.18.0.1")
+        assert await bench.addresses.find(host_name(bench)) is None
+
+    async def test_names_are_listed_with_their_addresses(self) -> None:
+        """A list has every name of its own in the zone, and those that are gone not."""
+        bench = await self._bench()
+        first, second = host_name(bench), host_name(bench)
+        await bench.addresses.make(first, "198.18.0.7")
+        await bench.addresses.make(second, "198.18.0.8")
+        listed = await bench.addresses.list()
+        assert (listed[first], listed[second]) == ("198.18.0.7", "198.18.0.8")
+        await bench.addresses.unmake(first)
+        assert first not in await bench.addresses.list()
 
 
 class VaultContract(Contract):
@@ -329,16 +404,16 @@ class DataKeysContract(Contract):
     async def test_key_is_unwrapped_with_its_context_alone(self) -> None:
         """A data key comes back with the context it was made for, and no other."""
         bench = await self._bench()
-        context = (("purpose", "identity"), ("signup", "su1"))
+        context = (("kind", "identity"), ("signup", "su1"))
         key, wrapped, key_id = await bench.data_keys.generate(context)
         assert await bench.data_keys.unwrap(wrapped, key_id, context) == key
-        other = (("purpose", "identity"), ("signup", "su2"))
+        other = (("kind", "identity"), ("signup", "su2"))
         await self.raises(Refused, bench.data_keys.unwrap(wrapped, key_id, other))
 
     async def test_each_key_is_fresh(self) -> None:
         """Two keys for one context are two keys, of 256 bits each."""
         bench = await self._bench()
-        first, _, _ = await bench.data_keys.generate((("purpose", "test"),))
-        second, _, _ = await bench.data_keys.generate((("purpose", "test"),))
+        first, _, _ = await bench.data_keys.generate((("kind", "canary"),))
+        second, _, _ = await bench.data_keys.generate((("kind", "canary"),))
         assert first != second
         assert len(base64.b64decode(first.reveal())) == 32

@@ -56,6 +56,17 @@ class MemoryBench:
         self.line.clock.advance(0.5)
         return succeed(None)
 
+    async def make_wildcard(self, address: str) -> None:
+        await self.addresses.make(f"*.{self.dns_zone}", address)
+
+    async def press(self, button: str, instance_id: str) -> None:
+        cloud, now = self.line.cloud, self.line.now
+        instance = cloud.instances[instance_id]
+        if button == "stop":
+            instance.stop()
+        else:
+            instance.start(now, cloud.addressing)
+
     async def store(self, bucket: str, key: str, body: bytes) -> None:
         self.line.cloud.objects[bucket][key] = body
 
@@ -71,7 +82,7 @@ class Slow:
     """A cloud that shows nothing for some seconds."""
 
     def bench(self) -> MemoryBench:
-        cloud = Cloud(visibility=4, boot=9, profile_delay=6)
+        cloud = Cloud(visibility=4, boot=9, addressing=5, naming=7, profile_delay=6)
         return MemoryBench(Line(cloud, Clock()))
 
 
@@ -94,6 +105,9 @@ class SlowHosts(Slow, suite.HostsContract, TestCase): ...
 
 
 class PromptAddresses(Prompt, suite.AddressesContract, TestCase): ...
+
+
+class SlowAddresses(Slow, suite.AddressesContract, TestCase): ...
 
 
 class PromptVault(Prompt, suite.VaultContract, TestCase): ...

@@ -282,6 +282,7 @@ def upgrade() -> None:
         sa.Column("instance_id", sa.String(length=64), nullable=True),
         sa.Column("address", sa.String(length=64), nullable=True),
         sa.Column("launch_time", sa.String(length=32), nullable=True),
+        sa.Column("image", sa.Text(), nullable=True),
         sa.Column("reported_at", sa.String(length=32), nullable=True),
         sa.Column("report", sa.Text(), nullable=True),
         sa.Column("bootstrap_hash", sa.String(length=64), nullable=True),
@@ -487,5 +488,61 @@ def upgrade() -> None:
         batch_op.create_index(
             "ix_outbox_state_next_try_at", ["state", "next_try_at"], unique=False
         )
+    op.create_table(
+        "rollouts",
+        sa.Column("number", sa.Integer(), nullable=False),
+        sa.Column("cell", sa.String(length=40), nullable=False),
+        sa.Column("image", sa.Text(), nullable=False),
+        sa.Column("release", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=24), nullable=False),
+        sa.Column("canaries", sa.Integer(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("pause", sa.Integer(), nullable=False),
+        sa.Column("who", sa.String(length=80), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("begun_at", sa.String(length=32), nullable=False),
+        sa.Column("changed_at", sa.String(length=32), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["cell"], ["cells.name"], name=op.f("fk_rollouts_cell")
+        ),
+        sa.PrimaryKeyConstraint("number", name=op.f("pk_rollouts")),
+        sqlite_autoincrement=True,
+    )
+    with op.batch_alter_table("rollouts", schema=None) as batch_op:
+        batch_op.create_index(
+            "uq_rollouts_open",
+            ["cell"],
+            unique=True,
+            sqlite_where=sa.text("state NOT IN ('finished', 'gone-back')"),
+            postgresql_where=sa.text("state NOT IN ('finished', 'gone-back')"),
+        )
+
+    op.create_table(
+        "rollout_hosts",
+        sa.Column("rollout", sa.Integer(), nullable=False),
+        sa.Column("signup_id", sa.String(length=22), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("step", sa.Integer(), nullable=False),
+        sa.Column("outcome", sa.String(length=24), nullable=False),
+        sa.Column("before", sa.Text(), nullable=False),
+        sa.Column("since", sa.String(length=32), nullable=False),
+        sa.Column("heard_at", sa.String(length=32), nullable=True),
+        sa.Column("came_at", sa.String(length=32), nullable=True),
+        sa.Column("what", sa.Text(), nullable=True),
+        sa.ForeignKeyConstraint(
+            ["rollout"], ["rollouts.number"], name=op.f("fk_rollout_hosts_rollout")
+        ),
+        sa.ForeignKeyConstraint(
+            ["signup_id"],
+            ["signups.signup_id"],
+            name=op.f("fk_rollout_hosts_signup_id"),
+            ondelete="CASCADE",
+        ),
+        sa.PrimaryKeyConstraint(
+            "rollout", "signup_id", "generation", name=op.f("pk_rollout_hosts")
+        ),
+    )
+    with op.batch_alter_table("rollout_hosts", schema=None) as batch_op:
+        batch_op.create_index("ix_rollout_hosts_signup_id", ["signup_id"], unique=False)
     for trigger in APPEND_ONLY:
         op.execute(trigger)

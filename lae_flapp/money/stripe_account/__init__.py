@@ -1,0 +1,1 @@
+"""What a deployment needs of its account at Stripe: decided, made, checked."""

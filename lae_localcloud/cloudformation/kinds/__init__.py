@@ -1,0 +1,1 @@
+"""The resource types of templates: each is made, changed, looked at and removed."""

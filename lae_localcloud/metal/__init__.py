@@ -1,0 +1,1 @@
+"""Instances as machines: namespaces, a root file system, Ignition, systemd, podman."""

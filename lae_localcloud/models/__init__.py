@@ -1,0 +1,1 @@
+"""Every request is checked against the service models that AWS publishes."""

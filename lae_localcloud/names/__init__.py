@@ -1,0 +1,1 @@
+"""Real names: a name server serves what stands in the account's zones."""

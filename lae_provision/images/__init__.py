@@ -1,0 +1,1 @@
+"""Container images: made of Debian and PyPI, signed, pushed, verified, pruned."""

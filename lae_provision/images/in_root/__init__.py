@@ -1,0 +1,1 @@
+"""What an image's own Python runs while the image is made."""

@@ -1,0 +1,1 @@
+"""The daemon's own volume at EBS: made, attached, mounted, copied, grown, moved."""
